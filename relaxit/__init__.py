@@ -1,0 +1,80 @@
+"""relaxit: differentiable relaxations of discrete structures, with exact laws beside them.
+
+    >>> import torch, relaxit
+    >>> q = relaxit.get("categorical", categories=10)(torch.zeros(32, 10), temperature=0.5)
+    >>> q.rsample().shape
+    torch.Size([32, 10])
+
+Names are imported when first used, so that ``import relaxit`` does not load torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from relaxit import constraints as constraints
+    from relaxit.errors import ConfigurationError as ConfigurationError
+    from relaxit.errors import DomainError as DomainError
+    from relaxit.errors import PluginError as PluginError
+    from relaxit.errors import RelaxitError as RelaxitError
+    from relaxit.errors import ShapeError as ShapeError
+    from relaxit.errors import UnknownName as UnknownName
+    from relaxit.errors import Unsupported as Unsupported
+    from relaxit.estimators.base import Estimator as Estimator
+    from relaxit.estimators.base import SampleEstimator as SampleEstimator
+    from relaxit.hookspecs import hookimpl as hookimpl
+    from relaxit.layer import Relax as Relax
+    from relaxit.options import Options as Options
+    from relaxit.perturb import PerturbAndRelax as PerturbAndRelax
+    from relaxit.registry import estimator as estimator
+    from relaxit.registry import get as get
+    from relaxit.registry import register as register
+    from relaxit.registry import relaxations as relaxations
+    from relaxit.registry import unregister as unregister
+    from relaxit.relaxation import Capabilities as Capabilities
+    from relaxit.relaxation import RelaxedDistribution as RelaxedDistribution
+    from relaxit.relaxation import Relaxation as Relaxation
+
+_HOME = {
+    "Capabilities": "relaxit.relaxation",
+    "ConfigurationError": "relaxit.errors",
+    "DomainError": "relaxit.errors",
+    "Estimator": "relaxit.estimators.base",
+    "Options": "relaxit.options",
+    "PerturbAndRelax": "relaxit.perturb",
+    "PluginError": "relaxit.errors",
+    "Relax": "relaxit.layer",
+    "Relaxation": "relaxit.relaxation",
+    "RelaxedDistribution": "relaxit.relaxation",
+    "RelaxitError": "relaxit.errors",
+    "SampleEstimator": "relaxit.estimators.base",
+    "ShapeError": "relaxit.errors",
+    "UnknownName": "relaxit.errors",
+    "Unsupported": "relaxit.errors",
+    "estimator": "relaxit.registry",
+    "get": "relaxit.registry",
+    "hookimpl": "relaxit.hookspecs",
+    "register": "relaxit.registry",
+    "relaxations": "relaxit.registry",
+    "unregister": "relaxit.registry",
+}
+
+__all__ = [*_HOME, "__version__", "constraints"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name == "constraints":
+        return import_module("relaxit.constraints")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("relaxit-framework")
+    raise AttributeError(f"module 'relaxit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,231 @@
+r"""The binary Concrete relaxation of one yes-or-no choice.
+
+With logit a and standard logistic noise L the hard value is ``1[a + L > 0]``, which follows
+``Bernoulli(sigmoid(a))`` exactly, and the soft one ``sigmoid((a + L) / tau)``. In the coordinate
+x = logit(y) the density is ``log tau + s - 2 softplus(s)``, s = a - tau x; that of y follows by
+subtracting ``log y + log(1 - y)``.
+
+A logit of ``-inf`` forces 0 and ``+inf`` forces 1.
+
+Reference: Maddison, Mnih, Teh, arXiv:1611.00712, appendix B.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.distributions.constraints import Constraint, real
+from torch.distributions.kl import register_kl
+from torch.nn.functional import logsigmoid, softplus
+
+from relaxit import Capabilities, PerturbAndRelax, constraints, noise, shapes
+
+__all__ = ["Binary", "Bit", "LogitConcrete"]
+
+
+class Binary(PerturbAndRelax):
+    """One bit; params are logits ``[*batch]``, values lie in the unit interval.
+
+    Stored soft values are kept off 0 and 1 (by the smallest normal number and by half a unit in
+    the last place), so that their ``log_prob`` is finite; ``log_space``, the law of the logit, is
+    exact throughout.
+
+    Example:
+        >>> import torch, relaxit
+        >>> q = relaxit.get("binary")(torch.tensor([0.0, 2.0]), temperature=0.5)
+        >>> q.rsample((3,)).shape, q.discrete.mean
+        (torch.Size([3, 2]), tensor([0.5000, 0.8808]))
+    """
+
+    api = 1
+    name = "binary"
+    summary = "one bit: binary Concrete"
+    references = ("arXiv:1611.00712 (Concrete), appendix B",)
+    capabilities = Capabilities(
+        density=True, log_space=True, discrete_law=True, exact_rounding=True, masks=True
+    )
+    event_shape = torch.Size()
+    param_shape = torch.Size()
+    support = constraints.unit_interval
+    vertices = constraints.binary
+    log_cardinality = math.log(2)
+
+    def valid_params(self, params: Tensor) -> Tensor:
+        return ~params.isnan()
+
+    def noise(
+        self, shape: torch.Size, dtype: torch.dtype, device: torch.device, generator: torch.Generator | None
+    ) -> Tensor:
+        return noise.logistic(shape, dtype=dtype, device=device, generator=generator)
+
+    def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
+        return torch.sigmoid(scores / temperature)
+
+    def argmax(self, scores: Tensor) -> Tensor:
+        return (scores > 0).to(scores.dtype)
+
+    def hard(self, soft: Tensor) -> Tensor:
+        return (soft > 0.5).to(soft.dtype)
+
+    def rsample(
+        self,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        return _inside(super().rsample(params, temperature, shape, generator), params)
+
+    def draw(
+        self,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        soft, hard = super().draw(params, temperature, shape, generator)
+        return _inside(soft, params), hard
+
+    def log_prob(self, params: Tensor, temperature: float | Tensor, value: Tensor) -> Tensor:
+        forced = params.isinf()
+        y = value.to(noise.compute_dtype(params.dtype)).masked_fill(forced, 0.5)
+        log_y, log_rest = y.log(), torch.log1p(-y)
+        density = self.log_space(params, temperature).log_prob(log_y - log_rest) - log_y - log_rest
+        # A forced bit is no coordinate of the law: it counts 0, or -inf where it is not obeyed.
+        outside = forced & (value != (params > 0).to(value.dtype))
+        return density.masked_fill(forced, 0.0).masked_fill(outside, -torch.inf)
+
+    def log_space(self, params: Tensor, temperature: float | Tensor) -> LogitConcrete:
+        return LogitConcrete(params, temperature)
+
+    def from_log_space(self, value: Tensor) -> Tensor:
+        return value.sigmoid()
+
+    def discrete(self, params: Tensor) -> Bit:
+        return Bit(params)
+
+
+class Bit(Distribution):
+    """The Bernoulli law on {0., 1.}, with forced bits (infinite logits) and a generator."""
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
+
+    def __init__(self, params: Tensor) -> None:
+        self.params = params  # [*batch]
+        self.logits = params.to(noise.compute_dtype(params.dtype))
+        super().__init__(params.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Bit:
+        return Bit(self.params.expand(batch_shape))
+
+    @property
+    def support(self) -> Constraint:
+        return constraints.binary
+
+    @property
+    def mean(self) -> Tensor:
+        """Probability of a one ``[*batch]``."""
+        return self.logits.sigmoid().to(self.params.dtype)
+
+    @property
+    def variance(self) -> Tensor:
+        p = self.logits.sigmoid()
+        return (p * (1 - p)).to(self.params.dtype)
+
+    @property
+    def mode(self) -> Tensor:
+        """The more probable value; 0 at even odds."""
+        return (self.params > 0).to(self.params.dtype)
+
+    def sample(
+        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Bits ``[*sample, *batch]``."""
+        with torch.no_grad():
+            shape = shapes.as_size(sample_shape) + self.batch_shape
+            u = noise.uniform(
+                shape, dtype=self.logits.dtype, device=self.logits.device, generator=generator
+            )
+            return (u < self.logits.sigmoid()).to(self.params.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-mass of bits."""
+        return logsigmoid(torch.where(value > 0.5, self.logits, -self.logits))
+
+    def entropy(self) -> Tensor:
+        """Entropy ``[*batch]`` in nats."""
+        a = self.logits.masked_fill(self.logits.isinf(), 0.0)
+        entropy = softplus(a) - a * a.sigmoid()
+        return entropy.masked_fill(self.logits.isinf(), 0.0)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """Both values, ``[2, *batch]``."""
+        values = torch.tensor([0.0, 1.0], dtype=self.params.dtype, device=self.params.device)
+        values = values.view(2, *(1,) * len(self.batch_shape))
+        return values.expand(2, *self.batch_shape) if expand else values
+
+
+class LogitConcrete(Distribution):
+    """The law of the logit of a binary Concrete value, exact at any temperature.
+
+    Args:
+        params: logits ``[*batch]``.
+        temperature: float, or tensor that broadcasts to ``[*batch]``.
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
+    has_rsample = True
+
+    def __init__(self, params: Tensor, temperature: float | Tensor) -> None:
+        self.params = params.to(noise.compute_dtype(params.dtype))
+        self.temperature = temperature
+        super().__init__(params.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> LogitConcrete:
+        temperature = self.temperature
+        if isinstance(temperature, Tensor) and temperature.dim() > 0:
+            temperature = temperature.expand(batch_shape)
+        return LogitConcrete(self.params.expand(batch_shape), temperature)
+
+    @property
+    def support(self) -> Constraint:
+        return real
+
+    def rsample(
+        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Logits of soft values ``[*sample, *batch]`` with pathwise gradient."""
+        shape = shapes.as_size(sample_shape) + self.params.shape
+        ell = noise.logistic(
+            shape, dtype=self.params.dtype, device=self.params.device, generator=generator
+        )
+        return (self.params + ell) / self.temperature
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        tau = self.temperature
+        log_tau = tau.log() if isinstance(tau, Tensor) else math.log(tau)
+        forced = self.params.isinf()
+        score = self.params.masked_fill(forced, 0.0) - tau * value.masked_fill(forced, 0.0)
+        return (log_tau + score - 2 * softplus(score)).masked_fill(forced, 0.0)
+
+
+@register_kl(Bit, Bit)
+def _kl_bit(p: Bit, q: Bit) -> Tensor:
+    one, zero = logsigmoid(p.logits), logsigmoid(-p.logits)
+    return _term(one, logsigmoid(q.logits)) + _term(zero, logsigmoid(-q.logits))
+
+
+def _term(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """``p (log p - log q)``, 0 where p is 0."""
+    return log_p.exp() * (log_p - log_q).masked_fill(log_p == -torch.inf, 0.0)
+
+
+def _inside(soft: Tensor, params: Tensor) -> Tensor:
+    # Forced bits stay where they are.
+    info = torch.finfo(soft.dtype)
+    least = 2.0**-24 if soft.dtype == torch.float16 else info.tiny
+    return torch.where(params.detach().isinf(), soft, soft.clamp(least, 1 - info.eps / 2))

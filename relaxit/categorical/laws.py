@@ -1,0 +1,176 @@
+"""The exact laws around the Concrete one: of the one-hot value, and of the log of the soft one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.distributions.constraints import Constraint, real_vector
+from torch.distributions.kl import register_kl
+
+from relaxit import constraints, noise, shapes
+
+__all__ = ["LogConcrete", "OneHot", "one_hot"]
+
+
+def one_hot(index: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+    """One-hot vectors ``[*, size]`` of an index ``[*]``; unlike torch's, it runs under vmap."""
+    return (torch.arange(size, device=index.device) == index.unsqueeze(-1)).to(dtype)
+
+
+class OneHot(Distribution):
+    """The categorical law on one-hot vectors, with masked categories and a generator.
+
+    Differs from ``torch.distributions.OneHotCategorical`` where that one goes wrong: a masked
+    category (logit ``-inf``) keeps entropy and KL finite and is never sampled (``multinomial``
+    returns such categories now and then, pytorch#13867).
+
+    Masses, entropies and divergences of half-precision logits are in float32; values and
+    marginals keep the dtype of the logits.
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
+
+    def __init__(self, params: Tensor) -> None:
+        self.params = params  # [*batch, K]
+        self.log_mass = params.to(noise.compute_dtype(params.dtype)).log_softmax(-1)
+        super().__init__(params.shape[:-1], params.shape[-1:], validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> OneHot:
+        return OneHot(self.params.expand(torch.Size(batch_shape) + self.event_shape))
+
+    @property
+    def support(self) -> Constraint:
+        return constraints.one_hot
+
+    @property
+    def probs(self) -> Tensor:
+        """Probability of each category ``[*batch, K]``, float32 at least."""
+        return self.log_mass.exp()
+
+    @property
+    def mean(self) -> Tensor:
+        """Marginals ``[*batch, K]``: the probability of each category."""
+        return self.probs.to(self.params.dtype)
+
+    @property
+    def variance(self) -> Tensor:
+        return (self.probs * (1 - self.probs)).to(self.params.dtype)
+
+    @property
+    def mode(self) -> Tensor:
+        """The most probable one-hot vector; the first of several."""
+        return one_hot(self.params.argmax(-1), self.event_shape[0], self.params.dtype)
+
+    def sample(
+        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """One-hot vectors ``[*sample, *batch, K]`` by inverting the distribution function.
+
+        One uniform a row. Sums run in float64 beyond 1024 categories, where the rounding of a
+        float32 sum would show.
+        """
+        with torch.no_grad():
+            wide = self.event_shape[0] > 1024 and self.params.device.type != "mps"
+            mass = self.probs.to(torch.float64) if wide else self.probs
+            steps = mass.cumsum(-1)
+            shape = shapes.as_size(sample_shape) + self.batch_shape
+            u = noise.uniform(shape, dtype=mass.dtype, device=mass.device, generator=generator)
+            # u is scaled by the last step, so that a rounded total is no gap at the end; a
+            # category of mass 0 adds no step and is never the first one above u.
+            index = (steps <= u.unsqueeze(-1) * steps[..., -1:]).sum(-1)
+            return one_hot(index, self.event_shape[0], self.params.dtype)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-mass ``[...]`` of one-hot vectors ``[..., K]``; ``-inf`` for a masked category."""
+        shapes.batch_shape_of("one-hot law", "value", value, self.event_shape)
+        log_mass, value = torch.broadcast_tensors(self.log_mass, value)
+        # A gather, not a sum of products: 0 * -inf would be NaN.
+        return log_mass.gather(-1, value.argmax(-1, keepdim=True)).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        """Entropy ``[*batch]`` in nats."""
+        return -_times_log(self.probs, self.log_mass).sum(-1)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All one-hot vectors, ``[K, *batch, K]`` (``[K, 1, ..., 1, K]`` without expand)."""
+        size = self.event_shape[0]
+        eye = torch.eye(size, dtype=self.params.dtype, device=self.params.device)
+        eye = eye.view(size, *(1,) * len(self.batch_shape), size)
+        return eye.expand(size, *self.batch_shape, size) if expand else eye
+
+
+class LogConcrete(Distribution):
+    """The law of the logarithm of a Concrete vector, exact at any temperature.
+
+        log p(x) = lgamma(K) + (K - 1) log tau + sum_i s_i - K LSE(s),   s = a - tau x
+
+    on vectors x with LSE(x) = 0: the density of the first K - 1 coordinates, as in
+    ``torch.distributions.RelaxedOneHotCategorical.base_dist``. Masked coordinates of a sample are
+    ``-inf`` and are left out. Always float32 or float64: a bfloat16 logarithm has two digits.
+
+    Args:
+        params: logits ``[*batch, K]``.
+        temperature: float, or tensor ``[*batch, 1]``.
+
+    Reference: arXiv:1611.00712, appendix C.3 (ExpConcrete).
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
+    has_rsample = True
+
+    def __init__(self, params: Tensor, temperature: float | Tensor) -> None:
+        self.params = params.to(noise.compute_dtype(params.dtype))
+        self.temperature = temperature
+        super().__init__(params.shape[:-1], params.shape[-1:], validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> LogConcrete:
+        batch_shape = torch.Size(batch_shape)
+        temperature = self.temperature
+        if isinstance(temperature, Tensor) and temperature.dim() > 0:
+            temperature = temperature.expand(*batch_shape, 1)
+        return LogConcrete(self.params.expand(batch_shape + self.event_shape), temperature)
+
+    @property
+    def support(self) -> Constraint:
+        return real_vector
+
+    def rsample(
+        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Log-values ``[*sample, *batch, K]`` with pathwise gradient."""
+        shape = shapes.as_size(sample_shape) + self.params.shape
+        g = noise.gumbel(
+            shape, dtype=self.params.dtype, device=self.params.device, generator=generator
+        )
+        return ((self.params + g) / self.temperature).log_softmax(-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        masked = self.params == -torch.inf
+        logits = self.params.masked_fill(masked, 0.0)
+        scores = logits - self.temperature * value.masked_fill(masked, 0.0)
+        total = scores.masked_fill(masked, 0.0).sum(-1)
+        top = scores.masked_fill(masked, -torch.inf).logsumexp(-1)
+        count = (~masked).sum(-1).to(scores.dtype)
+        return torch.lgamma(count) + (count - 1) * self._log_temperature() + total - count * top
+
+    def _log_temperature(self) -> float | Tensor:
+        if not isinstance(self.temperature, Tensor):
+            return math.log(self.temperature)
+        log = self.temperature.log()
+        return log if log.dim() == 0 else log.squeeze(-1)
+
+
+@register_kl(OneHot, OneHot)
+def _kl_one_hot(p: OneHot, q: OneHot) -> Tensor:
+    # Where p has no mass the term is 0, whatever q says; where only q has none it is +inf.
+    return _times_log(p.probs, p.log_mass - q.log_mass).sum(-1)
+
+
+def _times_log(mass: Tensor, log: Tensor) -> Tensor:
+    """``mass * log`` with 0 where the mass is 0, and gradients free of NaN there."""
+    zero = mass == 0
+    return mass * log.masked_fill(zero, 0.0)

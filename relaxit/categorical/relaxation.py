@@ -1,0 +1,138 @@
+r"""The Gumbel-softmax (Concrete) relaxation of one choice among ``categories``.
+
+With logits a and standard Gumbel noise G, the hard value is the one-hot vector of
+``argmax(a + G)``, which follows ``softmax(a)`` exactly, and the soft one is
+``softmax((a + G) / tau)``. Its density on the simplex, with K categories, is
+
+    log p(y) = lgamma(K) + (K - 1) log tau - K LSE_i(a_i - tau log y_i)
+               + sum_i (a_i - (tau + 1) log y_i).
+
+Masked categories (logit ``-inf``) are exact zeros and drop out of K, the sum and the LSE.
+
+References: Maddison, Mnih, Teh, "The Concrete Distribution", arXiv:1611.00712, eq. 10;
+Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", arXiv:1611.01144, eq. 2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.distributions.constraints import Constraint
+
+from relaxit import Capabilities, Options, PerturbAndRelax, constraints
+from relaxit.categorical.laws import LogConcrete, OneHot, one_hot
+from relaxit.noise import compute_dtype
+
+__all__ = ["Categorical", "CategoricalOptions"]
+
+
+class CategoricalOptions(Options):
+    """Options of :class:`Categorical`."""
+
+    categories: int = Field(ge=2, description="number of categories K to choose from")
+
+
+class Categorical(PerturbAndRelax):
+    """One of K categories; params are logits ``[*batch, K]``, values lie on the simplex.
+
+    Stored soft values are floored at the smallest normal number of their dtype (at the smallest
+    subnormal one in float16), so that their ``log_prob`` is finite at any temperature. Where the
+    floor is reached the density is that of the floored value; ``log_space`` is exact throughout.
+
+    Example:
+        >>> import torch, relaxit
+        >>> categorical = relaxit.get("categorical", categories=3)
+        >>> q = categorical(torch.tensor([0.0, 1.0, -torch.inf]), temperature=0.5)
+        >>> soft, hard = q.draw(generator=torch.Generator().manual_seed(0))
+        >>> hard, q.discrete.mean
+        (tensor([0., 1., 0.]), tensor([0.2689, 0.7311, 0.0000]))
+    """
+
+    api = 1
+    name = "categorical"
+    summary = "one of K categories: Gumbel-softmax / Concrete"
+    Options = CategoricalOptions
+    references = ("arXiv:1611.00712 (Concrete), eq. 10", "arXiv:1611.01144 (Gumbel-softmax), eq. 2")
+    capabilities = Capabilities(
+        density=True, log_space=True, discrete_law=True, exact_rounding=True, masks=True
+    )
+
+    @property
+    def event_shape(self) -> torch.Size:
+        return torch.Size((self.options.categories,))
+
+    @property
+    def param_shape(self) -> torch.Size:
+        return self.event_shape
+
+    @property
+    def support(self) -> Constraint:
+        return constraints.simplex
+
+    @property
+    def vertices(self) -> Constraint:
+        return constraints.one_hot
+
+    @property
+    def log_cardinality(self) -> float:  # type: ignore[override]
+        return math.log(self.options.categories)
+
+    @classmethod
+    def examples(cls) -> list[Categorical]:
+        return [cls(categories=2), cls(categories=5)]
+
+    def valid_params(self, params: Tensor) -> Tensor:
+        top = params.amax(-1)  # NaN if any entry is, -inf if all are masked
+        return top.isfinite()
+
+    def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
+        return torch.softmax(scores / temperature, dim=-1)
+
+    def argmax(self, scores: Tensor) -> Tensor:
+        return one_hot(scores.argmax(-1), scores.shape[-1], scores.dtype)
+
+    def rsample(
+        self,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        return _floored(super().rsample(params, temperature, shape, generator), params)
+
+    def draw(
+        self,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        soft, hard = super().draw(params, temperature, shape, generator)
+        return _floored(soft, params), hard
+
+    def log_prob(self, params: Tensor, temperature: float | Tensor, value: Tensor) -> Tensor:
+        dtype = compute_dtype(params.dtype)
+        masked = params == -torch.inf
+        # A masked coordinate is not part of the simplex: its value must be 0 and is set to 1
+        # before the logarithm, so that neither value nor gradient meets 0 * inf.
+        log_value = value.to(dtype).masked_fill(masked, 1.0).log()
+        outside = (masked & (value != 0)).any(-1)
+        density = self.log_space(params, temperature).log_prob(log_value) - log_value.sum(-1)
+        return density.masked_fill(outside, -torch.inf)
+
+    def log_space(self, params: Tensor, temperature: float | Tensor) -> LogConcrete:
+        return LogConcrete(params, temperature)
+
+    def discrete(self, params: Tensor) -> Distribution:
+        return OneHot(params)
+
+
+def _floored(soft: Tensor, params: Tensor) -> Tensor:
+    # float16 is floored at its smallest subnormal: a thousand times its smallest normal number
+    # would be 6 % of the row.
+    least = 2.0**-24 if soft.dtype == torch.float16 else torch.finfo(soft.dtype).tiny
+    return torch.maximum(soft, (params.detach() > -torch.inf).to(soft.dtype) * least)

@@ -1,0 +1,59 @@
+"""Supports of soft values and vertex sets of hard ones, with a tolerance for the dtype.
+
+torch's own ``simplex`` asks for a sum within 1e-6, which no bfloat16 vector meets.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import constraints
+
+__all__ = ["binary", "one_hot", "simplex", "tolerance", "unit_interval"]
+
+
+def tolerance(value: Tensor, terms: int = 1) -> float:
+    """Rounding error to allow in a sum of ``terms`` numbers of size one."""
+    return torch.finfo(value.dtype).eps * max(4.0, terms**0.5)
+
+
+class _Simplex(constraints.Constraint):
+    """Non-negative vectors (last dimension) that sum to one."""
+
+    event_dim = 1
+
+    def check(self, value: Tensor) -> Tensor:
+        off = (value.double().sum(-1) - 1).abs()
+        return (value >= 0).all(-1) & (off <= tolerance(value, value.shape[-1]))
+
+
+class _OneHot(constraints.Constraint):
+    """Vectors (last dimension) of exact zeros and a single exact one."""
+
+    event_dim = 1
+    is_discrete = True
+
+    def check(self, value: Tensor) -> Tensor:
+        return ((value == 0) | (value == 1)).all(-1) & (value.sum(-1) == 1)
+
+
+class _UnitInterval(constraints.Constraint):
+    """Numbers from 0 to 1, both included."""
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value >= 0) & (value <= 1)
+
+
+class _Binary(constraints.Constraint):
+    """Exactly 0 or exactly 1, in a floating dtype."""
+
+    is_discrete = True
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value == 0) | (value == 1)
+
+
+simplex = _Simplex()
+one_hot = _OneHot()
+unit_interval = _UnitInterval()
+binary = _Binary()

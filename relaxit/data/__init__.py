@@ -1,0 +1,14 @@
+"""Data sets: real pictures held in memory as uint8, fetched by index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relaxit.hookspecs import hookimpl
+
+__all__ = ["relaxit_datasets"]
+
+
+@hookimpl
+def relaxit_datasets() -> list[type[Any]]:
+    return []

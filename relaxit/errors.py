@@ -1,0 +1,108 @@
+"""Every error a user can meet, each with the exit code the command line turns it into.
+
+They inherit from the built-in exception that a PyTorch user would expect to catch
+(``ValueError`` for a bad value, ``NotImplementedError`` for an absent quantity), so that code
+which knows nothing of relaxit still handles them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+__all__ = [
+    "CheckpointError",
+    "ConfigurationError",
+    "DataError",
+    "DivergenceError",
+    "DomainError",
+    "PluginError",
+    "RelaxitError",
+    "ShapeError",
+    "UnknownName",
+    "Unsupported",
+    "one_line",
+]
+
+
+class RelaxitError(Exception):
+    """Base of all errors raised on purpose. The message is one line and says what to do."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigurationError(RelaxitError, ValueError):
+    """A setting is missing, of the wrong type, out of range, or at odds with another one."""
+
+    exit_code = 2
+
+
+class DomainError(ConfigurationError):
+    """A number lies outside the domain of the formula: a temperature of 0, a NaN logit."""
+
+
+class ShapeError(ConfigurationError):
+    """A tensor does not have the shape that the relaxation asks for."""
+
+
+class Unsupported(ConfigurationError, NotImplementedError):
+    """The quantity does not exist for this relaxation. The message names what does."""
+
+
+class DivergenceError(RelaxitError, ArithmeticError):
+    """Training met a loss that is not finite; the last good weights were kept."""
+
+    exit_code = 3
+
+
+class DataError(RelaxitError, OSError):
+    """A data file is absent, truncated or not what it claims to be."""
+
+    exit_code = 4
+
+
+class CheckpointError(RelaxitError, OSError):
+    """A run directory or checkpoint is absent, damaged, or of another architecture."""
+
+    exit_code = 4
+
+
+class PluginError(RelaxitError, LookupError):
+    """A plugin is missing, broken, of another contract version, or claims a taken name."""
+
+    exit_code = 5
+
+
+class UnknownName(ConfigurationError, LookupError):
+    """No such relaxation, estimator, data set or recipe.
+
+    Args:
+        kind: what was looked for, e.g. ``"relaxation"``.
+        name: the name that was asked for.
+        known: the names that exist.
+        hint: a further sentence, e.g. about a plugin that failed to load.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        suggestion = f" Did you mean {' or '.join(near)}?" if near else ""
+        listing = ", ".join(known) if known else "none"
+        self.near = tuple(near)
+        super().__init__(
+            f"unknown {kind} {name!r}.{suggestion} Known: {listing}.{' ' + hint if hint else ''}"
+        )
+
+
+def one_line(error: ValidationError) -> str:
+    """What pydantic found wrong, as ``field: message (got value)``, on one line."""
+    parts = []
+    for item in error.errors(include_url=False):
+        path = ".".join(str(key) for key in item["loc"])
+        got = "" if item["type"] == "missing" else f" (got {item['input']!r})"
+        parts.append(f"{path}: {item['msg']}{got}" if path else f"{item['msg']}{got}")
+    return "; ".join(parts)

@@ -1,0 +1,54 @@
+"""The hooks that a plugin may implement. Each only returns classes; none does work.
+
+A plugin is a module named by an entry point of the group ``relaxit.plugins``::
+
+    [project.entry-points."relaxit.plugins"]
+    mine = "my_package.my_module"
+
+with functions marked by :data:`hookimpl`. The module is imported when names are looked up, so keep
+heavy imports inside the hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from relaxit.data.dataset import Dataset
+    from relaxit.estimators.base import Estimator
+    from relaxit.relaxation import Relaxation
+
+__all__ = ["ENTRY_POINT_GROUP", "hookimpl", "hookspec"]
+
+ENTRY_POINT_GROUP = "relaxit.plugins"
+
+hookspec = pluggy.HookspecMarker("relaxit")
+hookimpl = pluggy.HookimplMarker("relaxit")
+
+
+@hookspec
+def relaxit_relaxations() -> Sequence[type[Relaxation]]:
+    """Relaxation classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_estimators() -> Sequence[type[Estimator]]:
+    """Gradient estimator classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_datasets() -> Sequence[type[Dataset]]:
+    """Data set classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_recipes() -> Sequence[Path]:
+    """TOML files, each a training recipe named after its stem."""
+    return ()

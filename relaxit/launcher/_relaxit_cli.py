@@ -1,0 +1,41 @@
+"""The console script. It lives outside the package on purpose.
+
+An unrelated distribution named ``relaxit`` installs files into the same package folder. Where both
+are installed ours may be shadowed or overwritten, so this module, which nothing can shadow, looks
+for that distribution first and says how to mend it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+
+CONFLICT = """\
+error: the unrelated distribution 'relaxit' {version} is installed and overwrites files of this
+project (relaxit-framework). Mend it with
+    pip uninstall relaxit
+    pip install --force-reinstall --no-deps relaxit-framework   (or the path of your checkout)"""
+
+
+def conflict() -> str:
+    """How to mend a clash with the other distribution; empty if it is not installed."""
+    try:
+        return CONFLICT.format(version=metadata.version("relaxit"))
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def main() -> None:
+    """Start the command line, unless the other distribution is in the way."""
+    clash = conflict()
+    if clash and sys.argv[1:2] != ["doctor"]:
+        print(clash, file=sys.stderr)
+        sys.exit(2)
+    try:
+        from relaxit.cli import main as start
+    except ImportError:
+        if not clash:
+            raise
+        print(clash, file=sys.stderr)
+        sys.exit(2)
+    start()

@@ -1,0 +1,75 @@
+"""Perturb and relax: add noise to the scores, then solve a smoothed argmax (stochastic softmax).
+
+A structure whose vertices maximise a linear score only has to say what its argmax is and how it is
+smoothed; the noise, the dtype care and the pairing of soft with hard values are given here.
+
+Reference: Paulus, Choi, Tarlow, Krause, Maddison, "Gradient Estimation with Stochastic Softmax
+Tricks", arXiv:2006.08063, section 3.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from relaxit import noise
+from relaxit.relaxation import Relaxation
+
+__all__ = ["PerturbAndRelax"]
+
+
+class PerturbAndRelax(Relaxation):
+    """A relaxation that is a smoothed argmax of perturbed scores.
+
+    Write :meth:`relax` and :meth:`argmax`. Scores reach them in at least float32, whatever the
+    dtype of params, and the result is cast back once, at the end.
+    """
+
+    @abstractmethod
+    def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
+        """The soft value ``[..., *event_shape]`` of perturbed scores ``[..., *param_shape]``."""
+
+    @abstractmethod
+    def argmax(self, scores: Tensor) -> Tensor:
+        """The vertex ``[..., *event_shape]`` with the highest score. Ties must give a vertex."""
+
+    def noise(
+        self, shape: torch.Size, dtype: torch.dtype, device: torch.device, generator: torch.Generator | None
+    ) -> Tensor:
+        """Noise for the scores: standard Gumbel unless overridden."""
+        return noise.gumbel(shape, dtype=dtype, device=device, generator=generator)
+
+    def perturb(
+        self, params: Tensor, shape: torch.Size, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Scores plus noise, ``[*shape, *params.shape]``, float32 or float64."""
+        dtype = noise.compute_dtype(params.dtype)
+        return params.to(dtype) + self.noise(shape + params.shape, dtype, params.device, generator)
+
+    def rsample(
+        self,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        return self.relax(self.perturb(params, shape, generator), temperature).to(params.dtype)
+
+    def draw(
+        self,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        # The vertex comes from the scores, not from the soft value: that one may have ties where
+        # the scores have none (a high temperature, a short dtype).
+        scores = self.perturb(params, shape, generator)
+        soft = self.relax(scores, temperature).to(params.dtype)
+        return soft, self.argmax(scores.detach()).to(params.dtype)
+
+    def hard(self, soft: Tensor) -> Tensor:
+        """The nearest vertex. All vertices having the same norm, it is the one best aligned."""
+        return self.argmax(soft)
