@@ -11,4 +11,7 @@ __all__ = ["relaxit_datasets"]
 
 @hookimpl
 def relaxit_datasets() -> list[type[Any]]:
-    return []
+    from relaxit.data.digits import Digits
+    from relaxit.data.vision import FashionMnist, Kmnist, Mnist
+
+    return [Digits, Mnist, FashionMnist, Kmnist]

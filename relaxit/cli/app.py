@@ -1,0 +1,110 @@
+"""The root command, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from relaxit.cli.doctor import doctor
+from relaxit.cli.evaluate import evaluate
+from relaxit.cli.list import list_all
+from relaxit.cli.plugins import plugins
+from relaxit.cli.sample import sample
+from relaxit.cli.show import show
+from relaxit.cli.train import train
+from relaxit.cli.zoo import zoo
+from relaxit.errors import RelaxitError
+
+__all__ = ["app", "main", "run"]
+
+app = typer.Typer(
+    name="relaxit",
+    help="Train through discrete choices: relaxations, exact laws and gradient estimators.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+app.command()(train)
+app.command()(evaluate)
+app.command()(sample)
+app.command("list")(list_all)
+app.command()(show)
+app.command()(plugins)
+app.add_typer(zoo, name="zoo")
+app.command()(doctor)
+
+_DEBUG = "RELAXIT_DEBUG"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("relaxit-framework"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar=_DEBUG, help="Show the traceback of an error.")
+    ] = False,
+    strict_plugins: Annotated[
+        bool,
+        typer.Option("--strict-plugins", help="End if any plugin has a problem (for CI)."),
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train through discrete choices: relaxations, exact laws and gradient estimators."""
+    del version
+    if debug:
+        os.environ[_DEBUG] = "1"
+    if strict_plugins:
+        from relaxit.registry import default
+
+        default().require_sound()
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code. Human text goes to stderr."""
+    try:
+        result = app(args=arguments, prog_name="relaxit", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except typer.TyperException as error:
+        return _say(error.format_message(), 2)
+    except RelaxitError as error:
+        _trace()
+        return _say(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("stopped", 130)
+    except BrokenPipeError:
+        # Whoever read our output has left: not an error. Nothing may be flushed into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        _trace()
+        return _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def main() -> None:
+    """Entry of the console script."""
+    sys.exit(run())
+
+
+def _say(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _trace() -> None:
+    if os.environ.get(_DEBUG):
+        import traceback
+
+        traceback.print_exc()

@@ -1,0 +1,59 @@
+"""``relaxit doctor``: versions, devices, plugins and known conflicts, for bug reports."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+
+from relaxit.cli.output import print_json
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Print what a bug report needs. Exits with 1 if it found a conflict."""
+    from relaxit.environment import devices, versions
+    from relaxit.registry import default
+
+    conflicts = [text for text in (_other_relaxit(), _torchvision()) if text]
+    broken = [f"plugin {p.name!r}: {'; '.join(p.problems)}" for p in default().plugins if p.problems]
+    found: dict[str, Any] = {
+        "versions": versions(),
+        "devices": devices(),
+        "plugins": [f"{p.name} ({p.distribution} {p.version}): {p.state}" for p in default().plugins],
+        "conflicts": conflicts + broken,
+    }
+    if json:
+        print_json(found)
+    else:
+        for key, value in found["versions"].items():
+            print(f"{key}: {value}")
+        print(f"devices: {', '.join(found['devices'])}")
+        for line in found["plugins"]:
+            print(f"plugin {line}")
+        print("conflicts: " + ("; ".join(found["conflicts"]) or "none"))
+    if found["conflicts"]:
+        raise typer.Exit(1)
+
+
+def _other_relaxit() -> str:
+    try:
+        version = metadata.version("relaxit")
+    except metadata.PackageNotFoundError:
+        return ""
+    return (
+        f"the unrelated distribution 'relaxit' {version} shares our package folder: "
+        "pip uninstall relaxit, then reinstall relaxit-framework"
+    )
+
+
+def _torchvision() -> str:
+    try:
+        import torchvision  # noqa: F401
+    except (ImportError, RuntimeError) as error:
+        return f"torchvision does not import beside this torch ({' '.join(str(error).split())}): reinstall both together"
+    return ""

@@ -1,0 +1,38 @@
+"""``relaxit list``: what there is to choose from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from relaxit.cli.output import print_json, print_table
+
+__all__ = ["list_all"]
+
+_KINDS = ("relaxation", "estimator", "dataset")
+
+
+def list_all(
+    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """List relaxations, estimators and data sets."""
+    from relaxit.registry import default
+
+    registry = default()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for kind in _KINDS:
+        found[kind] = [
+            {
+                "name": name,
+                "summary": cls.summary,
+                "distribution": registry.provider(kind, name).distribution,
+            }
+            for name, cls in registry.items(kind).items()
+        ]
+    if json:
+        print_json(found)
+        return
+    for kind, entries in found.items():
+        rows = [[e["name"], e["summary"], e["distribution"]] for e in entries]
+        print_table(f"{kind}s", ["name", "summary", "from"], rows)

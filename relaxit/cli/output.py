@@ -1,0 +1,121 @@
+"""What a person reads (stderr) and what a program reads (stdout)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["EpochReport", "console", "print_json", "print_table", "tell"]
+
+
+def console(stderr: bool = True) -> Console:
+    """A rich console; plain where the stream is no terminal or NO_COLOR is set."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def tell(message: str, quiet: bool = False) -> None:
+    """One line for the person."""
+    if not quiet:
+        print(message, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout, and nothing else there."""
+    print(json.dumps(value, indent=2))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], stderr: bool = False) -> None:
+    """A table. On stdout for listings, which are what was asked for."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are no markup
+    console(stderr).print(table)
+
+
+class EpochReport:
+    """Shows the course of training: a bar on a terminal, a plain line an epoch elsewhere."""
+
+    def __init__(self, epochs: int, images: int, first_epoch: int, quiet: bool) -> None:
+        self.epochs = epochs
+        self.quiet = quiet
+        self.screen = console()
+        self.bar = None
+        if self.screen.is_terminal and not quiet:
+            self.bar = _bar(self.screen)
+            self.task = self.bar.add_task(
+                f"epoch {first_epoch + 1}/{epochs}",
+                total=epochs * images,
+                completed=first_epoch * images,
+                loss="",
+                elbo="",
+            )
+
+    def __enter__(self) -> EpochReport:
+        if self.bar:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def step(self, images: int, loss: float, elbo: float) -> None:
+        if self.bar:
+            self.bar.update(self.task, advance=images, loss=f"{loss:.2f}", elbo=f"{elbo:.2f}")
+
+    def epoch(self, row: Mapping[str, float | int]) -> None:
+        if self.bar:
+            following = min(int(row["epoch"]) + 1, self.epochs)
+            images = round(row["images_per_second"] * row["seconds"])
+            self.bar.update(
+                self.task,
+                completed=int(row["epoch"]) * images if "partial" not in row else None,
+                description=f"epoch {following}/{self.epochs}",
+            )
+        else:
+            tell(
+                f"epoch {row['epoch']}/{self.epochs}: loss {row['train_loss']:.2f}, discrete ELBO "
+                f"train {row['train_elbo_discrete']:.2f} test {row['test_elbo_discrete']:.2f}, "
+                f"KL {row['test_kl']:.2f}, temperature {row['temperature']:.3f}, "
+                f"{row['images_per_second']:.0f} images/s",
+                self.quiet,
+            )
+
+
+def _bar(screen: Console) -> Any:
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed or 0:.0f} images/s")
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("loss {task.fields[loss]}  ELBO {task.fields[elbo]}"),
+        Speed(),
+        TimeRemainingColumn(),
+        console=screen,
+        refresh_per_second=5,
+    )

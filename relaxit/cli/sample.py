@@ -1,0 +1,39 @@
+"""``relaxit sample``: pictures from the prior of a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relaxit.cli.output import tell
+from relaxit.errors import ConfigurationError
+
+__all__ = ["sample"]
+
+
+def sample(
+    run: Annotated[Path, typer.Argument(help="Run directory.")],
+    out: Annotated[Path | None, typer.Option(help="PNG file; RUN/samples-SEED.png if absent.")] = None,
+    count: Annotated[int, typer.Option(help="How many pictures.")] = 64,
+    seed: Annotated[int, typer.Option(help="Of the latents.")] = 0,
+    data_dir: Annotated[
+        str | None, typer.Option(help="Folder of the data files.", envvar="RELAXIT_DATA_DIR")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+) -> None:
+    """Decode uniform latents to a PNG grid of pixel probabilities."""
+    if not 1 <= count <= 100_000:
+        raise ConfigurationError(f"--count must be from 1 to 100000, got {count}")
+    from relaxit.training.figures import draw_samples, prior_samples
+    from relaxit.training.finished import open_run
+
+    experiment = open_run(run, device, data_dir)
+    images = prior_samples(
+        experiment.model, experiment.relaxation, experiment.config.latents, count, seed
+    )
+    path = out or run / f"samples-{seed}.png"
+    columns = max(1, round(count**0.5))
+    draw_samples(images, experiment.images.size, path, columns)
+    tell(f"{count} pictures: {path}")

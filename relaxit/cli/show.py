@@ -1,0 +1,101 @@
+"""``relaxit show``: everything about one relaxation, estimator or data set."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+
+from relaxit.cli.output import print_json, print_table
+from relaxit.cli.settings import key_values
+
+__all__ = ["show"]
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="Registered name.")],
+    options: Annotated[
+        list[str] | None, typer.Option("-o", "--option", help="KEY=VALUE, to see the shapes.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Show options, shapes, capabilities and references."""
+    cls = _find(name)
+    facts: dict[str, Any] = {
+        "name": cls.name,
+        "kind": cls.kind,
+        "summary": cls.summary,
+        "options": _options(cls),
+        "shapes": _shapes(cls, options or []),
+        "capabilities": _capabilities(cls),
+        "references": list(cls.references),
+    }
+    if json:
+        print_json(facts)
+        return
+    print(f"{facts['name']} ({facts['kind']}): {facts['summary']}")
+    for reference in facts["references"]:
+        print(f"  {reference}")
+    rows = [[o["name"], o["type"], o["default"], o["description"]] for o in facts["options"]]
+    print_table("options" if rows else "no options", ["name", "type", "default", "description"], rows)
+    for title in ("shapes", "capabilities"):
+        if facts[title]:
+            print_table(title, ["", ""], [[k, str(v)] for k, v in facts[title].items()])
+
+
+def _find(name: str) -> Any:
+    from relaxit.errors import UnknownName
+    from relaxit.registry import default
+
+    registry = default()
+    known: dict[str, Any] = {}
+    for kind in ("dataset", "estimator", "relaxation"):
+        known |= registry.items(kind)
+    if name in known:
+        return known[name]
+    for kind in ("relaxation", "estimator", "dataset"):
+        try:
+            return registry.find(kind, name)
+        except UnknownName as error:
+            missing = error
+    raise UnknownName("name", name, known) from missing
+
+
+def _options(cls: Any) -> list[dict[str, str]]:
+    return [
+        {
+            "name": key,
+            "type": getattr(field.annotation, "__name__", str(field.annotation)),
+            "default": "required" if field.is_required() else repr(field.default),
+            "description": field.description or "",
+        }
+        for key, field in cls.Options.model_fields.items()
+    ]
+
+
+def _shapes(cls: Any, texts: list[str]) -> dict[str, str]:
+    """Shapes of the object with these options, or of the first example."""
+    if cls.kind != "relaxation":
+        return {}
+    examples = cls.examples()
+    if not texts and not examples:
+        return {"example": "give -o KEY=VALUE to see them"}
+    built = cls(**cls.Options.parse(key_values(texts, "-o"))) if texts else examples[-1]
+    return {
+        "example": repr(built),
+        "params": f"[*batch{''.join(f', {n}' for n in built.param_shape)}]",
+        "value": f"[*sample, *batch{''.join(f', {n}' for n in built.event_shape)}]",
+        "support": type(built.support).__name__.strip("_"),
+        "vertices": type(built.vertices).__name__.strip("_"),
+    }
+
+
+def _capabilities(cls: Any) -> dict[str, Any]:
+    if cls.kind == "estimator":
+        return {"cost is evaluated on": "hard values" if cls.hard else "soft values"}
+    if cls.kind != "relaxation":
+        return {}
+    found = dataclasses.asdict(cls.capabilities)
+    found["dtypes"] = ", ".join(str(dtype).removeprefix("torch.") for dtype in found["dtypes"])
+    return found

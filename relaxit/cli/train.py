@@ -1,0 +1,253 @@
+"""``relaxit train``: train a variational autoencoder through any registered relaxation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relaxit.cli.output import EpochReport, print_json, print_table, tell
+from relaxit.cli.settings import configure
+from relaxit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from relaxit.config import RunConfig
+    from relaxit.training.experiment import Experiment
+    from relaxit.training.loop import Outcome
+
+__all__ = ["train"]
+
+_WHAT, _LAW, _DATA, _RUN = "What to train", "Objective and temperature", "Data", "Run and output"
+
+
+def _option(*names: str, help: str, panel: str, env: bool = True) -> Any:
+    variable = "RELAXIT_" + names[0].strip("-").upper().replace("-", "_") if env else None
+    return typer.Option(*names, help=help, rich_help_panel=panel, envvar=variable, show_default=False)
+
+
+def train(
+    relaxation: Annotated[
+        str | None, _option("--relaxation", help="Registered relaxation.", panel=_WHAT)
+    ] = None,
+    options: Annotated[
+        list[str] | None,
+        _option("-o", "--option", help="KEY=VALUE of the relaxation.", panel=_WHAT, env=False),
+    ] = None,
+    estimator: Annotated[
+        str | None, _option("--estimator", help="Registered gradient estimator.", panel=_WHAT)
+    ] = None,
+    estimator_options: Annotated[
+        list[str] | None,
+        _option("--estimator-option", help="KEY=VALUE of the estimator.", panel=_WHAT, env=False),
+    ] = None,
+    latents: Annotated[
+        int | None, _option("--latents", help="Number of latent variables.", panel=_WHAT)
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        _option("--recipe", help="Zoo recipe, or a TOML/YAML/JSON file; flags win.", panel=_WHAT),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        _option("--temperature", help="Constant temperature; with --schedule the first.", panel=_LAW),
+    ] = None,
+    schedule: Annotated[
+        str | None,
+        _option("--schedule", help="constant, exponential, linear, cosine or learned.", panel=_LAW),
+    ] = None,
+    final_temperature: Annotated[
+        float | None,
+        _option("--final-temperature", help="Floor or end of the schedule.", panel=_LAW),
+    ] = None,
+    temperature_rate: Annotated[
+        float | None,
+        _option("--temperature-rate", help="Decay per step (exponential).", panel=_LAW),
+    ] = None,
+    kl: Annotated[str | None, _option("--kl", help="discrete or relaxed.", panel=_LAW)] = None,
+    prior_temperature: Annotated[
+        float | None,
+        _option("--prior-temperature", help="Of the relaxed prior (--kl relaxed).", panel=_LAW),
+    ] = None,
+    kl_warmup: Annotated[
+        float | None,
+        _option("--kl-warmup", help="Share of the run in which the KL weight rises.", panel=_LAW),
+    ] = None,
+    dataset: Annotated[
+        str | None, _option("--dataset", help="Registered data set.", panel=_DATA)
+    ] = None,
+    data_dir: Annotated[
+        str | None, _option("--data-dir", help="Folder of its files.", panel=_DATA)
+    ] = None,
+    download: Annotated[
+        bool, _option("--download", help="Fetch missing files from the network.", panel=_DATA)
+    ] = False,
+    binarise: Annotated[
+        str | None, _option("--binarise", help="none, threshold or dynamic.", panel=_DATA)
+    ] = None,
+    validation: Annotated[
+        int | None,
+        _option("--validation", help="Training images held out to choose by.", panel=_DATA),
+    ] = None,
+    epochs: Annotated[
+        int | None, _option("--epochs", help="Passes over the training images.", panel=_RUN)
+    ] = None,
+    batch_size: Annotated[
+        int | None, _option("--batch-size", help="Images a step.", panel=_RUN)
+    ] = None,
+    lr: Annotated[float | None, _option("--lr", help="Peak learning rate.", panel=_RUN)] = None,
+    lr_schedule: Annotated[
+        str | None, _option("--lr-schedule", help="constant or cosine.", panel=_RUN)
+    ] = None,
+    weight_decay: Annotated[
+        float | None, _option("--weight-decay", help="Decoupled weight decay.", panel=_RUN)
+    ] = None,
+    device: Annotated[
+        str | None, _option("--device", help="auto, cpu, cuda, cuda:N or mps.", panel=_RUN)
+    ] = None,
+    seed: Annotated[
+        int | None, _option("--seed", help="Of weights, order and noise.", panel=_RUN)
+    ] = None,
+    out: Annotated[
+        Path | None, _option("--out", help="Run directory; a new one in runs/ if absent.", panel=_RUN)
+    ] = None,
+    overwrite: Annotated[
+        bool, _option("--overwrite", help="Replace the run in --out.", panel=_RUN, env=False)
+    ] = False,
+    resume: Annotated[
+        Path | None,
+        _option("--resume", help="Run directory to continue; takes --epochs.", panel=_RUN, env=False),
+    ] = None,
+    dry_run: Annotated[
+        bool, _option("--dry-run", help="Print the configuration, do nothing.", panel=_RUN, env=False)
+    ] = False,
+    json: Annotated[
+        bool, _option("--json", help="The result as JSON on stdout.", panel=_RUN, env=False)
+    ] = False,
+    quiet: Annotated[bool, _option("--quiet", help="No human text.", panel=_RUN)] = False,
+) -> None:
+    """Train a VAE with discrete latents, on a GPU where there is one.
+
+    Without flags: categorical latents on the bundled digits. Pictures, metrics and weights go to
+    the run directory. Ctrl-C ends the run early and leaves it complete.
+    """
+    if temperature is not None and schedule is None:
+        schedule = "constant"
+    flat = {
+        "relaxation.name": relaxation,
+        "estimator.name": estimator,
+        "latents": latents,
+        "temperature.schedule": schedule,
+        "temperature.initial": temperature,
+        "temperature.final": final_temperature,
+        "temperature.rate": temperature_rate,
+        "objective.kl": kl,
+        "objective.prior_temperature": prior_temperature,
+        "objective.kl_warmup": kl_warmup,
+        "data.name": dataset,
+        "data.dir": data_dir,
+        "data.binarise": binarise,
+        "data.validation": validation,
+        "optimizer.lr": lr,
+        "optimizer.schedule": lr_schedule,
+        "optimizer.weight_decay": weight_decay,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "seed": seed,
+        "device": device,
+    }
+    if resume is not None:
+        config, path = _resumed(resume, flat, bool(options or estimator_options or recipe or out))
+    else:
+        config, path = configure(recipe, flat, options or (), estimator_options or ()), out
+    if dry_run:
+        _dry_run(config)
+        return
+    outcome, where = _run(config, path, resume is not None, overwrite, download, quiet)
+    if json:
+        print_json({"run": str(where), "exit_code": outcome.exit_code, **outcome.rows[-1]})
+    raise typer.Exit(outcome.exit_code)
+
+
+def _resumed(path: Path, flat: dict[str, Any], more: bool) -> tuple[RunConfig, Path]:
+    """The configuration of a run to continue: its own, but for epochs and device."""
+    from relaxit.cli.settings import FLAGS, nest
+    from relaxit.config import resolve
+    from relaxit.training.rundir import RunDirectory
+
+    free = ("epochs", "device", "data.dir")
+    # A temperature flag sets the schedule too; either way it may not change.
+    refused = [FLAGS[key] for key, value in flat.items() if value is not None and key not in free]
+    if refused or more:
+        raise ConfigurationError(
+            f"--resume takes only --epochs, --device and --data-dir besides; "
+            f"{', '.join(refused) or 'the other flags'} cannot change in mid-run"
+        )
+    saved = RunDirectory(path).read_config().model_dump(mode="json")
+    return resolve([saved, nest({key: flat[key] for key in free})], FLAGS), path
+
+
+def _dry_run(config: RunConfig) -> None:
+    from relaxit.environment import choose_device
+    from relaxit.registry import default
+    from relaxit.training.experiment import build_objective
+
+    choose_device(config.device)
+    default().find("dataset", config.data.name)
+    tell(f"would minimise the {build_objective(config).bound}")
+    print_json(config.model_dump(mode="json"))
+
+
+def _run(
+    config: RunConfig, path: Path | None, resume: bool, overwrite: bool, download: bool, quiet: bool
+) -> tuple[Outcome, Path]:
+    from relaxit.training.experiment import build
+    from relaxit.training.loop import train as train_loop
+    from relaxit.training.rundir import RunDirectory
+
+    run = RunDirectory(path or RunDirectory.fresh_name(config))
+    if not resume:
+        run.check_free(overwrite)
+    experiment = build(config, download)  # whatever is wrong shows here, before anything is written
+    _introduce(experiment, run.path, quiet)
+    if resume:
+        run.write_config(config)
+    else:
+        run.create(config)
+    done = len(run.read_metrics()) if resume else 0
+    with EpochReport(config.epochs, len(experiment.images.train), done, quiet) as report:
+        outcome = train_loop(experiment, run, report, resume)
+    if not quiet:
+        _conclude(outcome, run.path)
+    return outcome, run.path
+
+
+def _introduce(experiment: Experiment, path: Path, quiet: bool) -> None:
+    config, images = experiment.config, experiment.images
+    why = "best there is" if config.device == "auto" else "as asked"
+    tell(f"device {experiment.device} ({why}), seed {config.seed}, run {path}", quiet)
+    tell(
+        f"{config.latents} x {experiment.relaxation!r} by {config.estimator.name}, on "
+        f"{config.data.name} ({len(images.train)} training images of "
+        f"{images.size[0]}x{images.size[1]}), {config.epochs} epochs",
+        quiet,
+    )
+    tell(f"minimises the {experiment.objective.bound}", quiet)
+
+
+def _conclude(outcome: Outcome, path: Path) -> None:
+    if not outcome.rows:
+        tell("nothing left to train")
+        return
+    last = outcome.rows[-1]
+    rows = [
+        [part, *(f"{last[f'{part}_{key}']:.2f}" for key in ("elbo_discrete", "reconstruction", "kl"))]
+        for part in ("train", "validation", "test")
+        if f"{part}_kl" in last
+    ]
+    rows.insert(0, ["training objective", f"{-last['train_surrogate']:.2f}", "", ""])
+    title = f"after epoch {last['epoch']}, nats a picture"
+    print_table(title, ["", "discrete ELBO", "reconstruction", "KL"], rows, stderr=True)
+    if outcome.exit_code:
+        tell(f"stopped early; continue with: relaxit train --resume {path}")
+    tell(f"pictures, metrics and weights: {path}")

@@ -1,0 +1,44 @@
+"""From stored bytes to a batch of numbers in [0, 1], on the device, without Python per picture."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["Binarise", "read"]
+
+Binarise = Literal["none", "threshold", "dynamic"]
+
+
+def read(
+    stored: Tensor,  # [B, P] uint8
+    levels: int,
+    binarise: Binarise = "none",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Pictures as float32 in [0, 1].
+
+    Args:
+        stored: ``[B, P]`` uint8.
+        levels: the stored value that means 1.
+        binarise: ``none`` keeps grey levels (for which the Bernoulli term is no likelihood, only
+            the usual score), ``threshold`` gives 1 above one half, ``dynamic`` draws each pixel
+            anew with its grey level as probability.
+        generator: source of randomness for ``dynamic``.
+
+    Returns:
+        ``[B, P]`` float32.
+
+    Example:
+        >>> read(torch.tensor([[0, 9, 16]], dtype=torch.uint8), 16, "threshold")
+        tensor([[0., 1., 1.]])
+    """
+    grey = stored.to(torch.float32).mul_(1 / levels)
+    if binarise == "threshold":
+        return (grey > 0.5).to(torch.float32)
+    if binarise == "dynamic":
+        noise = torch.rand(grey.shape, device=grey.device, generator=generator)
+        return (noise < grey).to(torch.float32)
+    return grey

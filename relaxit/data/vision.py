@@ -1,0 +1,110 @@
+"""MNIST and its relatives, read by torchvision."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any, ClassVar
+
+from relaxit.data.dataset import Dataset, Images
+from relaxit.errors import DataError
+
+__all__ = ["FashionMnist", "Kmnist", "Mnist"]
+
+
+class _Idx(Dataset):
+    """A set in the idx format under ``FOLDER/<torchvision class>/raw``."""
+
+    files = True
+    torchvision_name: ClassVar[str]
+
+    def load(self, folder: Path, download: bool = False) -> Images:
+        kind = _torchvision_class(self.torchvision_name)
+        try:
+            train, test = (kind(str(folder), train=part, download=download).data for part in (True, False))
+        except Exception as error:  # torchvision raises whatever its parser met
+            raise DataError(self._explain(folder, download, error)) from error
+        if train.dim() != 3 or train.shape[1:] != test.shape[1:] or not len(train) or not len(test):
+            raise DataError(
+                f"{self.name}: pictures of shape {list(train.shape)} and {list(test.shape)} in "
+                f"{folder}, expected [N, height, width] twice"
+            )
+        size = (train.shape[1], train.shape[2])
+        return Images(train=train.flatten(1), test=test.flatten(1), size=size)
+
+    def _explain(self, folder: Path, download: bool, error: Exception) -> str:
+        raw = folder / self.torchvision_name / "raw"
+        files = sorted(raw.glob("*-ubyte")) if raw.is_dir() else []
+        for path in files:
+            expected, found = _promised_bytes(path), path.stat().st_size
+            if expected != found:
+                return (
+                    f"{path} is truncated or damaged: expected {expected} bytes, found {found}. "
+                    "Delete it and run again with --download"
+                )
+        if download:
+            return f"{self.name} could not be downloaded to {folder}: {_line(error)}"
+        if len(files) < 4:
+            return (
+                f"{self.name} is not in {raw}. Get it with: relaxit train --dataset {self.name} "
+                f"--data-dir {folder} --download (needs the network); or use --dataset digits, "
+                "which needs no download"
+            )
+        return f"{self.name} in {raw} cannot be read: {_line(error)}"
+
+
+class Mnist(_Idx):
+    """60 000 training and 10 000 test digits, 28x28 grey levels."""
+
+    api = 1
+    name = "mnist"
+    summary = "70 000 handwritten digits, 28x28"
+    references = ("LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11), 1998",)
+    torchvision_name = "MNIST"
+
+
+class FashionMnist(_Idx):
+    """Pictures of clothing in MNIST's format."""
+
+    api = 1
+    name = "fashion-mnist"
+    summary = "70 000 pictures of clothing, 28x28"
+    references = ("arXiv:1708.07747",)
+    torchvision_name = "FashionMNIST"
+
+
+class Kmnist(_Idx):
+    """Cursive Japanese characters in MNIST's format."""
+
+    api = 1
+    name = "kmnist"
+    summary = "70 000 cursive Japanese characters, 28x28"
+    references = ("arXiv:1812.01718",)
+    torchvision_name = "KMNIST"
+
+
+def _torchvision_class(name: str) -> Any:
+    try:
+        from torchvision import datasets
+    except (ImportError, RuntimeError) as error:  # operators of another torch: RuntimeError
+        raise DataError(
+            f"torchvision cannot be imported beside this torch ({_line(error)}); `relaxit doctor` "
+            "shows both versions. --dataset digits works without it"
+        ) from error
+    return getattr(datasets, name)
+
+
+def _promised_bytes(path: Path) -> int:
+    """Size of an idx file of bytes according to its own header; 16 if there is no whole header."""
+    head = path.read_bytes()[:16]
+    dims = head[3] if len(head) > 3 else 0
+    if not 1 <= dims <= 3 or len(head) < 4 + 4 * dims:
+        return 16
+    count = 1
+    for size in struct.unpack(f">{dims}I", head[4 : 4 + 4 * dims]):
+        count *= size
+    return 4 + 4 * dims + count
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

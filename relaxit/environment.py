@@ -1,0 +1,76 @@
+"""Versions and devices of this machine, for run directories and bug reports."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from relaxit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["choose_device", "devices", "versions"]
+
+_REPORTED = (
+    "relaxit-framework",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pluggy",
+    "pydantic",
+    "typer",
+    "rich",
+    "safetensors",
+    "scikit-learn",
+    "matplotlib",
+    "tensorboard",
+)
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of each library that a result may depend on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _REPORTED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def devices() -> list[str]:
+    """Devices that a run may ask for, best first; ``auto`` takes the first one."""
+    import torch
+
+    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
+
+
+def choose_device(asked: str) -> torch.device:
+    """The device to run on.
+
+    Args:
+        asked: ``auto`` (cuda, then mps, then cpu), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+
+    Raises:
+        ConfigurationError: if that device is not there. It never falls back silently.
+
+    Example:
+        >>> choose_device("cpu")
+        device(type='cpu')
+    """
+    import torch
+
+    there = devices()
+    if asked == "auto":
+        return torch.device(there[0])
+    if asked in there or (asked == "cuda" and "cuda:0" in there):
+        return torch.device(asked)
+    raise ConfigurationError(
+        f"device {asked!r} is not there; this machine has {', '.join(there)}. "
+        "Use --device auto or one of these"
+    )

@@ -1,0 +1,1 @@
+"""Networks sized from the shapes of a relaxation."""

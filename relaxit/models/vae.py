@@ -1,0 +1,121 @@
+"""The variational autoencoder with discrete latent variables.
+
+``pixels - 512 - 256 - latents x param_shape`` encodes, ``latents x event_shape - 256 - 512 -
+pixels`` decodes, ReLU between. Everything about the latent variables comes from the relaxation's
+shapes, so that any registered one fits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from relaxit.relaxation import Relaxation
+
+__all__ = ["Vae"]
+
+
+class Vae(nn.Module):
+    """Encoder and decoder around a layer of ``latents`` relaxed variables.
+
+    Args:
+        relaxation: gives ``param_shape`` and ``event_shape``.
+        latents: number of variables L.
+        pixels: size P of a picture.
+        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        params_activation: ``relu`` bounds the parameters below by 0, as an old tutorial did.
+        init: ``scaled`` fits the weights to their inputs, see :meth:`_scale`.
+
+    Example:
+        >>> import relaxit
+        >>> vae = Vae(relaxit.get("categorical", categories=10), latents=30, pixels=784)
+        >>> params = vae.encode(torch.zeros(2, 784))
+        >>> params.shape, vae.decode(torch.zeros(5, 2, 30, 10)).shape
+        (torch.Size([2, 30, 10]), torch.Size([5, 2, 784]))
+    """
+
+    mean_image: Tensor
+
+    def __init__(
+        self,
+        relaxation: Relaxation,
+        latents: int,
+        pixels: int,
+        hidden: Sequence[int] = (512, 256),
+        params_activation: Literal["none", "relu"] = "none",
+        init: Literal["torch", "scaled"] = "scaled",
+    ) -> None:
+        super().__init__()
+        self.params_shape = (latents, *relaxation.param_shape)
+        self.event_dims = 1 + len(relaxation.event_shape)
+        values = latents * math.prod(relaxation.event_shape)
+        self.encoder = _perceptron([pixels, *hidden, math.prod(self.params_shape)])
+        if params_activation == "relu":
+            self.encoder.append(nn.ReLU())
+        self.decoder = _perceptron([values, *reversed(hidden), pixels])
+        self.register_buffer("mean_image", torch.zeros(pixels))
+        if init == "scaled":
+            self._scale(latents * _active_entries(relaxation))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Pictures ``[B, P]`` to parameters ``[B, latents, *param_shape]``."""
+        params: Tensor = self.encoder(x - self.mean_image)
+        return params.unflatten(-1, self.params_shape)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Values ``[..., latents, *event_shape]`` to the logits of pixels ``[..., P]``."""
+        logits: Tensor = self.decoder(z.flatten(-self.event_dims))
+        return logits
+
+    @torch.no_grad()
+    def fit_mean(self, mean: Tensor) -> None:
+        """Start the decoder at the mean training image ``[P]``, and centre the encoder's input.
+
+        With the output biases at the pixels' log-odds the first steps need not learn them.
+        """
+        self.mean_image.copy_(mean)
+        last = self.decoder[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias.copy_(mean.clamp(1e-3, 1 - 1e-3).logit())
+
+    @torch.no_grad()
+    def _scale(self, active: float) -> None:
+        """He's variances for ReLU layers, and for the decoder's input its true norm.
+
+        A one-hot vector has one entry that is not zero, whatever its length: with a variance by
+        fan-in its signal would be ``sqrt(categories)`` times too small.
+
+        Reference: He, Zhang, Ren, Sun, arXiv:1502.01852, eq. 10.
+        """
+        linear = [m for m in (*self.encoder, *self.decoder) if isinstance(m, nn.Linear)]
+        for layer in linear:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        head, first, last = _last_linear(self.encoder), self.decoder[0], self.decoder[-1]
+        nn.init.xavier_normal_(head.weight)
+        nn.init.normal_(first.weight, std=math.sqrt(2 / active))
+        nn.init.kaiming_normal_(last.weight, nonlinearity="linear")
+
+
+def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def _last_linear(layers: nn.Sequential) -> nn.Linear:
+    return [layer for layer in layers if isinstance(layer, nn.Linear)][-1]
+
+
+def _active_entries(relaxation: Relaxation) -> float:
+    """Squared norm of a typical hard value: how many of its entries are one."""
+    generator = torch.Generator().manual_seed(0)
+    q = relaxation(torch.zeros(64, *relaxation.param_shape))
+    norms = q.sample_hard(generator=generator).square().flatten(1).sum(1)
+    return max(float(norms.mean()), 1.0) if relaxation.event_shape else 0.5

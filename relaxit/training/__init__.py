@@ -1,0 +1,1 @@
+"""Objectives, the training loop, evaluation, and what a run leaves on disk."""

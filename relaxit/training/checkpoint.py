@@ -1,0 +1,69 @@
+"""Weights to share (safetensors) and the state to continue from (read with ``weights_only``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from relaxit.errors import CheckpointError
+from relaxit.files import write_whole
+
+__all__ = ["load_model", "load_state", "save_model", "save_state"]
+
+
+def save_model(model: nn.Module, path: Path) -> None:
+    """Write the weights as safetensors, whole or not at all."""
+    from safetensors.torch import save_file
+
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    write_whole(path, lambda part: save_file(tensors, part))
+
+
+def load_model(model: nn.Module, path: Path) -> None:
+    """Read weights into a model of the same architecture.
+
+    Raises:
+        CheckpointError: if the file is absent or damaged, or holds another architecture.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing: the run has no weights yet")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    own = model.state_dict()
+    for name in sorted(own.keys() | tensors.keys()):
+        ours = list(own[name].shape) if name in own else "absent"
+        theirs = list(tensors[name].shape) if name in tensors else "absent"
+        if ours != theirs:
+            raise CheckpointError(
+                f"{path} is of another architecture: {name} is {theirs} there, {ours} here"
+            )
+    model.load_state_dict(tensors)
+
+
+def save_state(state: dict[str, Any], path: Path) -> None:
+    """Write tensors and plain values, whole or not at all."""
+    write_whole(path, lambda part: torch.save(state, part))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what :func:`save_state` wrote. Code in the file is never run.
+
+    Raises:
+        CheckpointError: if the file is absent or damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing: the run cannot be continued")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever its parser met
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is damaged or refused: {reason}") from error
+    return state

@@ -1,0 +1,57 @@
+"""Watches for a loss that is not finite, and keeps weights from before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from relaxit.errors import DivergenceError
+
+__all__ = ["DivergenceGuard"]
+
+_SNAPSHOT_EVERY = 50
+
+
+class DivergenceGuard:
+    """Remembers the first step whose loss was not finite, without making a GPU wait for each.
+
+    Args:
+        tensors: parameters to keep a good copy of.
+        device: on the CPU every step is looked at, elsewhere every fiftieth.
+    """
+
+    def __init__(self, tensors: Iterable[Tensor], device: torch.device) -> None:
+        self.live = [tensor.detach() for tensor in tensors]
+        self.good = [tensor.clone() for tensor in self.live]
+        self.good_step = 0
+        self.first_bad = torch.full((), -1, dtype=torch.int64, device=device)
+        self.look_every = 1 if device.type == "cpu" else _SNAPSHOT_EVERY
+
+    def watch(self, loss: Tensor, step: int) -> None:
+        """Call with the loss before the weights of ``step`` are changed.
+
+        Raises:
+            DivergenceError: naming the first bad step; the weights are the last good ones again.
+        """
+        bad = ~loss.detach().isfinite() & (self.first_bad < 0)
+        self.first_bad.masked_fill_(bad, step)
+        if step % self.look_every:
+            return
+        self.settle()
+        if step % _SNAPSHOT_EVERY == 0:
+            # The loss of these weights was finite, so they are good.
+            torch._foreach_copy_(self.good, self.live)
+            self.good_step = step
+
+    def settle(self) -> None:
+        """Look now. Raises as :meth:`watch`."""
+        first_bad = int(self.first_bad)
+        if first_bad < 0:
+            return
+        torch._foreach_copy_(self.live, self.good)
+        raise DivergenceError(
+            f"the loss is not finite at step {first_bad}; the weights of step {self.good_step} were "
+            "kept. A lower --lr or a higher --temperature usually helps"
+        )

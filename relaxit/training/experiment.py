@@ -1,0 +1,143 @@
+"""From a configuration to the objects of a run: the one place where names become things."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from relaxit.config import RunConfig
+from relaxit.data.batches import read
+from relaxit.data.dataset import Images
+from relaxit.environment import choose_device
+from relaxit.errors import ConfigurationError
+from relaxit.models.vae import Vae
+from relaxit.registry import default
+from relaxit.relaxation import Relaxation
+from relaxit.training.objective import NegativeElbo
+from relaxit.training.temperature import Temperature
+
+__all__ = ["Experiment", "build", "build_objective", "load_images"]
+
+DEFAULT_DATA_DIR = "data"
+
+
+@dataclass
+class Experiment:
+    """Everything a run works with, on its device.
+
+    Attributes:
+        config: what it was built from.
+        device: where it runs.
+        images: the pictures, held-out part separated.
+        objective: what is minimised.
+        model: the autoencoder.
+        temperature: the temperature, a module.
+        steps: optimizer steps of the whole run.
+    """
+
+    config: RunConfig
+    device: torch.device
+    images: Images
+    objective: NegativeElbo
+    model: Vae
+    temperature: Temperature
+    steps: int
+
+    @property
+    def relaxation(self) -> Relaxation:
+        return self.objective.relaxation
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self.images.train) // self.config.batch_size)
+
+
+def build_objective(config: RunConfig) -> NegativeElbo:
+    """The objective alone: no data and no model, for checks before anything is loaded.
+
+    Raises:
+        UnknownName, PluginError, ConfigurationError, Unsupported: if names or options do not fit.
+    """
+    registry = default()
+    return NegativeElbo(
+        relaxation=registry.find("relaxation", config.relaxation.name).from_json(
+            config.relaxation.options
+        ),
+        estimator=registry.find("estimator", config.estimator.name).from_json(
+            config.estimator.options
+        ),
+        kl=config.objective.kl,
+        prior_temperature=config.objective.prior_temperature,
+    )
+
+
+def load_images(config: RunConfig, download: bool = False) -> Images:
+    """The pictures of a configuration, on the CPU, validation part held out.
+
+    Raises:
+        UnknownName: if there is no such data set.
+        DataError: if its files are missing or damaged.
+    """
+    source = default().find("dataset", config.data.name).from_json({})
+    images: Images = source.load(Path(config.data.dir or DEFAULT_DATA_DIR), download)
+    return images.hold_out(config.data.validation)
+
+
+def build(config: RunConfig, download: bool = False) -> Experiment:
+    """All objects of a run. Weights depend on the seed alone; torch's global state is restored.
+
+    Raises:
+        RelaxitError: whatever is wrong with the configuration or the data, before anything is
+            written.
+    """
+    device = choose_device(config.device)
+    objective = build_objective(config)
+    images = load_images(config, download)
+    _check_memory(config, objective.relaxation, images.pixels)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = Vae(
+            objective.relaxation,
+            config.latents,
+            images.pixels,
+            config.model.hidden,
+            config.model.params_activation,
+            config.model.init,
+        )
+    if config.model.init == "scaled":
+        model.fit_mean(_mean_image(images))
+    steps = config.epochs * -(-len(images.train) // config.batch_size)
+    return Experiment(
+        config=config,
+        device=device,
+        images=images.to(device),
+        objective=objective,
+        model=model.to(device),
+        temperature=Temperature(config.temperature, steps).to(device),
+        steps=steps,
+    )
+
+
+def _mean_image(images: Images) -> torch.Tensor:
+    total = sum(read(part, images.levels).sum(0) for part in images.train.split(10_000))
+    assert isinstance(total, torch.Tensor)
+    return total / len(images.train)
+
+
+def _check_memory(config: RunConfig, relaxation: Relaxation, pixels: int) -> None:
+    """Refuse a size that cannot fit, by arithmetic, before it is allocated."""
+    ends = [relaxation.param_shape.numel() * config.latents, relaxation.event_shape.numel() * config.latents]
+    widths = [pixels, *config.model.hidden]
+    weights = 2 * sum(a * b for a, b in zip(widths, widths[1:], strict=False)) + sum(ends) * widths[-1]
+    activations = config.batch_size * (4 * sum(ends) + 4 * sum(widths))
+    needed = 4 * (4 * weights + activations)  # weights, gradients and Adam's two moments
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    if there and needed > there:
+        raise ConfigurationError(
+            f"about {needed / 2**30:.0f} GiB are needed for {config.latents} latents of shape "
+            f"{list(relaxation.param_shape)} and batches of {config.batch_size}; this machine has "
+            f"{there / 2**30:.0f} GiB"
+        )

@@ -1,0 +1,33 @@
+"""A run directory back into objects: for evaluation and sampling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from relaxit.training.checkpoint import load_model
+from relaxit.training.experiment import Experiment, build
+from relaxit.training.rundir import RunDirectory
+
+__all__ = ["open_run"]
+
+
+def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> Experiment:
+    """The experiment of a run, with its trained weights, in evaluation mode.
+
+    Args:
+        path: run directory.
+        device: where to put it, whatever it was trained on.
+        data_dir: folder of the data files, if they have moved.
+
+    Raises:
+        CheckpointError: if this is no run directory, or its files are damaged.
+        PluginError: if a plugin it needs is missing, naming the one to install.
+        DataError: if the data set is missing.
+    """
+    run = RunDirectory(path)
+    config = run.read_config()
+    data = config.data if data_dir is None else config.data.model_copy(update={"dir": data_dir})
+    experiment = build(config.model_copy(update={"device": device, "data": data}))
+    load_model(experiment.model, run.model_file)
+    experiment.model.eval()
+    return experiment

@@ -1,0 +1,133 @@
+"""The negative ELBO of a variational autoencoder with discrete latents, and which bound it is.
+
+Two pairs of sample and KL term are bounds: a *hard* sample with the *discrete* KL bounds the
+discrete model, a *soft* sample with the log-ratio of the *relaxed* densities bounds the relaxed
+model. A soft sample with the discrete KL (Jang et al.; most published code) bounds neither and is
+called a surrogate. Whatever is minimised, the discrete ELBO is computed beside it from the same
+encoder pass.
+
+Reference: Maddison, Mnih, Teh, arXiv:1611.00712, section 3 and appendix C;
+Jang, Gu, Poole, arXiv:1611.01144, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from relaxit.errors import ConfigurationError
+from relaxit.estimators.base import Estimator
+from relaxit.models.vae import Vae
+from relaxit.relaxation import RelaxedDistribution, Relaxation
+
+__all__ = ["NegativeElbo", "Terms", "pixel_loss"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Parts of the objective for a batch of B pictures, each ``[B]``, in nats.
+
+    Attributes:
+        reconstruction: cross-entropy summed over pixels, of the sample that is trained through.
+        kl: KL term that is trained, summed over latents.
+        discrete_reconstruction: cross-entropy of a hard sample, without gradient.
+        discrete_kl: KL of the discrete laws, without gradient.
+    """
+
+    reconstruction: Tensor
+    kl: Tensor
+    discrete_reconstruction: Tensor
+    discrete_kl: Tensor
+
+
+def pixel_loss(logits: Tensor, x: Tensor) -> Tensor:
+    """Cross-entropy ``[..., B]`` of pixel logits ``[..., B, P]``, summed over pixels, in nats."""
+    return binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
+
+
+@dataclass(frozen=True)
+class NegativeElbo:
+    """What training minimises.
+
+    Args:
+        relaxation: the latent structure.
+        estimator: how the gradient crosses the sample.
+        kl: ``discrete`` or ``relaxed``.
+        prior_temperature: temperature of the relaxed prior; None takes the posterior's.
+
+    Raises:
+        ConfigurationError: if sample and KL term do not belong together.
+        Unsupported: if the relaxation or the estimator lacks a quantity; before the first step.
+    """
+
+    relaxation: Relaxation
+    estimator: Estimator
+    kl: Literal["discrete", "relaxed"] = "discrete"
+    prior_temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        self.estimator.check(self.relaxation)
+        if self.kl == "discrete":
+            self.relaxation.kl_to_uniform(torch.zeros(self.relaxation.param_shape))
+            return
+        if self.estimator.hard:
+            raise ConfigurationError(
+                f"objective.kl = 'relaxed' needs soft samples, but estimator "
+                f"{self.estimator.name!r} gives hard ones; use 'discrete', or estimator 'pathwise'"
+            )
+        if not self.relaxation.capabilities.log_space:
+            raise self.relaxation.unsupported("log_space, which objective.kl = 'relaxed' needs")
+
+    @property
+    def bound(self) -> str:
+        """What the objective is a bound on."""
+        if self.kl == "relaxed":
+            return "negative ELBO of the relaxed model"
+        if self.estimator.hard:
+            return "negative ELBO of the discrete model"
+        return "surrogate: soft sample with discrete KL, a bound on neither model"
+
+    def __call__(
+        self, model: Vae, x: Tensor, temperature: Tensor, generator: torch.Generator | None = None
+    ) -> Terms:
+        """The terms for pictures ``[B, P]`` in [0, 1]; one encoder pass for both objectives."""
+        params = model.encode(x)
+        q = self.relaxation(params, temperature, validate_args=False)
+
+        def cost(z: Tensor) -> Tensor:
+            return pixel_loss(model.decode(z), x)
+
+        discrete_kl = self.relaxation.kl_to_uniform(params).sum(-1)
+        if self.kl == "relaxed":
+            reconstruction, kl = self._relaxed(q, cost, generator)
+        else:
+            reconstruction, kl = self.estimator.surrogate(q, cost, generator), discrete_kl
+        with torch.no_grad():
+            hard = reconstruction if self._samples_discrete_law else cost(q.sample_hard((), generator))
+        return Terms(reconstruction, kl, hard.detach(), discrete_kl.detach())
+
+    def _relaxed(
+        self,
+        q: RelaxedDistribution,
+        cost: Callable[[Tensor], Tensor],
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor]:
+        # In log space throughout: the density of a stored soft value is not exact at a low
+        # temperature, where its entries underflow.
+        posterior = q.log_space
+        value = posterior.rsample((), generator=generator)
+        tau = q.temperature if self.prior_temperature is None else self.prior_temperature
+        prior = self.relaxation(torch.zeros_like(q.params), tau, validate_args=False).log_space
+        ratio = posterior.log_prob(value) - prior.log_prob(value)
+        return cost(self.relaxation.from_log_space(value)), ratio.sum(-1)
+
+    @property
+    def _samples_discrete_law(self) -> bool:
+        """Whether the trained sample is itself a draw of the discrete law."""
+        able = self.relaxation.capabilities
+        return self.estimator.hard and (able.exact_rounding or not able.discrete_law)

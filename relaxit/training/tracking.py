@@ -1,0 +1,51 @@
+"""Where metrics go: a JSON line an epoch, and TensorBoard events. Local files, no network."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Self
+
+from relaxit.training.rundir import RunDirectory
+
+__all__ = ["Tracker"]
+
+
+class Tracker:
+    """Writes each epoch's metrics to ``metrics.jsonl`` and to TensorBoard.
+
+    TensorBoard is a convenience: what goes wrong there is warned of once and stops nothing.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.run = run
+        self.writer: Any = None
+
+    def __enter__(self) -> Self:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(str(self.run.tensorboard))
+        except Exception as error:
+            self._give_up(error)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.writer is not None:
+            self.writer.close()
+
+    def log(self, row: Mapping[str, float | int]) -> None:
+        """Record one epoch."""
+        self.run.append_metrics(dict(row))
+        if self.writer is None:
+            return
+        try:
+            for key, value in row.items():
+                if key not in ("epoch", "step"):
+                    self.writer.add_scalar(key, value, row["step"])
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        self.writer = None
+        warnings.warn(f"no TensorBoard events are written: {error}", stacklevel=3)

@@ -1,0 +1,76 @@
+"""The zoo: training recipes, data only. The built-in ones are TOML files in ``recipes/``.
+
+Listing and showing them loads no torch; plugins are asked only if some are installed.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from relaxit.config import read_recipe
+from relaxit.errors import ConfigurationError, UnknownName
+from relaxit.hookspecs import ENTRY_POINT_GROUP
+
+__all__ = ["DEFAULT", "find", "layers", "recipes", "summary"]
+
+DEFAULT = "categorical-vae"
+_FOLDER = Path(__file__).parent / "recipes"
+_OWN = "relaxit-framework"
+
+
+def recipes() -> dict[str, Path]:
+    """All recipes by name: the built-in ones and those of installed plugins.
+
+    Example:
+        >>> sorted(recipes())[:2]
+        ['categorical-vae', 'tutorial-annealed']
+    """
+    found = {path.stem: path for path in sorted(_FOLDER.glob("*.toml"))}
+    points = metadata.entry_points(group=ENTRY_POINT_GROUP)
+    if any(point.dist is None or point.dist.name != _OWN for point in points):
+        from relaxit.registry import default  # imports the plugins, and torch
+
+        for name, path in default().items("recipe").items():
+            found.setdefault(name, path)
+    return found
+
+
+def find(name: str) -> Path:
+    """The file of a recipe, by its name.
+
+    Raises:
+        UnknownName: with the known and the near names.
+    """
+    known = recipes()
+    if name not in known:
+        raise UnknownName("recipe", name, known, "A recipe file ends in .toml, .yaml or .json.")
+    return known[name]
+
+
+def summary(path: Path) -> str:
+    """The first line a recipe says about itself."""
+    with open(path, "rb") as file:
+        return str(tomllib.load(file).get("summary", ""))
+
+
+def layers(recipe: str) -> list[dict[str, Any]]:
+    """The tables of ``--recipe NAME|FILE``: a zoo recipe, or a file laid over one.
+
+    A file may name the zoo recipe it starts from in ``base``; without, it is the default one.
+
+    Raises:
+        UnknownName: if there is no such recipe or base.
+        ConfigurationError: if the file cannot be read.
+    """
+    path = Path(recipe)
+    is_file = path.suffix.lower() in (".toml", ".yaml", ".yml", ".json")
+    if not is_file:
+        return [{"recipe": recipe, **read_recipe(find(recipe))}]
+    if not path.is_file():
+        raise ConfigurationError(f"recipe file {recipe} is not there")
+    table = read_recipe(path)
+    base = table.pop("base", DEFAULT)
+    return [{"recipe": path.stem, **read_recipe(find(str(base)))}, table]

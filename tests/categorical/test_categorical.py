@@ -1,0 +1,372 @@
+"""The Concrete law and its discrete companion against torch, quadrature and enumeration."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from scipy import integrate
+from torch.distributions import OneHotCategorical, RelaxedOneHotCategorical, kl_divergence
+
+import relaxit
+from relaxit.errors import DomainError, ShapeError
+from tests.helpers import DTYPES, averages, counts, fits, follows, seed
+
+INF = torch.inf
+ROWS = torch.tensor([0.2, 0.5, 1.0, 3.0, 30.0], dtype=torch.float64)
+
+
+def categorical(categories):
+    return relaxit.get("categorical", categories=categories)
+
+
+def logits_of(*shape, dtype=torch.float64, number=3):
+    return torch.randn(shape, generator=seed(number), dtype=torch.float64).to(dtype) * 2
+
+
+def interior(*shape):
+    return torch.randn(shape, generator=seed(4), dtype=torch.float64).softmax(-1)
+
+
+# --- density against torch ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0, 2.0, 10.0, ROWS])
+@pytest.mark.parametrize("size", [2, 3, 10])
+def test_log_prob_equals_torch(size, temperature):
+    logits, value = logits_of(5, size), interior(7, 5, size)
+    got = categorical(size)(logits, temperature).log_prob(value)
+    assert got.shape == (7, 5)
+    rows = torch.as_tensor(temperature, dtype=torch.float64).expand(5)
+    for i, tau in enumerate(rows):  # torch's temperature does not broadcast to the batch
+        theirs = RelaxedOneHotCategorical(tau, logits=logits[i])
+        torch.testing.assert_close(got[:, i], theirs.log_prob(value[:, i]), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.5, 1.0, 10.0])
+@pytest.mark.parametrize("size", [2, 3, 10])
+def test_log_space_equals_torch(size, temperature):
+    logits = logits_of(5, size)
+    law = categorical(size)(logits, temperature).log_space
+    x = law.rsample((7,), seed(0))
+    tau = torch.tensor(temperature, dtype=torch.float64)
+    theirs = RelaxedOneHotCategorical(tau, logits=logits).base_dist
+    torch.testing.assert_close(law.log_prob(x), theirs.log_prob(x), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(x.logsumexp(-1), torch.zeros(7, 5).double(), rtol=0, atol=1e-10)
+
+
+def test_density_is_unchanged_by_a_constant_on_the_logits():
+    value = interior(5, 4)
+    a, b = (categorical(4)(logits_of(5, 4) + shift, 0.7).log_prob(value) for shift in (0.0, 5.0))
+    torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_finite_at_low_temperature_where_torch_is_not():
+    logits = logits_of(1000, 10, dtype=torch.float32)
+    q = categorical(10)(logits, 0.01)
+    assert bool(q.log_prob(q.sample((), seed(0))).isfinite().all())
+    theirs = RelaxedOneHotCategorical(torch.tensor(0.01), logits=logits, validate_args=False)
+    lost = ~theirs.log_prob(theirs.sample()).isfinite()
+    assert float(lost.float().mean()) > 0.99
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 0.01, 0.5, 10.0])
+def test_log_space_is_the_log_of_the_soft_value(temperature):
+    q = categorical(5)(logits_of(50, 5), temperature)
+    x, soft = q.log_space.rsample((), seed(0)), q.rsample((), seed(0))
+    torch.testing.assert_close(q.relaxation.from_log_space(x), soft, rtol=1e-9, atol=1e-300)
+    # The densities differ by the Jacobian, wherever the soft value does not underflow.
+    if temperature >= 0.5:
+        gap = q.log_space.log_prob(x) - x.sum(-1)
+        torch.testing.assert_close(q.log_prob(soft), gap, rtol=1e-9, atol=1e-9)
+
+
+# --- density integrates to one -------------------------------------------------------------------
+
+
+def mass_of_two(law, temperature):
+    """Integral of a density on the 1-simplex, over t = logit y."""
+
+    def density(t):
+        value = torch.tensor([t, -t], dtype=torch.float64).sigmoid()
+        return float((law.log_prob(value) + value.log().sum()).exp())
+
+    end = 40 / temperature
+    return integrate.quad(density, -end, end, points=[0], limit=400)[0]
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0, 2.0, 10.0])
+def test_density_of_two_categories_integrates_to_one(temperature):
+    q = categorical(2)(torch.tensor([0.3, -0.9], dtype=torch.float64), temperature)
+    assert mass_of_two(q, temperature) == pytest.approx(1, abs=1e-7)
+
+
+def grid_of_three(temperature):
+    """Points t of the plane, softmax([t, 0]) and the area a point stands for."""
+    step = 0.4
+    axis = torch.arange(-45, 45, step, dtype=torch.float64) / temperature
+    t = torch.cartesian_prod(axis, axis)
+    x = torch.cat([t, torch.zeros(len(t), 1, dtype=torch.float64)], -1).log_softmax(-1)
+    return x, (step / temperature) ** 2
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0, 2.0, 10.0])
+def test_density_of_three_categories_integrates_to_one(temperature):
+    q = categorical(3)(torch.tensor([0.3, -0.9, 1.0], dtype=torch.float64), temperature)
+    x, area = grid_of_three(temperature)
+    # |dy/dt| = y1 y2 y3. In log space the formula is the density of t itself, the log-ratios
+    # x_i - x_K, here and in torch.
+    if temperature >= 0.5:
+        total = float((q.log_prob(x.exp()) + x.sum(-1)).exp().sum()) * area
+        assert total == pytest.approx(1, abs=1e-7)
+    total = float(q.log_space.log_prob(x).exp().sum()) * area
+    assert total == pytest.approx(1, abs=1e-7)
+
+
+def test_quadrature_sees_a_wrong_constant():
+    class Mutant:
+        """Forgets (K - 1) log tau."""
+
+        def log_prob(self, value):
+            return q.log_prob(value) - math.log(0.5)
+
+    q = categorical(2)(torch.zeros(2, dtype=torch.float64), 0.5)
+    assert abs(mass_of_two(Mutant(), 0.5) - 1) > 0.5
+
+
+# --- samples have that density, alpha = 2e-5 ---------------------------------------------------
+
+
+def standardised(x, logits, temperature):
+    """tau (x_0 - x_i) - (a_0 - a_i), a standard logistic number for each i > 0."""
+    return temperature * (x[..., :1] - x[..., 1:]) - (logits[..., :1] - logits[..., 1:])
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 5.0])
+@pytest.mark.parametrize("space", ["soft", "log"])
+def test_samples_follow_the_density(space, temperature):
+    logits = logits_of(4)
+    q = categorical(4)(logits, temperature)
+    x = q.sample((50_000,), seed(5)).log() if space == "soft" else q.log_space.rsample((50_000,))
+    for i in range(3):
+        assert follows(standardised(x, logits, temperature)[:, i], "logistic")
+        assert not follows(standardised(x, logits, 2 * temperature)[:, i], "logistic")
+        assert not follows(standardised(x, logits + 0.1 * torch.arange(4), temperature)[:, i], "logistic")
+
+
+def kl_of_two(p, q):
+    """KL divergence of two relaxed laws over two categories, by quadrature over t = logit y."""
+
+    def term(t):
+        x = torch.tensor([t, -t], dtype=torch.float64)
+        x = torch.nn.functional.logsigmoid(x)
+        log_p, log_q = p.log_space.log_prob(x), q.log_space.log_prob(x)
+        return float(log_p.exp() * (log_p - log_q))
+
+    return integrate.quad(term, -150, 150, points=[0], limit=400)[0]
+
+
+def kl_terms(p, q, draws=100_000):
+    x = p.log_space.rsample((draws,), seed(6))
+    return p.log_space.log_prob(x) - q.log_space.log_prob(x)
+
+
+def test_kl_by_sampling_equals_quadrature():
+    # alpha = 2e-5.
+    a, b = logits_of(2), logits_of(2, number=4)
+    p, q = categorical(2)(a, 0.5), categorical(2)(b, 0.8)
+    exact = kl_of_two(p, q)
+    assert exact > 0.05
+    assert averages(kl_terms(p, q), exact)
+    assert not averages(kl_terms(p, categorical(2)(b, 1.6)), exact)
+    assert not averages(kl_terms(p, categorical(2)(b + torch.tensor([0.1, 0.0]), 0.8)), exact)
+
+
+# --- discrete law -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [2, 5, 1025, 5000])
+def test_discrete_law_equals_torch(size):
+    logits, other = logits_of(3, size), logits_of(3, size, number=4)
+    q = categorical(size)(logits)
+    theirs = OneHotCategorical(logits=logits)
+    value = theirs.sample((4,))
+    close = {"rtol": 1e-10, "atol": 1e-10}
+    torch.testing.assert_close(q.discrete.log_prob(value), theirs.log_prob(value), **close)
+    torch.testing.assert_close(q.discrete.entropy(), theirs.entropy(), **close)
+    torch.testing.assert_close(q.discrete.mean, theirs.mean, **close)
+    assert torch.equal(q.discrete.mode, theirs.mode)
+    got = kl_divergence(q.discrete, categorical(size)(other).discrete)
+    torch.testing.assert_close(got, kl_divergence(theirs, OneHotCategorical(logits=other)), **close)
+
+
+def test_frequencies_of_many_categories():
+    # alpha = 2e-5. Beyond 1024 categories the distribution function is summed in float64.
+    law = categorical(2000)(logits_of(2000, dtype=torch.float32) / 2).discrete
+    draws = torch.cat([law.sample((10_000,), seed(i)).argmax(-1) for i in range(5)])
+    observed = torch.bincount(draws, minlength=2000).double().numpy()
+    assert fits(observed, law.probs)
+    assert not fits(observed, law.probs.roll(1))
+
+
+@pytest.mark.parametrize("end", [0.0, 1 - 2.0**-24])
+def test_sampling_at_the_ends_of_the_generator(end, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.full(shape, end))
+    mask = torch.tensor([-INF, 0.0, 1.0, -INF, 2.0, -INF])
+    value = categorical(6)(mask).discrete.sample()
+    assert value.tolist() == [0, 1, 0, 0, 0, 0] if end == 0 else value.tolist() == [0, 0, 0, 0, 1, 0]
+    noisy = categorical(6)(logits_of(200, 6, dtype=torch.float32)).discrete.sample()
+    assert bool(relaxit.constraints.one_hot.check(noisy).all())
+
+
+# --- masks ---------------------------------------------------------------------------------------
+
+
+MASKS = [
+    [True, True, False, True, False],
+    [False, True, True, False, False],
+    [False, True, False, False, False],
+]
+
+
+def masked(logits, mask):
+    return logits.masked_fill(~torch.tensor(mask), -INF)
+
+
+@pytest.mark.parametrize("mask", MASKS[:2])
+@pytest.mark.parametrize("temperature", [0.01, 0.5, 1.0, 10.0, "rows"])
+def test_masked_density_is_that_of_the_smaller_law(mask, temperature):
+    logits = logits_of(6, 5)
+    tau = torch.rand(6, dtype=torch.float64, generator=seed(2)) + 0.1 if temperature == "rows" else temperature
+    q, small = categorical(5)(masked(logits, mask), tau), categorical(sum(mask))(logits[:, mask], tau)
+    soft = q.rsample((3,), seed(0))
+    assert bool((soft[..., ~torch.tensor(mask)] == 0).all())
+    assert bool((soft[..., mask] > 0).all())
+    torch.testing.assert_close(q.log_prob(soft), small.log_prob(soft[..., mask]))
+    x = q.log_space.rsample((3,), seed(0))
+    assert bool((x[..., ~torch.tensor(mask)] == -INF).all())
+    torch.testing.assert_close(q.log_space.log_prob(x), small.log_space.log_prob(x[..., mask]))
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_masked_discrete_law_is_the_smaller_law(mask):
+    logits = logits_of(6, 5)
+    law = categorical(5)(masked(logits, mask)).discrete
+    p = logits[:, mask].softmax(-1)
+    torch.testing.assert_close(law.mean[:, mask], p)
+    assert bool((law.mean[:, ~torch.tensor(mask)] == 0).all())
+    torch.testing.assert_close(law.entropy(), -(p * p.log()).sum(-1))
+    mass = law.log_prob(law.enumerate_support()).exp()
+    torch.testing.assert_close(mass.sum(0), torch.ones(6, dtype=torch.float64))
+    # To the uniform law over all five, not over those left.
+    want = (p * (p * 5).log()).sum(-1)
+    torch.testing.assert_close(categorical(5)(masked(logits, mask)).kl_to_uniform(), want)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("mask", MASKS)
+def test_masked_categories_never_occur(mask, dtype):
+    q = categorical(5)(masked(torch.zeros(5), mask).to(dtype), 0.7)
+    out = ~torch.tensor(mask)
+    for value in (*q.draw((5000,), seed(0)), q.discrete.sample((5000,), seed(0)), q.sample_hard((5000,))):
+        assert bool((value[:, out] == 0).all())
+    soft, hard = q.draw((5000,), seed(1))
+    assert bool((soft[:, mask] > 0).all())
+    # alpha = 2e-5.
+    observed = counts(hard, torch.eye(5, dtype=dtype))
+    assert fits(observed, q.discrete.mean)
+    assert not fits(observed, torch.full((5,), 0.2))
+
+
+def test_kl_with_masks():
+    logits, other = logits_of(5), logits_of(5, number=4)
+    all_in, some = categorical(5)(logits).discrete, categorical(5)(masked(other, MASKS[0])).discrete
+    fewer = categorical(5)(masked(logits, [True, False, False, True, False])).discrete
+    assert float(kl_divergence(all_in, some)) == INF
+    p, q = fewer.mean, some.mean
+    kept = p > 0
+    want = (p[kept] * (p[kept] / q[kept]).log()).sum()
+    torch.testing.assert_close(kl_divergence(fewer, some), want)
+    torch.testing.assert_close(kl_divergence(some, some), torch.zeros(()).double())
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_gradients_are_finite_and_right_with_masks(mask):
+    logits, other = masked(logits_of(3, 5), mask), masked(logits_of(3, 5, number=4), mask)
+    q = categorical(5)(logits, 0.5)
+    soft, hard = q.draw((), seed(0))
+    x = q.log_space.rsample((), seed(0)).detach()
+    functions = [
+        lambda a: categorical(5)(a).discrete.entropy(),
+        lambda a: categorical(5)(a).kl_to_uniform(),
+        lambda a: categorical(5)(a).discrete.log_prob(hard),
+        lambda a: categorical(5)(a).discrete.mean.square().sum(-1),
+        lambda a: kl_divergence(categorical(5)(a).discrete, categorical(5)(other).discrete),
+        lambda a: kl_divergence(categorical(5)(other).discrete, categorical(5)(a).discrete),
+        lambda a: categorical(5)(a, 0.5).log_prob(soft),
+        lambda a: categorical(5)(a, 0.5).log_space.log_prob(x),
+        lambda a: categorical(5)(a, 0.5).rsample((), seed(1)).square().sum(-1),
+    ]
+    free = torch.tensor(mask)
+    for function in functions:
+        leaf = logits.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(function(leaf).sum(), leaf)
+        assert bool(slope.isfinite().all())
+        assert bool((slope[:, ~free] == 0).all())
+        # gradcheck may only step along the free logits.
+        rest = lambda free_part, f=function: f(logits.masked_scatter(free, free_part))  # noqa: E731
+        assert torch.autograd.gradcheck(rest, logits[:, mask].clone().requires_grad_())
+
+
+def test_value_on_a_masked_category_has_no_density():
+    q = categorical(3)(torch.tensor([0.0, 0.0, -INF]))
+    assert float(q.log_prob(torch.tensor([0.3, 0.6, 0.1]))) == -INF
+    assert float(q.discrete.log_prob(torch.tensor([0.0, 0.0, 1.0]))) == -INF
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "row", [[-INF, -INF, -INF], [torch.nan, 0, 0], [INF, 0, 0], [INF, INF, -INF], [torch.nan, -INF, 0]]
+)
+def test_illegal_logits(row):
+    with pytest.raises(DomainError, match="1 of 2"):
+        categorical(3)(torch.tensor([row, [0.0, 0.0, -INF]]))
+
+
+@pytest.mark.parametrize("row", [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [-0.1, 0.6, 0.5], [0.5, 0.9, 0.3]])
+def test_no_density_outside_the_open_simplex(row):
+    with pytest.raises(DomainError):
+        categorical(3)(torch.zeros(3)).log_prob(torch.tensor(row))
+
+
+def test_own_samples_are_never_refused():
+    for dtype in DTYPES:
+        for temperature in (1e-3, 0.1, 1.0, 1e3):
+            q = categorical(10)(logits_of(500, 10, dtype=dtype), temperature)
+            assert bool(q.log_prob(q.sample()).isfinite().all())
+
+
+@pytest.mark.parametrize("bad", [1, 0, -3])
+def test_too_few_categories(bad):
+    with pytest.raises(relaxit.ConfigurationError, match="categories"):
+        categorical(bad)
+
+
+def test_missing_and_unknown_option():
+    with pytest.raises(relaxit.ConfigurationError, match="categories: Field required"):
+        relaxit.get("categorical")
+    with pytest.raises(relaxit.ConfigurationError, match=r"size.*Options: categories"):
+        relaxit.get("categorical", categories=3, size=3)
+
+
+def test_unbatched_value_meets_every_row():
+    logits, value = logits_of(4, 3), interior(3)
+    q = categorical(3)(logits, 0.5)
+    torch.testing.assert_close(q.log_prob(value), q.log_prob(value.expand(4, 3)))
+    vertex = torch.eye(3, dtype=torch.float64)[1]
+    torch.testing.assert_close(q.discrete.log_prob(vertex), q.discrete.log_prob(vertex.expand(4, 3)))
+    with pytest.raises(ShapeError):
+        q.discrete.log_prob(torch.ones(4))
