@@ -1,6 +1,7 @@
 """Supports of soft values and vertex sets of hard ones, with a tolerance for the dtype.
 
-torch's own ``simplex`` asks for a sum within 1e-6, which no bfloat16 vector meets.
+torch's own ``simplex`` asks for a sum within 1e-6, which no bfloat16 vector meets. The same 1e-6
+is granted here at least, so that a float32 vector stored as float64 still counts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ __all__ = ["binary", "one_hot", "simplex", "tolerance", "unit_interval"]
 
 def tolerance(value: Tensor, terms: int = 1) -> float:
     """Rounding error to allow in a sum of ``terms`` numbers of size one."""
-    return torch.finfo(value.dtype).eps * max(4.0, terms**0.5)
+    return max(1e-6, torch.finfo(value.dtype).eps * max(4.0, terms**0.5))
 
 
 class _Simplex(constraints.Constraint):

@@ -33,7 +33,9 @@ class Relax(nn.Module):
         options: options of the relaxation, if it was given by name.
 
     Raises:
-        UnknownName, ConfigurationError: as :func:`relaxit.get`.
+        UnknownName: if there is no such relaxation or estimator.
+        ConfigurationError: if an option is missing, unknown or illegal.
+        TypeError: for options beside a relaxation that is not given by name.
         Unsupported: if the estimator does not act through a sample, or lacks what it needs.
 
     Example:
@@ -58,6 +60,8 @@ class Relax(nn.Module):
         **options: Any,
     ) -> None:
         super().__init__()
+        if options and not isinstance(relaxation, str):
+            raise TypeError(f"{relaxation!r} has its options; {', '.join(options)} is not expected")
         self.relaxation = get(relaxation, **options) if isinstance(relaxation, str) else relaxation
         found = find_estimator(estimator) if isinstance(estimator, str) else estimator
         if not isinstance(found, SampleEstimator):
@@ -91,7 +95,7 @@ class Relax(nn.Module):
             self.fixed_temperature.fill_(temperature)
 
     def forward(self, params: Tensor) -> Tensor:
-        q = self.relaxation(params, self.temperature.to(params.dtype))
+        q = self.relaxation(params, self.temperature)
         return self.estimator.sample(q) if self.training else q.sample_hard()
 
     def extra_repr(self) -> str:

@@ -48,7 +48,7 @@ class Options(BaseModel):
             if field is None:
                 values[key] = text
                 continue
-            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, *field.metadata])
+            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])
             read = adapter.validate_json if text[:1] in "[{" and text else adapter.validate_strings
             try:
                 values[key] = read(text)

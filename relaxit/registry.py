@@ -143,12 +143,14 @@ class Registry:
         for hook, kind in _HOOKS.items():
             try:
                 with contextlib.redirect_stdout(sys.stderr):
-                    results = getattr(manager.hook, hook)()
-            except Exception as error:
+                    items = [item for result in getattr(manager.hook, hook)() for item in result]
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # as at import; a result that is no list counts too
                 plugin.error = error
                 plugin.problems.append(f"{hook} raised {type(error).__name__}: {error}")
                 continue
-            for item in (item for result in results for item in result):
+            for item in items:
                 self._enter(plugin, kind, item)
 
     def _enter(self, plugin: Plugin, kind: str, item: Any) -> None:
@@ -285,11 +287,16 @@ def register(cls: C) -> C:
         PluginError: if the class does not keep the contract, or the session has that name already.
     """
     registry = default()
-    kind = getattr(cls, "kind", "")
-    plugin = Plugin(SESSION, SESSION, "", getattr(cls, "__module__", ""))
-    registry._enter(plugin, kind if kind in _HOOKS.values() else "relaxation", cls)
-    if plugin.problems:
-        raise PluginError(plugin.problems[0])
+    kind = getattr(cls, "kind", "relaxation")
+    name = getattr(cls, "name", "")
+    problem = _defect(kind, cls, name)
+    if not problem and name in registry.items(kind):
+        taken_by = registry.provider(kind, name).distribution
+        problem = f"{kind} {name!r} is registered already, by {taken_by}"
+    if problem:  # found before anything was entered, so nothing is left behind
+        raise PluginError(problem)
+    plugin = Plugin(SESSION, SESSION, "", cls.__module__)
+    registry._enter(plugin, kind, cls)
     registry.plugins.append(plugin)
     return cls
 

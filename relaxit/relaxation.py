@@ -64,8 +64,10 @@ class Relaxation(Configured, ABC):
     Write ``event_shape``, ``param_shape``, ``support``, ``vertices``, ``rsample`` and ``hard``, and
     whichever of ``draw``, ``log_prob``, ``log_space``, ``discrete`` the capabilities claim. In all
     of them ``params`` is ``[*batch, *param_shape]`` and ``temperature`` a float or a tensor that
-    broadcasts against params (``[*batch, 1, ..., 1]``): the core has aligned and checked it, so
-    ``params / temperature`` is right as it stands. Parameters of zero mean the uniform law.
+    broadcasts against params (``[*batch, 1, ..., 1]``, float32 at least): the core has aligned and
+    checked it, so ``params / temperature`` is right as it stands; cast the sample back to the dtype
+    of params. Parameters of zero mean the uniform law. The laws that ``discrete`` and ``log_space``
+    return take ``generator`` in ``sample`` and ``rsample``, which torch's own do not.
     """
 
     kind: ClassVar[str] = "relaxation"
@@ -248,7 +250,10 @@ class RelaxedDistribution(Distribution):
         self.relaxation = relaxation
         self.params = params
         self.temperature = temperature
-        self.aligned_temperature = shapes.align_temperature(name, temperature, batch_shape, rank)
+        aligned = shapes.align_temperature(name, temperature, batch_shape, rank)
+        if isinstance(aligned, Tensor):  # its logarithm is a term of the density: not in half
+            aligned = aligned.to(torch.promote_types(aligned.dtype, torch.float32))
+        self.aligned_temperature = aligned
         self._checked = _checks_values(params) if validate_args is None else validate_args
         if self._checked:
             self._check_values()
@@ -274,7 +279,9 @@ class RelaxedDistribution(Distribution):
         if isinstance(temperature, Tensor) and temperature.dim() > 0:
             temperature = temperature.expand(batch_shape)
         params = self.params.expand(batch_shape + self.relaxation.param_shape)
-        return RelaxedDistribution(self.relaxation, params, temperature, validate_args=False)
+        larger = RelaxedDistribution(self.relaxation, params, temperature, validate_args=False)
+        larger._checked = self._checked  # the values were checked, those to come will be
+        return larger
 
     @property
     def support(self) -> Constraint:
@@ -328,12 +335,14 @@ class RelaxedDistribution(Distribution):
         """
         shapes.batch_shape_of(self.relaxation.name, "value", value, self.event_shape)
         result = self.relaxation.log_prob(self.params, self.aligned_temperature, value)
-        if self._checked and _known_false(~result.detach().isnan().any()):
-            raise DomainError(
-                f"{self.relaxation.name}: the relaxed law has no density at this value. For the "
-                "mass of a hard value use q.discrete.log_prob; for soft samples that underflow "
-                "use q.log_space"
-            )
+        if self._checked:
+            inside = self.support.check(value.detach()).all() & ~result.detach().isnan().any()
+            if _known_false(inside):
+                raise DomainError(
+                    f"{self.relaxation.name}: the relaxed law has no density at this value, which "
+                    "is a vertex or outside the support. For the mass of a hard value use "
+                    "q.discrete.log_prob; for soft samples that underflow use q.log_space"
+                )
         return result
 
     @property

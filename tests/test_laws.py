@@ -117,7 +117,7 @@ def test_discrete_expand_and_support_without_expand(relaxation):
     assert torch.equal(thin.expand_as(law.enumerate_support()), law.enumerate_support())
 
 
-# --- frequencies, alpha = 2e-5 a test -----------------------------------------------------------
+# --- frequencies, alpha = 2e-5 a test ---------------------------------------------------------
 
 
 def hard_of_soft(relaxation, params):
@@ -180,7 +180,7 @@ def test_hard_frequencies_in_every_dtype(relaxation, dtype):
     assert not fits(observed, other)
 
 
-# --- every dtype, extreme parameters -----------------------------------------------------------
+# --- every dtype, extreme parameters ----------------------------------------------------------
 
 
 def extremes(relaxation, dtype):
@@ -248,7 +248,9 @@ def test_short_dtypes_agree_with_float64(relaxation, dtype, temperature, as_tens
     tau = torch.tensor(temperature, dtype=dtype)
     value = relaxation(params, tau).sample((), seed(0))
     got = relaxation(params, tau if as_tensor else float(tau)).log_prob(value)
-    want = relaxation(params.double(), float(tau)).log_prob(value.double())
+    # As a float64 vector the rounded value is off the support by more than float64 rounding.
+    exact = relaxation(params.double(), float(tau), validate_args=False)
+    want = exact.log_prob(value.double())
     torch.testing.assert_close(got, want.float(), rtol=2e-5, atol=2e-5)
 
 
@@ -268,7 +270,7 @@ def test_discrete_scalars_of_short_dtypes_agree_with_float64(relaxation, dtype):
         torch.testing.assert_close(got, want.float(), rtol=1e-5, atol=1e-5)
 
 
-# --- sampling ------------------------------------------------------------------------------------
+# --- sampling ---------------------------------------------------------------------------------
 
 
 @ALL
@@ -441,7 +443,7 @@ def test_layout_does_not_matter(relaxation):
         assert torch.equal(a.discrete.entropy(), b.discrete.entropy())
 
 
-# --- gradients, vmap, compile ----------------------------------------------------------------
+# --- gradients, vmap, compile -----------------------------------------------------------------
 
 
 @ALL
@@ -457,7 +459,9 @@ def test_gradcheck(relaxation):
         assert check(density, (params, temperature, value))
     if relaxation.capabilities.log_space:
         x = relaxation(params.detach()).log_space.rsample((2,), seed(2)).requires_grad_()
-        assert check(lambda a, t, x: relaxation(a, t).log_space.log_prob(x), (params, temperature, x))
+        assert check(
+            lambda a, t, x: relaxation(a, t).log_space.log_prob(x), (params, temperature, x)
+        )
     if relaxation.capabilities.discrete_law:
         assert check(lambda a: relaxation.discrete(a).entropy(), params)
         assert check(lambda a: relaxation(a).kl_to_uniform(), params)

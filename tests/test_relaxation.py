@@ -268,6 +268,7 @@ def test_frozen_hashable_comparable_picklable():
     assert hash(one) == hash(same)
     assert one != other
     assert one != Cube()
+    assert one != type("Twin", (Rows,), {})(rows=4)
     assert len({one, same, other}) == 2
     for again in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
         assert again == one

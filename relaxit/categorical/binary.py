@@ -153,8 +153,9 @@ class Bit(Distribution):
             return (u < self.logits.sigmoid()).to(self.params.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-mass of bits."""
-        return logsigmoid(torch.where(value > 0.5, self.logits, -self.logits))
+        """Log-mass of bits; ``-inf`` for anything that is no bit."""
+        mass = logsigmoid(torch.where(value > 0.5, self.logits, -self.logits))
+        return mass.masked_fill(~constraints.binary.check(value), -torch.inf)
 
     def entropy(self) -> Tensor:
         """Entropy ``[*batch]`` in nats."""
@@ -221,7 +222,7 @@ def _kl_bit(p: Bit, q: Bit) -> Tensor:
 
 def _term(log_p: Tensor, log_q: Tensor) -> Tensor:
     """``p (log p - log q)``, 0 where p is 0."""
-    return log_p.exp() * (log_p - log_q).masked_fill(log_p == -torch.inf, 0.0)
+    return log_p.exp() * (log_p - log_q).masked_fill(log_p.exp() == 0, 0.0)
 
 
 def _inside(soft: Tensor, params: Tensor) -> Tensor:

@@ -85,11 +85,15 @@ class OneHot(Distribution):
             return one_hot(index, self.event_shape[0], self.params.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-mass ``[...]`` of one-hot vectors ``[..., K]``; ``-inf`` for a masked category."""
+        """Log-mass ``[...]`` of one-hot vectors ``[..., K]``.
+
+        It is ``-inf`` for a masked category, and for a vector that is not one-hot.
+        """
         shapes.batch_shape_of("one-hot law", "value", value, self.event_shape)
         log_mass, value = torch.broadcast_tensors(self.log_mass, value)
         # A gather, not a sum of products: 0 * -inf would be NaN.
-        return log_mass.gather(-1, value.argmax(-1, keepdim=True)).squeeze(-1)
+        mass = log_mass.gather(-1, value.argmax(-1, keepdim=True)).squeeze(-1)
+        return mass.masked_fill(~constraints.one_hot.check(value), -torch.inf)
 
     def entropy(self) -> Tensor:
         """Entropy ``[*batch]`` in nats."""
@@ -108,9 +112,10 @@ class LogConcrete(Distribution):
 
         log p(x) = lgamma(K) + (K - 1) log tau + sum_i s_i - K LSE(s),   s = a - tau x
 
-    on vectors x with LSE(x) = 0: the density of the first K - 1 coordinates, as in
-    ``torch.distributions.RelaxedOneHotCategorical.base_dist``. Masked coordinates of a sample are
-    ``-inf`` and are left out. Always float32 or float64: a bfloat16 logarithm has two digits.
+    on vectors x with LSE(x) = 0, with respect to the K - 1 log-ratios x_i - x_K, as torch's
+    ``RelaxedOneHotCategorical.base_dist``: the density of y = exp(x) times the product of all y_i.
+    Masked coordinates of a sample are ``-inf`` and are left out. Always float32 or float64: a
+    bfloat16 logarithm has two digits.
 
     Args:
         params: logits ``[*batch, K]``.

@@ -16,10 +16,11 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Print what a bug report needs. Exits with 1 if it found a conflict."""
+    from relaxit.data.vision import torchvision_problem
     from relaxit.environment import devices, versions
     from relaxit.registry import default
 
-    conflicts = [text for text in (_other_relaxit(), _torchvision()) if text]
+    conflicts = [text for text in (_other_relaxit(), torchvision_problem()) if text]
     broken = [f"plugin {p.name!r}: {'; '.join(p.problems)}" for p in default().plugins if p.problems]
     found: dict[str, Any] = {
         "versions": versions(),
@@ -49,11 +50,3 @@ def _other_relaxit() -> str:
         f"the unrelated distribution 'relaxit' {version} shares our package folder: "
         "pip uninstall relaxit, then reinstall relaxit-framework"
     )
-
-
-def _torchvision() -> str:
-    try:
-        import torchvision  # noqa: F401
-    except (ImportError, RuntimeError) as error:
-        return f"torchvision does not import beside this torch ({' '.join(str(error).split())}): reinstall both together"
-    return ""

@@ -27,6 +27,7 @@ def _option(*names: str, help: str, panel: str, env: bool = True) -> Any:
 
 
 def train(
+    context: typer.Context,
     relaxation: Annotated[
         str | None, _option("--relaxation", help="Registered relaxation.", panel=_WHAT)
     ] = None,
@@ -157,11 +158,11 @@ def train(
         "device": device,
     }
     if resume is not None:
-        config, path = _resumed(resume, flat, bool(options or estimator_options or recipe or out))
+        config, path = _resumed(resume, flat, _typed(context))
     else:
         config, path = configure(recipe, flat, options or (), estimator_options or ()), out
     if dry_run:
-        _dry_run(config)
+        _dry_run(config, quiet)
         return
     outcome, where = _run(config, path, resume is not None, overwrite, download, quiet)
     if json:
@@ -169,32 +170,41 @@ def train(
     raise typer.Exit(outcome.exit_code)
 
 
-def _resumed(path: Path, flat: dict[str, Any], more: bool) -> tuple[RunConfig, Path]:
-    """The configuration of a run to continue: its own, but for epochs and device."""
+def _typed(context: typer.Context) -> set[str]:
+    """Parameters given on the command line itself, not by the environment or a default."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> tuple[RunConfig, Path]:
+    """The configuration of a run to continue: its own, but for epochs, device and data folder."""
     from relaxit.cli.settings import FLAGS, nest
     from relaxit.config import resolve
     from relaxit.training.rundir import RunDirectory
 
-    free = ("epochs", "device", "data.dir")
-    # A temperature flag sets the schedule too; either way it may not change.
-    refused = [FLAGS[key] for key, value in flat.items() if value is not None and key not in free]
-    if refused or more:
-        raise ConfigurationError(
-            f"--resume takes only --epochs, --device and --data-dir besides; "
-            f"{', '.join(refused) or 'the other flags'} cannot change in mid-run"
-        )
     saved = RunDirectory(path).read_config().model_dump(mode="json")
-    return resolve([saved, nest({key: flat[key] for key in free})], FLAGS), path
+    free = {"epochs": "epochs", "device": "device", "data_dir": "data.dir"}
+    allowed = {"resume", "json", "quiet", "dry_run", "download", *free}
+    if typed - allowed:
+        flags = ", ".join("--" + name.replace("_", "-") for name in sorted(typed - allowed))
+        raise ConfigurationError(
+            f"--resume takes only --epochs, --device and --data-dir besides; {flags} cannot change "
+            "in mid-run"
+        )
+    changed = {key: flat[key] for name, key in free.items() if name in typed}
+    if changed.get("epochs") not in (None, saved["epochs"]):
+        tell(f"schedules now span {changed['epochs']} epochs instead of {saved['epochs']}")
+    return resolve([saved, nest(changed)], FLAGS), path
 
 
-def _dry_run(config: RunConfig) -> None:
+def _dry_run(config: RunConfig, quiet: bool) -> None:
     from relaxit.environment import choose_device
     from relaxit.registry import default
     from relaxit.training.experiment import build_objective
 
     choose_device(config.device)
     default().find("dataset", config.data.name)
-    tell(f"would minimise the {build_objective(config).bound}")
+    tell(f"would minimise the {build_objective(config).bound}", quiet)
     print_json(config.model_dump(mode="json"))
 
 

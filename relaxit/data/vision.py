@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from relaxit.data.dataset import Dataset, Images
 from relaxit.errors import DataError
 
-__all__ = ["FashionMnist", "Kmnist", "Mnist"]
+__all__ = ["FashionMnist", "Kmnist", "Mnist", "torchvision_problem"]
 
 
 class _Idx(Dataset):
@@ -83,14 +83,24 @@ class Kmnist(_Idx):
     torchvision_name = "KMNIST"
 
 
-def _torchvision_class(name: str) -> Any:
+def torchvision_problem() -> str:
+    """Why torchvision does not import beside this torch; empty if it does."""
     try:
-        from torchvision import datasets
+        import torchvision  # noqa: F401
     except (ImportError, RuntimeError) as error:  # operators of another torch: RuntimeError
-        raise DataError(
-            f"torchvision cannot be imported beside this torch ({_line(error)}); `relaxit doctor` "
-            "shows both versions. --dataset digits works without it"
-        ) from error
+        return (
+            f"torchvision does not import beside this torch ({_line(error)}): reinstall both "
+            "together, as a pair"
+        )
+    return ""
+
+
+def _torchvision_class(name: str) -> Any:
+    problem = torchvision_problem()
+    if problem:
+        raise DataError(f"{problem}. --dataset digits works without it")
+    from torchvision import datasets
+
     return getattr(datasets, name)
 
 

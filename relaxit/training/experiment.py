@@ -17,6 +17,7 @@ from relaxit.models.vae import Vae
 from relaxit.registry import default
 from relaxit.relaxation import Relaxation
 from relaxit.training.objective import NegativeElbo
+from relaxit.training.seeds import derive
 from relaxit.training.temperature import Temperature
 
 __all__ = ["Experiment", "build", "build_objective", "load_images"]
@@ -62,10 +63,11 @@ def build_objective(config: RunConfig) -> NegativeElbo:
         UnknownName, PluginError, ConfigurationError, Unsupported: if names or options do not fit.
     """
     registry = default()
+    found = registry.find("relaxation", config.relaxation.name)
+    relaxation: Relaxation = found.from_json(config.relaxation.options)
+    _check_memory(config, relaxation)
     return NegativeElbo(
-        relaxation=registry.find("relaxation", config.relaxation.name).from_json(
-            config.relaxation.options
-        ),
+        relaxation=relaxation,
         estimator=registry.find("estimator", config.estimator.name).from_json(
             config.estimator.options
         ),
@@ -96,9 +98,8 @@ def build(config: RunConfig, download: bool = False) -> Experiment:
     device = choose_device(config.device)
     objective = build_objective(config)
     images = load_images(config, download)
-    _check_memory(config, objective.relaxation, images.pixels)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(derive(config.seed, "weights"))
         model = Vae(
             objective.relaxation,
             config.latents,
@@ -127,13 +128,12 @@ def _mean_image(images: Images) -> torch.Tensor:
     return total / len(images.train)
 
 
-def _check_memory(config: RunConfig, relaxation: Relaxation, pixels: int) -> None:
-    """Refuse a size that cannot fit, by arithmetic, before it is allocated."""
-    ends = [relaxation.param_shape.numel() * config.latents, relaxation.event_shape.numel() * config.latents]
-    widths = [pixels, *config.model.hidden]
-    weights = 2 * sum(a * b for a, b in zip(widths, widths[1:], strict=False)) + sum(ends) * widths[-1]
-    activations = config.batch_size * (4 * sum(ends) + 4 * sum(widths))
-    needed = 4 * (4 * weights + activations)  # weights, gradients and Adam's two moments
+def _check_memory(config: RunConfig, relaxation: Relaxation) -> None:
+    """Refuse latents that cannot fit, by arithmetic, before anything is allocated."""
+    entries = config.latents * (relaxation.param_shape.numel() + relaxation.event_shape.numel())
+    weights = entries * (config.model.hidden[-1] if config.model.hidden else 1)
+    # Four bytes each; weights, gradients and Adam's two moments; as many copies of a batch.
+    needed = 4 * 4 * (weights + entries * config.batch_size)
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     if there and needed > there:
         raise ConfigurationError(

@@ -19,6 +19,7 @@ from relaxit.training.divergence import DivergenceGuard
 from relaxit.training.evaluation import discrete_elbo
 from relaxit.training.experiment import Experiment
 from relaxit.training.rundir import RunDirectory
+from relaxit.training.seeds import derive
 from relaxit.training.stopping import StopRequest
 from relaxit.training.tracking import Tracker
 
@@ -88,7 +89,7 @@ class Trainer:
             lr=settings.lr,
             fused=True,
         )
-        self.generator = torch.Generator(device).manual_seed(e.config.seed)
+        self.generator = torch.Generator(device).manual_seed(derive(e.config.seed, "noise"))
         self.totals = torch.zeros(5, device=device)
         self.guard = DivergenceGuard([*weights, *tau], device)
 
@@ -98,9 +99,9 @@ class Trainer:
         decay = cosine_decay(self.step, steps) if settings.schedule == "cosine" else 1.0
         return settings.lr * decay * ramp(self.step + 1, settings.warmup * steps)
 
-    def kl_weight(self) -> float:
-        """Weight of the KL term at this step."""
-        return ramp(self.step, self.experiment.config.objective.kl_warmup * self.experiment.steps)
+    def kl_weight(self, step: int) -> float:
+        """Weight of the KL term at a step."""
+        return ramp(step, self.experiment.config.objective.kl_warmup * self.experiment.steps)
 
     def train_step(self, stored: Tensor) -> None:
         """One update from stored pictures ``[B, P]`` uint8."""
@@ -108,7 +109,7 @@ class Trainer:
         x = read(stored, e.images.levels, e.config.data.binarise, self.generator)
         e.temperature.set_step(self.step)
         terms = e.objective(e.model, x, e.temperature(), self.generator)
-        loss = (terms.reconstruction + self.kl_weight() * terms.kl).mean()
+        loss = (terms.reconstruction + self.kl_weight(self.step) * terms.kl).mean()
         self.guard.watch(loss, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -150,8 +151,9 @@ class Trainer:
 
     def _order(self) -> Tensor:
         # From seed and epoch alone, on the CPU: the same on every device and after a restart.
-        config, count = self.experiment.config, len(self.experiment.images.train)
-        generator = torch.Generator().manual_seed((config.seed * 1_000_003 + self.epoch) % 2**63)
+        seed = derive(self.experiment.config.seed, "order", self.epoch)
+        generator = torch.Generator().manual_seed(seed)
+        count = len(self.experiment.images.train)
         return torch.randperm(count, generator=generator).to(self.experiment.device)
 
     def summary(self, finished: bool) -> dict[str, float | int]:
@@ -162,7 +164,7 @@ class Trainer:
             "epoch": self.epoch + 1,
             "step": self.step,
             "temperature": float(e.temperature().detach()),
-            "kl_weight": self.kl_weight(),
+            "kl_weight": self.kl_weight(self.step - 1),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "train_loss": loss / count,
             "train_surrogate": surrogate / count,
@@ -170,10 +172,11 @@ class Trainer:
             "train_reconstruction": reconstruction / count,
             "train_kl": kl / count,
         }
+        seed = derive(config.seed, "evaluation")
         for part, stored in (("validation", e.images.validation), ("test", e.images.test)):
             if len(stored):
                 bound = discrete_elbo(
-                    e.model, e.relaxation, stored, e.images.levels, config.data.binarise, config.seed
+                    e.model, e.relaxation, stored, e.images.levels, config.data.binarise, seed
                 )
                 row[f"{part}_elbo_discrete"] = bound.elbo
                 row[f"{part}_reconstruction"] = bound.reconstruction

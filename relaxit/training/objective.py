@@ -22,6 +22,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from relaxit.errors import ConfigurationError
 from relaxit.estimators.base import Estimator
+from relaxit.estimators.pathwise import Pathwise
 from relaxit.models.vae import Vae
 from relaxit.relaxation import RelaxedDistribution, Relaxation
 
@@ -75,10 +76,10 @@ class NegativeElbo:
         if self.kl == "discrete":
             self.relaxation.kl_to_uniform(torch.zeros(self.relaxation.param_shape))
             return
-        if self.estimator.hard:
+        if not isinstance(self.estimator, Pathwise):
             raise ConfigurationError(
-                f"objective.kl = 'relaxed' needs soft samples, but estimator "
-                f"{self.estimator.name!r} gives hard ones; use 'discrete', or estimator 'pathwise'"
+                "objective.kl = 'relaxed' needs soft samples with their pathwise gradient, not "
+                f"those of estimator {self.estimator.name!r}; use 'discrete', or estimator 'pathwise'"
             )
         if not self.relaxation.capabilities.log_space:
             raise self.relaxation.unsupported("log_space, which objective.kl = 'relaxed' needs")
@@ -88,9 +89,13 @@ class NegativeElbo:
         """What the objective is a bound on."""
         if self.kl == "relaxed":
             return "negative ELBO of the relaxed model"
-        if self.estimator.hard:
-            return "negative ELBO of the discrete model"
-        return "surrogate: soft sample with discrete KL, a bound on neither model"
+        if not self.estimator.hard:
+            return "surrogate: soft sample with discrete KL, a bound on neither model"
+        if not self.relaxation.capabilities.discrete_law:
+            return "hard sample with the relaxation's own bound on the KL of its law"
+        if not self._samples_discrete_law:
+            return "surrogate: hard sample of another law than the one whose KL is used"
+        return "negative ELBO of the discrete model"
 
     def __call__(
         self, model: Vae, x: Tensor, temperature: Tensor, generator: torch.Generator | None = None
@@ -128,6 +133,6 @@ class NegativeElbo:
 
     @property
     def _samples_discrete_law(self) -> bool:
-        """Whether the trained sample is itself a draw of the discrete law."""
+        """Whether the trained sample is itself a draw of the law that is evaluated."""
         able = self.relaxation.capabilities
         return self.estimator.hard and (able.exact_rounding or not able.discrete_law)

@@ -29,7 +29,7 @@ def interior(*shape):
     return torch.randn(shape, generator=seed(4), dtype=torch.float64).softmax(-1)
 
 
-# --- density against torch ---------------------------------------------------------------------
+# --- density against torch --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0, 2.0, 10.0, ROWS])
@@ -82,7 +82,7 @@ def test_log_space_is_the_log_of_the_soft_value(temperature):
         torch.testing.assert_close(q.log_prob(soft), gap, rtol=1e-9, atol=1e-9)
 
 
-# --- density integrates to one -------------------------------------------------------------------
+# --- density integrates to one ----------------------------------------------------------------
 
 
 def mass_of_two(law, temperature):
@@ -135,7 +135,7 @@ def test_quadrature_sees_a_wrong_constant():
     assert abs(mass_of_two(Mutant(), 0.5) - 1) > 0.5
 
 
-# --- samples have that density, alpha = 2e-5 ---------------------------------------------------
+# --- samples have that density, alpha = 2e-5 --------------------------------------------------
 
 
 def standardised(x, logits, temperature):
@@ -152,7 +152,9 @@ def test_samples_follow_the_density(space, temperature):
     for i in range(3):
         assert follows(standardised(x, logits, temperature)[:, i], "logistic")
         assert not follows(standardised(x, logits, 2 * temperature)[:, i], "logistic")
-        assert not follows(standardised(x, logits + 0.1 * torch.arange(4), temperature)[:, i], "logistic")
+        assert not follows(
+            standardised(x, logits + 0.1 * torch.arange(4), temperature)[:, i], "logistic"
+        )
 
 
 def kl_of_two(p, q):
@@ -183,7 +185,7 @@ def test_kl_by_sampling_equals_quadrature():
     assert not averages(kl_terms(p, categorical(2)(b + torch.tensor([0.1, 0.0]), 0.8)), exact)
 
 
-# --- discrete law -------------------------------------------------------------------------------
+# --- discrete law -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [2, 5, 1025, 5000])
@@ -215,12 +217,14 @@ def test_sampling_at_the_ends_of_the_generator(end, monkeypatch):
     monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.full(shape, end))
     mask = torch.tensor([-INF, 0.0, 1.0, -INF, 2.0, -INF])
     value = categorical(6)(mask).discrete.sample()
-    assert value.tolist() == [0, 1, 0, 0, 0, 0] if end == 0 else value.tolist() == [0, 0, 0, 0, 1, 0]
+    assert (
+        value.tolist() == [0, 1, 0, 0, 0, 0] if end == 0 else value.tolist() == [0, 0, 0, 0, 1, 0]
+    )
     noisy = categorical(6)(logits_of(200, 6, dtype=torch.float32)).discrete.sample()
     assert bool(relaxit.constraints.one_hot.check(noisy).all())
 
 
-# --- masks ---------------------------------------------------------------------------------------
+# --- masks ------------------------------------------------------------------------------------
 
 
 MASKS = [
@@ -238,8 +242,15 @@ def masked(logits, mask):
 @pytest.mark.parametrize("temperature", [0.01, 0.5, 1.0, 10.0, "rows"])
 def test_masked_density_is_that_of_the_smaller_law(mask, temperature):
     logits = logits_of(6, 5)
-    tau = torch.rand(6, dtype=torch.float64, generator=seed(2)) + 0.1 if temperature == "rows" else temperature
-    q, small = categorical(5)(masked(logits, mask), tau), categorical(sum(mask))(logits[:, mask], tau)
+    tau = (
+        torch.rand(6, dtype=torch.float64, generator=seed(2)) + 0.1
+        if temperature == "rows"
+        else temperature
+    )
+    q, small = (
+        categorical(5)(masked(logits, mask), tau),
+        categorical(sum(mask))(logits[:, mask], tau),
+    )
     soft = q.rsample((3,), seed(0))
     assert bool((soft[..., ~torch.tensor(mask)] == 0).all())
     assert bool((soft[..., mask] > 0).all())
@@ -269,7 +280,11 @@ def test_masked_discrete_law_is_the_smaller_law(mask):
 def test_masked_categories_never_occur(mask, dtype):
     q = categorical(5)(masked(torch.zeros(5), mask).to(dtype), 0.7)
     out = ~torch.tensor(mask)
-    for value in (*q.draw((5000,), seed(0)), q.discrete.sample((5000,), seed(0)), q.sample_hard((5000,))):
+    for value in (
+        *q.draw((5000,), seed(0)),
+        q.discrete.sample((5000,), seed(0)),
+        q.sample_hard((5000,)),
+    ):
         assert bool((value[:, out] == 0).all())
     soft, hard = q.draw((5000,), seed(1))
     assert bool((soft[:, mask] > 0).all())
@@ -325,18 +340,21 @@ def test_value_on_a_masked_category_has_no_density():
     assert float(q.discrete.log_prob(torch.tensor([0.0, 0.0, 1.0]))) == -INF
 
 
-# --- refusals -----------------------------------------------------------------------------------
+# --- refusals ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "row", [[-INF, -INF, -INF], [torch.nan, 0, 0], [INF, 0, 0], [INF, INF, -INF], [torch.nan, -INF, 0]]
+    "row",
+    [[-INF, -INF, -INF], [torch.nan, 0, 0], [INF, 0, 0], [INF, INF, -INF], [torch.nan, -INF, 0]],
 )
 def test_illegal_logits(row):
     with pytest.raises(DomainError, match="1 of 2"):
         categorical(3)(torch.tensor([row, [0.0, 0.0, -INF]]))
 
 
-@pytest.mark.parametrize("row", [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [-0.1, 0.6, 0.5], [0.5, 0.9, 0.3]])
+@pytest.mark.parametrize(
+    "row", [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [-0.1, 0.6, 0.5], [0.5, 0.9, 0.3]]
+)
 def test_no_density_outside_the_open_simplex(row):
     with pytest.raises(DomainError):
         categorical(3)(torch.zeros(3)).log_prob(torch.tensor(row))
@@ -367,6 +385,8 @@ def test_unbatched_value_meets_every_row():
     q = categorical(3)(logits, 0.5)
     torch.testing.assert_close(q.log_prob(value), q.log_prob(value.expand(4, 3)))
     vertex = torch.eye(3, dtype=torch.float64)[1]
-    torch.testing.assert_close(q.discrete.log_prob(vertex), q.discrete.log_prob(vertex.expand(4, 3)))
+    torch.testing.assert_close(
+        q.discrete.log_prob(vertex), q.discrete.log_prob(vertex.expand(4, 3))
+    )
     with pytest.raises(ShapeError):
         q.discrete.log_prob(torch.ones(4))

@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+import relaxit
+from relaxit.models.vae import Vae
+from tests.training.signs import Sign
+
+LAWS = [r for cls in relaxit.relaxations().values() for r in cls.examples()] + [Sign()]
+
+
+@pytest.mark.parametrize("relaxation", LAWS, ids=repr)
+@pytest.mark.parametrize("init", ["torch", "scaled"])
+def test_sized_from_the_shapes_of_any_relaxation(relaxation, init):
+    vae = Vae(relaxation, latents=3, pixels=20, hidden=(16, 8), init=init)
+    params = vae.encode(torch.rand(5, 20))
+    assert params.shape == (5, 3, *relaxation.param_shape)
+    q = relaxation(params)
+    assert vae.decode(q.rsample((2,))).shape == (2, 5, 20)
+    assert vae.decode(q.sample_hard()).shape == (5, 20)
+
+
+@pytest.mark.parametrize("relaxation", LAWS, ids=repr)
+def test_scaled_weights_keep_the_signal_of_hard_values(relaxation):
+    torch.manual_seed(0)
+    vae = Vae(relaxation, latents=20, pixels=784)
+    hard = relaxation(torch.zeros(500, 20, *relaxation.param_shape)).sample_hard()
+    variance = vae.decoder[0](hard.flatten(1)).square().mean().detach()
+    assert 1.0 < float(variance) < 4.0  # He: 2; torch's default gives below 0.2 for one-hot input
+
+
+def test_the_decoder_starts_at_the_mean_image():
+    vae = Vae(LAWS[0], latents=2, pixels=6)
+    mean = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0, 0.3])
+    vae.fit_mean(mean)
+    torch.nn.init.zeros_(vae.decoder[-1].weight)
+    z = LAWS[0](torch.zeros(1, 2, *LAWS[0].param_shape)).sample_hard()
+    assert torch.allclose(vae.decode(z).sigmoid()[0], mean.clamp(1e-3, 1 - 1e-3), atol=1e-5)
+    assert torch.equal(vae.mean_image, mean)
+
+
+def test_the_tutorials_relu_bounds_the_parameters():
+    vae = Vae(LAWS[-1], latents=4, pixels=10, params_activation="relu", init="torch")
+    params = vae.encode(torch.randn(50, 10))
+    assert float(params.min()) == 0
+    assert Vae(LAWS[-1], latents=4, pixels=10).encode(torch.randn(50, 10)).min() < 0

@@ -1,0 +1,324 @@
+"""The pages cannot drift: their code runs, and hooks, names, commands and fields are complete."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer
+
+import relaxit
+from relaxit import errors, hookspecs, registry
+from relaxit.cli.app import app
+from relaxit.cli.app import run as run_command
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+
+
+class Block(NamedTuple):
+    language: str
+    code: str
+    line: int  # of the first line of code, from 1
+    skipped: bool
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """Fenced blocks; skipped if the last line with text before the fence is <!-- not run -->."""
+    lines, before, position = text.splitlines(), "", 0
+    while position < len(lines):
+        fence = re.fullmatch(r"(\s*)(```+)\s*([\w{}-]*).*", lines[position])
+        if not fence:
+            before = lines[position].strip() or before
+            position += 1
+            continue
+        indent, ticks, language = fence.groups()
+        end = position + 1
+        while end < len(lines) and lines[end].strip() != ticks:
+            end += 1
+        assert end < len(lines), f"the block of line {position + 1} is never closed"
+        code = "\n".join(line.removeprefix(indent) for line in lines[position + 1 : end]) + "\n"
+        yield Block(language, code, position + 2, before == "<!-- not run -->")
+        before, position = "", end + 1
+
+
+# --- code runs --------------------------------------------------------------------------------
+
+
+def execute(block: Block, page: str, namespace: dict) -> None:
+    """Run a block: as a session whose output is compared if it has prompts, else as a module."""
+    if ">>> " not in block.code:
+        code = "\n" * (block.line - 1) + block.code  # tracebacks name the page's own lines
+        exec(compile(code, page, "exec"), namespace)
+        return
+    # The parser copies the namespace; share it with the page's other blocks.
+    session = doctest.DocTestParser().get_doctest(block.code, {}, page, page, block.line - 1)
+    session.globs = namespace
+    report: list[str] = []
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    result = doctest.DocTestRunner(optionflags=flags).run(
+        session, out=report.append, clear_globs=False
+    )
+    assert result.failed == 0, "".join(report)
+
+
+@pytest.fixture
+def session_registry():
+    """Whatever a page registers is gone after it."""
+    yield
+    for cls in list(registry.default().items("relaxation").values()):
+        if registry.default().provider("relaxation", cls.name).distribution == registry.SESSION:
+            relaxit.unregister(cls)
+
+
+@EACH_PAGE
+def test_python_blocks_run(page, tmp_path, monkeypatch, session_registry):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": f"page_{page.stem}"}
+    for block in blocks(page.read_text()):
+        if block.language == "python" and not block.skipped:
+            execute(block, str(page.relative_to(ROOT)), namespace)
+
+
+def test_every_page_but_these_has_code():
+    without = {
+        p.stem for p in PAGES if not any(b.language == "python" for b in blocks(p.read_text()))
+    }
+    assert without <= {"README", "api", "results"}
+
+
+def test_the_extraction():
+    page = "a\n```python\nx = 1\n```\n<!-- not run -->\n\n```python\n1 / 0\n```\n```bash\nls\n```\n"
+    assert list(blocks(page)) == [
+        Block("python", "x = 1\n", 3, False),
+        Block("python", "1 / 0\n", 8, True),
+        Block("bash", "ls\n", 11, False),
+    ]
+
+
+def test_wrong_output_is_seen():
+    namespace = {"x": 2}
+    execute(Block("python", ">>> y = x\n>>> y\n2\n", 1, False), "page", namespace)
+    assert namespace["y"] == 2
+    with pytest.raises(AssertionError, match="Expected"):
+        execute(Block("python", ">>> x\n3\n", 1, False), "page", namespace)
+
+
+def test_the_minimal_plugin_installs_and_trains(tmp_path):
+    """The first block of the contract page, as a file behind an entry point, in a new process."""
+    found = list(blocks((DOCS / "contract.md").read_text()))
+    source = next(b.code for b in found if b.language == "python" and "@hookimpl" in b.code)
+    point = next(b.code for b in found if b.language == "toml" and "entry-points" in b.code)
+    name, module = re.search(r'^(\w+) = "(\w+)"$', point.split("entry-points")[1], re.M).groups()
+    (tmp_path / f"{module}.py").write_text(source)
+    info = tmp_path / f"{module}-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: relaxit-bins\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text(f"[relaxit.plugins]\n{name} = {module}\n")
+    code = "import sys; from relaxit.cli.app import run; sys.exit(run())"
+    arguments = "--strict-plugins train --relaxation bins --epochs 1 --device cpu --out run --json"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments.split()],
+        cwd=tmp_path,
+        env={**environment(), "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["test_elbo_discrete"] < 0
+    recorded = json.loads((tmp_path / "run" / "config.json").read_text())["plugins"]
+    assert {"relaxit-bins"} <= {plugin["distribution"] for plugin in recorded}
+
+
+def environment() -> dict[str, str]:
+    """The environment without settings of relaxit's own, on one thread."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("RELAXIT_")}
+    return {**kept, "OMP_NUM_THREADS": "1"}
+
+
+# --- hooks and names are complete -------------------------------------------------------------
+
+HOOKS = [
+    f
+    for _, f in inspect.getmembers(hookspecs, inspect.isfunction)
+    if f.__name__.startswith("relaxit_")
+]
+
+
+def signature_line(function) -> str:
+    # Annotations are kept as text, which inspect prints in quotes.
+    return f"def {function.__name__}{inspect.signature(function)}:".replace("'", "")
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda f: f.__name__)
+def test_every_hook_is_documented(hook):
+    page = (DOCS / "contract.md").read_text()
+    assert any(line.startswith(signature_line(hook)) for line in page.splitlines())
+    assert f"- `{hook.__name__}`:" in page
+
+
+def test_no_other_hook_is_documented():
+    page = (DOCS / "contract.md").read_text()
+    assert set(re.findall(r"\brelaxit_[a-z]+\b", page)) - {"relaxit_bins"} == {
+        hook.__name__ for hook in HOOKS
+    }
+
+
+@pytest.mark.parametrize("name", relaxit.__all__)
+def test_every_public_name_is_documented(name):
+    page = (DOCS / "api.md").read_text()
+    assert re.search(rf"^\.\. [\w:]+:: relaxit\.{name}$", page, re.M)
+
+
+# --- command lines exist ----------------------------------------------------------------------
+
+
+def command_lines(text: str) -> Iterator[str]:
+    """Every ``relaxit ...`` of a page: in shell blocks, and in code spans of the text."""
+    prose = re.sub(r"^(\s*)```.*?^\1```\s*$", "", text, flags=re.M | re.S)
+    for span in re.findall(r"`([^`]+)`", prose):
+        words = " ".join(span.split())
+        if re.match(r"(\w+=\S+ )*relaxit (?!\()", words):
+            yield words
+    for block in blocks(text):
+        if block.language not in ("bash", "sh", "shell", "console"):
+            continue
+        for line in block.code.replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|\||;", line.partition(" #")[0]):
+                part = part.strip().removeprefix("$ ")
+                if re.match(r"(\w+=\S+ )*relaxit\b", part):
+                    yield part
+
+
+def complaint(line: str) -> str:
+    """What is wrong with a command line; empty if its command and options exist."""
+    words = shlex.split(line)
+    while "=" in words[0]:
+        words.pop(0)
+    node = typer.main.get_command(app)
+    rest = words[1:]
+    while rest:
+        word = rest.pop(0)
+        if word.startswith("-") and word != "-":
+            option, equals, _ = word.partition("=")
+            if option in ("-h", "--help"):
+                continue
+            known = {name: p for p in node.params for name in (*p.opts, *p.secondary_opts)}
+            if not option.startswith("-") or option not in known:
+                return f"{line!r}: no option {option} of {node.name}"
+            takes_value = not getattr(known[option], "is_flag", False)
+            if takes_value and not equals:
+                if not rest:
+                    return f"{line!r}: {option} takes a value"
+                rest.pop(0)
+        elif hasattr(node, "commands"):
+            if word not in node.commands:
+                return f"{line!r}: no command {word}"
+            node = node.commands[word]
+    return ""
+
+
+@EACH_PAGE
+def test_command_lines_exist(page):
+    assert not [c for c in map(complaint, command_lines(page.read_text())) if c]
+
+
+def test_the_pages_have_command_lines():
+    assert sum(len(list(command_lines(page.read_text()))) for page in PAGES) > 20
+
+
+@pytest.mark.parametrize(
+    ("line", "bad"),
+    [
+        ("relaxit train --relaxation categorical -o categories=3 --json", False),
+        ("RELAXIT_EPOCHS=3 relaxit --debug train --epochs=3", False),
+        ("relaxit zoo show NAME", False),
+        ("relaxit evaluate RUN --importance-samples 100", False),
+        ("relaxit --help", False),
+        ("relaxit tran", True),
+        ("relaxit zoo print NAME", True),
+        ("relaxit train --epoch 3", True),
+        ("relaxit train --epochs", True),
+        ("relaxit --strict plugins", True),
+        ("relaxit sample RUN --relaxation categorical", True),
+    ],
+)
+def test_the_command_check(line, bad):
+    assert bool(complaint(line)) == bad
+
+
+def test_command_lines_are_found():
+    page = (
+        "Say `relaxit\nlist`, `relaxit.get` or `relaxit`.\n"
+        "```bash\n$ relaxit train \\\n --json  # x\na && relaxit doctor\n```\n"
+    )
+    assert [" ".join(line.split()) for line in command_lines(page)] == [
+        "relaxit list",
+        "relaxit train --json",
+        "relaxit doctor",
+    ]
+
+
+def environment_variables() -> set[str]:
+    """Every variable that some command reads, and those of the registry."""
+    found, nodes = {"RELAXIT_PLUGINS", "RELAXIT_DISABLE_PLUGINS"}, [typer.main.get_command(app)]
+    while nodes:
+        node = nodes.pop()
+        nodes.extend(getattr(node, "commands", {}).values())
+        for param in node.params:
+            names = param.envvar or ()
+            found |= {names} if isinstance(names, str) else set(names)
+    return found
+
+
+@EACH_PAGE
+def test_environment_variables_exist(page):
+    named = set(re.findall(r"\bRELAXIT_[A-Z_]*[A-Z]\b", page.read_text()))
+    assert named <= environment_variables()
+
+
+# --- what a run leaves ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run_directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "run"
+    arguments = "train --epochs 1 --validation 100 --latents 2 --device cpu --quiet --out"
+    assert run_command([*arguments.split(), str(path)]) == 0
+    return path
+
+
+def test_every_metric_is_documented_and_has_its_sign(run_directory):
+    page = (DOCS / "getting-started.md").read_text()
+    (row,) = map(json.loads, (run_directory / "metrics.jsonl").read_text().splitlines())
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    documented = {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+    assert set(row) <= documented
+    for name, value in row.items():
+        assert value < 0 if "_elbo_" in name else value > 0, name
+
+
+def test_every_file_of_a_run_is_documented(run_directory):
+    page = (DOCS / "getting-started.md").read_text()
+    for path in run_directory.iterdir():
+        assert f"`{path.name}{'/' if path.is_dir() else ''}`" in page
+
+
+def test_every_exit_code_is_documented():
+    page = (DOCS / "getting-started.md").read_text()
+    classes = [c for c in vars(errors).values() if isinstance(c, type) and hasattr(c, "exit_code")]
+    for code in {0, 130, 143} | {c.exit_code for c in classes}:
+        assert re.search(rf"^\| {code} \|", page, re.M), code

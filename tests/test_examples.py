@@ -1,0 +1,79 @@
+"""The example scripts run as a reader would run them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(script: str, *arguments: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / script), *arguments],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def figure(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("temperature")
+    return run("temperature.py", "figure.png", cwd=folder), folder / "figure.png"
+
+
+def test_temperature_writes_a_picture(figure):
+    _, path = figure
+    picture = imread(path)[..., :3]
+    assert min(picture.shape[:2]) > 300
+    assert (picture.min(-1) < 0.99).mean() > 0.05  # ink
+    # Each of the five columns of axes has bars of its own.
+    assert all((part.min(-1) < 0.9).mean() > 0.02 for part in _columns(picture))
+
+
+def _columns(picture):
+    width = picture.shape[1] // 5
+    return [picture[:, i * width : (i + 1) * width] for i in range(5)]
+
+
+def test_temperature_prints_the_table(figure):
+    text, _ = figure
+    rows = [[float(n) for n in re.findall(r"\d+\.?\d*", line)] for line in text.splitlines()]
+    soft = [row for row in rows if len(row) == 9]
+    (softmax,) = [row for row in rows if len(row) == 7]
+    distances = [row[1] for row in soft]
+    assert len(soft) == 4
+    assert distances == sorted(distances)
+    assert distances[0] < 0.1 < 0.7 < distances[-1] < 1
+    for row in soft:
+        assert row[2:] == pytest.approx(softmax, abs=0.015)
+
+
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_plain_loop_improves(tmp_path, seed):
+    text = run("plain_loop.py", "--epochs", "6", "--seed", seed, cwd=tmp_path)
+    first, last = map(float, re.search(r"first ELBO (-[\d.]+), last ELBO (-[\d.]+)", text).groups())
+    assert last > first + 10
+    epochs = re.findall(
+        r"^epoch +(\d+): temperature ([\d.]+), training surrogate ([\d.]+)", text, re.M
+    )
+    assert [int(epoch) for epoch, _, _ in epochs] == [5, 6]
+    assert float(epochs[0][1]) > float(epochs[1][1]) >= 0.4
+    assert 0 < float(epochs[1][2]) < -first
+
+
+def test_plain_loop_repeats(tmp_path):
+    texts = {run("plain_loop.py", "--epochs", "1", cwd=tmp_path) for _ in range(2)}
+    assert len(texts) == 1

@@ -1,0 +1,48 @@
+import pytest
+
+from relaxit import zoo
+from relaxit.config import resolve
+from relaxit.errors import ConfigurationError, UnknownName
+from relaxit.registry import default
+from relaxit.schedules import temperature_schedule
+from relaxit.training.experiment import build_objective
+
+
+@pytest.mark.parametrize("name", sorted(zoo.recipes()))
+@pytest.mark.parametrize("dataset", [None, "digits", "mnist"])
+def test_every_recipe_resolves_to_something_that_can_run(name, dataset):
+    layers = zoo.layers(name)
+    if dataset:
+        layers.append({"data": {"name": dataset}})
+    config = resolve(layers)
+    build_objective(config)  # names, options and bound all fit
+    default().find("dataset", config.data.name)
+    t = config.temperature
+    temperature_schedule(t.schedule, t.initial, t.final, 100, t.rate)
+    assert zoo.summary(zoo.find(name))
+    assert config.recipe == name
+
+
+def test_the_tutorial_is_told_as_it_was():
+    config = resolve(zoo.layers("tutorial-mnist"))
+    assert config.model.hidden == (512, 256)
+    assert (config.model.params_activation, config.model.init) == ("relu", "torch")
+    assert (config.latents, config.relaxation.options) == (30, {"categories": 10})
+    assert (config.batch_size, config.epochs, config.optimizer.lr) == (100, 10, 1e-3)
+    assert (config.temperature.schedule, config.temperature.initial) == ("constant", 1.0)
+    assert (config.data.name, config.data.binarise, config.data.validation) == ("mnist", "none", 0)
+
+
+def test_the_annealed_tutorial_anneals_by_global_step_and_is_hard():
+    config = resolve(zoo.layers("tutorial-annealed"))
+    t = config.temperature
+    tau = temperature_schedule(t.schedule, t.initial, t.final, 6000, t.rate)
+    assert tau(6000) == pytest.approx(0.8353, abs=1e-4)  # exp(-3e-5 * 6000)
+    assert build_objective(config).bound == "negative ELBO of the discrete model"
+
+
+def test_unknown_recipes_are_named():
+    with pytest.raises(UnknownName, match="Did you mean tutorial-mnist"):
+        zoo.layers("tutorial-mnst")
+    with pytest.raises(ConfigurationError, match="is not there"):
+        zoo.layers("absent.toml")

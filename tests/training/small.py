@@ -1,0 +1,26 @@
+"""A tiny configuration that trains in well under a second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relaxit.config import RunConfig, resolve
+from relaxit.training.experiment import Experiment, build
+
+BASE: dict[str, Any] = {
+    "relaxation": {"name": "categorical", "options": {"categories": 3}},
+    "latents": 4,
+    "epochs": 3,
+    "batch_size": 300,
+    "model": {"hidden": [16, 8]},
+    "device": "cpu",
+    "optimizer": {"lr": 3e-3},
+}
+
+
+def small_config(*layers: dict[str, Any]) -> RunConfig:
+    return resolve([BASE, *layers])
+
+
+def small_experiment(*layers: dict[str, Any]) -> Experiment:
+    return build(small_config(*layers))
