@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from relaxit.registry import relaxations as relaxations
     from relaxit.registry import unregister as unregister
     from relaxit.relaxation import Capabilities as Capabilities
-    from relaxit.relaxation import RelaxedDistribution as RelaxedDistribution
     from relaxit.relaxation import Relaxation as Relaxation
+    from relaxit.relaxation import RelaxedDistribution as RelaxedDistribution
 
 _HOME = {
     "Capabilities": "relaxit.relaxation",

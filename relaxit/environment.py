@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from relaxit.errors import ConfigurationError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["choose_device", "devices", "versions"]
+__all__ = ["choose_device", "devices", "flushed_denormals", "versions"]
 
 _REPORTED = (
     "relaxit-framework",
@@ -48,6 +50,24 @@ def devices() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return [*found, "cpu"]
+
+
+@contextlib.contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Context in which numbers below the smallest normal one count as 0 on the CPU.
+
+    Adam's second moments of pixels that are always black sink to 1e-40, where a CPU is many times
+    slower: from the second epoch on MNIST a step took 1.6 times as long, with the same result to
+    the third decimal. Threads that PyTorch has started already are not reached, so enter this
+    before the first parallel operation.
+    """
+    import torch
+
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def choose_device(asked: str) -> torch.device:

@@ -48,7 +48,8 @@ class Options(BaseModel):
             if field is None:
                 values[key] = text
                 continue
-            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])
+            annotated: Any = Annotated[field.annotation, field]
+            adapter: TypeAdapter[Any] = TypeAdapter(annotated)
             read = adapter.validate_json if text[:1] in "[{" and text else adapter.validate_strings
             try:
                 values[key] = read(text)
@@ -77,7 +78,7 @@ class Configured:
     references: ClassVar[tuple[str, ...]] = ()
     options: Any
 
-    def __init__(self, options: Options | None = None, /, **fields: Any) -> None:
+    def __init__(self, options: BaseModel | None = None, /, **fields: Any) -> None:
         if options is None:
             try:
                 options = self.Options(**fields)
@@ -106,12 +107,12 @@ class Configured:
         raise AttributeError(f"{type(self).__name__} is frozen; build another one instead")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.options == other.options  # type: ignore[attr-defined]
+        return type(other) is type(self) and self.options == other.options
 
     def __hash__(self) -> int:
         return hash((type(self), self.options))
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Options]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[BaseModel]]:
         return type(self), (self.options,)
 
     def __repr__(self) -> str:

@@ -36,7 +36,11 @@ class PerturbAndRelax(Relaxation):
         """The vertex ``[..., *event_shape]`` with the highest score. Ties must give a vertex."""
 
     def noise(
-        self, shape: torch.Size, dtype: torch.dtype, device: torch.device, generator: torch.Generator | None
+        self,
+        shape: torch.Size,
+        dtype: torch.dtype,
+        device: torch.device,
+        generator: torch.Generator | None,
     ) -> Tensor:
         """Noise for the scores: standard Gumbel unless overridden."""
         return noise.gumbel(shape, dtype=dtype, device=device, generator=generator)

@@ -154,10 +154,12 @@ class Registry:
                 self._enter(plugin, kind, item)
 
     def _enter(self, plugin: Plugin, kind: str, item: Any) -> None:
-        name = item.stem if isinstance(item, Path) else getattr(item, "name", None)
+        name: Any = item.stem if isinstance(item, Path) else getattr(item, "name", None)
         problem = _defect(kind, item, name)
         table = self._entries[kind]
-        if not problem and any(p.distribution == plugin.distribution for p, _ in table.get(name, ())):
+        if not problem and any(
+            p.distribution == plugin.distribution for p, _ in table.get(name, ())
+        ):
             problem = f"{kind} {name!r} is registered twice by {plugin.distribution}"
         if problem:
             plugin.problems.append(problem)
@@ -168,7 +170,9 @@ class Registry:
         taken.append((plugin, item))
         plugin.provides.setdefault(kind, []).append(name)
         if len(taken) > 1:
-            clash = f"{kind} {name!r} is provided by " + " and ".join(p.distribution for p, _ in taken)
+            clash = f"{kind} {name!r} is provided by " + " and ".join(
+                p.distribution for p, _ in taken
+            )
             plugin.problems.append(f"{clash}; write one of {', '.join(_qualified(name, taken))}")
 
     def remove(self, distribution: str, kind: str, name: str) -> None:
@@ -336,11 +340,10 @@ def _qualified(name: str, taken: list[tuple[Plugin, Any]]) -> list[str]:
 
 def _unmarked(module: Any, manager: pluggy.PluginManager) -> Iterator[str]:
     """Functions that look like hooks but were not marked as such."""
-    hooks = {caller.name for caller in manager.get_hookcallers(module) or ()}
     for name, value in vars(module).items():
-        if name.startswith("relaxit_") and inspect.isfunction(value) and name not in hooks:
-            if manager.parse_hookimpl_opts(module, name) is None:
-                yield name
+        named_so = name.startswith("relaxit_") and inspect.isfunction(value)
+        if named_so and manager.parse_hookimpl_opts(module, name) is None:
+            yield name
 
 
 def _defect(kind: str, item: Any, name: Any) -> str:
@@ -355,5 +358,6 @@ def _defect(kind: str, item: Any, name: Any) -> str:
     if api != API:
         return f"{kind} {name!r} was written for api {api}, this relaxit has api {API}"
     if inspect.isabstract(item):
-        return f"{kind} {name!r} does not implement {', '.join(sorted(item.__abstractmethods__))}"
+        missing = ", ".join(sorted(getattr(item, "__abstractmethods__", ())))
+        return f"{kind} {name!r} does not implement {missing}"
     return ""

@@ -184,7 +184,9 @@ class Relaxation(Configured, ABC):
             "log_space": self.capabilities.log_space,
             "discrete": self.capabilities.discrete_law,
         }
-        listed = ", ".join(["sample", "rsample", "hard", "draw", *(k for k, v in offers.items() if v)])
+        listed = ", ".join(
+            ["sample", "rsample", "hard", "draw", *(k for k, v in offers.items() if v)]
+        )
         return Unsupported(f"{self.name} has no {what}. It offers: {listed}")
 
     @final
@@ -322,7 +324,9 @@ class RelaxedDistribution(Distribution):
         """
         with torch.no_grad():
             if self.relaxation.capabilities.discrete_law:
-                return self.discrete.sample(shapes.as_size(sample_shape), generator=generator)
+                law: Any = self.discrete  # torch's base class knows no generator
+                value: Tensor = law.sample(shapes.as_size(sample_shape), generator=generator)
+                return value
             return self.draw(sample_shape, generator)[1]
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -390,7 +394,8 @@ class RelaxedDistribution(Distribution):
         self._absent("quantile function")
 
     def __repr__(self) -> str:
-        return f"{self.relaxation!r}(batch_shape={list(self.batch_shape)}, temperature={self.temperature})"
+        shape = list(self.batch_shape)
+        return f"{self.relaxation!r}(batch_shape={shape}, temperature={self.temperature})"
 
 
 @register_kl(RelaxedDistribution, RelaxedDistribution)
@@ -408,7 +413,7 @@ def _checks_values(tensor: Tensor) -> bool:
 
 
 def _known_false(flag: Tensor) -> bool:
-    """Whether a 0-dim bool is False; unknown (under vmap, where no branch may look) counts as not."""
+    """Whether a 0-dim bool is False. Under vmap, where no branch may look, it is not known."""
     try:
         return not bool(flag)
     except RuntimeError:

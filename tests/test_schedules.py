@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -12,7 +13,7 @@ def test_starts_at_initial_falls_and_never_passes_final(kind, initial, final):
     tau = temperature_schedule(kind, initial, final, steps=100)
     values = [tau(step) for step in range(300)]
     assert values[0] == pytest.approx(initial)
-    assert all(b <= a + 1e-12 for a, b in zip(values, values[1:], strict=False))
+    assert all(b <= a + 1e-12 for a, b in itertools.pairwise(values))
     assert min(values) >= final - 1e-12
     if kind not in ("constant", "learned"):
         assert (values[100], values[-1]) == pytest.approx((final, final))

@@ -58,7 +58,11 @@ class Binary(PerturbAndRelax):
         return ~params.isnan()
 
     def noise(
-        self, shape: torch.Size, dtype: torch.dtype, device: torch.device, generator: torch.Generator | None
+        self,
+        shape: torch.Size,
+        dtype: torch.dtype,
+        device: torch.device,
+        generator: torch.Generator | None,
     ) -> Tensor:
         return noise.logistic(shape, dtype=dtype, device=device, generator=generator)
 

@@ -78,7 +78,7 @@ class Categorical(PerturbAndRelax):
         return constraints.one_hot
 
     @property
-    def log_cardinality(self) -> float:  # type: ignore[override]
+    def log_cardinality(self) -> float:
         return math.log(self.options.categories)
 
     @classmethod

@@ -21,11 +21,15 @@ def doctor(
     from relaxit.registry import default
 
     conflicts = [text for text in (_other_relaxit(), torchvision_problem()) if text]
-    broken = [f"plugin {p.name!r}: {'; '.join(p.problems)}" for p in default().plugins if p.problems]
+    broken = [
+        f"plugin {p.name!r}: {'; '.join(p.problems)}" for p in default().plugins if p.problems
+    ]
     found: dict[str, Any] = {
         "versions": versions(),
         "devices": devices(),
-        "plugins": [f"{p.name} ({p.distribution} {p.version}): {p.state}" for p in default().plugins],
+        "plugins": [
+            f"{p.name} ({p.distribution} {p.version}): {p.state}" for p in default().plugins
+        ],
         "conflicts": conflicts + broken,
     }
     if json:

@@ -16,7 +16,8 @@ __all__ = ["evaluate"]
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
     importance_samples: Annotated[
-        int, typer.Option(help="Samples a picture of the importance-weighted bound; 0 leaves it out.")
+        int,
+        typer.Option(help="Samples a picture of the importance-weighted bound; 0 leaves it out."),
     ] = 0,
     data_dir: Annotated[
         str | None, typer.Option(help="Folder of the data files.", envvar="RELAXIT_DATA_DIR")
@@ -50,10 +51,20 @@ def evaluate(
 
         result["importance_samples"] = importance_samples
         result["test_importance_weighted_bound"] = importance_weighted_bound(
-            model, relaxation, images.test, images.levels, importance_samples, binarise, seed, progress
+            model,
+            relaxation,
+            images.test,
+            images.levels,
+            importance_samples,
+            binarise,
+            seed,
+            progress,
         )
     if json:
         print_json(result)
         return
-    rows = [[key, f"{value:.3f}" if isinstance(value, float) else str(value)] for key, value in result.items()]
+    rows = [
+        [key, f"{value:.3f}" if isinstance(value, float) else str(value)]
+        for key, value in result.items()
+    ]
     print_table("nats a picture", ["", ""], rows)

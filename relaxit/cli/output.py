@@ -31,7 +31,9 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], stderr: bool = False) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], stderr: bool = False
+) -> None:
     """A table. On stdout for listings, which are what was asked for."""
     from rich import box
     from rich.table import Table

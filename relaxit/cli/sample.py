@@ -15,7 +15,9 @@ __all__ = ["sample"]
 
 def sample(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
-    out: Annotated[Path | None, typer.Option(help="PNG file; RUN/samples-SEED.png if absent.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="PNG file; RUN/samples-SEED.png if absent.")
+    ] = None,
     count: Annotated[int, typer.Option(help="How many pictures.")] = 64,
     seed: Annotated[int, typer.Option(help="Of the latents.")] = 0,
     data_dir: Annotated[

@@ -38,7 +38,9 @@ def show(
     for reference in facts["references"]:
         print(f"  {reference}")
     rows = [[o["name"], o["type"], o["default"], o["description"]] for o in facts["options"]]
-    print_table("options" if rows else "no options", ["name", "type", "default", "description"], rows)
+    print_table(
+        "options" if rows else "no options", ["name", "type", "default", "description"], rows
+    )
     for title in ("shapes", "capabilities"):
         if facts[title]:
             print_table(title, ["", ""], [[k, str(v)] for k, v in facts[title].items()])

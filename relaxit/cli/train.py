@@ -23,7 +23,9 @@ _WHAT, _LAW, _DATA, _RUN = "What to train", "Objective and temperature", "Data",
 
 def _option(*names: str, help: str, panel: str, env: bool = True) -> Any:
     variable = "RELAXIT_" + names[0].strip("-").upper().replace("-", "_") if env else None
-    return typer.Option(*names, help=help, rich_help_panel=panel, envvar=variable, show_default=False)
+    return typer.Option(
+        *names, help=help, rich_help_panel=panel, envvar=variable, show_default=False
+    )
 
 
 def train(
@@ -51,7 +53,9 @@ def train(
     ] = None,
     temperature: Annotated[
         float | None,
-        _option("--temperature", help="Constant temperature; with --schedule the first.", panel=_LAW),
+        _option(
+            "--temperature", help="Constant temperature; with --schedule the first.", panel=_LAW
+        ),
     ] = None,
     schedule: Annotated[
         str | None,
@@ -110,17 +114,21 @@ def train(
         int | None, _option("--seed", help="Of weights, order and noise.", panel=_RUN)
     ] = None,
     out: Annotated[
-        Path | None, _option("--out", help="Run directory; a new one in runs/ if absent.", panel=_RUN)
+        Path | None,
+        _option("--out", help="Run directory; a new one in runs/ if absent.", panel=_RUN),
     ] = None,
     overwrite: Annotated[
         bool, _option("--overwrite", help="Replace the run in --out.", panel=_RUN, env=False)
     ] = False,
     resume: Annotated[
         Path | None,
-        _option("--resume", help="Run directory to continue; takes --epochs.", panel=_RUN, env=False),
+        _option(
+            "--resume", help="Run directory to continue; takes --epochs.", panel=_RUN, env=False
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, _option("--dry-run", help="Print the configuration, do nothing.", panel=_RUN, env=False)
+        bool,
+        _option("--dry-run", help="Print the configuration, do nothing.", panel=_RUN, env=False),
     ] = False,
     json: Annotated[
         bool, _option("--json", help="The result as JSON on stdout.", panel=_RUN, env=False)
@@ -158,13 +166,16 @@ def train(
         "device": device,
     }
     if resume is not None:
-        config, path = _resumed(resume, flat, _typed(context))
+        config, out = _resumed(resume, flat, _typed(context)), resume
     else:
-        config, path = configure(recipe, flat, options or (), estimator_options or ()), out
+        config = configure(recipe, flat, options or (), estimator_options or ())
     if dry_run:
         _dry_run(config, quiet)
         return
-    outcome, where = _run(config, path, resume is not None, overwrite, download, quiet)
+    from relaxit.environment import flushed_denormals
+
+    with flushed_denormals():
+        outcome, where = _run(config, out, resume is not None, overwrite, download, quiet)
     if json:
         print_json({"run": str(where), "exit_code": outcome.exit_code, **outcome.rows[-1]})
     raise typer.Exit(outcome.exit_code)
@@ -176,7 +187,7 @@ def _typed(context: typer.Context) -> set[str]:
     return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
-def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> tuple[RunConfig, Path]:
+def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
     """The configuration of a run to continue: its own, but for epochs, device and data folder."""
     from relaxit.cli.settings import FLAGS, nest
     from relaxit.config import resolve
@@ -194,7 +205,7 @@ def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> tuple[RunConf
     changed = {key: flat[key] for name, key in free.items() if name in typed}
     if changed.get("epochs") not in (None, saved["epochs"]):
         tell(f"schedules now span {changed['epochs']} epochs instead of {saved['epochs']}")
-    return resolve([saved, nest(changed)], FLAGS), path
+    return resolve([saved, nest(changed)], FLAGS)
 
 
 def _dry_run(config: RunConfig, quiet: bool) -> None:
@@ -251,12 +262,17 @@ def _conclude(outcome: Outcome, path: Path) -> None:
         return
     last = outcome.rows[-1]
     rows = [
-        [part, *(f"{last[f'{part}_{key}']:.2f}" for key in ("elbo_discrete", "reconstruction", "kl"))]
+        [
+            part,
+            *(f"{last[f'{part}_{key}']:.2f}" for key in ("elbo_discrete", "reconstruction", "kl")),
+        ]
         for part in ("train", "validation", "test")
         if f"{part}_kl" in last
     ]
-    rows.insert(0, ["training objective", f"{-last['train_surrogate']:.2f}", "", ""])
-    title = f"after epoch {last['epoch']}, nats a picture"
+    title = (
+        f"after epoch {last['epoch']}, nats a picture "
+        f"(training objective {last['train_surrogate']:.2f})"
+    )
     print_table(title, ["", "discrete ELBO", "reconstruction", "KL"], rows, stderr=True)
     if outcome.exit_code:
         tell(f"stopped early; continue with: relaxit train --resume {path}")

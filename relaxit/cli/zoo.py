@@ -24,7 +24,9 @@ def list_recipes(
     if json:
         print_json(found)
         return
-    rows = [[name + (" (default)" if name == recipes.DEFAULT else ""), s] for name, s in found.items()]
+    rows = [
+        [name + (" (default)" if name == recipes.DEFAULT else ""), s] for name, s in found.items()
+    ]
     print_table("recipes", ["name", "summary"], rows)
 
 

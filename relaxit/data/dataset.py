@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,7 +32,7 @@ class Images:
     test: Tensor
     size: tuple[int, int]
     levels: int = 255
-    validation: Tensor = torch.empty(0, 0, dtype=torch.uint8)
+    validation: Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.uint8))
 
     @property
     def pixels(self) -> int:

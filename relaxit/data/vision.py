@@ -21,9 +21,11 @@ class _Idx(Dataset):
     def load(self, folder: Path, download: bool = False) -> Images:
         kind = _torchvision_class(self.torchvision_name)
         try:
-            train, test = (kind(str(folder), train=part, download=download).data for part in (True, False))
+            train, test = (
+                kind(str(folder), train=part, download=download).data for part in (True, False)
+            )
         except Exception as error:  # torchvision raises whatever its parser met
-            raise DataError(self._explain(folder, download, error)) from error
+            raise DataError(self._diagnose(folder, download, error)) from error
         if train.dim() != 3 or train.shape[1:] != test.shape[1:] or not len(train) or not len(test):
             raise DataError(
                 f"{self.name}: pictures of shape {list(train.shape)} and {list(test.shape)} in "
@@ -32,7 +34,7 @@ class _Idx(Dataset):
         size = (train.shape[1], train.shape[2])
         return Images(train=train.flatten(1), test=test.flatten(1), size=size)
 
-    def _explain(self, folder: Path, download: bool, error: Exception) -> str:
+    def _diagnose(self, folder: Path, download: bool, error: Exception) -> str:
         raw = folder / self.torchvision_name / "raw"
         files = sorted(raw.glob("*-ubyte")) if raw.is_dir() else []
         for path in files:

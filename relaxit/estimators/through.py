@@ -38,5 +38,5 @@ def through(hard: Tensor, soft: Tensor) -> Tensor:
         >>> through(torch.tensor([0.0, 1.0]), soft)
         tensor([0., 1.], grad_fn=<_ThroughBackward>)
     """
-    value: Tensor = _Through.apply(hard.detach(), soft)  # type: ignore[no-untyped-call]
+    value: Tensor = _Through.apply(hard.detach(), soft)
     return value

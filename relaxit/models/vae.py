@@ -96,7 +96,8 @@ class Vae(nn.Module):
         for layer in linear:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
-        head, first, last = _last_linear(self.encoder), self.decoder[0], self.decoder[-1]
+        middle = len(linear) // 2  # as many layers in the decoder as in the encoder
+        head, first, last = linear[middle - 1], linear[middle], linear[-1]
         nn.init.xavier_normal_(head.weight)
         nn.init.normal_(first.weight, std=math.sqrt(2 / active))
         nn.init.kaiming_normal_(last.weight, nonlinearity="linear")
@@ -107,10 +108,6 @@ def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
     for fan_in, fan_out in pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
-
-
-def _last_linear(layers: nn.Sequential) -> nn.Linear:
-    return [layer for layer in layers if isinstance(layer, nn.Linear)][-1]
 
 
 def _active_entries(relaxation: Relaxation) -> float:

@@ -52,6 +52,6 @@ class DivergenceGuard:
             return
         torch._foreach_copy_(self.live, self.good)
         raise DivergenceError(
-            f"the loss is not finite at step {first_bad}; the weights of step {self.good_step} were "
-            "kept. A lower --lr or a higher --temperature usually helps"
+            f"the loss is not finite at step {first_bad}; the weights of step {self.good_step} "
+            "were kept. A lower --lr or a higher --temperature usually helps"
         )

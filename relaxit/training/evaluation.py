@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -88,11 +89,11 @@ def importance_weighted_bound(
     for batch in stored.split(max(1, 20 * _ROWS // chunk)):
         x = read(batch, levels, binarise, generator)
         params = model.encode(x)
-        posterior = relaxation.discrete(params)
+        posterior: Any = relaxation.discrete(params)  # torch's base class knows no generator
         prior = relaxation.discrete(torch.zeros_like(params))
         log_sum = torch.full((len(batch),), -torch.inf, device=batch.device)
         for start in range(0, samples, chunk):
-            z = posterior.sample((min(chunk, samples - start),), generator=generator)  # type: ignore[call-arg]
+            z = posterior.sample((min(chunk, samples - start),), generator=generator)
             weight = (prior.log_prob(z) - posterior.log_prob(z)).sum(-1)
             weight = weight - pixel_loss(model.decode(z), x)
             log_sum = torch.logaddexp(log_sum, weight.logsumexp(0))

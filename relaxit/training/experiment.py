@@ -123,9 +123,8 @@ def build(config: RunConfig, download: bool = False) -> Experiment:
 
 
 def _mean_image(images: Images) -> torch.Tensor:
-    total = sum(read(part, images.levels).sum(0) for part in images.train.split(10_000))
-    assert isinstance(total, torch.Tensor)
-    return total / len(images.train)
+    sums = [read(part, images.levels).sum(0) for part in images.train.split(10_000)]
+    return torch.stack(sums).sum(0) / len(images.train)
 
 
 def _check_memory(config: RunConfig, relaxation: Relaxation) -> None:
@@ -134,7 +133,9 @@ def _check_memory(config: RunConfig, relaxation: Relaxation) -> None:
     weights = entries * (config.model.hidden[-1] if config.model.hidden else 1)
     # Four bytes each; weights, gradients and Adam's two moments; as many copies of a batch.
     needed = 4 * 4 * (weights + entries * config.batch_size)
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    there = (
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    )
     if there and needed > there:
         raise ConfigurationError(
             f"about {needed / 2**30:.0f} GiB are needed for {config.latents} latents of shape "

@@ -37,7 +37,11 @@ def draw_all(experiment: Experiment, folder: Path, rows: Sequence[Mapping[str, f
     """Write the three pictures of a run; no curves where no epoch has ended."""
     draw_reconstructions(experiment, folder / "reconstructions.png")
     images = prior_samples(
-        experiment.model, experiment.relaxation, experiment.config.latents, 64, experiment.config.seed
+        experiment.model,
+        experiment.relaxation,
+        experiment.config.latents,
+        64,
+        experiment.config.seed,
     )
     draw_samples(images, experiment.images.size, folder / "samples.png")
     if rows:
@@ -68,8 +72,8 @@ def _save_grid(images: Tensor, size: tuple[int, int], columns: int, path: Path) 
     rows = -(-len(images) // columns)
     cells = np.ones((rows * columns, height + 1, width + 1), dtype=np.float32)
     cells[: len(images), :height, :width] = 1 - images.cpu().numpy().reshape(-1, height, width)
-    sheet = cells.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
-    sheet = sheet.reshape(rows * (height + 1), columns * (width + 1))
+    blocks = cells.reshape(rows, columns, height + 1, width + 1).swapaxes(1, 2)
+    sheet = blocks.reshape(rows * (height + 1), columns * (width + 1))
     factor = max(1, _WIDTH // sheet.shape[1])
     sheet = sheet.repeat(factor, 0).repeat(factor, 1)
 
@@ -106,7 +110,12 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
 
 
 def _plot(
-    axes: Any, rows: Sequence[Mapping[str, float]], key: str, label: str, sign: float = 1, style: str = "-"
+    axes: Any,
+    rows: Sequence[Mapping[str, float]],
+    key: str,
+    label: str,
+    sign: float = 1,
+    style: str = "-",
 ) -> None:
     points = [(row["epoch"], sign * row[key]) for row in rows if key in row]
     if points:

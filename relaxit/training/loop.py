@@ -112,19 +112,21 @@ class Trainer:
         loss = (terms.reconstruction + self.kl_weight(self.step) * terms.kl).mean()
         self.guard.watch(loss, self.step)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         with torch.no_grad():
-            sums = torch.stack([
-                loss * len(x),
-                (terms.reconstruction + terms.kl).sum(),
-                terms.discrete_reconstruction.sum(),
-                terms.discrete_kl.sum(),
-                loss.new_full((), len(x)),
-            ])
+            sums = torch.stack(
+                [
+                    loss * len(x),
+                    (terms.reconstruction + terms.kl).sum(),
+                    terms.discrete_reconstruction.sum(),
+                    terms.discrete_kl.sum(),
+                    loss.new_full((), len(x)),
+                ]
+            )
             self.totals += sums
         self.step += 1
         self.position += 1

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from relaxit.errors import ConfigurationError
 from relaxit.estimators.base import Estimator
 from relaxit.estimators.pathwise import Pathwise
 from relaxit.models.vae import Vae
-from relaxit.relaxation import RelaxedDistribution, Relaxation
+from relaxit.relaxation import Relaxation, RelaxedDistribution
 
 __all__ = ["NegativeElbo", "Terms", "pixel_loss"]
 
@@ -79,7 +79,7 @@ class NegativeElbo:
         if not isinstance(self.estimator, Pathwise):
             raise ConfigurationError(
                 "objective.kl = 'relaxed' needs soft samples with their pathwise gradient, not "
-                f"those of estimator {self.estimator.name!r}; use 'discrete', or estimator 'pathwise'"
+                f"those of estimator {self.estimator.name!r}; use 'discrete', or 'pathwise'"
             )
         if not self.relaxation.capabilities.log_space:
             raise self.relaxation.unsupported("log_space, which objective.kl = 'relaxed' needs")
@@ -113,7 +113,9 @@ class NegativeElbo:
         else:
             reconstruction, kl = self.estimator.surrogate(q, cost, generator), discrete_kl
         with torch.no_grad():
-            hard = reconstruction if self._samples_discrete_law else cost(q.sample_hard((), generator))
+            hard = (
+                reconstruction if self._samples_discrete_law else cost(q.sample_hard((), generator))
+            )
         return Terms(reconstruction, kl, hard.detach(), discrete_kl.detach())
 
     def _relaxed(
@@ -124,7 +126,7 @@ class NegativeElbo:
     ) -> tuple[Tensor, Tensor]:
         # In log space throughout: the density of a stored soft value is not exact at a low
         # temperature, where its entries underflow.
-        posterior = q.log_space
+        posterior: Any = q.log_space  # torch's base class knows no generator
         value = posterior.rsample((), generator=generator)
         tau = q.temperature if self.prior_temperature is None else self.prior_temperature
         prior = self.relaxation(torch.zeros_like(q.params), tau, validate_args=False).log_space

@@ -55,7 +55,10 @@ class RunDirectory:
         words = (config.recipe, config.relaxation.name, config.data.name)
         stem = "-".join(word.replace(":", "-").replace(os.sep, "-") for word in words if word)
         base = Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
-        candidates = (base.with_name(f"{base.name}{suffix}") for suffix in ("", *map("-{}".format, range(2, 1000))))
+        candidates = (
+            base.with_name(f"{base.name}{suffix}")
+            for suffix in ("", *map("-{}".format, range(2, 1000)))
+        )
         return next(path for path in candidates if not path.exists())
 
     def check_free(self, overwrite: bool) -> None:
@@ -66,7 +69,9 @@ class RunDirectory:
             CheckpointError: if it cannot be written.
         """
         if self.path.exists() and not self.path.is_dir():
-            raise ConfigurationError(f"{self.path} exists and is not a folder; choose another --out")
+            raise ConfigurationError(
+                f"{self.path} exists and is not a folder; choose another --out"
+            )
         if self.path.is_dir() and any(self.path.iterdir()):
             if not self.config_file.is_file():
                 raise ConfigurationError(
@@ -74,11 +79,14 @@ class RunDirectory:
                 )
             if not overwrite:
                 raise ConfigurationError(
-                    f"{self.path} exists: --overwrite replaces it, --resume {self.path} continues it"
+                    f"{self.path} exists: --overwrite replaces it, "
+                    f"--resume {self.path} continues it"
                 )
         parent = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK):
-            raise CheckpointError(f"{self.path} cannot be written: {parent} is not a writable folder")
+            raise CheckpointError(
+                f"{self.path} cannot be written: {parent} is not a writable folder"
+            )
 
     def create(self, config: RunConfig) -> None:
         """Make the folder, empty of any former run, and write the configuration."""
@@ -169,6 +177,8 @@ class RunDirectory:
 
     def keep_metrics(self, epoch: int) -> list[dict[str, float]]:
         """Drop rows past ``epoch``, which a continued run writes again."""
-        rows = [row for row in self.read_metrics() if row["epoch"] <= epoch and "partial" not in row]
+        rows = [
+            row for row in self.read_metrics() if row["epoch"] <= epoch and "partial" not in row
+        ]
         write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
         return rows

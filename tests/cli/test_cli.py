@@ -178,7 +178,9 @@ def test_every_pair_trains(tmp_path, relaxation, estimator):
     assert rows[1]["test_elbo_discrete"] > rows[0]["test_elbo_discrete"]
 
 
-@pytest.mark.parametrize("flags", [["--kl", "relaxed"], ["--schedule", "learned"], ["--binarise", "dynamic"]])
+@pytest.mark.parametrize(
+    "flags", [["--kl", "relaxed"], ["--schedule", "learned"], ["--binarise", "dynamic"]]
+)
 def test_other_objectives_train(tmp_path, flags):
     assert run(["train", *SMALL, *flags, "--out", "run", "--quiet"]) == 0
     rows = RunDirectory(tmp_path / "run").read_metrics()
@@ -188,7 +190,16 @@ def test_other_objectives_train(tmp_path, flags):
 def test_a_relaxation_defined_here_trains_and_improves(tmp_path, capsys):
     relaxit.register(Sign)
     try:
-        flags = ["--relaxation", "test-sign", "--epochs", "8", "--batch-size", "50", "--latents", "10"]
+        flags = [
+            "--relaxation",
+            "test-sign",
+            "--epochs",
+            "8",
+            "--batch-size",
+            "50",
+            "--latents",
+            "10",
+        ]
         assert run(["train", *flags, "--out", "run", "--quiet"]) == 0
         rows = RunDirectory(tmp_path / "run").read_metrics()
         # Without the latents the best is the mean image; they must carry something.
@@ -283,12 +294,20 @@ def test_debug_shows_the_traceback(capsys, monkeypatch):
 
 
 def fresh_process(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_what_needs_no_tensor_loads_no_torch():
     code = "import sys; from relaxit.cli.app import run; run({}); print('torch' in sys.modules)"
-    for arguments in (["--help"], ["train", "--help"], ["zoo", "list"], ["zoo", "show", "tutorial-mnist"], ["--version"]):
+    for arguments in (
+        ["--help"],
+        ["train", "--help"],
+        ["zoo", "list"],
+        ["zoo", "show", "tutorial-mnist"],
+        ["--version"],
+    ):
         assert fresh_process(code.format(arguments)).splitlines()[-1] == "False", arguments
 
 
@@ -300,7 +319,14 @@ def test_a_reader_that_leaves_is_no_error():
 
 
 def test_ctrl_c_leaves_a_complete_run(tmp_path):
-    command = [sys.executable, "-c", "from relaxit.cli import main; main()", "train", "--out", "run"]
+    command = [
+        sys.executable,
+        "-c",
+        "from relaxit.cli import main; main()",
+        "train",
+        "--out",
+        "run",
+    ]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
     assert process.stderr is not None
@@ -312,7 +338,13 @@ def test_ctrl_c_leaves_a_complete_run(tmp_path):
     assert process.wait(60) == 130
     assert "--resume run" in rest
     names = {p.name for p in Path("run").iterdir()}
-    assert {"config.json", "metrics.jsonl", "model.safetensors", "samples.png", "curves.png"} <= names
+    assert {
+        "config.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "samples.png",
+        "curves.png",
+    } <= names
     assert run(["evaluate", "run", "--json"]) == 0
 
 

@@ -69,7 +69,9 @@ def test_leaves_a_complete_run_directory(tmp_path):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     for row in rows:
         assert row.keys() >= KEYS
-        assert row["test_elbo_discrete"] == pytest.approx(-(row["test_reconstruction"] + row["test_kl"]))
+        assert row["test_elbo_discrete"] == pytest.approx(
+            -(row["test_reconstruction"] + row["test_kl"])
+        )
         assert row["test_elbo_discrete"] < 0 < row["train_surrogate"]
     assert rows[-1]["step"] == experiment.steps == 3 * 5  # 1337 images in batches of 300
     assert rows[-1]["test_elbo_discrete"] > rows[0]["test_elbo_discrete"]
@@ -120,9 +122,7 @@ def test_interrupted_and_resumed_equals_undisturbed_to_the_bit(
     assert torch.equal(weights(undisturbed), weights(resumed))
     assert torch.equal(undisturbed.temperature(), resumed.temperature())
     timing = ("seconds", "images_per_second")
-    for ours, theirs in zip(
-        RunDirectory(tmp_path / "run").read_metrics(), whole.rows, strict=True
-    ):
+    for ours, theirs in zip(RunDirectory(tmp_path / "run").read_metrics(), whole.rows, strict=True):
         for key in theirs.keys() - set(timing):
             assert ours[key] == pytest.approx(theirs[key], abs=1e-9), key
 
@@ -259,7 +259,7 @@ def test_code_in_a_checkpoint_is_refused(tmp_path):
 def test_weights_of_another_architecture_are_refused(tmp_path):
     other = small_experiment({"latents": 5})
     save_model(other.model, tmp_path / "m.safetensors")
-    with pytest.raises(CheckpointError, match="another architecture: .* there, .* here"):
+    with pytest.raises(CheckpointError, match=r"another architecture: .* there, .* here"):
         load_model(small_experiment().model, tmp_path / "m.safetensors")
 
 
@@ -269,7 +269,12 @@ def test_a_missing_plugin_is_named_with_what_to_install(tmp_path):
     saved = json.loads(path.read_text())
     saved["config"]["relaxation"]["name"] = "trees"
     saved["plugins"].append(
-        {"name": "t", "distribution": "relaxit-trees", "version": "0.3", "provides": {"relaxation": ["trees"]}}
+        {
+            "name": "t",
+            "distribution": "relaxit-trees",
+            "version": "0.3",
+            "provides": {"relaxation": ["trees"]},
+        }
     )
     path.write_text(json.dumps(saved))
     with pytest.raises(PluginError, match=r"relaxit-trees 0\.3: install that plugin"):
@@ -281,7 +286,7 @@ def test_a_missing_plugin_is_named_with_what_to_install(tmp_path):
 )
 def test_a_damaged_config_is_named(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(CheckpointError, match="config.json"):
+    with pytest.raises(CheckpointError, match=r"config\.json"):
         RunDirectory(tmp_path).read_config()
 
 
@@ -289,7 +294,7 @@ def test_dotted_paths_in_a_config_import_nothing(tmp_path):
     config = small_config({"relaxation": {"name": "os.system", "options": {}}})
     run = RunDirectory(tmp_path / "run")
     run.create(config)
-    with pytest.raises(PluginError, match="os.system"):
+    with pytest.raises(PluginError, match=r"os\.system"):
         open_run(run.path)
 
 

@@ -28,7 +28,9 @@ def tiny(relaxation, latents=2, pixels=5, scale=4.0):
 
 
 def stored(count=6, pixels=5):
-    return torch.randint(0, 17, (count, pixels), generator=torch.Generator().manual_seed(3)).to(torch.uint8)
+    return torch.randint(0, 17, (count, pixels), generator=torch.Generator().manual_seed(3)).to(
+        torch.uint8
+    )
 
 
 def states(relaxation, latents):
@@ -78,7 +80,8 @@ def test_importance_weighting_goes_from_the_elbo_to_the_likelihood(relaxation):
     likelihood = float((log_p + log_x).logsumexp(0).mean())
     elbo = float((log_q.exp() * (log_p + log_x - log_q)).sum(0).mean())
     bounds = [
-        importance_weighted_bound(vae, relaxation, pixels, 16, samples=m, seed=1) for m in (1, 8, 5000)
+        importance_weighted_bound(vae, relaxation, pixels, 16, samples=m, seed=1)
+        for m in (1, 8, 5000)
     ]
     assert elbo < likelihood - 0.01
     assert bounds[0] < bounds[1] < bounds[2] + 1e-3
@@ -100,7 +103,9 @@ def test_importance_weighting_reads_its_samples_in_chunks_of_any_size():
 def test_evaluation_uses_the_same_noise_each_time():
     relaxation = RELAXATIONS[0]
     vae, pixels = tiny(relaxation), stored(count=2500)
-    first, second = (discrete_elbo(vae, relaxation, pixels, 16, "dynamic", seed=5) for _ in range(2))
+    first, second = (
+        discrete_elbo(vae, relaxation, pixels, 16, "dynamic", seed=5) for _ in range(2)
+    )
     assert first == second
     assert first != discrete_elbo(vae, relaxation, pixels, 16, "dynamic", seed=6)
     assert first.elbo == -(first.reconstruction + first.kl) < 0
