@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from relaxit.estimators.base import Estimator as Estimator
     from relaxit.estimators.base import SampleEstimator as SampleEstimator
     from relaxit.hookspecs import hookimpl as hookimpl
+    from relaxit.law import RelaxedDistribution as RelaxedDistribution
     from relaxit.layer import Relax as Relax
     from relaxit.options import Options as Options
     from relaxit.perturb import PerturbAndRelax as PerturbAndRelax
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from relaxit.registry import unregister as unregister
     from relaxit.relaxation import Capabilities as Capabilities
     from relaxit.relaxation import Relaxation as Relaxation
-    from relaxit.relaxation import RelaxedDistribution as RelaxedDistribution
 
 _HOME = {
     "Capabilities": "relaxit.relaxation",
@@ -47,7 +47,7 @@ _HOME = {
     "PluginError": "relaxit.errors",
     "Relax": "relaxit.layer",
     "Relaxation": "relaxit.relaxation",
-    "RelaxedDistribution": "relaxit.relaxation",
+    "RelaxedDistribution": "relaxit.law",
     "RelaxitError": "relaxit.errors",
     "SampleEstimator": "relaxit.estimators.base",
     "ShapeError": "relaxit.errors",

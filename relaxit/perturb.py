@@ -35,6 +35,15 @@ class PerturbAndRelax(Relaxation):
     def argmax(self, scores: Tensor) -> Tensor:
         """The vertex ``[..., *event_shape]`` with the highest score. Ties must give a vertex."""
 
+    def finish(self, soft: Tensor, params: Tensor) -> Tensor:
+        """The last touch on a soft value, in the dtype it is stored in. Nothing by default.
+
+        A relaxation with a density keeps the value off the boundary here, where rounding to a
+        short dtype or a low temperature would put it and the density does not exist.
+        """
+        del params
+        return soft
+
     def noise(
         self,
         shape: torch.Size,
@@ -59,7 +68,8 @@ class PerturbAndRelax(Relaxation):
         shape: torch.Size = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        return self.relax(self.perturb(params, shape, generator), temperature).to(params.dtype)
+        soft = self.relax(self.perturb(params, shape, generator), temperature)
+        return self.finish(soft.to(params.dtype), params)
 
     def draw(
         self,
@@ -72,7 +82,7 @@ class PerturbAndRelax(Relaxation):
         # the scores have none (a high temperature, a short dtype).
         scores = self.perturb(params, shape, generator)
         soft = self.relax(scores, temperature).to(params.dtype)
-        return soft, self.argmax(scores.detach()).to(params.dtype)
+        return self.finish(soft, params), self.argmax(scores.detach()).to(params.dtype)
 
     def hard(self, soft: Tensor) -> Tensor:
         """The nearest vertex. All vertices having the same norm, it is the one best aligned."""

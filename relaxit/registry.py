@@ -11,10 +11,8 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -26,7 +24,8 @@ from relaxit import hookspecs
 from relaxit.errors import PluginError, UnknownName
 from relaxit.estimators.base import Estimator
 from relaxit.options import Configured
-from relaxit.relaxation import API, Relaxation
+from relaxit.plugin import Plugin, defect
+from relaxit.relaxation import Relaxation
 
 __all__ = [
     "Plugin",
@@ -41,7 +40,6 @@ __all__ = [
 
 OWN_DISTRIBUTION = "relaxit-framework"
 SESSION = "session"
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _HOOKS = {
     "relaxit_relaxations": "relaxation",
     "relaxit_estimators": "estimator",
@@ -49,36 +47,6 @@ _HOOKS = {
     "relaxit_recipes": "recipe",
 }
 C = TypeVar("C", bound=type[Configured])
-
-
-@dataclass
-class Plugin:
-    """One entry point and what became of it.
-
-    Attributes:
-        name: entry-point name.
-        distribution: the installed package it belongs to.
-        version: that package's version.
-        target: module the entry point names.
-        disabled: turned off by ``RELAXIT_PLUGINS`` or ``RELAXIT_DISABLE_PLUGINS``.
-        problems: what went wrong, one sentence each; empty if all is well.
-        error: the exception behind a failed import, for ``--debug``.
-        provides: registered names by kind.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    target: str
-    disabled: bool = False
-    problems: list[str] = field(default_factory=list)
-    error: BaseException | None = None
-    provides: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def state(self) -> str:
-        """``ok``, ``broken`` or ``disabled``."""
-        return "disabled" if self.disabled else "broken" if self.problems else "ok"
 
 
 class Registry:
@@ -105,7 +73,7 @@ class Registry:
             entry_points = metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP)
         chosen, refused = _names(env, "RELAXIT_PLUGINS"), _names(env, "RELAXIT_DISABLE_PLUGINS")
         for point in _ours_first(entry_points):
-            plugin = _describe(point)
+            plugin = Plugin.of(point)
             labels = {plugin.name, plugin.distribution}
             outside = plugin.distribution != OWN_DISTRIBUTION
             if labels & refused or (outside and chosen and not labels & chosen):
@@ -155,7 +123,7 @@ class Registry:
 
     def _enter(self, plugin: Plugin, kind: str, item: Any) -> None:
         name: Any = item.stem if isinstance(item, Path) else getattr(item, "name", None)
-        problem = _defect(kind, item, name)
+        problem = defect(kind, item, name)
         table = self._entries[kind]
         if not problem and any(
             p.distribution == plugin.distribution for p, _ in table.get(name, ())
@@ -219,8 +187,8 @@ class Registry:
         broken = [p for p in self.plugins if p.problems]
         for plugin in broken:
             if bare in (plugin.name, plugin.distribution.removeprefix("relaxit-")):
-                raise PluginError(f"{kind} {bare!r}: plugin {_label(plugin)}: {plugin.problems[0]}")
-        hint = "".join(f" Plugin {_label(p)} is broken: {p.problems[0]}." for p in broken)
+                raise PluginError(f"{kind} {bare!r}: plugin {plugin}: {plugin.problems[0]}")
+        hint = "".join(f" Plugin {p} is broken: {p.problems[0]}." for p in broken)
         raise UnknownName(kind, name, self.items(kind), hint.strip())
 
     def require_sound(self) -> None:
@@ -231,7 +199,7 @@ class Registry:
         """
         for plugin in self.plugins:
             if plugin.problems:
-                raise PluginError(f"plugin {_label(plugin)}: {plugin.problems[0]}")
+                raise PluginError(f"plugin {plugin}: {plugin.problems[0]}")
 
 
 @cache
@@ -293,7 +261,7 @@ def register(cls: C) -> C:
     registry = default()
     kind = getattr(cls, "kind", "relaxation")
     name = getattr(cls, "name", "")
-    problem = _defect(kind, cls, name)
+    problem = defect(kind, cls, name)
     if not problem and name in registry.items(kind):
         taken_by = registry.provider(kind, name).distribution
         problem = f"{kind} {name!r} is registered already, by {taken_by}"
@@ -320,22 +288,12 @@ def _names(env: Any, key: str) -> set[str]:
     return {part.strip() for part in env.get(key, "").split(",") if part.strip()}
 
 
-def _ours_first(points: Iterable[metadata.EntryPoint]) -> list[metadata.EntryPoint]:
-    return sorted(points, key=lambda p: (_describe(p).distribution != OWN_DISTRIBUTION, p.name))
-
-
-def _describe(point: metadata.EntryPoint) -> Plugin:
-    dist = point.dist
-    name, version = (dist.name, dist.version) if dist else ("unknown", "")
-    return Plugin(point.name, name, version, point.value)
-
-
-def _label(plugin: Plugin) -> str:
-    return f"{plugin.name!r} ({plugin.distribution} {plugin.version})".replace(" )", ")")
-
-
 def _qualified(name: str, taken: list[tuple[Plugin, Any]]) -> list[str]:
     return [f"{plugin.distribution}:{name}" for plugin, _ in taken]
+
+
+def _ours_first(points: Iterable[metadata.EntryPoint]) -> list[metadata.EntryPoint]:
+    return sorted(points, key=lambda p: (Plugin.of(p).distribution != OWN_DISTRIBUTION, p.name))
 
 
 def _unmarked(module: Any, manager: pluggy.PluginManager) -> Iterator[str]:
@@ -344,20 +302,3 @@ def _unmarked(module: Any, manager: pluggy.PluginManager) -> Iterator[str]:
         named_so = name.startswith("relaxit_") and inspect.isfunction(value)
         if named_so and manager.parse_hookimpl_opts(module, name) is None:
             yield name
-
-
-def _defect(kind: str, item: Any, name: Any) -> str:
-    """Why an object may not be registered; empty if it may."""
-    if kind == "recipe":
-        return "" if isinstance(item, Path) else f"a recipe must be a Path, got {item!r}"
-    if not (isinstance(item, type) and issubclass(item, Configured) and item.kind == kind):
-        return f"{item!r} is not a {kind} class"
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        return f"{item.__name__}: name must be lower-case words joined by '-', got {name!r}"
-    api = getattr(item, "api", None)
-    if api != API:
-        return f"{kind} {name!r} was written for api {api}, this relaxit has api {API}"
-    if inspect.isabstract(item):
-        missing = ", ".join(sorted(getattr(item, "__abstractmethods__", ())))
-        return f"{kind} {name!r} does not implement {missing}"
-    return ""

@@ -20,9 +20,9 @@ ROOT = Path(relaxit.__file__).parent
 LAYERS = [
     {"errors", "files", "environment", "options", "shapes", "constraints"},
     {"noise"},
-    {"relaxation"},
+    {"law", "relaxation"},
     {"perturb", "estimators"},
-    {"hookspecs", "registry", "layer"},
+    {"hookspecs", "plugin", "registry", "layer"},
     {"config", "schedules"},
     {"data", "models"},
     {"training"},

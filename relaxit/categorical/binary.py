@@ -75,24 +75,11 @@ class Binary(PerturbAndRelax):
     def hard(self, soft: Tensor) -> Tensor:
         return (soft > 0.5).to(soft.dtype)
 
-    def rsample(
-        self,
-        params: Tensor,
-        temperature: float | Tensor,
-        shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        return _inside(super().rsample(params, temperature, shape, generator), params)
-
-    def draw(
-        self,
-        params: Tensor,
-        temperature: float | Tensor,
-        shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        soft, hard = super().draw(params, temperature, shape, generator)
-        return _inside(soft, params), hard
+    def finish(self, soft: Tensor, params: Tensor) -> Tensor:
+        # Forced bits stay where they are.
+        info = torch.finfo(soft.dtype)
+        least = 2.0**-24 if soft.dtype == torch.float16 else info.tiny
+        return torch.where(params.detach().isinf(), soft, soft.clamp(least, 1 - info.eps / 2))
 
     def log_prob(self, params: Tensor, temperature: float | Tensor, value: Tensor) -> Tensor:
         forced = params.isinf()
@@ -227,10 +214,3 @@ def _kl_bit(p: Bit, q: Bit) -> Tensor:
 def _term(log_p: Tensor, log_q: Tensor) -> Tensor:
     """``p (log p - log q)``, 0 where p is 0."""
     return log_p.exp() * (log_p - log_q).masked_fill(log_p.exp() == 0, 0.0)
-
-
-def _inside(soft: Tensor, params: Tensor) -> Tensor:
-    # Forced bits stay where they are.
-    info = torch.finfo(soft.dtype)
-    least = 2.0**-24 if soft.dtype == torch.float16 else info.tiny
-    return torch.where(params.detach().isinf(), soft, soft.clamp(least, 1 - info.eps / 2))

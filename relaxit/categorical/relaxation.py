@@ -95,24 +95,11 @@ class Categorical(PerturbAndRelax):
     def argmax(self, scores: Tensor) -> Tensor:
         return one_hot(scores.argmax(-1), scores.shape[-1], scores.dtype)
 
-    def rsample(
-        self,
-        params: Tensor,
-        temperature: float | Tensor,
-        shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        return _floored(super().rsample(params, temperature, shape, generator), params)
-
-    def draw(
-        self,
-        params: Tensor,
-        temperature: float | Tensor,
-        shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        soft, hard = super().draw(params, temperature, shape, generator)
-        return _floored(soft, params), hard
+    def finish(self, soft: Tensor, params: Tensor) -> Tensor:
+        # float16 is floored at its smallest subnormal: a thousand times its smallest normal number
+        # would be 6 % of the row.
+        least = 2.0**-24 if soft.dtype == torch.float16 else torch.finfo(soft.dtype).tiny
+        return torch.maximum(soft, (params.detach() > -torch.inf).to(soft.dtype) * least)
 
     def log_prob(self, params: Tensor, temperature: float | Tensor, value: Tensor) -> Tensor:
         dtype = compute_dtype(params.dtype)
@@ -129,10 +116,3 @@ class Categorical(PerturbAndRelax):
 
     def discrete(self, params: Tensor) -> Distribution:
         return OneHot(params)
-
-
-def _floored(soft: Tensor, params: Tensor) -> Tensor:
-    # float16 is floored at its smallest subnormal: a thousand times its smallest normal number
-    # would be 6 % of the row.
-    least = 2.0**-24 if soft.dtype == torch.float16 else torch.finfo(soft.dtype).tiny
-    return torch.maximum(soft, (params.detach() > -torch.inf).to(soft.dtype) * least)
