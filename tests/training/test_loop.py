@@ -1,6 +1,7 @@
 """The loop: repeatable, resumable, stoppable, and honest when the loss is not finite."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -69,10 +70,10 @@ def test_leaves_a_complete_run_directory(tmp_path):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     for row in rows:
         assert row.keys() >= KEYS
-        assert row["test_elbo_discrete"] == pytest.approx(
-            -(row["test_reconstruction"] + row["test_kl"])
-        )
-        assert row["test_elbo_discrete"] < 0 < row["train_surrogate"]
+        for part in ("train", "validation", "test"):
+            parts = row[f"{part}_reconstruction"] + row[f"{part}_kl"]
+            assert row[f"{part}_elbo_discrete"] == pytest.approx(-parts)
+            assert row[f"{part}_elbo_discrete"] < 0 < row["train_surrogate"]
     assert rows[-1]["step"] == experiment.steps == 3 * 5  # 1337 images in batches of 300
     assert rows[-1]["test_elbo_discrete"] > rows[0]["test_elbo_discrete"]
     saved = json.loads(run.config_file.read_text())
@@ -81,6 +82,22 @@ def test_leaves_a_complete_run_directory(tmp_path):
     assert {"relaxit-framework"} == {p["distribution"] for p in saved["plugins"]}
     assert any(p.stat().st_size > 0 for p in run.tensorboard.iterdir())
     assert outcome.exit_code == 0
+
+
+def test_schedules_follow_the_global_step_not_the_epoch(tmp_path):
+    layers = {
+        "temperature": {"schedule": "exponential", "initial": 1.0, "final": 0.1},
+        "objective": {"kl_warmup": 1.0},
+        "optimizer": {"schedule": "cosine"},
+    }
+    experiment, outcome = run_at(tmp_path / "run", layers)
+    for row in outcome.rows:
+        last = row["step"] - 1  # the last step that was taken
+        share = last / experiment.steps
+        assert row["temperature"] == pytest.approx(0.1**share, rel=1e-5)
+        assert row["kl_weight"] == pytest.approx(share)
+        assert row["learning_rate"] == pytest.approx(1.5e-3 * (1 + math.cos(math.pi * share)))
+        assert row["train_loss"] < row["train_surrogate"]
 
 
 def test_pictures_show_something(tmp_path):
