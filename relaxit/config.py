@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue, PositiveFloat, ValidationError
+from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, ValidationError
 
 from relaxit.errors import ConfigurationError
 from relaxit.options import Options
@@ -70,7 +70,9 @@ class Data(Options):
 class Model(Options):
     """The multilayer perceptrons on both sides of the latent variables."""
 
-    hidden: tuple[int, ...] = Field((512, 256), description="hidden units of the encoder; mirrored")
+    hidden: tuple[PositiveInt, ...] = Field(
+        (512, 256), description="hidden units of the encoder; mirrored"
+    )
     params_activation: Literal["none", "relu"] = Field(
         "none", description="relu repeats a mistake of an old tutorial, to reproduce its figures"
     )
@@ -132,12 +134,16 @@ def combine(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     dataset = "digits"
     for layer in layers:
         table = layer.get("data", {})
-        dataset = table.get("name", dataset) if isinstance(table, Mapping) else dataset
+        name = table.get("name") if isinstance(table, Mapping) else None
+        dataset = name if isinstance(name, str) else dataset
     merged: dict[str, Any] = {}
     for layer in layers:
         when = layer.get("when", {})
+        special = when.get(dataset, {}) if isinstance(when, Mapping) else when
+        if not isinstance(special, Mapping):
+            raise ConfigurationError(f"when.{dataset} in a recipe must be a table, got {special!r}")
         merged = merge(merged, {k: v for k, v in layer.items() if k not in ("when", "summary")})
-        merged = merge(merged, when.get(dataset, {}) if isinstance(when, Mapping) else {})
+        merged = merge(merged, special)
     return merged
 
 
@@ -155,6 +161,8 @@ def resolve(layers: Sequence[Mapping[str, Any]], flags: Mapping[str, str] = {}) 
         return RunConfig.model_validate_json(json.dumps(combine(layers)))
     except ValidationError as error:
         raise ConfigurationError(_explain(error, flags)) from error
+    except TypeError as error:  # TOML and YAML know dates, JSON does not
+        raise ConfigurationError(f"a recipe holds texts, numbers and tables: {error}") from error
 
 
 def _explain(error: ValidationError, flags: Mapping[str, str]) -> str:

@@ -24,7 +24,8 @@ class _Simplex(constraints.Constraint):
     event_dim = 1
 
     def check(self, value: Tensor) -> Tensor:
-        off = (value.double().sum(-1) - 1).abs()
+        wide = torch.promote_types(value.dtype, torch.float32)
+        off = (value.to(wide).sum(-1) - 1).abs()
         return (value >= 0).all(-1) & (off <= tolerance(value, value.shape[-1]))
 
 

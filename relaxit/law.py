@@ -9,6 +9,7 @@ Two laws, two names: ``q.log_prob`` is the *density of the soft sample*, ``q.dis
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, final
 
 import torch
@@ -56,10 +57,8 @@ class RelaxedDistribution(Distribution):
             raise TypeError(f"{name}: params must be a floating tensor, got {got}")
         if params.dtype not in relaxation.capabilities.dtypes:
             raise Unsupported(f"{name}: params of {params.dtype} are not supported")
-        if isinstance(temperature, int | float) and not isinstance(temperature, bool):
-            shapes.check_temperature_value(temperature)
-        elif not isinstance(temperature, Tensor):
-            raise TypeError(f"{name}: temperature must be a number or tensor, got {temperature!r}")
+        if not isinstance(temperature, Tensor):
+            temperature = _number(name, temperature)
         batch_shape = shapes.batch_shape_of(name, "params", params, relaxation.param_shape)
         rank = len(relaxation.param_shape)
         self.relaxation = relaxation
@@ -220,6 +219,15 @@ def _kl_relaxed(p: RelaxedDistribution, q: RelaxedDistribution) -> Tensor:
     )
 
 
+def _number(name: str, temperature: Any) -> float:
+    """A temperature that is no tensor: any real number, NumPy's included."""
+    plain = isinstance(temperature, int | float | numbers.Real)
+    if not plain or isinstance(temperature, bool):
+        raise TypeError(f"{name}: temperature must be a number or tensor, got {temperature!r}")
+    shapes.check_temperature_value(float(temperature))
+    return float(temperature)
+
+
 def _checks_values(tensor: Tensor) -> bool:
     # Compiled code would break its graph at the check, and a GPU would have to be waited for.
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
@@ -229,5 +237,7 @@ def _known_false(flag: Tensor) -> bool:
     """Whether a 0-dim bool is False. Under vmap, where no branch may look, it is not known."""
     try:
         return not bool(flag)
-    except RuntimeError:
-        return False
+    except RuntimeError as error:
+        if "vmap" in str(error):
+            return False
+        raise

@@ -99,6 +99,9 @@ class Registry:
     def add(self, plugin: Plugin, module: Any) -> None:
         """Call the hooks of ``module`` and register what they return under ``plugin``."""
         self.plugins.append(plugin)
+        if not hasattr(module, "__dict__"):  # a list, None: no place for hooks
+            plugin.problems.append(f"names a {type(module).__name__}, not a module with hooks")
+            return
         manager = pluggy.PluginManager("relaxit")  # of its own: a bad one leaves no trace
         manager.add_hookspecs(hookspecs)
         try:

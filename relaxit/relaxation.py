@@ -159,10 +159,11 @@ class Relaxation(Configured, ABC):
     def kl_to_uniform(self, params: Tensor) -> Tensor:  # [*batch]
         """KL divergence of the discrete law from the uniform one, in nats.
 
-        Exact by default. A relaxation without a tractable law may return a named upper bound and
-        must say so in its documentation.
+        Exact by default, up to a rounding error that is kept from falling below 0. A relaxation
+        without a tractable law may return a named upper bound and must say so in its
+        documentation.
         """
-        return self.log_cardinality - self.discrete(params).entropy()
+        return (self.log_cardinality - self.discrete(params).entropy()).clamp_min(0)
 
     @classmethod
     def examples(cls) -> Sequence[Self]:

@@ -19,7 +19,7 @@ ROOT = Path(relaxit.__file__).parent
 # Each layer imports itself and those before it.
 LAYERS = [
     {"errors", "files", "environment", "options", "shapes", "constraints"},
-    {"noise"},
+    {"cooling", "noise"},
     {"law", "relaxation"},
     {"perturb", "estimators"},
     {"hookspecs", "plugin", "registry", "layer"},
@@ -33,7 +33,7 @@ LAYERS = [
 RANK = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}
 
 # Modules behind an entry point: they may name the hooks, wherever their package stands.
-PLUGIN_MODULES = {"relaxit.categorical", "relaxit.estimators", "relaxit.data"}
+PLUGIN_MODULES = {"relaxit.categorical", "relaxit.estimators", "relaxit.data", "relaxit.zoo"}
 
 # Third parties, and the only parts that may import them.
 CONFINED = {

@@ -552,3 +552,12 @@ def test_parse_refuses(texts):
 def test_numbers_that_are_not_finite_never_reach_the_object(text):
     with pytest.raises(ValueError, match="rate"):
         Many(**Many.parse({"rate": text}))
+
+
+@pytest.mark.parametrize("thing", [[], None, 3, "text"])
+def test_what_has_no_hooks_is_recorded(thing):
+    own = Registry(entry_points=[], environ={})
+    plugin = registry.Plugin("one", "dist-a", "1", "mod:thing")
+    own.add(plugin, thing)
+    assert plugin.state == "broken"
+    assert type(thing).__name__ in plugin.problems[0]

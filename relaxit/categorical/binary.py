@@ -23,6 +23,7 @@ from torch.distributions.kl import register_kl
 from torch.nn.functional import logsigmoid, softplus
 
 from relaxit import Capabilities, PerturbAndRelax, constraints, noise, shapes
+from relaxit.cooling import cool
 
 __all__ = ["Binary", "Bit", "LogitConcrete"]
 
@@ -67,7 +68,7 @@ class Binary(PerturbAndRelax):
         return noise.logistic(shape, dtype=dtype, device=device, generator=generator)
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        return torch.sigmoid(scores / temperature)
+        return torch.sigmoid(cool(scores, temperature))
 
     def argmax(self, scores: Tensor) -> Tensor:
         return (scores > 0).to(scores.dtype)
@@ -195,7 +196,7 @@ class LogitConcrete(Distribution):
         ell = noise.logistic(
             shape, dtype=self.params.dtype, device=self.params.device, generator=generator
         )
-        return (self.params + ell) / self.temperature
+        return cool(self.params + ell, self.temperature)
 
     def log_prob(self, value: Tensor) -> Tensor:
         tau = self.temperature

@@ -12,6 +12,7 @@ from torch.distributions.constraints import Constraint, real_vector
 from torch.distributions.kl import register_kl
 
 from relaxit import constraints, noise, shapes
+from relaxit.cooling import cool
 
 __all__ = ["LogConcrete", "OneHot", "one_hot"]
 
@@ -151,7 +152,7 @@ class LogConcrete(Distribution):
         g = noise.gumbel(
             shape, dtype=self.params.dtype, device=self.params.device, generator=generator
         )
-        return ((self.params + g) / self.temperature).log_softmax(-1)
+        return cool(self.params + g, self.temperature).log_softmax(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         masked = self.params == -torch.inf

@@ -25,6 +25,7 @@ from torch.distributions.constraints import Constraint
 
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints
 from relaxit.categorical.laws import LogConcrete, OneHot, one_hot
+from relaxit.cooling import cool
 from relaxit.noise import compute_dtype
 
 __all__ = ["Categorical", "CategoricalOptions"]
@@ -90,7 +91,7 @@ class Categorical(PerturbAndRelax):
         return top.isfinite()
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        return torch.softmax(scores / temperature, dim=-1)
+        return torch.softmax(cool(scores, temperature), dim=-1)
 
     def argmax(self, scores: Tensor) -> Tensor:
         return one_hot(scores.argmax(-1), scores.shape[-1], scores.dtype)

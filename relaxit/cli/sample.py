@@ -20,22 +20,18 @@ def sample(
     ] = None,
     count: Annotated[int, typer.Option(help="How many pictures.")] = 64,
     seed: Annotated[int, typer.Option(help="Of the latents.")] = 0,
-    data_dir: Annotated[
-        str | None, typer.Option(help="Folder of the data files.", envvar="RELAXIT_DATA_DIR")
-    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
 ) -> None:
     """Decode uniform latents to a PNG grid of pixel probabilities."""
     if not 1 <= count <= 100_000:
         raise ConfigurationError(f"--count must be from 1 to 100000, got {count}")
     from relaxit.training.figures import draw_samples, prior_samples
-    from relaxit.training.finished import open_run
+    from relaxit.training.finished import open_model
+    from relaxit.training.rundir import RunDirectory
 
-    experiment = open_run(run, device, data_dir)
-    images = prior_samples(
-        experiment.model, experiment.relaxation, experiment.config.latents, count, seed
-    )
+    model, relaxation, config = open_model(run, device)
+    images = prior_samples(model, relaxation, config.latents, count, seed)
     path = out or run / f"samples-{seed}.png"
     columns = max(1, round(count**0.5))
-    draw_samples(images, experiment.images.size, path, columns)
+    draw_samples(images, RunDirectory(run).image_size(), path, columns)
     tell(f"{count} pictures: {path}")

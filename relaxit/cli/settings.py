@@ -10,7 +10,7 @@ from relaxit.errors import ConfigurationError
 if TYPE_CHECKING:
     from relaxit.config import RunConfig
 
-__all__ = ["FLAGS", "configure", "key_values", "nest"]
+__all__ = ["FLAGS", "configure", "given", "key_values", "nest"]
 
 FLAGS = {
     "relaxation.name": "--relaxation",
@@ -36,6 +36,15 @@ FLAGS = {
     "seed": "--seed",
     "device": "--device",
 }
+
+
+def given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys and values of the parameters of a command; None where a flag was not given.
+
+    The parameter of a flag bears its name: ``--batch-size`` is ``batch_size``.
+    """
+    names = {key: flag.strip("-").replace("-", "_") for key, flag in FLAGS.items()}
+    return {key: params[name] for key, name in names.items() if name in params}
 
 
 def key_values(pairs: Sequence[str], flag: str) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relaxit.cli.output import EpochReport, print_json, print_table, tell
-from relaxit.cli.settings import configure
+from relaxit.cli.settings import configure, given
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -140,31 +141,9 @@ def train(
     Without flags: categorical latents on the bundled digits. Pictures, metrics and weights go to
     the run directory. Ctrl-C ends the run early and leaves it complete.
     """
+    flat = given(context.params)
     if temperature is not None and schedule is None:
-        schedule = "constant"
-    flat = {
-        "relaxation.name": relaxation,
-        "estimator.name": estimator,
-        "latents": latents,
-        "temperature.schedule": schedule,
-        "temperature.initial": temperature,
-        "temperature.final": final_temperature,
-        "temperature.rate": temperature_rate,
-        "objective.kl": kl,
-        "objective.prior_temperature": prior_temperature,
-        "objective.kl_warmup": kl_warmup,
-        "data.name": dataset,
-        "data.dir": data_dir,
-        "data.binarise": binarise,
-        "data.validation": validation,
-        "optimizer.lr": lr,
-        "optimizer.schedule": lr_schedule,
-        "optimizer.weight_decay": weight_decay,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "seed": seed,
-        "device": device,
-    }
+        flat["temperature.schedule"] = "constant"
     if resume is not None:
         config, out = _resumed(resume, flat, _typed(context)), resume
     else:
@@ -177,7 +156,8 @@ def train(
     with flushed_denormals():
         outcome, where = _run(config, out, resume is not None, overwrite, download, quiet)
     if json:
-        print_json({"run": str(where), "exit_code": outcome.exit_code, **outcome.rows[-1]})
+        last = outcome.rows[-1] if outcome.rows else {}  # none if stopped before the first step
+        print_json({"run": str(where), "exit_code": outcome.exit_code, **last})
     raise typer.Exit(outcome.exit_code)
 
 
@@ -211,12 +191,13 @@ def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
 def _dry_run(config: RunConfig, quiet: bool) -> None:
     from relaxit.environment import choose_device
     from relaxit.registry import default
-    from relaxit.training.experiment import build_objective
+    from relaxit.training.experiment import build_objective, in_full
 
     choose_device(config.device)
     default().find("dataset", config.data.name)
-    tell(f"would minimise the {build_objective(config).bound}", quiet)
-    print_json(config.model_dump(mode="json"))
+    objective = build_objective(config)
+    tell(f"would minimise the {objective.bound}", quiet)
+    print_json(in_full(config, objective).model_dump(mode="json"))
 
 
 def _run(
@@ -226,16 +207,16 @@ def _run(
     from relaxit.training.loop import train as train_loop
     from relaxit.training.rundir import RunDirectory
 
-    run = RunDirectory(path or RunDirectory.fresh_name(config))
-    if not resume:
-        run.check_free(overwrite)
+    if path and not resume:
+        RunDirectory(path).check_free(overwrite)
     experiment = build(config, download)  # whatever is wrong shows here, before anything is written
+    run = RunDirectory(path) if path else RunDirectory.fresh(config)
+    if not resume:
+        if path:
+            run.create(overwrite)
+        run.write_config(experiment.config, experiment.images.size)
     _introduce(experiment, run.path, quiet)
-    if resume:
-        run.write_config(config)
-    else:
-        run.create(config)
-    done = len(run.read_metrics()) if resume else 0
+    done = len(run.read_metrics())
     with EpochReport(config.epochs, len(experiment.images.train), done, quiet) as report:
         outcome = train_loop(experiment, run, report, resume)
     if not quiet:
@@ -257,10 +238,14 @@ def _introduce(experiment: Experiment, path: Path, quiet: bool) -> None:
 
 
 def _conclude(outcome: Outcome, path: Path) -> None:
-    if not outcome.rows:
-        tell("nothing left to train")
-        return
-    last = outcome.rows[-1]
+    if outcome.rows:
+        _print_last(outcome.rows[-1])
+    if outcome.exit_code:
+        tell(f"stopped early; continue with: relaxit train --resume {path}")
+    tell(f"pictures, metrics and weights: {path}")
+
+
+def _print_last(last: Mapping[str, float | int]) -> None:
     rows = [
         [
             part,
@@ -274,6 +259,3 @@ def _conclude(outcome: Outcome, path: Path) -> None:
         f"(training objective {last['train_surrogate']:.2f})"
     )
     print_table(title, ["", "discrete ELBO", "reconstruction", "KL"], rows, stderr=True)
-    if outcome.exit_code:
-        tell(f"stopped early; continue with: relaxit train --resume {path}")
-    tell(f"pictures, metrics and weights: {path}")

@@ -25,10 +25,13 @@ class Estimator(Configured, ABC):
     Attributes:
         hard: whether the cost is evaluated on vertices (True) or on soft values (False). It
             decides which bound an objective computes.
+        exact_draw: whether its hard values are drawn from the discrete law itself, and not by
+            rounding a soft draw, which may follow another law.
     """
 
     kind: ClassVar[str] = "estimator"
     hard: ClassVar[bool]
+    exact_draw: ClassVar[bool] = False
 
     def check(self, relaxation: Relaxation) -> None:
         """Refuse a relaxation that lacks what this estimator needs.

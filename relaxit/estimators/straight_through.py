@@ -14,8 +14,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from relaxit.cooling import cool
 from relaxit.estimators.base import SampleEstimator
 from relaxit.estimators.through import through
+from relaxit.noise import compute_dtype
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
 __all__ = ["StraightThrough"]
@@ -38,6 +40,7 @@ class StraightThrough(SampleEstimator):
     summary = "exact discrete draw, gradient of the marginals"
     references = ("arXiv:1308.3432",)
     hard = True
+    exact_draw = True
 
     def check(self, relaxation: Relaxation) -> None:
         self._needs_discrete_law(relaxation, instead="st-gumbel")
@@ -50,5 +53,7 @@ class StraightThrough(SampleEstimator):
     ) -> Tensor:
         self.check(q.relaxation)
         hard = q.sample_hard(sample_shape, generator)
-        cooled = (q.params / q.aligned_temperature).to(q.params.dtype)
-        return through(hard, q.relaxation.discrete(cooled).mean.expand(hard.shape))
+        # Cooled logits overflow in float16, so the marginals are worked out in float32.
+        cooled = cool(q.params.to(compute_dtype(hard.dtype)), q.aligned_temperature)
+        marginals = q.relaxation.discrete(cooled).mean.to(hard.dtype)
+        return through(hard, marginals.expand(hard.shape))

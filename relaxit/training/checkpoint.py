@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ __all__ = ["load_model", "load_state", "save_model", "save_state"]
 
 def save_model(model: nn.Module, path: Path) -> None:
     """Write the weights as safetensors, whole or not at all."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    write_whole(path, lambda part: save_file(tensors, part))
+    write_whole(path, save(tensors))
 
 
 def load_model(model: nn.Module, path: Path) -> None:
@@ -50,7 +51,9 @@ def load_model(model: nn.Module, path: Path) -> None:
 
 def save_state(state: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values, whole or not at all."""
-    write_whole(path, lambda part: torch.save(state, part))
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def load_state(path: Path) -> dict[str, Any]:

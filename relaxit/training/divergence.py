@@ -41,9 +41,23 @@ class DivergenceGuard:
             return
         self.settle()
         if step % _SNAPSHOT_EVERY == 0:
-            # The loss of these weights was finite, so they are good.
-            torch._foreach_copy_(self.good, self.live)
-            self.good_step = step
+            self.trust(step)  # their loss was finite
+
+    def trust(self, step: int) -> None:
+        """Take the weights as they are for good, as after loading a saved state."""
+        torch._foreach_copy_(self.good, self.live)
+        self.good_step = step
+
+    def check_weights(self, step: int) -> None:
+        """Look now, at the losses so far and at the weights that the last of them led to.
+
+        Raises:
+            DivergenceError: as :meth:`watch`.
+        """
+        self.settle()
+        if not all(bool(tensor.isfinite().all()) for tensor in self.live):
+            self.first_bad.fill_(step)
+            self.settle()
 
     def settle(self) -> None:
         """Look now. Raises as :meth:`watch`."""

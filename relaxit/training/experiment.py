@@ -16,11 +16,12 @@ from relaxit.errors import ConfigurationError
 from relaxit.models.vae import Vae
 from relaxit.registry import default
 from relaxit.relaxation import Relaxation
+from relaxit.schedules import temperature_schedule
 from relaxit.training.objective import NegativeElbo
 from relaxit.training.seeds import derive
 from relaxit.training.temperature import Temperature
 
-__all__ = ["Experiment", "build", "build_objective", "load_images"]
+__all__ = ["Experiment", "build", "build_model", "build_objective", "in_full", "load_images"]
 
 DEFAULT_DATA_DIR = "data"
 
@@ -66,6 +67,8 @@ def build_objective(config: RunConfig) -> NegativeElbo:
     found = registry.find("relaxation", config.relaxation.name)
     relaxation: Relaxation = found.from_json(config.relaxation.options)
     _check_memory(config, relaxation)
+    t = config.temperature
+    temperature_schedule(t.schedule, t.initial, t.final, 1, t.rate)  # refuses a contradiction
     return NegativeElbo(
         relaxation=relaxation,
         estimator=registry.find("estimator", config.estimator.name).from_json(
@@ -88,8 +91,23 @@ def load_images(config: RunConfig, download: bool = False) -> Images:
     return images.hold_out(config.data.validation)
 
 
+def build_model(config: RunConfig, relaxation: Relaxation, pixels: int) -> Vae:
+    """The autoencoder with its first weights, which depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        # The CPU's generator by name: torch.manual_seed would reseed those of other devices too.
+        torch.default_generator.manual_seed(derive(config.seed, "weights"))
+        return Vae(
+            relaxation,
+            config.latents,
+            pixels,
+            config.model.hidden,
+            config.model.params_activation,
+            config.model.init,
+        )
+
+
 def build(config: RunConfig, download: bool = False) -> Experiment:
-    """All objects of a run. Weights depend on the seed alone; torch's global state is restored.
+    """All objects of a run. torch's global random state is left as it was.
 
     Raises:
         RelaxitError: whatever is wrong with the configuration or the data, before anything is
@@ -98,21 +116,12 @@ def build(config: RunConfig, download: bool = False) -> Experiment:
     device = choose_device(config.device)
     objective = build_objective(config)
     images = load_images(config, download)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(config.seed, "weights"))
-        model = Vae(
-            objective.relaxation,
-            config.latents,
-            images.pixels,
-            config.model.hidden,
-            config.model.params_activation,
-            config.model.init,
-        )
+    model = build_model(config, objective.relaxation, images.pixels)
     if config.model.init == "scaled":
         model.fit_mean(_mean_image(images))
     steps = config.epochs * -(-len(images.train) // config.batch_size)
     return Experiment(
-        config=config,
+        config=in_full(config, objective),
         device=device,
         images=images.to(device),
         objective=objective,
@@ -120,6 +129,21 @@ def build(config: RunConfig, download: bool = False) -> Experiment:
         temperature=Temperature(config.temperature, steps).to(device),
         steps=steps,
     )
+
+
+def in_full(config: RunConfig, objective: NegativeElbo) -> RunConfig:
+    """The configuration with every option of relaxation and estimator, defaults included.
+
+    A saved run must not change when a plugin changes a default.
+    """
+    parts = {"relaxation": objective.relaxation, "estimator": objective.estimator}
+    full = {
+        key: getattr(config, key).model_copy(
+            update={"options": part.options.model_dump(mode="json")}
+        )
+        for key, part in parts.items()
+    }
+    return config.model_copy(update=full)
 
 
 def _mean_image(images: Images) -> torch.Tensor:

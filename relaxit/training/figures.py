@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def draw_all(experiment: Experiment, folder: Path, rows: Sequence[Mapping[str, f
 def draw_reconstructions(experiment: Experiment, path: Path, columns: int = 12) -> None:
     """Pairs of rows: test pictures, and below each its reconstruction from a hard sample."""
     images = experiment.images
-    count = min(3 * columns, len(images.test))
+    columns = min(columns, len(images.test))
+    count = columns * min(3, len(images.test) // columns)  # whole rows, so that pairs stay aligned
     index = torch.linspace(0, len(images.test) - 1, count, device=images.test.device).long()
     generator = torch.Generator(images.test.device).manual_seed(experiment.config.seed)
     x = read(images.test[index], images.levels, experiment.config.data.binarise, generator)
@@ -79,7 +81,9 @@ def _save_grid(images: Tensor, size: tuple[int, int], columns: int, path: Path) 
 
     from matplotlib.image import imsave
 
-    write_whole(path, lambda part: imsave(part, sheet, cmap="gray", vmin=0, vmax=1, format="png"))
+    picture = io.BytesIO()
+    imsave(picture, sheet, cmap="gray", vmin=0, vmax=1, format="png")
+    write_whole(path, picture.getvalue())
 
 
 def draw_curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
@@ -106,7 +110,9 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    write_whole(path, lambda part: figure.savefig(part, dpi=110, format="png"))
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=110, format="png")
+    write_whole(path, picture.getvalue())
 
 
 def _plot(

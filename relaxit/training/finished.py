@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from relaxit.config import RunConfig
+from relaxit.environment import choose_device
+from relaxit.models.vae import Vae
+from relaxit.relaxation import Relaxation
 from relaxit.training.checkpoint import load_model
-from relaxit.training.experiment import Experiment, build
+from relaxit.training.experiment import Experiment, build, build_model, build_objective
 from relaxit.training.rundir import RunDirectory
 
-__all__ = ["open_run"]
+__all__ = ["open_model", "open_run"]
 
 
 def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> Experiment:
@@ -31,3 +35,20 @@ def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> E
     load_model(experiment.model, run.model_file)
     experiment.model.eval()
     return experiment
+
+
+def open_model(path: Path, device: str = "auto") -> tuple[Vae, Relaxation, RunConfig]:
+    """The trained model of a run alone; no data set is read.
+
+    Raises:
+        CheckpointError: if this is no run directory, or its files are damaged.
+        PluginError: if a plugin it needs is missing, naming the one to install.
+    """
+    run = RunDirectory(path)
+    config = run.read_config()
+    relaxation = build_objective(config).relaxation
+    height, width = run.image_size()
+    model = build_model(config, relaxation, height * width).to(choose_device(device))
+    load_model(model, run.model_file)
+    model.eval()
+    return model, relaxation, config

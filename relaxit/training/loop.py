@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from relaxit.data.batches import read
-from relaxit.errors import CheckpointError, DivergenceError
+from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError
 from relaxit.schedules import cosine_decay, ramp
 from relaxit.training import figures
 from relaxit.training.checkpoint import load_state, save_model, save_state
@@ -147,7 +148,7 @@ class Trainer:
                 seen, told = 0, now
             if stop:
                 break
-        self.guard.settle()
+        self.guard.check_weights(self.step)
         self.seconds += time.perf_counter() - began
         return self.position == e.steps_per_epoch
 
@@ -196,11 +197,13 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that continues this run exactly, as tensors and plain values."""
+        e = self.experiment
         return {
-            "model": self.experiment.model.state_dict(),
-            "temperature": self.experiment.temperature.state_dict(),
+            "model": e.model.state_dict(),
+            "temperature": e.temperature.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
+            "device": e.device.type,
             "totals": self.totals,
             **{key: getattr(self, key) for key in ("epoch", "position", "step", "seconds")},
         }
@@ -215,13 +218,23 @@ class Trainer:
             self.experiment.model.load_state_dict(state["model"])
             self.experiment.temperature.load_state_dict(state["temperature"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.generator.set_state(state["generator"])
             self.totals.copy_(state["totals"])
             for key in ("epoch", "position", "step", "seconds"):
                 setattr(self, key, state[key])
+            self._restore_noise(state["generator"], state["device"])
+            self.guard.trust(self.step)
         except (KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"the saved state is of another run: {reason}") from error
+
+    def _restore_noise(self, state: Tensor, device: str) -> None:
+        """A generator's state means nothing to a device of another type: there, start anew."""
+        e = self.experiment
+        if device == e.device.type:
+            self.generator.set_state(state)
+            return
+        self.generator.manual_seed(derive(e.config.seed, "noise", self.step))
+        warnings.warn(f"moved from {device} to {e.device.type}: the noise differs", stacklevel=2)
 
 
 def train(
@@ -238,20 +251,26 @@ def train(
     Raises:
         DivergenceError: after saving the last good weights.
         CheckpointError: if the disk refuses, or the state to continue from does not fit.
+        ConfigurationError: if more epochs are done than the run is to have.
     """
     report = report or Silent()
     trainer = Trainer(experiment)
     rows: list[Row] = []
     if resume:
         trainer.load_state_dict(load_state(run.state_file))
-        rows.extend(run.keep_metrics(trainer.epoch))
+        if trainer.epoch > experiment.config.epochs:
+            raise ConfigurationError(
+                f"{run.path} has done {trainer.epoch} epochs already; --epochs must not be fewer"
+            )
+        run.write_config(experiment.config, experiment.images.size)
+        rows.extend(row for row in run.read_metrics() if row["epoch"] <= trainer.epoch)
     saved = time.monotonic()
     with StopRequest() as stop, Tracker(run) as tracker:
         try:
             while trainer.epoch < experiment.config.epochs and not stop:
                 finished = trainer.run_epoch(report, stop)
                 rows.append(trainer.summary(finished))
-                tracker.log(rows[-1])
+                tracker.log(rows)
                 report.epoch(rows[-1])
                 if finished:
                     trainer.next_epoch()
@@ -264,7 +283,8 @@ def train(
             raise
         _save(trainer, run)
         figures.draw_all(experiment, run.path, rows)
-    return Outcome(rows, stop.exit_code)
+    unfinished = trainer.epoch < experiment.config.epochs
+    return Outcome(rows, stop.exit_code if unfinished else 0)
 
 
 def _save(trainer: Trainer, run: RunDirectory) -> None:

@@ -137,4 +137,5 @@ class NegativeElbo:
     def _samples_discrete_law(self) -> bool:
         """Whether the trained sample is itself a draw of the law that is evaluated."""
         able = self.relaxation.capabilities
-        return self.estimator.hard and (able.exact_rounding or not able.discrete_law)
+        exact = self.estimator.exact_draw or able.exact_rounding or not able.discrete_law
+        return self.estimator.hard and exact

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +18,21 @@ from pydantic import ValidationError
 from relaxit.config import RunConfig
 from relaxit.environment import versions
 from relaxit.errors import CheckpointError, ConfigurationError, PluginError, one_line
-from relaxit.files import write_text
+from relaxit.files import write_whole
 from relaxit.registry import default
 
 __all__ = ["RunDirectory"]
 
 _FORMAT = 1
+_OWN_FILES = (
+    "config.json",
+    "metrics.jsonl",
+    "model.safetensors",
+    "train_state.pt",
+    "reconstructions.png",
+    "samples.png",
+    "curves.png",
+)
 
 
 @dataclass(frozen=True)
@@ -50,16 +62,21 @@ class RunDirectory:
         return self.path / "tensorboard"
 
     @classmethod
-    def fresh_name(cls, config: RunConfig) -> Path:
-        """``runs/<recipe>-<relaxation>-<dataset>-<time>``, not there yet."""
+    def fresh(cls, config: RunConfig) -> RunDirectory:
+        """Make ``runs/<recipe>-<relaxation>-<dataset>-<time>``; it is ours alone.
+
+        Raises:
+            CheckpointError: if it cannot be made.
+        """
         words = (config.recipe, config.relaxation.name, config.data.name)
-        stem = "-".join(word.replace(":", "-").replace(os.sep, "-") for word in words if word)
-        base = Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
-        candidates = (
-            base.with_name(f"{base.name}{suffix}")
-            for suffix in ("", *map("-{}".format, range(2, 1000)))
-        )
-        return next(path for path in candidates if not path.exists())
+        stem = "-".join(re.sub(r"[^\w.-]", "-", word) for word in words if word)
+        base = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        for number in itertools.count(1):
+            path = Path("runs") / (base if number == 1 else f"{base}-{number}")
+            # Another run may have been started in the same second: the maker of the folder has it.
+            if _make(path):
+                break
+        return cls(path)
 
     def check_free(self, overwrite: bool) -> None:
         """Refuse a path that cannot become this run, without touching anything.
@@ -73,7 +90,7 @@ class RunDirectory:
                 f"{self.path} exists and is not a folder; choose another --out"
             )
         if self.path.is_dir() and any(self.path.iterdir()):
-            if not self.config_file.is_file():
+            if not self._is_run():
                 raise ConfigurationError(
                     f"{self.path} exists and is not a run directory; choose another --out"
                 )
@@ -88,18 +105,30 @@ class RunDirectory:
                 f"{self.path} cannot be written: {parent} is not a writable folder"
             )
 
-    def create(self, config: RunConfig) -> None:
-        """Make the folder, empty of any former run, and write the configuration."""
-        try:
-            if self.config_file.is_file():
-                shutil.rmtree(self.path)
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CheckpointError(f"{self.path} cannot be written: {error.strerror}") from error
-        self.write_config(config)
+    def create(self, overwrite: bool) -> None:
+        """Make the folder, without the files of a former run; what else lies there stays.
 
-    def write_config(self, config: RunConfig) -> None:
-        """Write ``config.json``: the whole configuration, versions, and every plugin's version."""
+        Raises:
+            ConfigurationError, CheckpointError: as :meth:`check_free`.
+        """
+        if _make(self.path):
+            return
+        self.check_free(overwrite)  # again: something may have come since
+        try:
+            for name in _OWN_FILES:
+                (self.path / name).unlink(missing_ok=True)
+            if self.tensorboard.is_dir():
+                shutil.rmtree(self.tensorboard)
+        except OSError as error:
+            raise CheckpointError(f"{self.path} cannot be emptied: {error.strerror}") from error
+
+    def write_config(self, config: RunConfig, size: tuple[int, int]) -> None:
+        """Write ``config.json``: the whole configuration, versions, and every plugin's version.
+
+        Args:
+            config: with the options of relaxation and estimator in full.
+            size: height and width of a picture, so that samples need no data set.
+        """
         plugins = [
             {
                 "name": plugin.name,
@@ -113,10 +142,30 @@ class RunDirectory:
         saved = {
             "format": _FORMAT,
             "config": config.model_dump(mode="json"),
+            "image_size": list(size),
             "versions": versions(),
             "plugins": plugins,
         }
-        write_text(self.config_file, json.dumps(saved, indent=2) + "\n")
+        write_whole(self.config_file, json.dumps(saved, indent=2) + "\n")
+
+    def _is_run(self) -> bool:
+        try:
+            saved = json.loads(self.config_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(saved, dict) and {"format", "config"} <= saved.keys()
+
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the pictures the run was trained on.
+
+        Raises:
+            CheckpointError: if the configuration does not tell.
+        """
+        try:
+            height, width = json.loads(self.config_file.read_text(encoding="utf-8"))["image_size"]
+            return int(height), int(width)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.config_file} is damaged: {error!r}") from error
 
     def read_config(self) -> RunConfig:
         """The configuration of a finished or interrupted run.
@@ -160,25 +209,32 @@ class RunDirectory:
                 f"{self.path} needs {kind} {name!r}, which came from {label}: install that plugin"
             )
 
-    def append_metrics(self, row: dict[str, float | int]) -> None:
-        """Add one epoch, a JSON object on a line of its own."""
-        try:
-            with open(self.metrics_file, "a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise CheckpointError(f"cannot write {self.metrics_file}: {error.strerror}") from error
+    def write_metrics(self, rows: Sequence[Mapping[str, float | int]]) -> None:
+        """Write all epochs so far, a JSON object on a line each."""
+        write_whole(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """All epochs so far."""
+        """All whole epochs so far; the row of an interrupted one is left out.
+
+        Raises:
+            CheckpointError: if the file is damaged.
+        """
         if not self.metrics_file.is_file():
             return []
-        lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.strip()]
+        try:
+            lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
+            rows = [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise CheckpointError(f"{self.metrics_file} is damaged: {error}") from error
+        return [row for row in rows if "partial" not in row]
 
-    def keep_metrics(self, epoch: int) -> list[dict[str, float]]:
-        """Drop rows past ``epoch``, which a continued run writes again."""
-        rows = [
-            row for row in self.read_metrics() if row["epoch"] <= epoch and "partial" not in row
-        ]
-        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
-        return rows
+
+def _make(path: Path) -> bool:
+    """Make a folder; False if it was there."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror}") from error
+    return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from relaxit.training.rundir import RunDirectory
@@ -31,14 +31,18 @@ class Tracker:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self.writer is not None:
-            self.writer.close()
+        try:
+            if self.writer is not None:
+                self.writer.close()
+        except Exception as error:
+            self._give_up(error)
 
-    def log(self, row: Mapping[str, float | int]) -> None:
-        """Record one epoch."""
-        self.run.append_metrics(dict(row))
+    def log(self, rows: Sequence[Mapping[str, float | int]]) -> None:
+        """Record the last of the epochs so far."""
+        self.run.write_metrics(rows)
         if self.writer is None:
             return
+        row = rows[-1]
         try:
             for key, value in row.items():
                 if key not in ("epoch", "step"):

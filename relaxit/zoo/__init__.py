@@ -5,16 +5,15 @@ Listing and showing them loads no torch; plugins are asked only if some are inst
 
 from __future__ import annotations
 
-import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from relaxit.config import read_recipe
 from relaxit.errors import ConfigurationError, UnknownName
-from relaxit.hookspecs import ENTRY_POINT_GROUP
+from relaxit.hookspecs import ENTRY_POINT_GROUP, hookimpl
 
-__all__ = ["DEFAULT", "find", "layers", "recipes", "summary"]
+__all__ = ["DEFAULT", "find", "layers", "recipes", "relaxit_recipes", "summary"]
 
 DEFAULT = "categorical-vae"
 _FOLDER = Path(__file__).parent / "recipes"
@@ -28,14 +27,17 @@ def recipes() -> dict[str, Path]:
         >>> sorted(recipes())[:2]
         ['categorical-vae', 'tutorial-annealed']
     """
-    found = {path.stem: path for path in sorted(_FOLDER.glob("*.toml"))}
     points = metadata.entry_points(group=ENTRY_POINT_GROUP)
-    if any(point.dist is None or point.dist.name != _OWN for point in points):
-        from relaxit.registry import default  # imports the plugins, and torch
+    if all(point.dist is not None and point.dist.name == _OWN for point in points):
+        return {path.stem: path for path in relaxit_recipes()}
+    from relaxit.registry import default  # imports the plugins, and torch
 
-        for name, path in default().items("recipe").items():
-            found.setdefault(name, path)
-    return found
+    return default().items("recipe")
+
+
+@hookimpl
+def relaxit_recipes() -> list[Path]:
+    return sorted(_FOLDER.glob("*.toml"))
 
 
 def find(name: str) -> Path:
@@ -51,9 +53,11 @@ def find(name: str) -> Path:
 
 
 def summary(path: Path) -> str:
-    """The first line a recipe says about itself."""
-    with open(path, "rb") as file:
-        return str(tomllib.load(file).get("summary", ""))
+    """The line a recipe says about itself, or what is wrong with it."""
+    try:
+        return str(read_recipe(path).get("summary", ""))
+    except ConfigurationError as error:
+        return f"cannot be read: {error}"
 
 
 def layers(recipe: str) -> list[dict[str, Any]]:

@@ -103,9 +103,18 @@ def test_overwrite_replaces_a_run_and_nothing_else(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     assert run(["train", *SMALL, "--out", "file"]) == 2
     assert run(["train", *SMALL, "--out", "run", "--quiet"]) == 0
-    (tmp_path / "run" / "stale.txt").write_text("old")
-    assert run(["train", *SMALL, "--out", "run", "--overwrite", "--quiet"]) == 0
-    assert not (tmp_path / "run" / "stale.txt").exists()
+    first = (tmp_path / "run" / "model.safetensors").read_bytes()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    flags = ["--out", "run", "--overwrite", "--quiet", "--seed", "1"]
+    assert run(["train", *SMALL, *flags]) == 0
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() != first
+    assert len(RunDirectory(tmp_path / "run").read_metrics()) == 2
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    other = tmp_path / "model"  # a folder of another project, with a config.json of its own
+    other.mkdir()
+    (other / "config.json").write_text('{"hidden_size": 8}')
+    assert run(["train", *SMALL, "--out", "model", "--overwrite"]) == 2
+    assert [p.name for p in other.iterdir()] == ["config.json"]
     assert (tmp_path / "precious" / "thesis.txt").read_text() == "mine"
 
 
@@ -346,6 +355,52 @@ def test_ctrl_c_leaves_a_complete_run(tmp_path):
         "curves.png",
     } <= names
     assert run(["evaluate", "run", "--json"]) == 0
+
+
+def test_stopped_before_the_first_step(tmp_path, monkeypatch, capsys):
+    def stop_at_once(self):
+        self.exit_code = 130
+        return self
+
+    monkeypatch.setattr("relaxit.training.stopping.StopRequest.__enter__", stop_at_once)
+    assert run(["train", *SMALL, "--out", "run", "--json"]) == 130
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"run": "run", "exit_code": 130}
+    assert "--resume run" in err
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert run(["train", "--resume", "run", "--quiet"]) == 0
+
+
+def test_samples_need_no_data_set(tmp_path):
+    data = tmp_path / "files"
+    write_set(data, "MNIST", train=40)
+    flags = ["--dataset", "mnist", "--data-dir", str(data), "--out", "run", "--quiet"]
+    assert run(["train", *SMALL, *flags]) == 0
+    (data / "MNIST").rename(data / "gone")
+    assert run(["sample", "run", "--count", "3"]) == 0
+    assert (tmp_path / "run" / "samples-0.png").is_file()
+    assert run(["evaluate", "run"]) == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["seed = 2020-01-01", "data = { name = [1] }", "[model]\nhidden = [-4]", "[when]\ndigits = 3"],
+)
+def test_odd_recipes_are_configuration_errors(tmp_path, capsys, text):
+    (tmp_path / "odd.toml").write_text(text)
+    assert run(["train", *SMALL, "--recipe", "odd.toml", "--dry-run"]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_a_broken_recipe_of_a_plugin_is_listed_as_such(tmp_path, monkeypatch, capsys):
+    from relaxit import zoo
+
+    (tmp_path / "bad.toml").write_text("a = ")
+    own = zoo.recipes()
+    monkeypatch.setattr(zoo, "recipes", lambda: {**own, "bad": tmp_path / "bad.toml"})
+    assert run(["zoo", "list"]) == 0
+    assert "cannot be read" in capsys.readouterr().out
 
 
 def test_launcher_names_the_other_distribution(tmp_path, monkeypatch, capsys):

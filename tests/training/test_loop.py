@@ -10,11 +10,12 @@ import time
 
 import pytest
 import torch
+from pydantic import Field
 
 import relaxit
 from relaxit.config import Temperature as TemperatureSettings
-from relaxit.errors import CheckpointError, DivergenceError, PluginError
-from relaxit.training.checkpoint import load_model, load_state, save_model
+from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError, PluginError
+from relaxit.training.checkpoint import load_model, load_state, save_model, save_state
 from relaxit.training.finished import open_run
 from relaxit.training.loop import Silent, Trainer, train
 from relaxit.training.rundir import RunDirectory
@@ -37,7 +38,8 @@ def run_at(path, *layers, report=None, resume=False):
     run = RunDirectory(path)
     if not resume:
         run.check_free(False)
-        run.create(experiment.config)
+        run.create(overwrite=False)
+        run.write_config(experiment.config, experiment.images.size)
     return experiment, train(experiment, run, report, resume)
 
 
@@ -204,6 +206,120 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_good_weights(tmp_path
         relaxit.unregister(_Poisoned)
 
 
+def test_divergence_after_resuming_keeps_the_trained_weights(tmp_path):
+    relaxit.register(_Poisoned)
+    try:
+        layer = {"relaxation": {"name": "test-poisoned", "options": {}}}
+        _Poisoned.calls = -1000
+        trained, _ = run_at(tmp_path / "run", layer)
+        _Poisoned.calls = 7  # the next sample is NaN
+        with pytest.raises(DivergenceError, match=f"the weights of step {trained.steps} were kept"):
+            run_at(tmp_path / "run", layer, {"epochs": 4}, resume=True)
+        experiment = small_experiment(layer)
+        load_model(experiment.model, tmp_path / "run" / "model.safetensors")
+        assert torch.equal(weights(experiment), weights(trained))
+    finally:
+        relaxit.unregister(_Poisoned)
+
+
+def test_weights_spoilt_by_the_last_update_are_not_saved(tmp_path, monkeypatch):
+    step = torch.optim.AdamW.step
+
+    def spoil_the_last(self, *args, **kwargs):
+        result = step(self, *args, **kwargs)
+        count = next(iter(self.state.values()))["step"]
+        if count == 15:
+            self.param_groups[0]["params"][0].data.fill_(float("nan"))
+        return result
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spoil_the_last)
+    with pytest.raises(DivergenceError, match="step 15"):
+        run_at(tmp_path / "run")
+    experiment = small_experiment()
+    load_model(experiment.model, tmp_path / "run" / "model.safetensors")
+    assert weights(experiment).isfinite().all()
+    assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+
+
+def test_a_run_may_move_to_another_kind_of_device(tmp_path):
+    run_at(tmp_path / "run")
+    path = tmp_path / "run" / "train_state.pt"
+    state = load_state(path)
+    save_state({**state, "device": "cuda", "generator": torch.zeros(16, dtype=torch.uint8)}, path)
+    with pytest.warns(UserWarning, match="moved from cuda to cpu"):
+        _, outcome = run_at(tmp_path / "run", {"epochs": 4}, resume=True)
+    assert outcome.exit_code == 0
+
+
+def test_fewer_epochs_than_are_done_are_refused_and_change_nothing(tmp_path):
+    run_at(tmp_path / "run")
+    before = (tmp_path / "run" / "config.json").read_text()
+    with pytest.raises(ConfigurationError, match="has done 3 epochs"):
+        run_at(tmp_path / "run", {"epochs": 1}, resume=True)
+    assert (tmp_path / "run" / "config.json").read_text() == before
+
+
+def test_a_full_disk_is_a_checkpoint_error_and_the_old_file_stays(tmp_path):
+    code = f"""
+import pathlib, resource, sys
+from relaxit.errors import CheckpointError
+from relaxit.training.checkpoint import save_model, save_state
+from tests.training.small import small_experiment
+import torch
+model, folder = small_experiment().model, pathlib.Path({str(tmp_path)!r})
+save_model(model, folder / "m.safetensors")
+save_state({{"x": torch.zeros(3)}}, folder / "s.pt")
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+for save, what, name in (
+    (save_model, model, "m.safetensors"), (save_state, {{"x": torch.zeros(9999)}}, "s.pt")
+):
+    try:
+        save(what, folder / name)
+    except CheckpointError as error:
+        assert name in str(error)
+    else:
+        sys.exit("not refused")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    load_model(small_experiment().model, tmp_path / "m.safetensors")
+    assert load_state(tmp_path / "s.pt")["x"].shape == (3,)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", "s.pt"]
+
+
+def test_new_run_directories_are_never_shared(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = small_config({"recipe": "../x y"})
+    made = [RunDirectory.fresh(config).path for _ in range(5)]
+    assert len(set(made)) == 5
+    assert all(path.parent.name == "runs" for path in made)
+
+
+def test_option_defaults_are_saved_with_the_run(tmp_path):
+    class Optional(Sign):
+        name = "test-optional"
+
+        class Options(relaxit.Options):
+            level: int = Field(3, description="a default that may change")
+
+    relaxit.register(Optional)
+    try:
+        run_at(tmp_path / "run", {"relaxation": {"name": "test-optional", "options": {}}})
+        saved = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+        assert saved["relaxation"] == {"name": "test-optional", "options": {"level": 3}}
+    finally:
+        relaxit.unregister(Optional)
+
+
+def test_damaged_metrics_are_named(tmp_path):
+    run_at(tmp_path / "run", {"epochs": 1})
+    path = tmp_path / "run" / "metrics.jsonl"
+    path.write_text(path.read_text() + '{"epoch": 2, "st')
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl is damaged"):
+        run_at(tmp_path / "run", {"epochs": 2}, resume=True)
+
+
 def test_guard_without_a_look_at_each_step_still_names_the_first_bad_one():
     from relaxit.training.divergence import DivergenceGuard
 
@@ -310,7 +426,8 @@ def test_a_damaged_config_is_named(tmp_path, text):
 def test_dotted_paths_in_a_config_import_nothing(tmp_path):
     config = small_config({"relaxation": {"name": "os.system", "options": {}}})
     run = RunDirectory(tmp_path / "run")
-    run.create(config)
+    run.create(overwrite=False)
+    run.write_config(config, (8, 8))
     with pytest.raises(PluginError, match=r"os\.system"):
         open_run(run.path)
 

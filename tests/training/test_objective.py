@@ -8,6 +8,7 @@ import torch
 from scipy import stats
 
 import relaxit
+from relaxit import Capabilities
 from relaxit.errors import ConfigurationError, Unsupported
 from relaxit.models.vae import Vae
 from relaxit.training.evaluation import discrete_elbo, importance_weighted_bound
@@ -163,6 +164,17 @@ def test_the_bound_has_its_right_name():
     assert "surrogate" in NegativeElbo(relaxation, make("pathwise")).bound
     assert "relaxed model" in NegativeElbo(relaxation, make("pathwise"), "relaxed").bound
     assert "discrete model" in NegativeElbo(relaxation, make("straight-through")).bound
+
+
+def test_the_bound_of_a_hard_sample_depends_on_the_law_it_is_drawn_from():
+    class Inexact(Sign):
+        name = "test-inexact"
+        capabilities = Capabilities(density=False, discrete_law=True, exact_rounding=False)
+
+    rounded = NegativeElbo(Inexact(), relaxit.estimator("st-gumbel"))
+    drawn = NegativeElbo(Inexact(), relaxit.estimator("straight-through"))
+    assert "another law" in rounded.bound
+    assert drawn.bound == "negative ELBO of the discrete model"
 
 
 def test_pairs_that_are_no_objective_are_refused_before_step_0():

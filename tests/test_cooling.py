@@ -1,0 +1,56 @@
+"""Masked scores and a learned temperature: the gradient must not be NaN."""
+
+import pytest
+import torch
+
+import relaxit
+from relaxit.cooling import cool
+
+
+def test_equals_division_and_keeps_infinities():
+    scores = torch.tensor([1.0, -torch.inf, 3.0, torch.inf])
+    tau = torch.tensor(0.5, requires_grad=True)
+    assert torch.equal(cool(scores, tau), scores / 0.5)
+    assert torch.equal(cool(scores, 0.5), scores / 0.5)
+    cool(scores, tau)[[0, 2]].sum().backward()
+    assert tau.grad.item() == pytest.approx(-4 / 0.25)
+
+
+@pytest.mark.parametrize("kind", ["rsample", "log_space", "straight-through", "st-gumbel"])
+@pytest.mark.parametrize("name", ["categorical", "binary"])
+@pytest.mark.parametrize("functional", [False, True])
+def test_gradient_in_the_temperature_under_masks(name, kind, functional):
+    options = {"categories": 3} if name == "categorical" else {}
+    relaxation = relaxit.get(name, **options)
+    params = torch.tensor([[0.3, -torch.inf, 1.0], [0.0, 0.5, -torch.inf]])
+
+    def loss(tau):
+        q = relaxation(params, tau)
+        generator = torch.Generator().manual_seed(0)
+        if kind == "rsample":
+            value = q.rsample((), generator)
+        elif kind == "log_space":
+            value = relaxation.from_log_space(q.log_space.rsample((), generator=generator))
+        else:
+            value = relaxit.estimator(kind).sample(q, generator=generator)
+        return (value * torch.tensor([1.0, 2.0, 4.0])).sum()
+
+    tau = torch.tensor(0.7, requires_grad=True)
+    if functional:
+        grad = torch.func.grad(loss)(tau.detach())
+    else:
+        (grad,) = torch.autograd.grad(loss(tau), tau)
+    assert grad.isfinite()
+    assert grad != 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("estimator", ["pathwise", "straight-through", "st-gumbel"])
+@pytest.mark.parametrize("size", [100.0, 1e4])
+@pytest.mark.parametrize("tau", [1e-3, 1.0, 1e3])
+def test_estimators_give_no_nan_at_the_extremes(dtype, estimator, size, tau):
+    for name, options in (("categorical", {"categories": 3}), ("binary", {})):
+        params = torch.tensor([0.0, size, -size], dtype=dtype, requires_grad=True)
+        q = relaxit.get(name, **options)(params, tau)
+        relaxit.estimator(estimator).sample(q, (50,)).sum(0).square().sum().backward()
+        assert not params.grad.isnan().any(), name  # a float16 sum may overflow to inf
