@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    import typer
+
     from relaxit.data.dataset import Dataset
     from relaxit.estimators.base import Estimator
     from relaxit.relaxation import Relaxation
@@ -51,4 +53,10 @@ def relaxit_datasets() -> Sequence[type[Dataset]]:
 @hookspec
 def relaxit_recipes() -> Sequence[Path]:
     """TOML files, each a training recipe named after its stem."""
+    return ()
+
+
+@hookspec
+def relaxit_commands() -> Sequence[typer.Typer]:
+    """Typer applications, each with a name: ``relaxit NAME`` runs it."""
     return ()

@@ -12,7 +12,7 @@ from typing import Any, Self
 from relaxit.options import Configured
 from relaxit.relaxation import API
 
-__all__ = ["Plugin", "defect"]
+__all__ = ["Plugin", "defect", "registered_name"]
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -58,10 +58,22 @@ class Plugin:
         return f"{self.name!r} ({source})"
 
 
+def registered_name(kind: str, item: Any) -> Any:
+    """The name an object goes by: its own, a recipe's stem, a command's name."""
+    if kind == "recipe":
+        return getattr(item, "stem", None)
+    if kind == "command":
+        return getattr(getattr(item, "info", None), "name", None)
+    return getattr(item, "name", None)
+
+
 def defect(kind: str, item: Any, name: Any) -> str:
     """Why an object may not be registered; empty if it may."""
     if kind == "recipe":
         return "" if isinstance(item, Path) else f"a recipe must be a Path, got {item!r}"
+    if kind == "command":
+        named = isinstance(name, str) and _NAME.fullmatch(name)
+        return "" if named else f"a command must be a typer.Typer with a name, got {item!r}"
     if not (isinstance(item, type) and issubclass(item, Configured) and item.kind == kind):
         return f"{item!r} is not a {kind} class"
     if not isinstance(name, str) or not _NAME.fullmatch(name):

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pluggy
@@ -24,7 +23,7 @@ from relaxit import hookspecs
 from relaxit.errors import PluginError, UnknownName
 from relaxit.estimators.base import Estimator
 from relaxit.options import Configured
-from relaxit.plugin import Plugin, defect
+from relaxit.plugin import Plugin, defect, registered_name
 from relaxit.relaxation import Relaxation
 
 __all__ = [
@@ -45,6 +44,7 @@ _HOOKS = {
     "relaxit_estimators": "estimator",
     "relaxit_datasets": "dataset",
     "relaxit_recipes": "recipe",
+    "relaxit_commands": "command",
 }
 C = TypeVar("C", bound=type[Configured])
 
@@ -125,7 +125,7 @@ class Registry:
                 self._enter(plugin, kind, item)
 
     def _enter(self, plugin: Plugin, kind: str, item: Any) -> None:
-        name: Any = item.stem if isinstance(item, Path) else getattr(item, "name", None)
+        name = registered_name(kind, item)
         problem = defect(kind, item, name)
         table = self._entries[kind]
         if not problem and any(

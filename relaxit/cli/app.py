@@ -71,9 +71,24 @@ def root(
         default().require_sound()
 
 
+def _add_plugin_commands(arguments: Sequence[str]) -> None:
+    """Look for a command among the plugins, if it is none of ours. That imports them, and torch."""
+    own = {c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands}
+    own |= {group.name for group in app.registered_groups}
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    if asked is None or asked in own:
+        return
+    from relaxit.registry import default
+
+    if asked in default().items("command"):
+        app.add_typer(default().find("command", asked), name=asked)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code. Human text goes to stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        _add_plugin_commands(arguments)
         result = app(args=arguments, prog_name="relaxit", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0

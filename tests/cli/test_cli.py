@@ -286,6 +286,39 @@ def test_listings(capsys, command):
     assert "categorical" in capsys.readouterr().out
 
 
+def test_a_plugin_brings_a_command(monkeypatch, capsys):
+    import types
+
+    import typer
+
+    from relaxit import registry
+    from relaxit.cli import app as cli
+
+    extra = typer.Typer(name="greet")
+
+    @extra.command()
+    def hello(name: str) -> None:
+        print(f"hello {name}")
+
+    @extra.command()
+    def other() -> None:
+        pass
+
+    module = types.ModuleType("module")
+    module.relaxit_commands = relaxit.hookimpl(lambda: [extra, typer.Typer(), 3])
+    own = registry.Registry(entry_points=[], environ={})
+    plugin = registry.Plugin("greeter", "dist", "1", "module")
+    own.add(plugin, module)
+    assert plugin.provides == {"command": ["greet"]}
+    assert len(plugin.problems) == 2
+    monkeypatch.setattr(registry, "default", lambda: own)
+    monkeypatch.setattr(cli.app, "registered_groups", list(cli.app.registered_groups))
+    assert run(["greet", "hello", "you"]) == 0
+    assert capsys.readouterr().out == "hello you\n"
+    assert run(["greet", "hello"]) == 2
+    assert run(["gret"]) == 2
+
+
 def test_strict_plugins(monkeypatch, capsys):
     from relaxit import registry
 
