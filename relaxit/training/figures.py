@@ -19,7 +19,7 @@ from relaxit.training.experiment import Experiment
 
 __all__ = ["draw_all", "draw_curves", "draw_reconstructions", "draw_samples", "prior_samples"]
 
-_WIDTH = 640  # pixels; small pictures are enlarged by a whole factor, without blur
+_WIDTH = 720  # pixels; small pictures are enlarged by a whole factor, without blur
 
 
 @torch.no_grad()
