@@ -52,5 +52,5 @@ def _other_relaxit() -> str:
         return ""
     return (
         f"the unrelated distribution 'relaxit' {version} shares our package folder: "
-        "pip uninstall relaxit, then reinstall relaxit-framework"
+        "pip uninstall relaxit, then reinstall relaxit-framework from its path"
     )

@@ -138,7 +138,7 @@ def train(
 ) -> None:
     """Train a VAE with discrete latents, on a GPU where there is one.
 
-    Without flags: categorical latents on the bundled digits. Pictures, metrics and weights go to
+    Without flags: the default recipe on the bundled digits. Pictures, metrics and weights go to
     the run directory. Ctrl-C ends the run early and leaves it complete.
     """
     flat = given(context.params)

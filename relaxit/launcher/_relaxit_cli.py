@@ -14,7 +14,7 @@ CONFLICT = """\
 error: the unrelated distribution 'relaxit' {version} is installed and overwrites files of this
 project (relaxit-framework). Mend it with
     pip uninstall relaxit
-    pip install --force-reinstall --no-deps relaxit-framework   (or the path of your checkout)"""
+    pip install --force-reinstall --no-deps PATH   (of your checkout or wheel of relaxit-framework)"""
 
 
 def conflict() -> str:

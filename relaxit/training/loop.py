@@ -255,15 +255,7 @@ def train(
     """
     report = report or Silent()
     trainer = Trainer(experiment)
-    rows: list[Row] = []
-    if resume:
-        trainer.load_state_dict(load_state(run.state_file))
-        if trainer.epoch > experiment.config.epochs:
-            raise ConfigurationError(
-                f"{run.path} has done {trainer.epoch} epochs already; --epochs must not be fewer"
-            )
-        run.write_config(experiment.config, experiment.images.size)
-        rows.extend(row for row in run.read_metrics() if row["epoch"] <= trainer.epoch)
+    rows = _continue(trainer, run) if resume else []
     saved = time.monotonic()
     with StopRequest() as stop, Tracker(run) as tracker:
         try:
@@ -285,6 +277,18 @@ def train(
         figures.draw_all(experiment, run.path, rows)
     unfinished = trainer.epoch < experiment.config.epochs
     return Outcome(rows, stop.exit_code if unfinished else 0)
+
+
+def _continue(trainer: Trainer, run: RunDirectory) -> list[Row]:
+    """Bring a trainer to where its run stands; the metrics of the epochs that are done."""
+    trainer.load_state_dict(load_state(run.state_file))
+    e = trainer.experiment
+    if trainer.epoch > e.config.epochs:
+        raise ConfigurationError(
+            f"{run.path} has done {trainer.epoch} epochs already; --epochs must not be fewer"
+        )
+    run.write_config(e.config, e.images.size)  # only now: a state that does not fit changes nothing
+    return [row for row in run.read_metrics() if row["epoch"] <= trainer.epoch]
 
 
 def _save(trainer: Trainer, run: RunDirectory) -> None:
