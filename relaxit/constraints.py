@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-__all__ = ["binary", "one_hot", "simplex", "tolerance", "unit_interval"]
+__all__ = ["boolean", "one_hot", "simplex", "tolerance", "unit_interval"]
 
 
 def tolerance(value: Tensor, terms: int = 1) -> float:
@@ -46,7 +46,7 @@ class _UnitInterval(constraints.Constraint):
         return (value >= 0) & (value <= 1)
 
 
-class _Binary(constraints.Constraint):
+class _Boolean(constraints.Constraint):
     """Exactly 0 or exactly 1, in a floating dtype."""
 
     is_discrete = True
@@ -58,4 +58,4 @@ class _Binary(constraints.Constraint):
 simplex = _Simplex()
 one_hot = _OneHot()
 unit_interval = _UnitInterval()
-binary = _Binary()
+boolean = _Boolean()

@@ -49,10 +49,10 @@ def test_not_one_hot(row, dtype):
 def test_interval_and_its_ends(dtype):
     x = torch.tensor([0.0, 0.25, 1.0, -0.01, 1.01, NAN, INF], dtype=dtype)
     assert constraints.unit_interval.check(x).tolist() == [True] * 3 + [False] * 4
-    assert constraints.binary.check(x).tolist() == [True, False, True] + [False] * 4
+    assert constraints.boolean.check(x).tolist() == [True, False, True] + [False] * 4
 
 
-@pytest.mark.parametrize("name", ["simplex", "one_hot", "unit_interval", "binary"])
+@pytest.mark.parametrize("name", ["simplex", "one_hot", "unit_interval", "boolean"])
 def test_check_drops_the_event_dimensions_only(name):
     constraint = getattr(constraints, name)
     checked = constraint.check(torch.zeros(2, 3, 4))
@@ -62,7 +62,7 @@ def test_check_drops_the_event_dimensions_only(name):
 
 def test_vertex_sets_are_discrete():
     assert constraints.one_hot.is_discrete
-    assert constraints.binary.is_discrete
+    assert constraints.boolean.is_discrete
     assert not constraints.simplex.is_discrete
     assert not constraints.unit_interval.is_discrete
 

@@ -69,7 +69,7 @@ class Cube(Relaxation):
     event_shape = torch.Size([4])
     param_shape = torch.Size([4])
     support = constraints.unit_interval
-    vertices = constraints.binary
+    vertices = constraints.boolean
 
     def rsample(self, params, temperature, shape, generator=None):
         ell = noise.logistic(shape + params.shape, generator=generator)

@@ -52,7 +52,7 @@ class Binary(PerturbAndRelax):
     event_shape = torch.Size()
     param_shape = torch.Size()
     support = constraints.unit_interval
-    vertices = constraints.binary
+    vertices = constraints.boolean
     log_cardinality = math.log(2)
 
     def valid_params(self, params: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class Bit(Distribution):
 
     @property
     def support(self) -> Constraint:
-        return constraints.binary
+        return constraints.boolean
 
     @property
     def mean(self) -> Tensor:
@@ -147,7 +147,7 @@ class Bit(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-mass of bits; ``-inf`` for anything that is no bit."""
         mass = logsigmoid(torch.where(value > 0.5, self.logits, -self.logits))
-        return mass.masked_fill(~constraints.binary.check(value), -torch.inf)
+        return mass.masked_fill(~constraints.boolean.check(value), -torch.inf)
 
     def entropy(self) -> Tensor:
         """Entropy ``[*batch]`` in nats."""

@@ -14,7 +14,8 @@ CONFLICT = """\
 error: the unrelated distribution 'relaxit' {version} is installed and overwrites files of this
 project (relaxit-framework). Mend it with
     pip uninstall relaxit
-    pip install --force-reinstall --no-deps PATH   (of your checkout or wheel of relaxit-framework)"""
+    pip install --force-reinstall --no-deps PATH
+where PATH is your checkout or wheel of relaxit-framework."""
 
 
 def conflict() -> str:
