@@ -159,11 +159,13 @@ class Relaxation(Configured, ABC):
     def kl_to_uniform(self, params: Tensor) -> Tensor:  # [*batch]
         """KL divergence of the discrete law from the uniform one, in nats.
 
-        Exact by default, up to a rounding error that is kept from falling below 0. A relaxation
+        Exact by default, up to rounding, which may leave a uniform law at -1e-7. A relaxation
         without a tractable law may return a named upper bound and must say so in its
         documentation.
         """
-        return (self.log_cardinality - self.discrete(params).entropy()).clamp_min(0)
+        # Not clamped at 0: rounding would then decide whether a nearly uniform variable gets a
+        # gradient, and Adam makes a full step of a small one.
+        return self.log_cardinality - self.discrete(params).entropy()
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
