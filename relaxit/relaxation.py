@@ -150,10 +150,22 @@ class Relaxation(Configured, ABC):
         ok = params.isfinite()
         return ok.flatten(-len(self.param_shape)).all(-1) if self.param_shape else ok
 
+    def enumerate_vertices(self) -> Tensor:  # [N, *event_shape]
+        """All hard values of a small instance. Default: the support of the discrete law.
+
+        Write it where there is no discrete law but few values: the checks then compare with
+        enumeration.
+
+        Raises:
+            Unsupported: if there is no discrete law.
+        """
+        zeros = torch.zeros(self.param_shape, dtype=_widest(self.capabilities.dtypes))
+        return self.discrete(zeros).enumerate_support()
+
     @cached_property
     def log_cardinality(self) -> float:
         """Logarithm of the number of hard values: the entropy of the uniform law, in nats."""
-        zeros = torch.zeros(self.param_shape, dtype=torch.float64)
+        zeros = torch.zeros(self.param_shape, dtype=_widest(self.capabilities.dtypes))
         return float(self.discrete(zeros).entropy())
 
     def kl_to_uniform(self, params: Tensor) -> Tensor:  # [*batch]
@@ -208,3 +220,7 @@ class Relaxation(Configured, ABC):
             DomainError: for a temperature that is not finite and positive, or illegal params.
         """
         return RelaxedDistribution(self, params, temperature, validate_args=validate_args)
+
+
+def _widest(dtypes: Sequence[torch.dtype]) -> torch.dtype:
+    return max(dtypes, key=lambda dtype: torch.finfo(dtype).bits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -27,11 +27,15 @@ class Estimator(Configured, ABC):
             decides which bound an objective computes.
         exact_draw: whether its hard values are drawn from the discrete law itself, and not by
             rounding a soft draw, which may follow another law.
+        unbiased: the widest class of costs for which the expected gradient is exact at temperature
+            1: ``"linear"``, ``"quadratic"`` or ``"any"``; empty if there is none. The expectation
+            meant is that over hard values if ``hard``, over soft ones otherwise.
     """
 
     kind: ClassVar[str] = "estimator"
     hard: ClassVar[bool]
     exact_draw: ClassVar[bool] = False
+    unbiased: ClassVar[Literal["", "linear", "quadratic", "any"]] = ""
 
     def check(self, relaxation: Relaxation) -> None:
         """Refuse a relaxation that lacks what this estimator needs.

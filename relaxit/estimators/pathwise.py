@@ -35,6 +35,7 @@ class Pathwise(SampleEstimator):
     summary = "soft sample, gradient of the reparametrisation"
     references = ("arXiv:1611.00712", "arXiv:1611.01144")
     hard = False
+    unbiased = "any"
 
     def sample(
         self,

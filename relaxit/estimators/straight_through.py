@@ -41,6 +41,7 @@ class StraightThrough(SampleEstimator):
     references = ("arXiv:1308.3432",)
     hard = True
     exact_draw = True
+    unbiased = "linear"
 
     def check(self, relaxation: Relaxation) -> None:
         self._needs_discrete_law(relaxation, instead="st-gumbel")
