@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relaxit import constraints as constraints
+    from relaxit import noise as noise
+    from relaxit.discrete import DiscreteLaw as DiscreteLaw
     from relaxit.errors import ConfigurationError as ConfigurationError
     from relaxit.errors import DomainError as DomainError
     from relaxit.errors import PluginError as PluginError
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Capabilities": "relaxit.relaxation",
     "ConfigurationError": "relaxit.errors",
+    "DiscreteLaw": "relaxit.discrete",
     "DomainError": "relaxit.errors",
     "Estimator": "relaxit.estimators.base",
     "Options": "relaxit.options",
@@ -61,14 +64,16 @@ _HOME = {
     "unregister": "relaxit.registry",
 }
 
-__all__ = [*_HOME, "__version__", "constraints"]  # noqa: PLE0604
+_MODULES = ("constraints", "noise")
+
+__all__ = [*_HOME, *_MODULES, "__version__"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
-    if name == "constraints":
-        return import_module("relaxit.constraints")
+    if name in _MODULES:
+        return import_module(f"relaxit.{name}")
     if name == "__version__":
         from importlib.metadata import version
 

@@ -44,14 +44,16 @@ class PerturbAndRelax(Relaxation):
         del params
         return soft
 
+    @staticmethod
     def noise(
-        self,
         shape: torch.Size,
+        *,
         dtype: torch.dtype,
         device: torch.device,
         generator: torch.Generator | None,
     ) -> Tensor:
-        """Noise for the scores: standard Gumbel unless overridden."""
+        """Noise for the scores: standard Gumbel. ``noise = staticmethod(relaxit.noise.logistic)``
+        in the class makes it another one."""
         return noise.gumbel(shape, dtype=dtype, device=device, generator=generator)
 
     def perturb(
@@ -59,7 +61,9 @@ class PerturbAndRelax(Relaxation):
     ) -> Tensor:
         """Scores plus noise, ``[*shape, *params.shape]``, float32 or float64."""
         dtype = noise.compute_dtype(params.dtype)
-        return params.to(dtype) + self.noise(shape + params.shape, dtype, params.device, generator)
+        full = shape + params.shape
+        drawn = self.noise(full, dtype=dtype, device=params.device, generator=generator)
+        return params.to(dtype) + drawn
 
     def rsample(
         self,

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real
-from torch.distributions.kl import register_kl
 from torch.nn.functional import logsigmoid, softplus
 
-from relaxit import Capabilities, PerturbAndRelax, constraints, noise, shapes
+from relaxit import Capabilities, DiscreteLaw, PerturbAndRelax, constraints, noise, shapes
 from relaxit.cooling import cool
 
 __all__ = ["Binary", "Bit", "LogitConcrete"]
@@ -54,18 +53,10 @@ class Binary(PerturbAndRelax):
     support = constraints.unit_interval
     vertices = constraints.boolean
     log_cardinality = math.log(2)
+    noise = staticmethod(noise.logistic)
 
     def valid_params(self, params: Tensor) -> Tensor:
         return ~params.isnan()
-
-    def noise(
-        self,
-        shape: torch.Size,
-        dtype: torch.dtype,
-        device: torch.device,
-        generator: torch.Generator | None,
-    ) -> Tensor:
-        return noise.logistic(shape, dtype=dtype, device=device, generator=generator)
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
         return torch.sigmoid(cool(scores, temperature))
@@ -98,68 +89,47 @@ class Binary(PerturbAndRelax):
         return value.sigmoid()
 
     def discrete(self, params: Tensor) -> Bit:
-        return Bit(params)
+        return Bit(self, params)
 
 
-class Bit(Distribution):
+class Bit(DiscreteLaw):
     """The Bernoulli law on {0., 1.}, with forced bits (infinite logits) and a generator."""
 
-    arg_constraints: ClassVar[dict[str, Constraint]] = {}
-
-    def __init__(self, params: Tensor) -> None:
-        self.params = params  # [*batch]
-        self.logits = params.to(noise.compute_dtype(params.dtype))
-        super().__init__(params.shape, validate_args=False)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Bit:
-        return Bit(self.params.expand(batch_shape))
-
-    @property
-    def support(self) -> Constraint:
-        return constraints.boolean
-
-    @property
-    def mean(self) -> Tensor:
-        """Probability of a one ``[*batch]``."""
-        return self.logits.sigmoid().to(self.params.dtype)
-
-    @property
-    def variance(self) -> Tensor:
-        p = self.logits.sigmoid()
-        return (p * (1 - p)).to(self.params.dtype)
-
-    @property
-    def mode(self) -> Tensor:
-        """The more probable value; 0 at even odds."""
-        return (self.params > 0).to(self.params.dtype)
-
-    def sample(
-        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Bits ``[*sample, *batch]``."""
-        with torch.no_grad():
-            shape = shapes.as_size(sample_shape) + self.batch_shape
-            u = noise.uniform(
-                shape, dtype=self.logits.dtype, device=self.logits.device, generator=generator
-            )
-            return (u < self.logits.sigmoid()).to(self.params.dtype)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log-mass of bits; ``-inf`` for anything that is no bit."""
-        mass = logsigmoid(torch.where(value > 0.5, self.logits, -self.logits))
-        return mass.masked_fill(~constraints.boolean.check(value), -torch.inf)
+    def log_mass(self, value: Tensor) -> Tensor:
+        return logsigmoid(torch.where(value > 0.5, self.scores, -self.scores))
 
     def entropy(self) -> Tensor:
         """Entropy ``[*batch]`` in nats."""
-        a = self.logits.masked_fill(self.logits.isinf(), 0.0)
+        a = self.scores.masked_fill(self.scores.isinf(), 0.0)
         entropy = softplus(a) - a * a.sigmoid()
-        return entropy.masked_fill(self.logits.isinf(), 0.0)
+        return entropy.masked_fill(self.scores.isinf(), 0.0)
 
-    def enumerate_support(self, expand: bool = True) -> Tensor:
-        """Both values, ``[2, *batch]``."""
-        values = torch.tensor([0.0, 1.0], dtype=self.params.dtype, device=self.params.device)
-        values = values.view(2, *(1,) * len(self.batch_shape))
-        return values.expand(2, *self.batch_shape) if expand else values
+    def marginals(self) -> Tensor:
+        """Probability of a one ``[*batch]``."""
+        return self.scores.sigmoid()
+
+    @property
+    def variance(self) -> Tensor:
+        p = self.scores.sigmoid()
+        return (p * (1 - p)).to(self.params.dtype)
+
+    def best(self) -> Tensor:
+        """The more probable value; 0 at even odds."""
+        return self.params > 0
+
+    def draw(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+        """Bits ``[*shape, *batch]``."""
+        p = self.scores.sigmoid()
+        u = noise.uniform(shape + p.shape, dtype=p.dtype, device=p.device, generator=generator)
+        return u < p
+
+    def values(self) -> Tensor:
+        """Both values, ``[2]``."""
+        return torch.arange(2)
+
+    def kl(self, other: Bit) -> Tensor:
+        one, zero = logsigmoid(self.scores), logsigmoid(-self.scores)
+        return _term(one, logsigmoid(other.scores)) + _term(zero, logsigmoid(-other.scores))
 
 
 class LogitConcrete(Distribution):
@@ -204,12 +174,6 @@ class LogitConcrete(Distribution):
         forced = self.params.isinf()
         score = self.params.masked_fill(forced, 0.0) - tau * value.masked_fill(forced, 0.0)
         return (log_tau + score - 2 * softplus(score)).masked_fill(forced, 0.0)
-
-
-@register_kl(Bit, Bit)
-def _kl_bit(p: Bit, q: Bit) -> Tensor:
-    one, zero = logsigmoid(p.logits), logsigmoid(-p.logits)
-    return _term(one, logsigmoid(q.logits)) + _term(zero, logsigmoid(-q.logits))
 
 
 def _term(log_p: Tensor, log_q: Tensor) -> Tensor:

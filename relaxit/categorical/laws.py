@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real_vector
-from torch.distributions.kl import register_kl
 
-from relaxit import constraints, noise, shapes
+from relaxit import DiscreteLaw, Relaxation, noise, shapes
 from relaxit.cooling import cool
 
 __all__ = ["LogConcrete", "OneHot", "one_hot"]
@@ -22,90 +21,66 @@ def one_hot(index: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     return (torch.arange(size, device=index.device) == index.unsqueeze(-1)).to(dtype)
 
 
-class OneHot(Distribution):
+class OneHot(DiscreteLaw):
     """The categorical law on one-hot vectors, with masked categories and a generator.
 
     Differs from ``torch.distributions.OneHotCategorical`` where that one goes wrong: a masked
     category (logit ``-inf``) keeps entropy and KL finite and is never sampled (``multinomial``
     returns such categories now and then, pytorch#13867).
-
-    Masses, entropies and divergences of half-precision logits are in float32; values and
-    marginals keep the dtype of the logits.
     """
 
-    arg_constraints: ClassVar[dict[str, Constraint]] = {}
-
-    def __init__(self, params: Tensor) -> None:
-        self.params = params  # [*batch, K]
-        self.log_mass = params.to(noise.compute_dtype(params.dtype)).log_softmax(-1)
-        super().__init__(params.shape[:-1], params.shape[-1:], validate_args=False)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> OneHot:
-        return OneHot(self.params.expand(torch.Size(batch_shape) + self.event_shape))
-
-    @property
-    def support(self) -> Constraint:
-        return constraints.one_hot
+    def __init__(self, relaxation: Relaxation, params: Tensor) -> None:
+        super().__init__(relaxation, params)
+        self.log_probs = self.scores.log_softmax(-1)  # [*batch, K]
 
     @property
     def probs(self) -> Tensor:
         """Probability of each category ``[*batch, K]``, float32 at least."""
-        return self.log_mass.exp()
+        return self.log_probs.exp()
 
-    @property
-    def mean(self) -> Tensor:
-        """Marginals ``[*batch, K]``: the probability of each category."""
-        return self.probs.to(self.params.dtype)
+    def log_mass(self, value: Tensor) -> Tensor:
+        log_probs, value = torch.broadcast_tensors(self.log_probs, value)
+        # A gather, not a sum of products: 0 * -inf would be NaN.
+        return log_probs.gather(-1, value.argmax(-1, keepdim=True)).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        """Entropy ``[*batch]`` in nats."""
+        return -_times_log(self.probs, self.log_probs).sum(-1)
+
+    def marginals(self) -> Tensor:
+        """The probability of each category."""
+        return self.probs
 
     @property
     def variance(self) -> Tensor:
         return (self.probs * (1 - self.probs)).to(self.params.dtype)
 
-    @property
-    def mode(self) -> Tensor:
+    def best(self) -> Tensor:
         """The most probable one-hot vector; the first of several."""
         return one_hot(self.params.argmax(-1), self.event_shape[0], self.params.dtype)
 
-    def sample(
-        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
-    ) -> Tensor:
-        """One-hot vectors ``[*sample, *batch, K]`` by inverting the distribution function.
+    def draw(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+        """One-hot vectors by inverting the distribution function, one uniform a row.
 
-        One uniform a row. Sums run in float64 beyond 1024 categories, where the rounding of a
-        float32 sum would show.
+        Sums run in float64 beyond 1024 categories, where the rounding of a float32 sum would show.
         """
-        with torch.no_grad():
-            wide = self.event_shape[0] > 1024 and self.params.device.type != "mps"
-            mass = self.probs.to(torch.float64) if wide else self.probs
-            steps = mass.cumsum(-1)
-            shape = shapes.as_size(sample_shape) + self.batch_shape
-            u = noise.uniform(shape, dtype=mass.dtype, device=mass.device, generator=generator)
-            # u is scaled by the last step, so that a rounded total is no gap at the end; a
-            # category of mass 0 adds no step and is never the first one above u.
-            index = (steps <= u.unsqueeze(-1) * steps[..., -1:]).sum(-1)
-            return one_hot(index, self.event_shape[0], self.params.dtype)
+        wide = self.event_shape[0] > 1024 and self.params.device.type != "mps"
+        mass = self.probs.to(torch.float64) if wide else self.probs
+        steps = mass.cumsum(-1)
+        full = shape + self.batch_shape
+        u = noise.uniform(full, dtype=mass.dtype, device=mass.device, generator=generator)
+        # u is scaled by the last step, so that a rounded total is no gap at the end; a category of
+        # mass 0 adds no step and is never the first one above u.
+        index = (steps <= u.unsqueeze(-1) * steps[..., -1:]).sum(-1)
+        return one_hot(index, self.event_shape[0], self.params.dtype)
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log-mass ``[...]`` of one-hot vectors ``[..., K]``.
+    def values(self) -> Tensor:
+        """All one-hot vectors, ``[K, K]``."""
+        return torch.eye(self.event_shape[0], device=self.params.device)
 
-        It is ``-inf`` for a masked category, and for a vector that is not one-hot.
-        """
-        shapes.batch_shape_of("one-hot law", "value", value, self.event_shape)
-        log_mass, value = torch.broadcast_tensors(self.log_mass, value)
-        # A gather, not a sum of products: 0 * -inf would be NaN.
-        mass = log_mass.gather(-1, value.argmax(-1, keepdim=True)).squeeze(-1)
-        return mass.masked_fill(~constraints.one_hot.check(value), -torch.inf)
-
-    def entropy(self) -> Tensor:
-        """Entropy ``[*batch]`` in nats."""
-        return -_times_log(self.probs, self.log_mass).sum(-1)
-
-    def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All one-hot vectors, ``[K, *batch, K]`` (``[K, 1, ..., 1, K]`` without expand)."""
-        size = self.event_shape[0]
-        eye = torch.eye(size, dtype=self.params.dtype, device=self.params.device)
-        eye = eye.view(size, *(1,) * len(self.batch_shape), size)
-        return eye.expand(size, *self.batch_shape, size) if expand else eye
+    def kl(self, other: OneHot) -> Tensor:
+        # Where p has no mass the term is 0, whatever q says; where only q has none it is +inf.
+        return _times_log(self.probs, self.log_probs - other.log_probs).sum(-1)
 
 
 class LogConcrete(Distribution):
@@ -168,12 +143,6 @@ class LogConcrete(Distribution):
             return math.log(self.temperature)
         log = self.temperature.log()
         return log if log.dim() == 0 else log.squeeze(-1)
-
-
-@register_kl(OneHot, OneHot)
-def _kl_one_hot(p: OneHot, q: OneHot) -> Tensor:
-    # Where p has no mass the term is 0, whatever q says; where only q has none it is +inf.
-    return _times_log(p.probs, p.log_mass - q.log_mass).sum(-1)
 
 
 def _times_log(mass: Tensor, log: Tensor) -> Tensor:

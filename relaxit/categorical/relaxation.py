@@ -116,4 +116,4 @@ class Categorical(PerturbAndRelax):
         return LogConcrete(params, temperature)
 
     def discrete(self, params: Tensor) -> Distribution:
-        return OneHot(params)
+        return OneHot(self, params)

@@ -44,9 +44,7 @@ class Sign(PerturbAndRelax):
     support = constraints.independent(constraints.interval(-1, 1), 1)
     vertices = constraints.independent(constraints.interval(-1, 1), 1)
     log_cardinality = math.log(2)
-
-    def noise(self, shape, dtype, device, generator):
-        return noise.logistic(shape, dtype=dtype, device=device, generator=generator)
+    noise = staticmethod(noise.logistic)
 
     def relax(self, scores, temperature):
         return torch.tanh(scores / (2 * temperature))
