@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, ValidationError
 
 from relaxit.errors import ConfigurationError
+from relaxit.hookspecs import OWN_DISTRIBUTION
 from relaxit.options import Options
 from relaxit.schedules import Kind
 
@@ -111,7 +112,8 @@ class RunConfig(Options):
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``over`` laid over ``base``, table by table.
 
-    Where ``over`` names another plugin than ``base``, the options of the old one are dropped.
+    Where ``over`` names another plugin than ``base``, the options of the old one are dropped;
+    our own ``relaxit-framework:name`` is no other one than ``name``.
 
     Example:
         >>> merge({"a": {"name": "x", "options": {"k": 1}}}, {"a": {"name": "y"}})
@@ -123,10 +125,14 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, Mapping) or not isinstance(old, Mapping):
             result[key] = value
             continue
-        if "options" in old and value.get("name", old.get("name")) != old.get("name"):
+        if "options" in old and _own(value.get("name", old.get("name"))) != _own(old.get("name")):
             old = {**old, "options": {}}
         result[key] = {**old, **value} if key == "options" else merge(old, value)
     return result
+
+
+def _own(name: object) -> object:
+    return name.removeprefix(f"{OWN_DISTRIBUTION}:") if isinstance(name, str) else name
 
 
 def combine(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from relaxit.estimators.base import Estimator
     from relaxit.relaxation import Relaxation
 
-__all__ = ["ENTRY_POINT_GROUP", "hookimpl", "hookspec"]
+__all__ = ["ENTRY_POINT_GROUP", "OWN_DISTRIBUTION", "hookimpl", "hookspec"]
 
 ENTRY_POINT_GROUP = "relaxit.plugins"
+OWN_DISTRIBUTION = "relaxit-framework"
 
 hookspec = pluggy.HookspecMarker("relaxit")
 hookimpl = pluggy.HookimplMarker("relaxit")

@@ -1,4 +1,4 @@
-"""Finds plugins, loads each in isolation, and answers look-ups by name.
+"""Loads plugins, each in isolation, and answers look-ups by name.
 
 Entry points are taken one at a time. What goes wrong in one of them (it does not import, a hook
 has a wrong signature or a misspelt name, a class was written for another contract) is recorded on
@@ -8,22 +8,21 @@ the others, and it is never silent.
 
 from __future__ import annotations
 
-import contextlib
-import inspect
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any, TypeVar
 
-import pluggy
-
-from relaxit import hookspecs
-from relaxit.errors import PluginError, UnknownName
+from relaxit import plugin_file
+from relaxit.discovery import discover
+from relaxit.errors import PluginError
 from relaxit.estimators.base import Estimator
+from relaxit.loader import collect, collecting, contained, offers
+from relaxit.names import NameTable
 from relaxit.options import Configured
-from relaxit.plugin import Plugin, defect, registered_name
+from relaxit.plugin import Plugin, defect
 from relaxit.relaxation import Relaxation
 
 __all__ = [
@@ -32,24 +31,18 @@ __all__ = [
     "default",
     "estimator",
     "get",
+    "load_file",
     "register",
     "relaxations",
+    "unload_file",
     "unregister",
 ]
 
-OWN_DISTRIBUTION = "relaxit-framework"
 SESSION = "session"
-_HOOKS = {
-    "relaxit_relaxations": "relaxation",
-    "relaxit_estimators": "estimator",
-    "relaxit_datasets": "dataset",
-    "relaxit_recipes": "recipe",
-    "relaxit_commands": "command",
-}
 C = TypeVar("C", bound=type[Configured])
 
 
-class Registry:
+class Registry(NameTable):
     """Names of relaxations, estimators, data sets and recipes, and the plugins they came from.
 
     Args:
@@ -63,136 +56,55 @@ class Registry:
         entry_points: Iterable[metadata.EntryPoint] | None = None,
         environ: dict[str, str] | None = None,
     ) -> None:
-        env = os.environ if environ is None else environ
-        self.plugins: list[Plugin] = []
-        self._entries: dict[str, dict[str, list[tuple[Plugin, Any]]]] = {
-            kind: {} for kind in _HOOKS.values()
-        }
-        self._rejected: dict[tuple[str, str], str] = {}
-        if entry_points is None:
-            entry_points = metadata.entry_points(group=hookspecs.ENTRY_POINT_GROUP)
-        chosen, refused = _names(env, "RELAXIT_PLUGINS"), _names(env, "RELAXIT_DISABLE_PLUGINS")
-        for point in _ours_first(entry_points):
-            plugin = Plugin.of(point)
-            labels = {plugin.name, plugin.distribution}
-            outside = plugin.distribution != OWN_DISTRIBUTION
-            if labels & refused or (outside and chosen and not labels & chosen):
-                plugin.disabled = True
+        super().__init__()
+        for plugin, point in discover(entry_points, os.environ if environ is None else environ):
+            if plugin.disabled:
                 self.plugins.append(plugin)
-                continue
-            self._load(plugin, point)
+            else:
+                self._load(plugin, point)
 
     def _load(self, plugin: Plugin, point: metadata.EntryPoint) -> None:
-        try:
-            # A plugin that prints must not spoil the output of --json.
-            with contextlib.redirect_stdout(sys.stderr):
-                module = point.load()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # SystemExit too: one plugin may not end the program
-            plugin.error = error
-            plugin.problems.append(f"import failed: {type(error).__name__}: {error}")
+        with collecting() as registered, contained(plugin, "import failed:", "on import"):
+            module = point.load()
+        for _, item in registered:  # at the first import only, and the registry may not be there
+            plugin.problems.append(
+                f"registers {item!r} on import; an installed plugin returns it from a hook"
+            )
+        if plugin.error:
             self.plugins.append(plugin)
-            return
-        self.add(plugin, module)
+        else:
+            self.add(plugin, module)
 
     def add(self, plugin: Plugin, module: Any) -> None:
         """Call the hooks of ``module`` and register what they return under ``plugin``."""
         self.plugins.append(plugin)
-        if not hasattr(module, "__dict__"):  # a list, None: no place for hooks
-            plugin.problems.append(f"names a {type(module).__name__}, not a module with hooks")
-            return
-        manager = pluggy.PluginManager("relaxit")  # of its own: a bad one leaves no trace
-        manager.add_hookspecs(hookspecs)
-        try:
-            manager.register(module)
-            manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            plugin.problems.append(" ".join(str(error).split()))
-        for name in _unmarked(module, manager):
-            plugin.problems.append(f"{name} is not marked with @relaxit.hookimpl, so not a hook")
-        for hook, kind in _HOOKS.items():
-            try:
-                with contextlib.redirect_stdout(sys.stderr):
-                    items = [item for result in getattr(manager.hook, hook)() for item in result]
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # as at import; a result that is no list counts too
-                plugin.error = error
-                plugin.problems.append(f"{hook} raised {type(error).__name__}: {error}")
-                continue
-            for item in items:
-                self._enter(plugin, kind, item)
+        for kind, item in offers(plugin, module):
+            self.enter(plugin, kind, item)
 
-    def _enter(self, plugin: Plugin, kind: str, item: Any) -> None:
-        name = registered_name(kind, item)
-        problem = defect(kind, item, name)
-        table = self._entries[kind]
-        if not problem and any(
-            p.distribution == plugin.distribution for p, _ in table.get(name, ())
-        ):
-            problem = f"{kind} {name!r} is registered twice by {plugin.distribution}"
-        if problem:
-            plugin.problems.append(problem)
-            if isinstance(name, str):
-                self._rejected[kind, name] = f"{plugin.distribution}: {problem}"
-            return
-        taken = table.setdefault(name, [])
-        taken.append((plugin, item))
-        plugin.provides.setdefault(kind, []).append(name)
-        if len(taken) > 1:
-            clash = f"{kind} {name!r} is provided by " + " and ".join(
-                p.distribution for p, _ in taken
-            )
-            plugin.problems.append(f"{clash}; write one of {', '.join(_qualified(name, taken))}")
+    def load_file(self, path: str | Path) -> Plugin:
+        """As the function :func:`load_file`, for this registry."""
+        target = plugin_file.target_of(path)
+        for other in self.plugins:
+            if other.distribution == target.name and other.target != str(target):
+                raise PluginError(
+                    f"plugin file {path}: {other.target} goes by {target.name} already; "
+                    "rename the file"
+                )
+        plugin, items = plugin_file.read(path)
+        self.unload_file(path)  # the former state of the same file
+        self.plugins.append(plugin)
+        for kind, item in items:
+            self.enter(plugin, kind, item)
+        return plugin
 
-    def remove(self, distribution: str, kind: str, name: str) -> None:
-        """Take one registered name back."""
-        left = [e for e in self._entries[kind].pop(name, []) if e[0].distribution != distribution]
-        if left:
-            self._entries[kind][name] = left
-
-    def items(self, kind: str) -> dict[str, Any]:
-        """All registered objects of a kind by name; shared names as ``distribution:name``."""
-        found: dict[str, Any] = {}
-        for name, taken in sorted(self._entries[kind].items()):
-            labels = [name] if len(taken) == 1 else _qualified(name, taken)
-            found.update(zip(labels, (item for _, item in taken), strict=True))
-        return found
-
-    def find(self, kind: str, name: str) -> Any:
-        """The object registered under ``name`` or ``distribution:name``.
-
-        Raises:
-            UnknownName: with the known and the near names.
-            PluginError: if the plugin of that name is broken, or two plugins claim it.
-        """
-        return self._entry(kind, name)[1]
-
-    def provider(self, kind: str, name: str) -> Plugin:
-        """The plugin that :meth:`find` would take ``name`` from."""
-        return self._entry(kind, name)[0]
-
-    def _entry(self, kind: str, name: str) -> tuple[Plugin, Any]:
-        distribution, _, bare = name.rpartition(":")
-        taken = self._entries[kind].get(bare, [])
-        if distribution:
-            taken = [entry for entry in taken if entry[0].distribution == distribution]
-        if len(taken) == 1:
-            return taken[0]
-        if taken:
-            raise PluginError(
-                f"{kind} {bare!r} is provided by {len(taken)} plugins; "
-                f"write {' or '.join(_qualified(bare, taken))}"
-            )
-        if (kind, bare) in self._rejected:
-            raise PluginError(f"{kind} {bare!r} cannot be used: {self._rejected[kind, bare]}")
-        broken = [p for p in self.plugins if p.problems]
-        for plugin in broken:
-            if bare in (plugin.name, plugin.distribution.removeprefix("relaxit-")):
-                raise PluginError(f"{kind} {bare!r}: plugin {plugin}: {plugin.problems[0]}")
-        hint = "".join(f" Plugin {p} is broken: {p.problems[0]}." for p in broken)
-        raise UnknownName(kind, name, self.items(kind), hint.strip())
+    def unload_file(self, path: str | Path) -> None:
+        """As the function :func:`unload_file`, for this registry."""
+        target = str(plugin_file.target_of(path))
+        for plugin in [p for p in self.plugins if p.sha256 and p.target == target]:
+            self.plugins.remove(plugin)
+            for kind, names in plugin.provides.items():
+                for name in names:
+                    self.remove(plugin.distribution, kind, name)
 
     def require_sound(self) -> None:
         """Make any recorded problem fatal (``--strict-plugins``, for CI).
@@ -258,11 +170,15 @@ def relaxations() -> dict[str, type[Relaxation]]:
 def register(cls: C) -> C:
     """Register a class of this process (a notebook, a test); usable as a decorator.
 
+    In a file that is being loaded as a plugin, the class is registered as that file's.
+
     Raises:
         PluginError: if the class does not keep the contract, or the session has that name already.
     """
-    registry = default()
     kind = getattr(cls, "kind", "relaxation")
+    if collect(kind, cls):  # by the plugin that is being loaded, perhaps into the default registry
+        return cls
+    registry = default()
     name = getattr(cls, "name", "")
     problem = defect(kind, cls, name)
     if not problem and name in registry.items(kind):
@@ -271,7 +187,7 @@ def register(cls: C) -> C:
     if problem:  # found before anything was entered, so nothing is left behind
         raise PluginError(problem)
     plugin = Plugin(SESSION, SESSION, "", cls.__module__)
-    registry._enter(plugin, kind, cls)
+    registry.enter(plugin, kind, cls)
     registry.plugins.append(plugin)
     return cls
 
@@ -287,21 +203,38 @@ def unregister(cls: type[Configured]) -> None:
     ]
 
 
-def _names(env: Any, key: str) -> set[str]:
-    return {part.strip() for part in env.get(key, "").split(",") if part.strip()}
+def load_file(path: str | Path) -> Plugin:
+    """Load one Python file as a plugin, as ``--plugin FILE`` does for one command.
+
+    The file holds hooks, or classes decorated with :func:`register`. A file that was loaded before
+    is loaded anew. Its names may also be written ``FILE.py:name``.
+
+    Raises:
+        PluginError: if anything is wrong with it; then nothing has changed. A name that another
+            plugin has as well is no error until it is looked up without saying whose.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = pathlib.Path(folder.name, "my_estimator.py")
+        >>> _ = path.write_text('''
+        ... import relaxit
+        ... from relaxit.estimators.pathwise import Pathwise
+        ...
+        ... @relaxit.register
+        ... class Mine(Pathwise):
+        ...     api, name = 1, "mine"
+        ... ''')
+        >>> load_file(path).provides
+        {'estimator': ['mine']}
+        >>> estimator("mine")
+        Mine()
+        >>> unload_file(path)
+        >>> folder.cleanup()
+    """
+    return default().load_file(path)
 
 
-def _qualified(name: str, taken: list[tuple[Plugin, Any]]) -> list[str]:
-    return [f"{plugin.distribution}:{name}" for plugin, _ in taken]
-
-
-def _ours_first(points: Iterable[metadata.EntryPoint]) -> list[metadata.EntryPoint]:
-    return sorted(points, key=lambda p: (Plugin.of(p).distribution != OWN_DISTRIBUTION, p.name))
-
-
-def _unmarked(module: Any, manager: pluggy.PluginManager) -> Iterator[str]:
-    """Functions that look like hooks but were not marked as such."""
-    for name, value in vars(module).items():
-        named_so = name.startswith("relaxit_") and inspect.isfunction(value)
-        if named_so and manager.parse_hookimpl_opts(module, name) is None:
-            yield name
+def unload_file(path: str | Path) -> None:
+    """Undo :func:`load_file`; nothing happens if the file is not loaded."""
+    default().unload_file(path)

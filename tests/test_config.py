@@ -3,7 +3,7 @@ import json
 import pytest
 
 from relaxit import zoo
-from relaxit.config import RunConfig, combine, read_recipe, resolve
+from relaxit.config import RunConfig, combine, merge, read_recipe, resolve
 from relaxit.errors import ConfigurationError
 
 BASE = {"relaxation": {"name": "a", "options": {"n": 3}}, "latents": 2, "epochs": 1}
@@ -126,3 +126,12 @@ def test_every_field_is_described():
 
 def test_combine_ignores_a_data_section_that_is_no_table():
     assert combine([{"data": 3}]) == {"data": 3}
+
+
+def test_our_name_with_its_distribution_keeps_the_options():
+    base = {"relaxation": {"name": "x", "options": {"k": 1}}}
+    same = merge(base, {"relaxation": {"name": "relaxit-framework:x"}})
+    assert same["relaxation"] == {"name": "relaxit-framework:x", "options": {"k": 1}}
+    for other in ("relaxit-y:x", "relaxit-framework:z"):
+        table = merge(base, {"relaxation": {"name": other}})
+        assert table["relaxation"] == {"name": other, "options": {}}

@@ -17,7 +17,8 @@ from pydantic import Field
 import relaxit
 from relaxit import Options, PluginError, UnknownName, registry
 from relaxit.errors import ConfigurationError
-from relaxit.registry import OWN_DISTRIBUTION, Registry
+from relaxit.hookspecs import OWN_DISTRIBUTION
+from relaxit.registry import Registry
 from tests.test_relaxation import Rows
 
 RELAXATION = """
@@ -277,10 +278,39 @@ def test_output_at_import_or_in_a_hook_stays_off_stdout(install, capfd):
     source = "print('at import')\n" + pick(hook=HOOK.replace("return", "print('in hook'); return"))
     found = with_good(*install("relaxit-loud", loud=source))
     assert plugin_named(found, "loud").state == "ok"
+    assert plugin_named(found, "loud").remarks == [
+        "printed 10 characters to stdout on import",
+        "printed 8 characters to stdout in relaxit_relaxations",
+    ]
+    found.require_sound()
     out, err = capfd.readouterr()
     assert out == ""
     assert "at import" in err
     assert "in hook" in err
+
+
+def test_only_those_that_print_get_a_remark(install):
+    quiet = "import sys\nprint('x', file=sys.stderr)\n" + pick()
+    found = with_good(*install("relaxit-quiet", quiet=quiet))
+    assert [p.remarks for p in found.plugins] == [[]] * len(found.plugins)
+
+
+def test_a_plugin_that_prints_and_fails_has_both(install):
+    source = "import sys\nsys.stdout.writelines(['ab', 'c'])\nsys.stdout.flush()\n1 / 0"
+    found = with_good(*install("relaxit-bad", bad=source))
+    plugin = broken(found, "bad", "ZeroDivisionError")
+    assert plugin.remarks == ["printed 3 characters to stdout on import"]
+
+
+def test_register_on_import_is_a_problem_of_an_installed_plugin(install, monkeypatch):
+    source = pick(hook="import relaxit\nrelaxit.register(Pick)\n")
+    points = install("relaxit-bad", bad=source)
+    with monkeypatch.context() as patch:  # the default registry may be the one that is loading
+        patch.delattr(registry, "default")
+        found = with_good(*points)
+    broken(found, "bad", "registers", "Pick", "returns it from a hook")
+    assert "pick" not in found.items("relaxation")
+    assert "pick" not in relaxit.relaxations()
 
 
 # --- names taken twice ------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def doctor(
         "versions": versions(),
         "devices": devices(),
         "plugins": [
-            f"{p.name} ({p.distribution} {p.version}): {p.state}" for p in default().plugins
+            "; ".join([f"{p.name} ({p.source}): {p.state}", *p.remarks]) for p in default().plugins
         ],
         "conflicts": conflicts + broken,
     }

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from relaxit.cli.output import print_json, print_table, tell
+from relaxit.cli.plugin_file import PluginFiles, tell_changes
 from relaxit.errors import ConfigurationError
 
 __all__ = ["evaluate"]
@@ -24,15 +25,18 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    plugin_files: PluginFiles = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Report the discrete ELBO of a run, and its importance-weighted bound."""
+    del plugin_files  # loaded by the option itself
     if importance_samples < 0:
         raise ConfigurationError(f"--importance-samples must be >= 0, got {importance_samples}")
     from relaxit.training.evaluation import discrete_elbo, importance_weighted_bound
     from relaxit.training.finished import open_run
 
     experiment = open_run(run, device, data_dir)
+    tell_changes(run)
     model, relaxation, images = experiment.model, experiment.relaxation, experiment.images
     binarise = experiment.config.data.binarise
     bound = discrete_elbo(model, relaxation, images.test, images.levels, binarise, seed)

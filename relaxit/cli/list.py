@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from relaxit.cli.output import print_json, print_table
+from relaxit.cli.plugin_file import PluginFiles
 
 __all__ = ["list_all"]
 
@@ -14,9 +15,11 @@ _KINDS = ("relaxation", "estimator", "dataset")
 
 
 def list_all(
+    plugin_files: PluginFiles = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """List relaxations, estimators and data sets."""
+    del plugin_files  # loaded by the option itself
     from relaxit.registry import default
 
     registry = default()

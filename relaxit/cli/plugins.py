@@ -7,14 +7,17 @@ from typing import Annotated
 import typer
 
 from relaxit.cli.output import print_json, print_table
+from relaxit.cli.plugin_file import PluginFiles
 
 __all__ = ["plugins"]
 
 
 def plugins(
+    plugin_files: PluginFiles = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """List plugins, broken ones with their cause. Loading a plugin runs its code."""
+    del plugin_files  # loaded by the option itself
     from relaxit.registry import default
 
     found = [
@@ -26,6 +29,8 @@ def plugins(
             "target": plugin.target,
             "provides": plugin.provides,
             "problems": plugin.problems,
+            "remarks": plugin.remarks,
+            "sha256": plugin.sha256,
         }
         for plugin in default().plugins
     ]
@@ -35,7 +40,6 @@ def plugins(
     rows = []
     for plugin in default().plugins:
         names = [name for group in plugin.provides.values() for name in group]
-        remark = "; ".join(plugin.problems) or ", ".join(names)
-        source = f"{plugin.distribution} {plugin.version}".strip()
-        rows.append([plugin.name, source, plugin.state, remark])
-    print_table("plugins", ["name", "from", "state", "provides / problem"], rows)
+        facts = [*(plugin.problems or [", ".join(names)]), *plugin.remarks]
+        rows.append([plugin.name, plugin.source, plugin.state, "; ".join(filter(None, facts))])
+    print_table("plugins", ["name", "from", "state", "provides / problem / remark"], rows)

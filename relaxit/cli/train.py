@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relaxit.cli.output import EpochReport, print_json, print_table, tell
+from relaxit.cli.plugin_file import PluginFiles, tell_changes
 from relaxit.cli.settings import configure, given
 from relaxit.errors import ConfigurationError
 
@@ -52,6 +53,7 @@ def train(
         str | None,
         _option("--recipe", help="Zoo recipe, or a TOML/YAML/JSON file; flags win.", panel=_WHAT),
     ] = None,
+    plugin_files: PluginFiles = None,
     temperature: Annotated[
         float | None,
         _option(
@@ -141,6 +143,7 @@ def train(
     Without flags: the default recipe on the bundled digits. Pictures, metrics and weights go to
     the run directory. Ctrl-C ends the run early and leaves it complete.
     """
+    del plugin_files  # loaded by the option itself
     flat = given(context.params)
     if temperature is not None and schedule is None:
         flat["temperature.schedule"] = "constant"
@@ -175,14 +178,15 @@ def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
 
     saved = RunDirectory(path).read_config().model_dump(mode="json")
     free = {"epochs": "epochs", "device": "device", "data_dir": "data.dir"}
-    allowed = {"resume", "json", "quiet", "dry_run", "download", *free}
+    allowed = {"resume", "json", "quiet", "dry_run", "download", "plugin_files", *free}
     if typed - allowed:
         flags = ", ".join("--" + name.replace("_", "-") for name in sorted(typed - allowed))
         raise ConfigurationError(
-            f"--resume takes only --epochs, --device and --data-dir besides; {flags} cannot change "
-            "in mid-run"
+            f"--resume takes only --epochs, --device, --data-dir and --plugin besides; {flags} "
+            "cannot change in mid-run"
         )
     changed = {key: flat[key] for name, key in free.items() if name in typed}
+    tell_changes(path)
     if changed.get("epochs") not in (None, saved["epochs"]):
         tell(f"schedules now span {changed['epochs']} epochs instead of {saved['epochs']}")
     return resolve([saved, nest(changed)], FLAGS)

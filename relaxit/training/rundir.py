@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from relaxit.config import RunConfig
 from relaxit.environment import versions
-from relaxit.errors import CheckpointError, ConfigurationError, PluginError, one_line
+from relaxit.errors import CheckpointError, ConfigurationError, one_line
 from relaxit.files import write_whole
-from relaxit.registry import default
+from relaxit.training import provenance
 
 __all__ = ["RunDirectory"]
 
@@ -129,22 +129,12 @@ class RunDirectory:
             config: with the options of relaxation and estimator in full.
             size: height and width of a picture, so that samples need no data set.
         """
-        plugins = [
-            {
-                "name": plugin.name,
-                "distribution": plugin.distribution,
-                "version": plugin.version,
-                "state": plugin.state,
-                "provides": plugin.provides,
-            }
-            for plugin in default().plugins
-        ]
         saved = {
             "format": _FORMAT,
             "config": config.model_dump(mode="json"),
             "image_size": list(size),
             "versions": versions(),
-            "plugins": plugins,
+            "plugins": provenance.record(),
         }
         write_whole(self.config_file, json.dumps(saved, indent=2) + "\n")
 
@@ -172,8 +162,24 @@ class RunDirectory:
 
         Raises:
             CheckpointError: if this is no run directory, or its configuration is damaged.
-            PluginError: if it needs a plugin that is not installed, naming its distribution.
+            PluginError: if it needs a plugin that is not there, naming its distribution or file.
         """
+        config, plugins = self._read()
+        provenance.require(config, plugins, self.path)
+        return config
+
+    def plugin_changes(self) -> list[str]:
+        """A sentence for each plugin file whose content is not what the run was trained with.
+
+        Raises:
+            CheckpointError, PluginError: as :meth:`read_config`.
+        """
+        config, plugins = self._read()
+        provenance.require(config, plugins, self.path)
+        return provenance.changes(config, plugins, self.path)
+
+    def _read(self) -> tuple[RunConfig, list[dict[str, Any]]]:
+        """The configuration, and the records of the plugins it was made with."""
         if not self.config_file.is_file():
             raise CheckpointError(f"{self.path} is not a run directory: it has no config.json")
         try:
@@ -187,27 +193,12 @@ class RunDirectory:
             raise CheckpointError(f"{self.config_file} is damaged: {one_line(error)}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{self.config_file} is damaged: {error!r}") from error
-        self._check_plugins(config, saved.get("plugins", []))
-        return config
-
-    def _check_plugins(self, config: RunConfig, recorded: Any) -> None:
-        wanted = {
-            "relaxation": config.relaxation.name,
-            "estimator": config.estimator.name,
-            "dataset": config.data.name,
-        }
-        for kind, name in wanted.items():
-            bare = name.rpartition(":")[2]
-            if name in default().items(kind) or bare in default().items(kind):
-                continue
-            source = next(
-                (p for p in recorded if bare in p.get("provides", {}).get(kind, ())),
-                {"distribution": "an unknown package", "version": ""},
+        plugins = saved.get("plugins", [])
+        if not isinstance(plugins, list) or not all(isinstance(p, dict) for p in plugins):
+            raise CheckpointError(
+                f"{self.config_file} is damaged: plugins must be a list of tables"
             )
-            label = f"{source['distribution']} {source['version']}".strip()
-            raise PluginError(
-                f"{self.path} needs {kind} {name!r}, which came from {label}: install that plugin"
-            )
+        return config, plugins
 
     def write_metrics(self, rows: Sequence[Mapping[str, float | int]]) -> None:
         """Write all epochs so far, a JSON object on a line each."""
