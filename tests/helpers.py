@@ -5,13 +5,16 @@ Each check answers True or False, so that the test beside it can ask for False o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
 
-import relaxit
 from relaxit import Relaxation
+from relaxit.hookspecs import OWN_DISTRIBUTION
+from relaxit.registry import default
 
 ALPHA = 2e-5
 """False-alarm rate of one statistical test. Seeds are fixed, so none flickers."""
@@ -24,9 +27,19 @@ def seed(number: int, device: torch.device | str = "cpu") -> torch.Generator:
     return torch.Generator(device).manual_seed(number)
 
 
+def own(kind: str) -> list[type[Any]]:
+    """Classes of a kind that come with relaxit; plugins have tests of their own."""
+    registry = default()
+    return [
+        cls
+        for name, cls in registry.items(kind).items()
+        if registry.provider(kind, name).distribution == OWN_DISTRIBUTION
+    ]
+
+
 def structures() -> list[Relaxation]:
-    """Every registered relaxation's small instances."""
-    return [each for cls in relaxit.relaxations().values() for each in cls.examples()]
+    """Small instances of our own relaxations."""
+    return [each for cls in own("relaxation") for each in cls.examples()]
 
 
 def able(capability: str) -> list[Relaxation]:

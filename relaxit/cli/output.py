@@ -40,8 +40,8 @@ def print_table(
     from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):  # the first holds names, which are read as a whole
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are no markup
     console(stderr).print(table)

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from relaxit.cli.lookup import find_any
 from relaxit.cli.output import print_json, print_table
+from relaxit.cli.plugin_file import PluginFiles
 from relaxit.cli.settings import key_values
 
 __all__ = ["show"]
@@ -18,10 +20,12 @@ def show(
     options: Annotated[
         list[str] | None, typer.Option("-o", "--option", help="KEY=VALUE, to see the shapes.")
     ] = None,
+    plugin_files: PluginFiles = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Show options, shapes, capabilities and references."""
-    cls = _find(name)
+    del plugin_files  # loaded by the option itself
+    cls = find_any(name)
     facts: dict[str, Any] = {
         "name": cls.name,
         "kind": cls.kind,
@@ -44,24 +48,6 @@ def show(
     for title in ("shapes", "capabilities"):
         if facts[title]:
             print_table(title, ["", ""], [[k, str(v)] for k, v in facts[title].items()])
-
-
-def _find(name: str) -> Any:
-    from relaxit.errors import UnknownName
-    from relaxit.registry import default
-
-    registry = default()
-    known: dict[str, Any] = {}
-    for kind in ("dataset", "estimator", "relaxation"):
-        known |= registry.items(kind)
-    if name in known:
-        return known[name]
-    for kind in ("relaxation", "estimator", "dataset"):
-        try:
-            return registry.find(kind, name)
-        except UnknownName as error:
-            missing = error
-    raise UnknownName("name", name, known) from missing
 
 
 def _options(cls: Any) -> list[dict[str, str]]:

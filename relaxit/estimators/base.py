@@ -45,6 +45,13 @@ class Estimator(Configured, ABC):
         """
         del relaxation
 
+    def _needs_discrete_law(self, relaxation: Relaxation, instead: str) -> None:
+        if not relaxation.capabilities.discrete_law:
+            raise Unsupported(
+                f"estimator {self.name!r} needs the discrete law, which relaxation "
+                f"{relaxation.name!r} does not have; try {instead!r}"
+            )
+
     @abstractmethod
     def surrogate(
         self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
@@ -78,10 +85,3 @@ class SampleEstimator(Estimator):
         self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
     ) -> Tensor:
         return cost(self.sample(q, generator=generator))
-
-    def _needs_discrete_law(self, relaxation: Relaxation, instead: str) -> None:
-        if not relaxation.capabilities.discrete_law:
-            raise Unsupported(
-                f"estimator {self.name!r} needs the discrete law, which relaxation "
-                f"{relaxation.name!r} does not have; try {instead!r}"
-            )

@@ -1,0 +1,31 @@
+"""A name on the command line that may be that of a relaxation, an estimator or a data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["find_any"]
+
+
+def find_any(name: str) -> Any:
+    """The class registered under a name, whatever its kind: relaxations first.
+
+    Raises:
+        UnknownName: with the known and the near names of all kinds.
+        PluginError: if the plugin of that name is broken, or two plugins claim it.
+    """
+    from relaxit.errors import UnknownName
+    from relaxit.registry import default
+
+    registry = default()
+    known: dict[str, Any] = {}
+    for kind in ("dataset", "estimator", "relaxation"):
+        known |= registry.items(kind)
+    if name in known:
+        return known[name]
+    for kind in ("relaxation", "estimator", "dataset"):
+        try:
+            return registry.find(kind, name)
+        except UnknownName as error:
+            missing = error
+    raise UnknownName("name", name, known) from missing

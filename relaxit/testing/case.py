@@ -1,0 +1,168 @@
+"""What a check is given: the subject, a device, and seeded inputs for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from relaxit.errors import Unsupported
+from relaxit.estimators.base import Estimator
+from relaxit.options import Configured
+from relaxit.relaxation import Relaxation
+
+__all__ = ["Case", "EstimatorCase", "RelaxationCase", "claims", "countable", "denies"]
+
+MOST_VALUES = 5000
+"""Structures with more values than this are not enumerated."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A registered object on a device.
+
+    Args:
+        subject: a relaxation or an estimator.
+        device: where tensors are made.
+    """
+
+    subject: Configured
+    device: torch.device = field(default=torch.device("cpu"), kw_only=True)
+
+    def __str__(self) -> str:
+        return repr(self.subject)
+
+    @cached_property
+    def failed(self) -> dict[str, bool]:
+        """Which checks that others build on are known to fail here."""
+        return {}
+
+    def generator(self, seed: int) -> torch.Generator:
+        """A generator of this device."""
+        return torch.Generator(self.device).manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class RelaxationCase(Case):
+    """A relaxation, and parameters for it."""
+
+    subject: Relaxation
+
+    @property
+    def relaxation(self) -> Relaxation:
+        """The subject, by the name that reads well in a check."""
+        return self.subject
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The longest dtype that is claimed and that the device has."""
+        dtypes = [d for d in self.subject.capabilities.dtypes if self._has(d)]
+        return max(dtypes, key=lambda d: torch.finfo(d).bits)
+
+    def _has(self, dtype: torch.dtype) -> bool:
+        return not (self.device.type == "mps" and dtype == torch.float64)
+
+    @property
+    def dtypes(self) -> list[torch.dtype]:
+        """The dtypes that are claimed and that the device has."""
+        return [d for d in self.subject.capabilities.dtypes if self._has(d)]
+
+    @property
+    def tolerance(self) -> float:
+        """Rounding to allow in a quantity of size one."""
+        return 1e-9 if self.dtype == torch.float64 else 200 * torch.finfo(self.dtype).eps
+
+    def params(self, *batch: int, seed: int = 0, dtype: torch.dtype | None = None) -> Tensor:
+        """Normally distributed parameters ``[*batch, *param_shape]``."""
+        shape = (*batch, *self.subject.param_shape)
+        drawn = torch.randn(
+            shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
+        return drawn.to(dtype or self.dtype).to(self.device)
+
+    @cached_property
+    def vertices(self) -> Tensor:
+        """All values, ``[N, *event_shape]``.
+
+        Raises:
+            Unsupported: if they are too many, or nobody wrote how to list them.
+        """
+        if self._log_count() > math.log(MOST_VALUES):
+            raise Unsupported(f"too many values to enumerate: exp({self._log_count():.1f})")
+        try:
+            return self.subject.enumerate_vertices().to(self.device, self.dtype)
+        except NotImplementedError as error:
+            raise Unsupported("its values cannot be enumerated: enumerate_vertices()") from error
+
+    def _log_count(self) -> float:
+        try:
+            return self.subject.log_cardinality
+        except NotImplementedError:
+            return 0.0  # not known; whoever wrote enumerate_vertices keeps its examples small
+
+    def masses(self, params: Tensor) -> Tensor:
+        """The mass of every value under the discrete law, ``[N]``, for one set of parameters."""
+        mass: Tensor = self.subject.discrete(params).log_prob(self.vertices.to(params.dtype)).exp()
+        return mass
+
+
+@dataclass(frozen=True)
+class EstimatorCase(Case):
+    """An estimator together with a relaxation to use it on."""
+
+    subject: Estimator
+    relaxation: Relaxation
+
+    def __str__(self) -> str:
+        return f"{self.subject!r} on {self.relaxation!r}"
+
+    @property
+    def estimator(self) -> Estimator:
+        """The subject, by the name that reads well in a check."""
+        return self.subject
+
+    @cached_property
+    def on(self) -> RelaxationCase:
+        """The relaxation as a case of its own, for its parameters and its values."""
+        return RelaxationCase(self.relaxation, device=self.device)
+
+
+def claims(*capabilities: str) -> Callable[[Any], str]:
+    """The check applies where all of these are claimed."""
+
+    def absent(case: RelaxationCase | EstimatorCase) -> str:
+        held = case.relaxation.capabilities
+        missing = [name for name in capabilities if not getattr(held, name)]
+        return f"{missing[0]} is not claimed" if missing else ""
+
+    return absent
+
+
+def denies(capability: str) -> Callable[[Any], str]:
+    """The check applies where this is not claimed."""
+
+    def absent(case: RelaxationCase) -> str:
+        claimed = getattr(case.relaxation.capabilities, capability)
+        return f"{capability} is claimed" if claimed else ""
+
+    return absent
+
+
+def countable(*capabilities: str) -> Callable[[Any], str]:
+    """The check applies where these are claimed and the values can be enumerated."""
+
+    def absent(case: RelaxationCase | EstimatorCase) -> str:
+        relaxed = case.on if isinstance(case, EstimatorCase) else case
+        if missing := claims(*capabilities)(relaxed):
+            return missing
+        try:
+            return "" if len(relaxed.vertices) else "there are no values"
+        except Unsupported as error:
+            return str(error)
+
+    return absent

@@ -1,0 +1,156 @@
+"""Capabilities: what is claimed is there, what is denied is refused, masks mean what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from relaxit.errors import DomainError, Unsupported
+from relaxit.testing.case import RelaxationCase, claims, denies
+from relaxit.testing.check import Failed, relaxation_check, require
+
+__all__ = [
+    "claimed_is_there",
+    "denied_is_unsupported",
+    "illegal_params_are_refused",
+    "masked_gradients_are_finite",
+    "masks_are_limits",
+    "masks_are_refused_where_denied",
+]
+
+
+def _asks(case: RelaxationCase) -> dict[str, Callable[[], tuple[object, ...]]]:
+    """What each capability promises, as something to ask for."""
+    q = case.relaxation(case.params(2))
+    soft = q.sample()
+    return {
+        "density": lambda: (q.log_prob(soft),),
+        "log_space": lambda: (q.log_space.log_prob(q.log_space.rsample()),),
+        "discrete_law": lambda: (
+            q.discrete.log_prob(q.discrete.sample()),
+            q.discrete.entropy(),
+            q.discrete.mean,
+            q.discrete.mode,
+            q.kl_to_uniform(),
+        ),
+    }
+
+
+@relaxation_check()
+def claimed_is_there(case: RelaxationCase) -> None:
+    """What the capabilities claim exists, as tensors: densities, masses, entropy, mean, mode and
+    `kl_to_uniform`. Why: estimators and objectives go by the claim, and would fail in
+    mid-training."""
+    for capability, ask in _asks(case).items():
+        if getattr(case.relaxation.capabilities, capability):
+            given = [type(x).__name__ for x in ask() if not isinstance(x, Tensor)]
+            require(
+                not given, f"{capability} is claimed, but there is {', '.join(given)}, no tensor"
+            )
+
+
+@relaxation_check()
+def denied_is_unsupported(case: RelaxationCase) -> None:
+    """What the capabilities deny raises `Unsupported`. Why: a number nobody vouches for is worse
+    than none."""
+    for capability, ask in _asks(case).items():
+        if getattr(case.relaxation.capabilities, capability):
+            continue
+        try:
+            ask()
+        except Unsupported:
+            continue
+        raise Failed(f"{capability} is denied, but there is an answer")
+
+
+@relaxation_check()
+def illegal_params_are_refused(case: RelaxationCase) -> None:
+    """`valid_params` is one truth value a row, False where an entry is NaN, and the law then raises
+    `DomainError`. Why: NaN params would give NaN samples many steps later."""
+    params = case.params(4)
+    params.reshape(4, -1)[2, 0] = torch.nan
+    valid = case.relaxation.valid_params(params)
+    require(valid.shape == (4,) and valid.dtype == torch.bool, "valid_params is no bool a row")
+    require(valid.tolist() == [True, True, False, True], f"valid_params gives {valid.tolist()}")
+    try:
+        case.relaxation(params, validate_args=True)
+    except DomainError:
+        return
+    raise Failed("NaN params were taken")
+
+
+@relaxation_check(absent=denies("masks"))
+def masks_are_refused_where_denied(case: RelaxationCase) -> None:
+    """Where `masks` is denied, params of `-inf` raise `DomainError`. Why: they would turn into NaN
+    in the middle of a formula."""
+    params = case.params()
+    params.reshape(-1)[0] = -torch.inf
+    try:
+        case.relaxation(params, validate_args=True)
+    except DomainError:
+        return
+    raise Failed("-inf was taken though masks is not claimed")
+
+
+def _masked(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
+    """Params with one entry of -inf that is legal, and the same with -200 there."""
+    size = case.params().numel()
+    found = 0
+    for entry in range(size):
+        params = case.params(seed=entry)
+        params.reshape(-1)[entry] = -torch.inf
+        if bool(case.relaxation.valid_params(params)):
+            found += 1
+            yield params, params.masked_fill(params == -torch.inf, -200.0)
+    require(found > 0, "masks are claimed, but no single entry may be -inf")
+
+
+@relaxation_check(absent=claims("masks"))
+def masks_are_limits(case: RelaxationCase) -> None:
+    """A law with an entry of `-inf` is the limit of laws in which it falls: same samples on one
+    seed, same marginals and entropy. Why: a masked choice that keeps some mass is chosen one
+    day."""
+    for masked, low in _masked(case):
+        q, limit = case.relaxation(masked, 0.5), case.relaxation(low, 0.5)
+        pairs = {
+            "soft values": (
+                q.sample((50,), case.generator(1)),
+                limit.sample((50,), case.generator(1)),
+            ),
+            "hard values": (
+                q.draw((50,), case.generator(1))[1],
+                limit.draw((50,), case.generator(1))[1],
+            ),
+        }
+        if case.relaxation.capabilities.discrete_law:
+            pairs["marginals"] = (q.discrete.mean, limit.discrete.mean)
+            pairs["entropies"] = (q.discrete.entropy(), limit.discrete.entropy())
+        for name, (got, want) in pairs.items():
+            require(bool(got.isfinite().all()), f"{name} with a mask are not finite")
+            near = torch.allclose(got, want, rtol=1e-5, atol=1e-6)
+            require(near, f"{name} with -inf are not the limit of large negative params")
+
+
+@relaxation_check(absent=claims("masks"))
+def masked_gradients_are_finite(case: RelaxationCase) -> None:
+    """With a masked entry densities of own samples are finite, and gradients of samples, densities
+    and divergences are finite in params and temperature. Why: 0 * inf is NaN, and infects the
+    encoder."""
+    for masked, _ in _masked(case):
+        params = masked.clone().requires_grad_()
+        temperature = torch.tensor(0.7, dtype=case.dtype, device=case.device).requires_grad_()
+        q = case.relaxation(params, temperature)
+        values = {"a soft value": q.rsample((20,))}
+        if case.relaxation.capabilities.density:
+            values["a density"] = q.log_prob(q.sample((20,)))
+        if case.relaxation.capabilities.discrete_law:
+            values |= {"an entropy": q.discrete.entropy(), "a KL": q.kl_to_uniform()}
+        for name, value in values.items():
+            require(bool(value.isfinite().all()), f"{name} with a mask is not finite")
+            slopes = torch.autograd.grad(
+                value.square().sum(), (params, temperature), allow_unused=True, retain_graph=True
+            )
+            finite = all(s is None or bool(s.isfinite().all()) for s in slopes)
+            require(finite, f"the gradient of {name} with a mask is not finite")

@@ -1,0 +1,229 @@
+"""The discrete law against enumeration of its values."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from relaxit.errors import Unsupported
+from relaxit.testing.case import RelaxationCase, countable
+from relaxit.testing.check import ALPHA, relaxation_check, require
+from relaxit.testing.statistics import DRAWS, count, wrong_frequencies
+
+__all__ = [
+    "cardinality_by_enumeration",
+    "discrete_samples_follow_the_mass",
+    "draws_follow_the_mass",
+    "entropy_by_enumeration",
+    "exact_rounding_is_denied_rightly",
+    "kl_by_enumeration",
+    "kl_to_uniform_by_enumeration",
+    "kl_to_uniform_is_a_bound",
+    "marginals_by_enumeration",
+    "masses_sum_to_one",
+    "mode_by_enumeration",
+    "zero_params_are_uniform",
+]
+
+SHIFT = -12.0
+"""Added to all params in some checks: an eps in the weights shows where weights are small."""
+
+_MASSES = ("masses_sum_to_one",)
+_SAMPLES = ("masses_sum_to_one", "hard_in_vertices")
+
+
+def _params(case: RelaxationCase) -> list[Tensor]:
+    """Ordinary params, peaked ones, and small weights."""
+    return [case.params(), 3 * case.params(seed=1), case.params(seed=2) + SHIFT]
+
+
+def _close(what: str, got: Tensor, want: Tensor, case: RelaxationCase) -> None:
+    require(isinstance(got, Tensor), f"{what} is {got!r}, no tensor")
+    off = float((got - want).abs().max())
+    bound = case.tolerance * (1 + float(want.abs().max()))
+    require(off <= bound, f"{what} is off by {off:.3g} from enumeration")
+
+
+def _mean(case: RelaxationCase, mass: Tensor) -> Tensor:
+    return torch.tensordot(mass, case.vertices.to(mass.dtype), dims=1)
+
+
+@relaxation_check(absent=countable("discrete_law"))
+def masses_sum_to_one(case: RelaxationCase) -> None:
+    """The enumerated values are distinct vertices and their masses sum to one. Why: a mass that
+    does not is no likelihood, and every KL made of it is wrong."""
+    rows = case.vertices.reshape(len(case.vertices), -1)
+    require(len(rows.unique(dim=0)) == len(rows), "a value is listed twice")
+    legal = bool(case.relaxation.vertices.check(case.vertices).all())
+    require(legal, "an enumerated value is no vertex")
+    for params in _params(case):
+        total = float(case.masses(params).sum())
+        require(abs(total - 1) <= case.tolerance * 10, f"the masses sum to {total:.9f}")
+
+
+@relaxation_check(absent=countable("discrete_law"), needs=_MASSES)
+def marginals_by_enumeration(case: RelaxationCase) -> None:
+    """`discrete.mean` is the mean of the values. Why: it is the Jacobian of straight-through and
+    what users plot as probabilities."""
+    for params in _params(case):
+        want = _mean(case, case.masses(params))
+        _close("the mean", case.relaxation.discrete(params).mean, want, case)
+
+
+@relaxation_check(absent=countable("discrete_law"), needs=_MASSES)
+def mode_by_enumeration(case: RelaxationCase) -> None:
+    """`discrete.mode` is a value of the greatest mass. Why: it is the answer a trained model
+    gives."""
+    for params in _params(case):
+        law = case.relaxation.discrete(params)
+        best = law.log_prob(case.vertices.to(params.dtype)).max()
+        got = law.log_prob(law.mode)
+        require(
+            float(best - got) <= case.tolerance,
+            f"a value has mass {best.exp() - got.exp():.3g} more",
+        )
+
+
+@relaxation_check(absent=countable("discrete_law"), needs=_MASSES)
+def entropy_by_enumeration(case: RelaxationCase) -> None:
+    """`discrete.entropy()` is minus the sum of `p log p`, in nats. Why: the KL term of the
+    objective is made of it."""
+    for params in _params(case):
+        want = torch.special.entr(case.masses(params)).sum()
+        _close("the entropy", case.relaxation.discrete(params).entropy(), want, case)
+
+
+@relaxation_check(absent=countable("discrete_law"), needs=_MASSES)
+def kl_by_enumeration(case: RelaxationCase) -> None:
+    """The KL divergence of two discrete laws, where registered, is the sum of `p log(p / q)`. Why:
+    a KL with its arguments or its sign exchanged still trains."""
+    for params, other in (
+        (case.params(), case.params(seed=1)),
+        (case.params(seed=2), case.params()),
+    ):
+        p, q = case.masses(params), case.masses(other)
+        try:
+            got = kl_divergence(case.relaxation.discrete(params), case.relaxation.discrete(other))
+        except NotImplementedError:
+            return  # not offered
+        _close("the KL divergence", got, (p * (p.log() - q.log())).sum(), case)
+
+
+@relaxation_check(absent=countable("discrete_law"), needs=_MASSES)
+def kl_to_uniform_by_enumeration(case: RelaxationCase) -> None:
+    """`kl_to_uniform` is the log-cardinality minus the entropy. Why: it is the KL term of the
+    discrete ELBO that is reported."""
+    for params in _params(case):
+        want = math.log(len(case.vertices)) - torch.special.entr(case.masses(params)).sum()
+        _close("kl_to_uniform", case.relaxation.kl_to_uniform(params), want, case)
+
+
+def _no_law_but_kl(case: RelaxationCase) -> str:
+    if absent := countable()(case):
+        return absent
+    if case.relaxation.capabilities.discrete_law:
+        return "there is a discrete law to compare with"
+    try:
+        case.relaxation.kl_to_uniform(case.params())
+    except Unsupported:
+        return "there is no kl_to_uniform"
+    return ""
+
+
+@relaxation_check(false_alarm=ALPHA, absent=_no_law_but_kl)
+def kl_to_uniform_is_a_bound(case: RelaxationCase) -> None:
+    """Without a discrete law, `kl_to_uniform` is at least the KL of the hard values that are drawn.
+    Why: an objective with a smaller one bounds nothing."""
+    params = case.params()
+    hard = case.relaxation(params).draw((DRAWS,), case.generator(1))[1]
+    p = count(hard, case.vertices).double() / DRAWS
+    drawn = math.log(len(p)) - float(torch.special.entr(p).sum())
+    # The empirical entropy has a standard error below this, and is too small by N / 2M.
+    slack = (
+        len(p) / (2 * DRAWS)
+        + 4.5 * (float((p * p.clamp_min(1e-300).log() ** 2).sum()) / DRAWS) ** 0.5
+    )
+    claimed = float(case.relaxation.kl_to_uniform(params))
+    require(claimed >= drawn - slack, f"it says {claimed:.4f}, the draws have {drawn:.4f}")
+
+
+@relaxation_check(false_alarm=ALPHA, absent=countable(), needs=_MASSES)
+def zero_params_are_uniform(case: RelaxationCase) -> None:
+    """Parameters of zero mean the uniform law, exactly where there is a mass, in frequencies
+    elsewhere. Why: the prior of a model, and `kl_to_uniform`, are that law."""
+    zeros = torch.zeros_like(case.params())
+    if case.relaxation.capabilities.discrete_law:
+        mass = case.masses(zeros)
+        off = float((mass * len(mass) - 1).abs().max())
+        require(off <= case.tolerance * 10, f"a mass is {off:.3g} (relative) from uniform")
+        return
+    hard = case.relaxation(zeros).draw((DRAWS,), case.generator(1))[1]
+    wrong = wrong_frequencies(count(hard, case.vertices), torch.ones(len(case.vertices)))
+    require(not wrong, wrong)
+
+
+@relaxation_check(absent=countable())
+def cardinality_by_enumeration(case: RelaxationCase) -> None:
+    """`log_cardinality` is the logarithm of the number of values. Why: it is the entropy of the
+    uniform prior."""
+    try:
+        got = case.relaxation.log_cardinality
+    except Unsupported:
+        return
+    want = math.log(len(case.vertices))
+    require(abs(got - want) < 1e-6, f"it is {got:.6f}, the values are exp({want:.6f})")
+
+
+@relaxation_check(false_alarm=2 * ALPHA, absent=countable("discrete_law"), needs=_SAMPLES)
+def discrete_samples_follow_the_mass(case: RelaxationCase) -> None:
+    """Samples of the discrete law have the frequencies of its mass, also where weights are small.
+    Why: a sampler of one law beside the mass of another makes every bound wrong."""
+    for params in (case.params(), case.params(seed=2) + SHIFT):
+        q = case.relaxation(params)
+        observed = count(q.sample_hard((DRAWS,), case.generator(1)), case.vertices)
+        wrong = wrong_frequencies(observed, case.masses(params))
+        require(not wrong, wrong)
+
+
+def _worst_draw(case: RelaxationCase) -> str:
+    """What is wrong with the hard values of rounding, by each road; empty if nothing."""
+    for params in (case.params(), case.params(seed=2) + SHIFT):
+        q = case.relaxation(params, 0.5)
+        for road, hard in {
+            "draw": q.draw((DRAWS,), case.generator(1))[1],
+            "hard(rsample)": q.hard(q.sample((DRAWS,), case.generator(2))),
+        }.items():
+            if wrong := wrong_frequencies(count(hard, case.vertices), case.masses(params)):
+                return f"{road}: {wrong}"
+    return ""
+
+
+@relaxation_check(
+    false_alarm=4 * ALPHA, absent=countable("discrete_law", "exact_rounding"), needs=_SAMPLES
+)
+def draws_follow_the_mass(case: RelaxationCase) -> None:
+    """Where `exact_rounding` is claimed the hard values of `draw`, and of rounding `rsample`, have
+    the frequencies of the mass. Why: straight-through training then samples the discrete model."""
+    wrong = _worst_draw(case)
+    require(not wrong, wrong)
+
+
+def _rounding_denied(case: RelaxationCase) -> str:
+    if case.relaxation.capabilities.exact_rounding:
+        return "exact_rounding is claimed"
+    return countable("discrete_law")(case)
+
+
+@relaxation_check(absent=_rounding_denied, needs=_SAMPLES)
+def exact_rounding_is_denied_rightly(case: RelaxationCase) -> None:
+    """Where `exact_rounding` is denied beside a discrete law, the hard values of some example do
+    follow another law. Why: estimators avoid a relaxation for nothing."""
+    cases = [
+        case,
+        *(RelaxationCase(r, device=case.device) for r in type(case.relaxation).examples()),
+    ]
+    counted = [each for each in cases if not countable("discrete_law")(each)]
+    require(any(_worst_draw(each) for each in counted), "all draws follow the mass: claim it")

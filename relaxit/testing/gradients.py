@@ -1,0 +1,153 @@
+"""Gradients: right, and finite where parameters and temperatures are extreme."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+
+from relaxit.estimators.through import through
+from relaxit.testing.case import RelaxationCase, claims
+from relaxit.testing.check import Failed, relaxation_check, require
+
+__all__ = [
+    "discrete_gradients_are_right",
+    "extreme_params",
+    "extremes_are_finite",
+    "finite_slope",
+    "log_prob_gradients_are_right",
+    "sample_gradients_are_right",
+    "straight_through_is_exact",
+]
+
+
+def _no_float64(case: RelaxationCase) -> str:
+    return "" if case.dtype == torch.float64 else "finite differences need float64"
+
+
+def _differentiable(what: str, function: Callable[..., Tensor], *inputs: Tensor) -> None:
+    """Compare with finite differences, in float64."""
+    try:
+        gradcheck(function, inputs, atol=1e-5, rtol=1e-3)
+    except RuntimeError as error:  # GradcheckError is one
+        text = " ".join(str(error).split())
+        raise Failed(f"{what}: {text}") from error
+
+
+@relaxation_check(absent=_no_float64)
+def sample_gradients_are_right(case: RelaxationCase) -> None:
+    """The gradient of `rsample` in params and temperature is that of finite differences on the same
+    noise. Why: it is the pathwise gradient that everything is trained by."""
+    params = case.params(2).requires_grad_()
+    temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
+
+    def sample(a: Tensor, t: Tensor) -> Tensor:
+        return case.relaxation(a, t).rsample((2,), case.generator(0))
+
+    _differentiable("rsample", sample, params, temperature)
+
+
+def _density_in_float64(case: RelaxationCase) -> str:
+    return claims("density")(case) or _no_float64(case)
+
+
+@relaxation_check(absent=_density_in_float64)
+def log_prob_gradients_are_right(case: RelaxationCase) -> None:
+    """The gradient of `log_prob` in params and temperature is that of finite differences. Why: the
+    relaxed objective is trained by it."""
+    params = case.params(2).requires_grad_()
+    temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
+    value = case.relaxation(params.detach(), 1.0).sample((2,), case.generator(1))
+
+    def density(a: Tensor, t: Tensor) -> Tensor:
+        return case.relaxation(a, t).log_prob(value)
+
+    _differentiable("log_prob", density, params, temperature)
+
+
+def _law_in_float64(case: RelaxationCase) -> str:
+    return claims("discrete_law")(case) or _no_float64(case)
+
+
+@relaxation_check(absent=_law_in_float64)
+def discrete_gradients_are_right(case: RelaxationCase) -> None:
+    """Gradients of mass, mean, entropy and `kl_to_uniform` are those of finite differences. Why: a
+    detached KL leaves the prior out of training, silently."""
+    law, params = case.relaxation.discrete, case.params(2).requires_grad_()
+    hard = case.relaxation(params.detach()).sample_hard((2,), case.generator(1))
+    quantities: dict[str, Callable[[Tensor], Tensor]] = {
+        "the log-mass": lambda a: law(a).log_prob(hard),
+        "the mean": lambda a: law(a).mean,
+        "the entropy": lambda a: law(a).entropy(),
+        "kl_to_uniform": case.relaxation.kl_to_uniform,
+    }
+    for what, function in quantities.items():
+        _differentiable(what, function, params)
+
+
+def extreme_params(case: RelaxationCase, dtype: torch.dtype) -> Tensor:
+    """Rows of params, all equal and mixed, with entries up to 1e4."""
+    size = math.prod(case.relaxation.param_shape)
+    mixed = torch.tensor([1e4, -1e4, 0.0, 1e4, 3.0] * size)[: 2 * size].view(2, size)
+    level = torch.tensor([[0.0], [1e4], [-1e4]]).expand(3, size)
+    rows = torch.cat([level, mixed]).to(case.device, dtype)
+    return rows.reshape(-1, *case.relaxation.param_shape)
+
+
+def _quantities(case: RelaxationCase, params: Tensor, temperature: float) -> dict[str, Tensor]:
+    q = case.relaxation(params, temperature)
+    soft = q.rsample((20,))
+    found = {"a soft value": soft.float()}
+    if case.relaxation.capabilities.discrete_law:
+        found |= {"a KL divergence": q.kl_to_uniform(), "an entropy": q.discrete.entropy()}
+        found["a mean"] = q.discrete.mean.float()
+        found["a log-mass"] = q.discrete.log_prob(q.sample_hard((20,)))
+    return found
+
+
+@relaxation_check()
+def extremes_are_finite(case: RelaxationCase) -> None:
+    """With params up to 1e4 and temperatures from 0.001 to 1000, values are finite and so are their
+    gradients, in every claimed dtype. Why: one NaN ends a run, and a trained model has such
+    params."""
+    for dtype in case.dtypes:
+        for temperature in (1e-3, 0.1, 1.0, 1e3):
+            params = extreme_params(case, dtype).requires_grad_()
+            for name, value in _quantities(case, params, temperature).items():
+                where = f"({dtype}, temperature {temperature:g})"
+                require(bool(value.isfinite().all()), f"{name} is not finite {where}")
+                if not value.requires_grad:
+                    continue
+                (slope,) = torch.autograd.grad(
+                    value.sum(), params, retain_graph=True, allow_unused=True
+                )
+                sound = slope is None or finite_slope(slope)
+                require(sound, f"the gradient of {name} is not finite {where}")
+
+
+def finite_slope(slope: Tensor) -> bool:
+    # A gradient of 1e5 is right and has no place in float16.
+    short = torch.finfo(slope.dtype).bits < 32
+    return not bool(slope.isnan().any()) if short else bool(slope.isfinite().all())
+
+
+@relaxation_check(needs=("sample_gradients_are_right",))
+def straight_through_is_exact(case: RelaxationCase) -> None:
+    """A straight-through value of a draw is the hard value to the last bit, in every claimed dtype,
+    and its gradient is that of finite differences of the soft value of `draw`. Why: structure and
+    estimators meet there, and `draw` may go another way than `rsample`."""
+    for dtype in case.dtypes:
+        soft, hard = case.relaxation(case.params(50, dtype=dtype).requires_grad_(), 0.7).draw((4,))
+        value = through(hard, soft)
+        require(torch.equal(value, hard), f"the value is not the hard one in {dtype}")
+        require(value.requires_grad, f"no gradient passes in {dtype}")
+    if _no_float64(case):
+        return
+
+    def soft_of_draw(a: Tensor) -> Tensor:
+        return case.relaxation(a, 0.7).draw((2,), case.generator(0))[0]
+
+    _differentiable("the soft value of draw", soft_of_draw, case.params(2).requires_grad_())

@@ -1,0 +1,113 @@
+"""Where the noise comes from, and that no two values share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from relaxit.testing.case import RelaxationCase
+from relaxit.testing.check import ALPHA, relaxation_check, require
+from relaxit.testing.statistics import threshold
+
+__all__ = [
+    "generator_is_obeyed",
+    "gradient_mode_changes_nothing",
+    "noise_is_independent",
+    "random_state",
+    "require_independence",
+    "rows_do_not_mix",
+]
+
+Sampler = Callable[[tuple[int, ...], torch.Generator | None], Tensor]
+
+
+def random_state(device: torch.device) -> Tensor:
+    """State of the global generator of a device."""
+    if device.type == "cpu":
+        return torch.get_rng_state()
+    module = torch.get_device_module(device)
+    state: Tensor = (
+        module.get_rng_state(device) if device.type == "cuda" else module.get_rng_state()
+    )
+    return state
+
+
+def _samplers(case: RelaxationCase, params: Tensor) -> dict[str, Sampler]:
+    q = case.relaxation(params, 0.5)
+    found: dict[str, Sampler] = {
+        "rsample": lambda shape, g: q.rsample(shape, g),
+        "draw": lambda shape, g: q.draw(shape, g)[1],
+        "sample_hard": lambda shape, g: q.sample_hard(shape, g),
+    }
+    if case.relaxation.capabilities.log_space:
+        law = q.log_space
+        found["log_space.rsample"] = lambda shape, g: law.rsample(shape, generator=g)  # type: ignore[call-arg]
+    return found
+
+
+@relaxation_check()
+def generator_is_obeyed(case: RelaxationCase) -> None:
+    """The same seed gives the same sample, another seed another one, and the global generator is
+    left alone. Why: without it no result can be repeated, nor two variants compared on one
+    noise."""
+    before = random_state(case.device)
+    for name, sample in _samplers(case, case.params(20)).items():
+        first, again = sample((3,), case.generator(1)), sample((3,), case.generator(1))
+        require(torch.equal(first, again), f"{name}: the same seed gives different values")
+        other = sample((3,), case.generator(2))
+        require(not torch.equal(first, other), f"{name}: another seed gives the same values")
+    require(torch.equal(before, random_state(case.device)), "the global generator was used as well")
+
+
+@relaxation_check()
+def gradient_mode_changes_nothing(case: RelaxationCase) -> None:
+    """A sample is the same number with and without gradient, and `draw` has the soft value of
+    `rsample`'s law. Why: an evaluation path that skips noise or temperature tests another
+    model."""
+    for temperature in (0.3, 3.0):
+        q = case.relaxation(case.params(20).requires_grad_(), temperature)
+        with_gradient = q.rsample((3,), case.generator(1)).detach()
+        without = q.sample((3,), case.generator(1))
+        require(torch.equal(with_gradient, without), "sample() and rsample() differ on one seed")
+        detached = case.relaxation(q.params.detach(), temperature).rsample((3,), case.generator(1))
+        require(torch.equal(with_gradient, detached), "a sample depends on requires_grad of params")
+
+
+@relaxation_check(false_alarm=ALPHA)
+def noise_is_independent(case: RelaxationCase) -> None:
+    """Soft values of different rows and of different samples are uncorrelated. Why: one noise
+    shared over the batch leaves each value's law right and the gradient's variance wrong."""
+    params = case.params().expand(2, *case.relaxation.param_shape)
+    q = case.relaxation(params, 1.0)
+    wide = case.relaxation(params[:1].expand(20_000, *case.relaxation.param_shape), 1.0)
+    require_independence(q.sample((20_000,)).transpose(0, 1), "two rows of a batch")
+    require_independence(wide.sample((2,)), "two samples of a shape")
+
+
+def require_independence(pair: Tensor, what: str) -> None:
+    """Fail unless the first and the second ``[M, *event]`` of ``pair`` are uncorrelated."""
+    first, second = (half.double().reshape(len(half), -1) for half in pair)
+    require(not torch.equal(first, second), f"{what} are equal")
+    first, second = first - first.mean(0), second - second.mean(0)
+    scale = (first.square().mean(0).sqrt() * second.square().mean(0).sqrt()).clamp_min(1e-12)
+    correlation = (first * second).mean(0) / scale
+    worst = float(correlation.abs().max()) * len(first) ** 0.5
+    allowed = threshold(first.shape[1])
+    require(worst < allowed, f"{what} are correlated: {worst:.1f} standard errors from 0")
+
+
+@relaxation_check()
+def rows_do_not_mix(case: RelaxationCase) -> None:
+    """A row's sample does not change when the params of other rows do. Why: a softmax over the
+    flattened latents normalises all of them together."""
+    params = case.params(4)
+    changed = torch.cat([params[:1], params[1:] + 1.5])
+    for name, sample in _samplers(case, params).items():
+        if name == "sample_hard":
+            continue  # an exact sampler may use as many random numbers as it needs
+        one = sample((3,), case.generator(1))
+        two = _samplers(case, changed)[name]((3,), case.generator(1))
+        same = torch.allclose(one[:, 0], two[:, 0], rtol=1e-6, atol=case.tolerance)
+        require(same, f"{name}: the first row depends on the others")

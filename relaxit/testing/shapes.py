@@ -1,0 +1,189 @@
+"""Shapes, dtypes and devices of everything a relaxation returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from relaxit.errors import ShapeError, Unsupported
+from relaxit.testing.case import RelaxationCase, claims
+from relaxit.testing.check import Failed, relaxation_check, require
+
+__all__ = [
+    "discrete_shapes",
+    "dtype_and_device_are_kept",
+    "log_prob_shapes",
+    "sample_shapes",
+    "temperature_that_enlarges_is_refused",
+    "temperatures_reach_their_densities",
+    "temperatures_reach_their_rows",
+    "unclaimed_dtypes_are_refused",
+    "wrong_shape_is_named",
+]
+
+BATCHES: tuple[tuple[int, ...], ...] = ((), (3,), (2, 3))
+SAMPLES: tuple[tuple[int, ...], ...] = ((), (4,), (5, 2))
+
+
+def _same_shape(what: str, got: Tensor, expected: tuple[int, ...]) -> None:
+    require(got.shape == expected, f"{what} has shape {list(got.shape)}, not {list(expected)}")
+
+
+@relaxation_check()
+def sample_shapes(case: RelaxationCase) -> None:
+    """Soft and hard samples are `sample + batch + event`, for several of each. Why: a shape that
+    broadcasts instead is found much later, or never."""
+    event = case.relaxation.event_shape
+    for batch in BATCHES:
+        q = case.relaxation(case.params(*batch), 0.7)
+        for sample in SAMPLES:
+            soft, hard = q.draw(sample)
+            full = (*sample, *batch, *event)
+            _same_shape(f"the soft value of draw({sample})", soft, full)
+            _same_shape(f"the hard value of draw({sample})", hard, full)
+            _same_shape(f"rsample({sample})", q.rsample(sample), full)
+            _same_shape(f"sample_hard({sample})", q.sample_hard(sample), full)
+            _same_shape("hard(soft)", q.hard(soft), full)
+
+
+@relaxation_check(absent=claims("density"))
+def log_prob_shapes(case: RelaxationCase) -> None:
+    """`log_prob` of values `sample + batch + event` is `sample + batch`, also where one of the two
+    broadcasts. Why: an `[n, n]` table of densities averages to a plausible wrong number."""
+    for batch in BATCHES:
+        q = case.relaxation(case.params(*batch), 0.7)
+        for sample in SAMPLES:
+            _same_shape("log_prob", q.log_prob(q.sample(sample)), (*sample, *batch))
+        one = case.relaxation(case.params(), 0.7).sample()
+        _same_shape("log_prob of one value", q.log_prob(one), batch)
+
+
+@relaxation_check(absent=claims("discrete_law"))
+def discrete_shapes(case: RelaxationCase) -> None:
+    """Entropy and `kl_to_uniform` are `batch`, masses `sample + batch`, mean and mode
+    `batch + event`. Why: a KL summed over the batch trains with a weight nobody chose."""
+    event = case.relaxation.event_shape
+    for batch in BATCHES:
+        q = case.relaxation(case.params(*batch))
+        law = q.discrete
+        require(law.batch_shape == batch, f"discrete has batch shape {law.batch_shape}")
+        require(law.event_shape == event, f"discrete has event shape {law.event_shape}")
+        _same_shape("the entropy", law.entropy(), batch)
+        _same_shape("kl_to_uniform", q.kl_to_uniform(), batch)
+        _same_shape("the mean", law.mean, (*batch, *event))
+        _same_shape("the mode", law.mode, (*batch, *event))
+        for sample in SAMPLES:
+            value = q.sample_hard(sample)
+            _same_shape("the log-mass", law.log_prob(value), (*sample, *batch))
+
+
+def _temperatures(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
+    """Temperatures of every shape that broadcasts to a batch of 3 x 3, and the same in full."""
+    row = torch.tensor([0.4, 1.0, 2.5], dtype=case.dtype, device=case.device)
+    for given in (row[0], row[:1], row, row[:, None], row[:, None] * row):
+        yield given, given.expand(3, 3)
+
+
+@relaxation_check()
+def temperatures_reach_their_rows(case: RelaxationCase) -> None:
+    """A temperature of any shape that broadcasts to the batch acts on each row as a number does.
+    Why: a `[batch]` temperature easily meets the last dimension of params instead."""
+    params = case.params(3, 3)
+    for given, full in _temperatures(case):
+        soft = case.relaxation(params, given).rsample((2,), case.generator(1))
+        for i, j in ((0, 0), (1, 2), (2, 1)):
+            alone = case.relaxation(params, float(full[i, j]))
+            want = alone.rsample((2,), case.generator(1))[:, i, j]
+            same = torch.allclose(soft[:, i, j], want, rtol=1e-5, atol=1e-5)
+            require(same, f"samples with temperature {list(given.shape)} are not those of its rows")
+
+
+@relaxation_check(absent=claims("density"))
+def temperatures_reach_their_densities(case: RelaxationCase) -> None:
+    """`log_prob` with a temperature of any shape equals that of each row with a number. Why: torch
+    returns an `[n, n]` table for a `[n]` temperature (pytorch#37162)."""
+    params = case.params(3, 3)
+    value = case.relaxation(params).sample((2,), case.generator(1))
+    for given, full in _temperatures(case):
+        got = case.relaxation(params, given).log_prob(value)
+        _same_shape(f"log_prob with temperature {list(given.shape)}", got, (2, 3, 3))
+        for i, j in ((0, 0), (1, 2), (2, 1)):
+            want = case.relaxation(params, float(full[i, j])).log_prob(value)[:, i, j]
+            same = torch.allclose(got[:, i, j], want, rtol=1e-5, atol=1e-5)
+            require(same, f"log_prob with temperature {list(given.shape)} is not that of its rows")
+
+
+@relaxation_check()
+def temperature_that_enlarges_is_refused(case: RelaxationCase) -> None:
+    """A temperature that would enlarge the batch raises `ShapeError`. Why: torch would broadcast
+    and return more values than there are variables."""
+    for batch, shape in (((), (3,)), ((3,), (2, 3)), ((3,), (2,))):
+        try:
+            case.relaxation(case.params(*batch), torch.ones(shape, device=case.device))
+        except ShapeError:
+            continue
+        raise Failed(f"batch {list(batch)} took a temperature of shape {list(shape)}")
+
+
+@relaxation_check()
+def wrong_shape_is_named(case: RelaxationCase) -> None:
+    """Wrong shapes of params raise `ShapeError` with the relaxation's name, the expected shape and
+    the one it got. Why: the user sees it far from the line that is wrong."""
+    relaxation, expected = case.relaxation, case.relaxation.param_shape
+    if not expected:
+        return  # every shape is a batch of scalars
+    for got in ((2, *expected[:-1], expected[-1] + 1), expected[:-1]):
+        try:
+            relaxation(torch.zeros(got, dtype=case.dtype, device=case.device))
+        except ShapeError as error:
+            trailing = ", ".join(["*", *map(str, expected)])
+            for part in (relaxation.name, f"[{trailing}]", str(list(got))):
+                require(part in str(error), f"the message lacks {part!r}: {error}")
+        else:
+            raise Failed(f"params of shape {list(got)} were taken")
+
+
+@relaxation_check()
+def dtype_and_device_are_kept(case: RelaxationCase) -> None:
+    """Samples, modes and marginals have the dtype and the device of params; masses, densities and
+    entropies are float32 at least. Why: a float64 sample doubles the cost of a model, or stops
+    it."""
+    for dtype in case.dtypes:
+        params = case.params(3, dtype=dtype)
+        q = case.relaxation(params, 0.7)
+        soft, hard = q.draw((2,))
+        stored = {"soft": soft, "hard": hard, "rsample": q.rsample(), "hard(soft)": q.hard(soft)}
+        stored["sample_hard"] = q.sample_hard()
+        wide: dict[str, Tensor] = {}
+        if case.relaxation.capabilities.density:
+            wide["log_prob"] = q.log_prob(q.sample((2,)))
+        if case.relaxation.capabilities.discrete_law:
+            stored |= {"mean": q.discrete.mean, "mode": q.discrete.mode}
+            wide |= {"entropy": q.discrete.entropy(), "log-mass": q.discrete.log_prob(hard)}
+            wide["kl_to_uniform"] = q.kl_to_uniform()
+        for name, tensor in stored.items():
+            require(tensor.dtype == dtype, f"{name} of {dtype} params is {tensor.dtype}")
+        for name, tensor in wide.items():
+            at_least = torch.promote_types(dtype, torch.float32)
+            require(tensor.dtype == at_least, f"{name} of {dtype} params is {tensor.dtype}")
+        for name, tensor in (stored | wide).items():
+            require(tensor.device == params.device, f"{name} is on {tensor.device}")
+
+
+@relaxation_check()
+def unclaimed_dtypes_are_refused(case: RelaxationCase) -> None:
+    """Params of a dtype that is not claimed raise `Unsupported`; integers raise `TypeError`. Why:
+    silent promotion hides a wrong input."""
+    shape = case.relaxation.param_shape
+    refusals: dict[torch.dtype, type[Exception]] = {torch.int64: TypeError}
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        if dtype not in case.relaxation.capabilities.dtypes:
+            refusals[dtype] = Unsupported
+    for dtype, refusal in refusals.items():
+        try:
+            case.relaxation(torch.zeros(shape, dtype=dtype, device=case.device))
+        except refusal:
+            continue
+        raise Failed(f"params of {dtype} were taken")

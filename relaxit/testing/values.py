@@ -1,0 +1,148 @@
+"""Where soft and hard values lie, and how they belong together."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from relaxit.testing.case import RelaxationCase, countable
+from relaxit.testing.check import relaxation_check, require
+
+__all__ = [
+    "cooling",
+    "draw_shares_its_noise",
+    "hard_carries_no_gradient",
+    "hard_in_vertices",
+    "hard_is_a_function",
+    "hard_is_the_nearest_vertex",
+    "hard_of_hard_is_itself",
+    "soft_in_support",
+    "ties_give_a_vertex",
+]
+
+TEMPERATURES = (0.01, 0.1, 1.0, 10.0)
+
+
+@relaxation_check()
+def soft_in_support(case: RelaxationCase) -> None:
+    """Soft samples lie in `support`, in every claimed dtype, at temperatures from 0.01 to 10. Why:
+    a decoder that sees a row summing to 1.003 learns from it."""
+    for dtype in case.dtypes:
+        for temperature in TEMPERATURES:
+            q = case.relaxation(3 * case.params(50, dtype=dtype), temperature)
+            for soft in (q.rsample((20,)), q.draw((20,))[0]):
+                outside = ~case.relaxation.support.check(soft)
+                require(
+                    not bool(outside.any()),
+                    f"{int(outside.sum())} of {outside.numel()} soft values are outside support "
+                    f"({dtype}, temperature {temperature})",
+                )
+
+
+@relaxation_check()
+def hard_in_vertices(case: RelaxationCase) -> None:
+    """Hard values lie in `vertices`, to the last bit, in every claimed dtype. Why: `z == 1` and
+    `z.argmax()` are how users read them."""
+    for dtype in case.dtypes:
+        for temperature in TEMPERATURES:
+            q = case.relaxation(3 * case.params(50, dtype=dtype), temperature)
+            soft, hard = q.draw((20,))
+            for road, value in {
+                "draw": hard,
+                "hard(soft)": q.hard(soft),
+                "sample_hard": q.sample_hard((20,)),
+            }.items():
+                inside = bool(case.relaxation.vertices.check(value).all())
+                require(inside, f"{road} of {dtype} params is no vertex")
+
+
+@relaxation_check()
+def hard_of_hard_is_itself(case: RelaxationCase) -> None:
+    """`hard` of a hard value is that value. Why: `hard` is a projection on the vertices."""
+    hard = case.relaxation(case.params(50)).sample_hard((20,))
+    again = case.relaxation.hard(hard)
+    require(torch.equal(hard, again), "hard(hard) differs from hard")
+
+
+@relaxation_check()
+def hard_is_a_function(case: RelaxationCase) -> None:
+    """`hard` of a soft value is the same each time and draws no random number. Why: a fresh draw
+    would not belong to the soft value."""
+    soft = case.relaxation(case.params(50), 1.0).sample((20,))
+    before = torch.get_rng_state()
+    first = case.relaxation.hard(soft)
+    require(torch.equal(before, torch.get_rng_state()), "hard uses the random generator")
+    torch.manual_seed(99)
+    require(torch.equal(first, case.relaxation.hard(soft)), "hard differs from call to call")
+
+
+@relaxation_check(absent=countable())
+def hard_is_the_nearest_vertex(case: RelaxationCase) -> None:
+    """No vertex is nearer to a soft value than its `hard` one. Why: rounding to another vertex
+    makes a hard sample of another law."""
+    soft = case.relaxation(case.params(30), 1.0).sample((10,)).flatten(0, 1)
+    gap = _distance(soft, case.relaxation.hard(soft))
+    every = torch.stack([_distance(soft, vertex) for vertex in case.vertices])
+    excess = float((gap - every.amin(0)).max())
+    require(excess < 1e-5, f"a vertex is nearer to soft than hard(soft), by {excess:.3g}")
+
+
+def _distance(rows: Tensor, vertex: Tensor) -> Tensor:
+    square = (rows - vertex).square()
+    return square.flatten(1).sum(-1) if square.dim() > 1 else square
+
+
+@relaxation_check()
+def hard_carries_no_gradient(case: RelaxationCase) -> None:
+    """Hard values do not require a gradient, even if params do. Why: whether a gradient passes is
+    the estimator's choice, not the structure's."""
+    params = case.params(3).requires_grad_()
+    q = case.relaxation(params, 0.7)
+    soft, hard = q.draw()
+    require(soft.requires_grad, "the soft value of draw carries no gradient")
+    for name, value in {"draw": hard, "hard": q.hard(soft), "sample_hard": q.sample_hard()}.items():
+        require(not value.requires_grad, f"the hard value of {name} carries a gradient")
+    require(not q.sample().requires_grad, "sample() carries a gradient")
+
+
+@relaxation_check(needs=("hard_of_hard_is_itself",))
+def cooling(case: RelaxationCase) -> None:
+    """As the temperature falls soft values approach vertices, and at 1e-5 they are there. Why: a
+    temperature that is not obeyed leaves training and use of a model apart."""
+    params = case.params(200)
+    gaps = []
+    for temperature in (10.0, 1.0, 0.1, 0.01, 1e-5):
+        soft = case.relaxation(params, temperature).sample((5,), case.generator(1))
+        gaps.append(float((soft - case.relaxation.hard(soft)).abs().mean()))
+    shown = ", ".join(f"{gap:.3g}" for gap in gaps)
+    falls = all(a > b or b < 1e-6 for a, b in itertools.pairwise(gaps))
+    require(falls, f"the mean distance to the hard value does not fall with temperature: {shown}")
+    require(gaps[-1] < 1e-2, f"at temperature 1e-5 the mean distance is still {gaps[-1]:.3g}")
+
+
+@relaxation_check(needs=("hard_in_vertices",))
+def draw_shares_its_noise(case: RelaxationCase) -> None:
+    """At a low temperature the soft and the hard value of one draw belong together. Why: a
+    straight-through gradient taken at other noise is that of another sample."""
+    q = case.relaxation(case.params(200), 0.01)
+    soft, hard = q.draw((5,))
+    near = case.relaxation.hard(soft)
+    same = (near == hard).flatten(2).all(-1) if hard.dim() > 2 else near == hard
+    share = float(same.double().mean())
+    require(share > 0.95, f"hard(soft) equals the hard value in only {share:.0%} of draws")
+
+
+@relaxation_check(absent=countable())
+def ties_give_a_vertex(case: RelaxationCase) -> None:
+    """`hard` of a point between vertices, where scores tie, is a vertex. Why: short dtypes make
+    ties, and a repeated column is no permutation."""
+    vertices = case.vertices[:50]
+    centre = case.vertices.mean(0, keepdim=True)
+    pairs = (vertices.unsqueeze(0) + vertices.unsqueeze(1)).flatten(0, 1) / 2
+    for dtype in case.dtypes:
+        for points in (centre, pairs):
+            hard = case.relaxation.hard(points.to(dtype))
+            legal = bool(case.relaxation.vertices.check(hard).all())
+            require(legal, f"hard of a tie in {dtype} is no vertex")

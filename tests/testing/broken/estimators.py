@@ -1,0 +1,249 @@
+"""Broken estimators."""
+
+from __future__ import annotations
+
+import torch
+
+from relaxit import Estimator
+from tests.testing.broken.sound import Through, through
+
+
+class SumAndDifference(Through):
+    """``hard + soft - soft.detach()``: a rounding error off the vertex."""
+
+    caught_by = "cost_sees_the_claimed_values"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        hard = q.sample_hard(sample_shape, generator)
+        soft = q.discrete.mean.expand(hard.shape)
+        return hard + soft - soft.detach()
+
+
+class SoftForHard(Through):
+    """Claims hard values and gives soft ones to the cost."""
+
+    caught_by = "cost_sees_the_claimed_values"
+    exact_draw, unbiased = False, ""
+
+    def sample(self, q, sample_shape=(), generator=None):
+        return q.rsample(sample_shape, generator)
+
+
+class _Factor(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(value, factor):
+        return value.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.factor = inputs[1]
+
+    @staticmethod
+    def backward(ctx, grad):
+        return ctx.factor * grad, None
+
+
+class WrongSign(Through):
+    """Ascends where it should descend (torch-imle#4)."""
+
+    caught_by = "unbiased_as_claimed"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        return _Factor.apply(super().sample(q, sample_shape, generator), -1.0)
+
+
+class ForgottenFactor(Through):
+    """A gradient that is not divided by its step (torch-imle#3)."""
+
+    caught_by = "unbiased_as_claimed"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        return _Factor.apply(super().sample(q, sample_shape, generator), 1.1)
+
+
+class ClaimsQuadratic(Through):
+    """Straight-through, with the claim of ReinMax."""
+
+    caught_by = "unbiased_as_claimed"
+    unbiased = "quadratic"
+
+
+class Score(Estimator):
+    """Two samples, each the other's baseline: sound."""
+
+    api = 1
+    name = "score"
+    hard = True
+    exact_draw = True
+    unbiased = "any"
+
+    def check(self, relaxation):
+        self._needs_discrete_law(relaxation, instead="pathwise")
+
+    def surrogate(self, q, cost, generator=None):
+        z = q.sample_hard((2,), generator)
+        f = torch.stack([cost(z[0]), cost(z[1])])
+        log = q.discrete.log_prob(z)
+        log = log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
+        return self.combine(f, log)
+
+    def combine(self, f, log):
+        score = (f[0] - f[1]).detach() * (log[0] - log[1]) / 2
+        return f.mean(0) + score - score.detach()
+
+
+class OwnBaseline(Score):
+    """The baseline holds the sample's own cost, without the factor that would mend it."""
+
+    caught_by = "unbiased_as_claimed"
+
+    def combine(self, f, log):
+        score = ((f - f.mean(0)).detach() * log).mean(0)
+        return f.mean(0) + score - score.detach()
+
+
+class ScoreInTheValue(Score):
+    """The score term stays in the value that is reported as the loss."""
+
+    caught_by = "surrogate_is_the_cost"
+
+    def combine(self, f, log):
+        return f.mean(0) + (f[0] - f[1]).detach() * (log[0] - log[1]) / 2
+
+
+class MeanOfTheBatch(Through):
+    """Returns one number for the batch."""
+
+    caught_by = "cost_shape_is_kept"
+
+    def surrogate(self, q, cost, generator=None):
+        return super().surrogate(q, cost, generator).mean()
+
+
+class NoGradient(Through):
+    """A detach too many."""
+
+    caught_by = "gradient_reaches_params"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        return super().sample(q, sample_shape, generator).detach()
+
+
+class AnotherDraw(Through):
+    """Claims an exact draw and draws from a sharper law."""
+
+    caught_by = "values_follow_the_discrete_law"
+    unbiased = ""
+
+    def sample(self, q, sample_shape=(), generator=None):
+        sharper = q.relaxation.discrete(1.1 * q.params.detach())
+        value = sharper.sample(torch.Size(sample_shape), generator=generator)
+        return through(value, q.discrete.mean.expand(value.shape))
+
+
+class SharedDraw(Through):
+    """One draw for every second row."""
+
+    caught_by = "rows_have_noise_of_their_own"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        value = q.sample_hard(sample_shape, generator)
+        if len(q.batch_shape) == 2:
+            value = value[..., :1, :].expand(value.shape)
+        return through(value, q.discrete.mean.expand(value.shape))
+
+
+class DeafScore(Score):
+    """Ignores the generator."""
+
+    caught_by = "estimates_repeat_on_a_seed"
+
+    def surrogate(self, q, cost, generator=None):
+        return super().surrogate(q, cost)
+
+
+class UnguardedScore(Score):
+    """The logarithm of a probability that may be 0."""
+
+    caught_by = "estimates_are_finite"
+
+    def surrogate(self, q, cost, generator=None):
+        z = q.sample_hard((2,), generator)
+        f = torch.stack([cost(z[0]), cost(z[1])])
+        log = (z * q.params.softmax(-1).log()).sum(-1)
+        log = log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
+        return self.combine(f, log)
+
+
+class _OldThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hard, soft):
+        return hard.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return None, grad
+
+
+class NoVmapThrough(Through):
+    """An autograd function without ``setup_context``, as ReinMax has."""
+
+    caught_by = "vmap_of_estimates"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        value = q.sample_hard(sample_shape, generator)
+        return _OldThrough.apply(value, q.discrete.mean.expand(value.shape))
+
+
+class CentresParams(Through):
+    """Centres the caller's params in place."""
+
+    caught_by = "inputs_of_estimates_are_not_mutated"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        if q.params.is_contiguous():
+            with torch.no_grad():
+                q.params.sub_(q.params.amax(-1, keepdim=True))
+        return super().sample(q, sample_shape, generator)
+
+
+class SampleApart(Through):
+    """The layer samples one thing and the trainer another."""
+
+    caught_by = "sample_is_that_of_the_surrogate"
+
+    def surrogate(self, q, cost, generator=None):
+        return cost(self.sample(q, (2,), generator)[1])
+
+
+class SilentNeed(Through):
+    """Needs a discrete law and does not say so."""
+
+    caught_by = "missing_capability_is_unsupported"
+
+    def check(self, relaxation):
+        pass
+
+
+SOUND = [Through(), Score()]
+BROKEN = [
+    SumAndDifference(),
+    SoftForHard(),
+    WrongSign(),
+    ForgottenFactor(),
+    ClaimsQuadratic(),
+    OwnBaseline(),
+    ScoreInTheValue(),
+    MeanOfTheBatch(),
+    NoGradient(),
+    AnotherDraw(),
+    SharedDraw(),
+    DeafScore(),
+    UnguardedScore(),
+    NoVmapThrough(),
+    CentresParams(),
+    SampleApart(),
+    SilentNeed(),
+]

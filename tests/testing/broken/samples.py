@@ -1,0 +1,263 @@
+"""Broken in soft and hard values and in their noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from relaxit import noise
+from relaxit.categorical.laws import one_hot
+from relaxit.estimators.through import through
+from tests.testing.broken.sound import Choice, Order
+
+
+class OffTheSimplex(Choice):
+    """An eps added to the weights after they were normalised."""
+
+    caught_by = "soft_in_support"
+
+    def relax(self, scores, temperature):
+        return super().relax(scores, temperature) + 1e-3
+
+
+class NearlyHard(Choice):
+    """``(hard + soft) - soft`` for the hard value, which rounding moves off the vertex."""
+
+    caught_by = "hard_in_vertices"
+
+    def draw(self, params, temperature, shape=torch.Size(), generator=None):
+        soft, hard = super().draw(params, temperature, shape, generator)
+        return soft, (hard + soft - soft).detach()
+
+
+class HardMovesOn(Choice):
+    """``hard`` of a vertex is the next vertex: not a projection."""
+
+    caught_by = "hard_of_hard_is_itself"
+
+    def hard(self, soft):
+        hard = super().hard(soft)
+        return torch.where((soft == hard).all(-1, keepdim=True), hard.roll(1, -1), hard)
+
+
+class RandomTies(Choice):
+    """Breaks ties by the random generator."""
+
+    caught_by = "hard_is_a_function"
+
+    def hard(self, soft):
+        return super().hard(soft + 1e-9 * torch.rand_like(soft))
+
+
+class HardAtAnotherThreshold(Choice):
+    """Rounds to the first vertex too often."""
+
+    caught_by = "hard_is_the_nearest_vertex"
+
+    def hard(self, soft):
+        lead = torch.zeros_like(soft)
+        lead[..., 0] = 0.02
+        return super().hard(soft + lead)
+
+
+class AttachedHard(Choice):
+    """The structure makes the hard value straight-through, which is for the estimator to choose."""
+
+    caught_by = "hard_carries_no_gradient"
+
+    def draw(self, params, temperature, shape=torch.Size(), generator=None):
+        soft, hard = super().draw(params, temperature, shape, generator)
+        return soft, through(hard, soft)
+
+
+class IgnoresTemperature(Choice):
+    """Softmax of the scores at whatever temperature (the tutorial that shifts by it instead)."""
+
+    caught_by = "cooling"
+
+    def relax(self, scores, temperature):
+        return scores.softmax(-1)
+
+
+class FreshNoiseForHard(Choice):
+    """The hard value of a draw comes from noise of its own."""
+
+    caught_by = "draw_shares_its_noise"
+
+    def draw(self, params, temperature, shape=torch.Size(), generator=None):
+        soft = self.rsample(params, temperature, shape, generator)
+        scores = self.perturb(params.detach(), shape, generator)
+        return soft, self.argmax(scores).to(params.dtype)
+
+
+class RepeatedColumn(Order):
+    """The best entry of every row: ties give a column twice, and no permutation."""
+
+    caught_by = "ties_give_a_vertex"
+    capabilities = replace(Order.capabilities, dtypes=(torch.float64,))
+
+    def hard(self, soft):
+        return one_hot(soft.argmax(-1), 3, soft.dtype)
+
+
+class DeafToTheGenerator(Choice):
+    """The discrete law's sample ignores ``generator=``."""
+
+    caught_by = "generator_is_obeyed"
+
+    def discrete(self, params):
+        law = super().discrete(params)
+        sample = law.sample
+        law.sample = lambda shape=torch.Size(), generator=None: sample(shape)
+        return law
+
+
+class DrawsOnTheSide(Choice):
+    """Consumes the global generator although another one is given."""
+
+    caught_by = "generator_is_obeyed"
+
+    def perturb(self, params, shape, generator=None):
+        torch.rand(())
+        return super().perturb(params, shape, generator)
+
+
+class AnotherTemperatureWithoutGradient(Choice):
+    """Evaluation without gradient skips a part (gumbel-sinkhorn drops tau with the noise)."""
+
+    caught_by = "gradient_mode_changes_nothing"
+
+    def relax(self, scores, temperature):
+        return super().relax(scores, temperature if torch.is_grad_enabled() else temperature / 2)
+
+
+class OneNoiseForTheBatch(Choice):
+    """One draw of noise for all rows of a batch."""
+
+    caught_by = "noise_is_independent"
+
+    def perturb(self, params, shape, generator=None):
+        one = shape + (1,) * (params.dim() - 1) + self.param_shape
+        dtype = noise.compute_dtype(params.dtype)
+        drawn = self.noise(one, dtype=dtype, device=params.device, generator=generator)
+        return params.to(drawn.dtype) + drawn
+
+
+class MirroredNoise(Choice):
+    """Antithetic noise for every second row, not asked for."""
+
+    caught_by = "noise_is_independent"
+
+    def perturb(self, params, shape, generator=None):
+        dtype = noise.compute_dtype(params.dtype)
+        full = shape + params.shape
+        u = noise.uniform(full, dtype=dtype, device=params.device, generator=generator)
+        if params.dim() == 2:
+            u[..., 1::2, :] = 1 - u[..., : u.shape[-2] // 2 * 2 : 2, :]
+        return params.to(dtype) - (-u.log()).log()
+
+
+class NormalisesTheBatch(Choice):
+    """Scales scores by their spread over the whole batch."""
+
+    caught_by = "rows_do_not_mix"
+
+    def relax(self, scores, temperature):
+        return super().relax(scores / scores.std().clamp(0.1, 10.0), temperature)
+
+
+class DetachedTemperature(Choice):
+    """No gradient reaches a temperature that is learned."""
+
+    caught_by = "sample_gradients_are_right"
+
+    def relax(self, scores, temperature):
+        kept = temperature.detach() if isinstance(temperature, torch.Tensor) else temperature
+        return super().relax(scores, kept)
+
+
+class HalfTheGradient(Choice):
+    """Half of the pathwise gradient, by a detach in the wrong place."""
+
+    caught_by = "sample_gradients_are_right"
+
+    def relax(self, scores, temperature):
+        return super().relax((scores + scores.detach()) / 2, temperature)
+
+
+class DrawLosesGradient(Choice):
+    """The soft value of a draw has half the gradient of `rsample`."""
+
+    caught_by = "straight_through_is_exact"
+
+    def draw(self, params, temperature, shape=torch.Size(), generator=None):
+        return super().draw((params + params.detach()) / 2, temperature, shape, generator)
+
+
+class _OldSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, scores):
+        soft = scores.softmax(-1)
+        ctx.save_for_backward(soft)
+        return soft
+
+    @staticmethod
+    def backward(ctx, grad):
+        (soft,) = ctx.saved_tensors
+        return soft * (grad - (grad * soft).sum(-1, keepdim=True))
+
+
+class NoVmap(Choice):
+    """An autograd function without ``setup_context``, as ReinMax has: no vmap."""
+
+    caught_by = "vmap_over_samples"
+
+    def relax(self, scores, temperature):
+        return _OldSoftmax.apply(scores / temperature)
+
+
+class ViewsItsInput(Choice):
+    """``view`` on what need not be contiguous, as ReinMax has."""
+
+    caught_by = "layout_does_not_matter"
+
+    def argmax(self, scores):
+        return super().argmax(scores.view(-1, self.options.size)).view(scores.shape)
+
+
+class GraphBreak(Choice):
+    """Claims to compile and cannot."""
+
+    caught_by = "compiled_equals_eager"
+    capabilities = replace(Choice.capabilities, compiles=True)
+
+    def relax(self, scores, temperature):
+        if torch.compiler.is_compiling():
+            torch._dynamo.graph_break()
+        return super().relax(scores, temperature)
+
+
+BROKEN = [
+    OffTheSimplex(),
+    NearlyHard(),
+    HardMovesOn(),
+    RandomTies(),
+    HardAtAnotherThreshold(),
+    AttachedHard(),
+    IgnoresTemperature(),
+    FreshNoiseForHard(),
+    RepeatedColumn(),
+    DeafToTheGenerator(),
+    DrawsOnTheSide(),
+    AnotherTemperatureWithoutGradient(),
+    OneNoiseForTheBatch(),
+    MirroredNoise(),
+    NormalisesTheBatch(),
+    DetachedTemperature(),
+    HalfTheGradient(),
+    DrawLosesGradient(),
+    NoVmap(),
+    ViewsItsInput(),
+    GraphBreak(),
+]

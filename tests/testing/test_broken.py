@@ -1,0 +1,68 @@
+"""The kit is tested: everything in ``broken`` is caught by exactly the check meant for it.
+
+``python -m pytest tests/testing/test_broken.py -s`` prints the table.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+
+import pytest
+
+from relaxit.testing import ALPHA, Result, cases, checks, results
+from tests.testing.broken import estimators, laws, objects, samples, sound
+
+SOUND = [*sound.SOUND_RELAXATIONS, *estimators.SOUND]
+BROKEN = [
+    *objects.BROKEN,
+    *samples.BROKEN,
+    *laws.BROKEN,
+    *estimators.BROKEN,
+]
+
+
+def name_of(subject) -> str:
+    return type(subject).__name__
+
+
+@functools.cache
+def verdicts(subject) -> list[Result]:
+    (case,) = cases(subject, relaxations=[sound.Choice()])
+    return list(results(case))
+
+
+@pytest.mark.parametrize("subject", SOUND, ids=name_of)
+def test_sound_ones_pass(subject):
+    wrong = [r for r in verdicts(subject) if r.outcome not in ("pass", "not applicable")]
+    assert not wrong
+    assert sum(r.outcome == "pass" for r in verdicts(subject)) >= 15
+
+
+@pytest.mark.parametrize("subject", BROKEN, ids=name_of)
+def test_broken_ones_are_caught_by_their_check(subject):
+    failed = {r.check: r.reason for r in verdicts(subject) if r.outcome == "fail"}
+    assert list(failed) == [subject.caught_by], failed
+
+
+def test_every_check_catches_something():
+    assert {check.name for check in checks()} == {subject.caught_by for subject in BROKEN}
+
+
+def test_every_check_is_documented_and_short():
+    for check in checks():
+        assert check.law.endswith("."), check.name
+        assert check.why, check.name
+        assert len(inspect.getsource(check.function).splitlines()) <= 32, check.name
+        assert 0 <= check.false_alarm <= 10 * ALPHA
+
+
+def test_the_table():
+    width = max(len(name_of(subject)) for subject in BROKEN)
+    lines = [f"{'broken':{width}}  {'caught by':38}  what the check says"]
+    for subject in BROKEN:
+        for result in verdicts(subject):
+            if result.outcome == "fail":
+                lines.append(f"{name_of(subject):{width}}  {result.check:38}  {result.reason[:90]}")
+    assert len(lines) == len(BROKEN) + 1
+    print("\n" + "\n".join(lines))

@@ -1,0 +1,302 @@
+"""Everything registered keeps the laws, and the kit's three faces say the same."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+import relaxit
+from relaxit.cli.app import run
+from relaxit.errors import ConfigurationError
+from relaxit.testing import (
+    ConformanceError,
+    cases,
+    check_estimator,
+    check_relaxation,
+    checks,
+    parametrize_with_checks,
+    results,
+)
+from relaxit.testing.case import RelaxationCase
+from relaxit.testing.integration import free_dimension, weigh
+from relaxit.testing.statistics import DRAWS, count, wrong_frequencies, wrong_mean
+from tests.conftest import needs_cuda
+from tests.helpers import own
+from tests.testing.broken import estimators, laws, samples, sound
+
+
+@parametrize_with_checks([*own("relaxation"), *own("estimator")])
+def test_own_relaxations_and_estimators(check):
+    check()
+
+
+@pytest.mark.gpu
+@needs_cuda
+@parametrize_with_checks([*own("relaxation"), *own("estimator")], device="cuda")
+def test_own_relaxations_and_estimators_on_a_gpu(check):
+    check()
+
+
+# --- the faces --------------------------------------------------------------------------------
+
+
+class Declared(laws.KlWithTheWrongSign):
+    """Broken, and says so."""
+
+    name = "declared"
+    expected_failures = {"kl_to_uniform_by_enumeration": "copied from elsewhere"}
+
+
+class Stale(sound.Choice):
+    """Sound, and says it is broken."""
+
+    name = "stale"
+    expected_failures = {"cooling": "was broken once"}
+
+
+class Leaves(sound.Choice):
+    """Ends the process where it is asked for a sample."""
+
+    def relax(self, scores, temperature):
+        raise SystemExit(3)
+
+
+class Wrong(laws.WrongMode):
+    name = "wrong-mode"
+
+
+class Misspelt(sound.Choice):
+    name = "misspelt"
+    expected_failures = {"coolling": "no such check"}
+
+
+def test_a_sound_relaxation_returns_its_results():
+    found = check_relaxation(sound.Choice())
+    names = [check.name for check in checks("relaxation")]
+    assert [result.check for result in found] == names
+    assert {result.outcome for result in found} == {"pass", "not applicable"}
+
+
+def test_a_class_is_checked_on_its_examples():
+    found = check_relaxation(sound.Choice)
+    assert {result.subject for result in found} == {"Choice(size=2)", "Choice(size=3)"}
+
+
+def test_a_broken_relaxation_raises_and_is_named():
+    with pytest.raises(ConformanceError) as caught:
+        check_relaxation(laws.WrongMode())
+    for part in ("WrongMode(size=3)", "mode_by_enumeration", "1 checks failed"):
+        assert part in str(caught.value)
+
+
+def test_a_broken_estimator_raises():
+    with pytest.raises(ConformanceError, match="unbiased_as_claimed"):
+        check_estimator(estimators.WrongSign(), [sound.Choice()])
+
+
+def test_an_expected_failure_is_told_apart():
+    (result,) = [r for r in check_relaxation(Declared()) if r.outcome == "expected failure"]
+    assert (result.check, result.reason) == (
+        "kl_to_uniform_by_enumeration",
+        "copied from elsewhere",
+    )
+
+
+def test_an_expected_failure_that_passes_is_a_failure():
+    with pytest.raises(ConformanceError, match=r"cooling: passes, though.*was broken once"):
+        check_relaxation(Stale())
+
+
+def test_an_expected_failure_of_no_check_is_refused():
+    with pytest.raises(ConfigurationError, match="coolling"):
+        check_relaxation(Misspelt())
+
+
+def test_what_builds_on_a_failure_is_not_run():
+    (case,) = cases(samples.NearlyHard())
+    found = {result.check: result for result in results(case)}
+    assert found["draw_shares_its_noise"].outcome == "not run"
+    assert found["draw_shares_its_noise"].reason == "hard_in_vertices fails"
+
+
+class NoExamples(sound.Choice):
+    @classmethod
+    def examples(cls):
+        return []
+
+
+@pytest.mark.parametrize("nothing", [[], [NoExamples]])
+def test_nothing_to_check_is_an_error(nothing):
+    with pytest.raises(ConfigurationError):
+        parametrize_with_checks(nothing)
+
+
+def test_an_estimator_that_refuses_everything_is_an_error():
+    with pytest.raises(ConfigurationError, match="refuses every relaxation"):
+        check_estimator(sound.Through(), [sound.Unlawful()])
+
+
+def test_the_subject_may_raise_anything():
+    (case,) = cases(Leaves())
+    failed = [r for r in results(case) if r.outcome == "fail"]
+    assert failed[0].reason == "SystemExit: 3"
+
+
+def test_global_state_is_left_alone():
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    check_relaxation(sound.Choice())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_pytest_face(tmp_path):
+    """Pass, skip, xfail and fail, in a process of its own."""
+    (tmp_path / "test_it.py").write_text(
+        textwrap.dedent(
+            """
+            from relaxit.testing import parametrize_with_checks
+            from tests.testing.broken import laws, sound
+            from tests.testing.test_kit import Declared, Stale
+
+            @parametrize_with_checks([sound.Choice(), Declared(), Stale(), laws.WrongMode()])
+            def test_contract(check):
+                check()
+            """
+        )
+    )
+    command = [sys.executable, "-m", "pytest", "-rfxX", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    summary = done.stdout.splitlines()
+    failed = sorted(line.split("[")[1].split("]")[0] for line in summary if "FAILED" in line)
+    assert failed == ["Stale(size=3)-cooling", "WrongMode(size=3)-mode_by_enumeration"]
+    assert "copied from elsewhere" in next(line for line in summary if line.startswith("XFAIL"))
+    assert " 1 xfailed" in summary[-1]
+    assert " skipped" in summary[-1]
+    assert "xpassed" not in summary[-1]
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registered():
+    """Registers classes for one test."""
+    classes = []
+
+    def register(cls):
+        classes.append(relaxit.register(cls))
+        return cls
+
+    yield register
+    for cls in classes:
+        relaxit.unregister(cls)
+
+
+def test_command_passes(registered, capsys):
+    registered(sound.Choice)
+    assert run(["check", "choice"]) == 0
+    shown = capsys.readouterr()
+    assert "Choice(size=2), Choice(size=3)" in shown.out
+    assert "0 fail" in shown.err
+
+
+def test_command_fails_with_the_law(registered, capsys):
+    registered(Wrong)
+    assert run(["check", "wrong-mode", "-o", "size=4"]) == 5
+    shown = capsys.readouterr()
+    assert "mode_by_enumeration: `discrete.mode` is a value of the greatest mass." in shown.out
+    assert " 1 fail;" in shown.err
+
+
+def test_command_as_json(registered, capsys):
+    registered(Declared)
+    assert run(["check", "declared", "-o", "size=2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["passed"] is True
+    assert found["counts"]["expected failure"] == 1
+    assert len(found["results"]) == len(checks("relaxation"))
+    assert found["results"][0]["subject"] == "Declared(size=2)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["categorcal"], 2, "Did you mean categorical"),
+        (["categorical", "-o", "categories=1"], 2, "greater than or equal to 2"),
+        (["categorical", "-o", "categories"], 2, "takes KEY=VALUE"),
+        (["digits"], 2, "no checks for a dataset"),
+        (["categorical", "--device", "cuda:99"], 2, "cuda:99"),
+    ],
+)
+def test_command_refuses_in_one_line(capsys, arguments, code, said):
+    assert run(["check", *arguments]) == code
+    shown = capsys.readouterr().err.strip()
+    assert said in shown
+    assert len(shown.splitlines()) == 1
+
+
+# --- statistics and integration ---------------------------------------------------------------
+
+
+def test_frequencies_see_what_they_state():
+    p = torch.tensor([0.3, 0.7])
+    generator = torch.Generator().manual_seed(0)
+
+    def observed(share):
+        hits = int((torch.rand(DRAWS, generator=generator) < share).sum())
+        return torch.tensor([hits, DRAWS - hits])
+
+    assert not wrong_frequencies(observed(0.3), p)
+    assert wrong_frequencies(observed(0.3 * 1.04), p)
+    assert "mass zero" in wrong_frequencies(torch.tensor([1, 5]), torch.tensor([0.0, 1.0]))
+    assert not wrong_frequencies(torch.tensor([5]), torch.tensor([1.0]))
+
+
+def test_rare_values_share_a_cell():
+    p = torch.tensor([1 - 3e-6, 1e-6, 1e-6, 1e-6])
+    assert not wrong_frequencies(torch.tensor([100_000, 0, 0, 0]), p)
+    assert wrong_frequencies(torch.tensor([99_000, 500, 300, 200]), p)
+
+
+def test_count_finds_every_value_and_no_other():
+    vertices = torch.eye(4).reshape(4, 2, 2)
+    values = vertices[torch.tensor([0, 3, 3, 1])]
+    assert count(values, vertices).tolist() == [1, 1, 0, 2]
+    with pytest.raises(AssertionError, match="not among"):
+        count(values * 0.999, vertices)
+    assert count(torch.tensor([1.0, 0.0, 1.0]), torch.tensor([0.0, 1.0])).tolist() == [1, 2]
+
+
+def test_means_see_what_is_off():
+    rows = torch.randn(10_000, 3, generator=torch.Generator().manual_seed(0))
+    assert not wrong_mean(rows, torch.zeros(3))
+    assert wrong_mean(rows, torch.tensor([0.0, 0.06, 0.0]))
+    assert not wrong_mean(rows, torch.tensor([0.0, 0.06, 0.0]), error=torch.tensor(0.05))
+    assert not wrong_mean(torch.full((10, 2), 0.5), torch.full((2,), 0.5))  # without spread
+    assert "finite" in wrong_mean(rows * torch.nan, torch.zeros(3))
+
+
+@pytest.mark.parametrize("categories", [2, 3, 5, 7])
+def test_integrals_on_the_simplex(categories):
+    case = RelaxationCase(sound.Concrete(categories=categories))
+    assert free_dimension(case) == categories - 1
+    integral, error = weigh(case, case.params(), 2.0 * (categories - 1)).integral
+    assert error < 0.02
+    assert abs(integral - 1) < 4.5 * error + 1e-3
+
+
+def test_moments_under_a_density_are_self_normalised():
+    case = RelaxationCase(sound.Density(categories=3))
+    right, wrong = (
+        weigh(RelaxationCase(each), case.params(), 2.0)
+        for each in (case.subject, laws.ForgottenConstant(categories=3))
+    )
+    rows = right.points[:, :1]
+    assert torch.allclose(right.mean(rows)[0], wrong.mean(rows)[0])
+    assert wrong.integral[0] == pytest.approx(right.integral[0] / math.gamma(3))
