@@ -20,10 +20,10 @@ ROOT = Path(relaxit.__file__).parent
 LAYERS = [
     {"errors", "files", "environment", "options", "shapes", "constraints"},
     {"cooling", "noise"},
-    {"law", "relaxation"},
+    {"law", "discrete", "relaxation"},
     {"perturb", "estimators"},
-    {"hookspecs", "plugin", "registry", "layer"},
-    {"config", "schedules"},
+    {"hookspecs", "plugin", "discovery", "loader", "plugin_file", "names", "registry", "layer"},
+    {"config", "schedules", "scaffold", "testing"},
     {"data", "models"},
     {"training"},
     {"zoo"},
@@ -40,7 +40,7 @@ CONFINED = {
     "torchvision": {"data"},
     "typer": {"cli"},
     "click": {"cli"},
-    "pluggy": {"hookspecs", "registry"},
+    "pluggy": {"hookspecs", "loader"},
 }
 
 FILES = sorted(ROOT.rglob("*.py"))

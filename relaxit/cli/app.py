@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from relaxit.cli.check import check
 from relaxit.cli.doctor import doctor
 from relaxit.cli.evaluate import evaluate
 from relaxit.cli.list import list_all
+from relaxit.cli.new_plugin import new_plugin
 from relaxit.cli.plugins import plugins
 from relaxit.cli.sample import sample
 from relaxit.cli.show import show
@@ -34,6 +36,8 @@ app.command()(sample)
 app.command("list")(list_all)
 app.command()(show)
 app.command()(plugins)
+app.command()(check)
+app.command()(new_plugin)
 app.add_typer(zoo, name="zoo")
 app.command()(doctor)
 
