@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-__all__ = ["boolean", "one_hot", "simplex", "tolerance", "unit_interval"]
+__all__ = ["boolean", "one_hot", "one_of", "simplex", "tolerance", "unit_interval"]
 
 
 def tolerance(value: Tensor, terms: int = 1) -> float:
@@ -40,10 +40,10 @@ class _OneHot(constraints.Constraint):
 
 
 class _UnitInterval(constraints.Constraint):
-    """Numbers from 0 to 1, both included."""
+    """Numbers from 0 to 1, both included; a sum of probabilities may be rounded to 1.0000001."""
 
     def check(self, value: Tensor) -> Tensor:
-        return (value >= 0) & (value <= 1)
+        return (value >= 0) & (value - 1 <= tolerance(value))
 
 
 class _Boolean(constraints.Constraint):
@@ -53,6 +53,33 @@ class _Boolean(constraints.Constraint):
 
     def check(self, value: Tensor) -> Tensor:
         return (value == 0) | (value == 1)
+
+
+class one_of(constraints.Constraint):
+    """One of a few listed values, to the last bit: the vertices of a structure without a formula.
+
+    Args:
+        values: all values, ``[N, *event_shape]``.
+
+    Example:
+        >>> ladder = one_of(torch.ones(3, 2).tril(-1))
+        >>> ladder.check(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        tensor([ True, False])
+    """
+
+    is_discrete = True
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+        super().__init__()
+
+    @property
+    def event_dim(self) -> int:  # type: ignore[override]
+        return self.values.dim() - 1
+
+    def check(self, value: Tensor) -> Tensor:
+        same = value.unsqueeze(-1 - self.event_dim) == self.values.to(value)
+        return (same.flatten(-self.event_dim).all(-1) if self.event_dim else same).any(-1)
 
 
 simplex = _Simplex()

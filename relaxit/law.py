@@ -20,6 +20,7 @@ from torch.distributions.kl import register_kl
 
 from relaxit import shapes
 from relaxit.errors import DomainError, Unsupported
+from relaxit.noise import compute_dtype
 
 if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation
@@ -173,7 +174,7 @@ class RelaxedDistribution(Distribution):
 
     def kl_to_uniform(self) -> Tensor:
         """KL divergence ``[*batch]`` of the discrete law from the uniform one, in nats."""
-        return self.relaxation.kl_to_uniform(self.params)
+        return self.relaxation.kl_to_uniform(self.params.to(compute_dtype(self.params.dtype)))
 
     def _absent(self, what: str) -> NoReturn:
         raise Unsupported(

@@ -88,6 +88,8 @@ def defect(kind: str, item: Any, name: Any) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         return f"{item.__name__}: name must be lower-case words joined by '-', got {name!r}"
     api = getattr(item, "api", None)
+    if api is None:
+        return f"{kind} {name!r} states no api: write api = {API} in the class"
     if api != API:
         return f"{kind} {name!r} was written for api {api}, this relaxit has api {API}"
     if inspect.isabstract(item):

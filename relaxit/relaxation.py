@@ -171,10 +171,12 @@ class Relaxation(Configured, ABC):
     def kl_to_uniform(self, params: Tensor) -> Tensor:  # [*batch]
         """KL divergence of the discrete law from the uniform one, in nats.
 
-        Exact by default, up to rounding, which may leave a uniform law at -1e-7. A relaxation
+        Params arrive in float32 at least. Exact by default, up to rounding, which may leave a uniform law at -1e-7. A relaxation
         without a tractable law may return a named upper bound and must say so in its
         documentation.
         """
+        if not self.capabilities.discrete_law:
+            raise self.unsupported("kl_to_uniform (write it, or the discrete law)")
         # Not clamped at 0: rounding would then decide whether a nearly uniform variable gets a
         # gradient, and Adam makes a full step of a small one.
         return self.log_cardinality - self.discrete(params).entropy()

@@ -10,17 +10,20 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 import typer
 
 import relaxit
-from relaxit import errors, hookspecs, registry
+from relaxit import errors, hookspecs, registry, testing
 from relaxit.cli.app import app
 from relaxit.cli.app import run as run_command
+from relaxit.testing import Check, checks
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -86,10 +89,11 @@ def session_registry():
 @EACH_PAGE
 def test_python_blocks_run(page, tmp_path, monkeypatch, session_registry):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": f"page_{page.stem}"}
+    module = ModuleType(f"page_{page.stem}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # where pickle looks for classes
     for block in blocks(page.read_text()):
         if block.language == "python" and not block.skipped:
-            execute(block, str(page.relative_to(ROOT)), namespace)
+            execute(block, str(page.relative_to(ROOT)), module.__dict__)
 
 
 def test_every_page_but_these_has_code():
@@ -149,6 +153,32 @@ def environment() -> dict[str, str]:
     return {**kept, "OMP_NUM_THREADS": "1"}
 
 
+def test_the_single_file_trains_and_is_checked(tmp_path):
+    """The first block of the page for authors, with the command lines below it."""
+    text = (DOCS / "write-a-plugin.md").read_text()
+    found = list(blocks(text))
+    assert found[0].language == "python"
+    assert found[1].language == "bash"
+    name = re.search(r"[Ss]ave it as `(\w+\.py)`", text)[1]
+    (tmp_path / name).write_text(found[0].code)
+    code = "import sys; from relaxit.cli.app import run; sys.exit(run())"
+    lines = [shlex.split(line)[1:] for line in found[1].code.splitlines()]
+    assert [line[0] for line in lines] == ["train", "check"]
+    for line, more in zip(
+        lines, ("--epochs 1 --device cpu --out run --json", "--json"), strict=True
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *line, *more.split()],
+            cwd=tmp_path,
+            env={**environment(), "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout).get("passed", True)
+
+
 # --- hooks and names are complete -------------------------------------------------------------
 
 HOOKS = [
@@ -181,6 +211,102 @@ def test_no_other_hook_is_documented():
 def test_every_public_name_is_documented(name):
     page = (DOCS / "api.md").read_text()
     assert re.search(rf"^\.\. [\w:]+:: relaxit\.{name}$", page, re.M)
+
+
+@pytest.mark.parametrize("name", testing.__all__)
+def test_every_public_name_of_the_kit_is_documented(name):
+    page = (DOCS / "api.md").read_text()
+    assert re.search(rf"^\.\. [\w:]+:: relaxit\.testing\.{name}$", page, re.M)
+
+
+# --- every check is documented ----------------------------------------------------------------
+
+MARKS = "<!-- checks: begin -->\n", "<!-- checks: end -->\n"
+
+# When a check applies, by the function that decides; the others are read from its own words.
+APPLIES = {
+    "_integrable": "`density` claimed, float64, 6 free dimensions at most",
+    "_density_in_float64": "`density` claimed, float64, 200 params at most",
+    "_law_in_float64": "`discrete_law` claimed, float64, 200 params at most",
+    "no_differences": "float64, 200 params at most",
+    "_no_kl": "`discrete_law` claimed, KL registered, values can be listed",
+    "_no_cardinality": "`log_cardinality` known, values can be listed",
+    "_scalar_params": "params are not scalars",
+    "_no_kl_of_its_own": "`discrete_law` denied, `kl_to_uniform` written",
+    "_no_bound": "`discrete_law` denied, `kl_to_uniform` written, values can be listed",
+    "_rounding_denied": "`discrete_law` claimed, `exact_rounding` denied, values can be listed",
+    "_has_exact_draw": "`exact_draw` claimed, `discrete_law` claimed, values can be listed",
+    "_bias_unknown": "`unbiased` claimed; hard values follow the mass and can be listed",
+    "_acts_through_a_sample": "a `SampleEstimator`",
+}
+
+
+def applies(check: Check) -> str:
+    function = check.absent.__qualname__.partition(".")[0]
+    if function in APPLIES:
+        return APPLIES[function]
+    if function == "_always":
+        return "always"
+    known = ("claims", "denies", "countable")
+    assert function in known, f"say in APPLIES when {check.name} applies: see {function}()"
+    held = inspect.getclosurevars(check.absent).nonlocals  # of claims(), denies() and countable()
+    word = "denied" if function == "denies" else "claimed"
+    names = held["capabilities"] if "capabilities" in held else [held["capability"]]
+    parts = [f"`{name}` {word}" for name in names]
+    return ", ".join(parts + ["values can be listed"] * (function == "countable"))
+
+
+def check_tables() -> str:
+    """The part of the conformance page that is made of the checks themselves."""
+    relaxations, estimators = checks("relaxation"), checks("estimator")
+    groups = {
+        "Relaxations and estimators": [c for c in relaxations if c in estimators],
+        "Relaxations": [c for c in relaxations if c not in estimators],
+        "Estimators": [c for c in estimators if c not in relaxations],
+    }
+    return "\n".join(part for title, group in groups.items() for part in table(title, group))
+
+
+def table(title: str, group: list[Check]) -> Iterator[str]:
+    yield f"\n### {title}\n"
+    needed = Counter(name for c in group for name in c.needs)
+    first = {name for name, times in needed.items() if times > len(group) / 2}
+    if first:
+        names = ", ".join(f"`{c.name}`" for c in group if c.name in first)
+        yield f"Run before all others, which are not run unless these pass: {names}.\n"
+    yield "| check | law | why | applies | false alarms |\n|---|---|---|---|---|"
+    for c in group:
+        after = ", ".join(f"`{name}`" for name in c.needs if name not in first)
+        when = applies(c) + (f"; after {after}" if after else "")
+        rate = f"{c.false_alarm:.0e}".replace("e-0", "e-") if c.false_alarm else "-"
+        why = c.why[:1].upper() + c.why[1:]
+        yield "| " + " | ".join([f"`{c.name}`", c.law, why, when, rate]) + " |"
+    yield ""
+
+
+def test_the_tables_of_checks_are_those_of_the_kit():
+    path = DOCS / "conformance.md"
+    before, mark, rest = path.read_text().partition(MARKS[0])
+    found, end, after = rest.partition(MARKS[1])
+    assert mark, f"{path.name} has lost its mark {MARKS[0]}"
+    assert end, f"{path.name} has lost its mark {MARKS[1]}"
+    wanted = check_tables() + "\n"
+    if os.environ.get("REWRITE_CHECK_TABLES") and found != wanted:
+        path.write_text(before + mark + wanted + end + after)
+        found = wanted
+    missing = "\n".join(line for line in wanted.splitlines() if line not in found.splitlines())
+    stale = "\n".join(line for line in found.splitlines() if line not in wanted.splitlines())
+    assert found == wanted, (
+        "docs/conformance.md differs from the checks. Run this test with REWRITE_CHECK_TABLES=1, "
+        f"or write:\n{missing}\nin place of:\n{stale}\nAll of it:\n{wanted}"
+    )
+
+
+def test_laws_fit_into_a_table():
+    for check in checks():
+        assert "|" not in check.law + check.why, check.name
+        assert check.law.endswith("."), check.name
+        assert check.why.endswith("."), check.name
 
 
 # --- command lines exist ----------------------------------------------------------------------

@@ -28,6 +28,9 @@ def check(
         list[str] | None,
         typer.Option("-o", "--option", help="KEY=VALUE of the object; its examples if absent."),
     ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Run this check alone; may be given again.")
+    ] = None,
     plugin_files: PluginFiles = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "cpu",
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
@@ -39,7 +42,7 @@ def check(
     """
     del plugin_files  # loaded by the option itself
     given = _cases(find_any(name), options or (), device)
-    found = _run(given)
+    found = _run(given, set(only or ()))
     failed = any(result.outcome == "fail" for result in found)
     if json:
         _print_json(name, device, found, failed)
@@ -58,14 +61,14 @@ def _cases(cls: Any, options: Sequence[str], device: str) -> list[Case]:
     return cases(subject, choose_device(device))
 
 
-def _run(given: Sequence[Case]) -> list[Result]:
+def _run(given: Sequence[Case], only: set[str]) -> list[Result]:
     from relaxit.testing import results
 
     found: list[Result] = []
     screen = console()
     with screen.status("checking") as status:
         for case in given:
-            for result in results(case):
+            for result in results(case, only):
                 status.update(f"{case}: {result.check}")
                 found.append(result)
     return found

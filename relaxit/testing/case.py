@@ -97,7 +97,7 @@ class RelaxationCase(Case):
         try:
             return self.subject.enumerate_vertices().to(self.device, self.dtype)
         except NotImplementedError as error:
-            raise Unsupported("its values cannot be enumerated: enumerate_vertices()") from error
+            raise Unsupported("its values are not listed: write enumerate_vertices()") from error
 
     def _log_count(self) -> float:
         try:

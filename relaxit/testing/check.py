@@ -114,7 +114,7 @@ def _maker(case: type[Case], *always: str) -> Callable[..., Callable[[Callable[.
             return Check(
                 name=name,
                 law=law.rstrip(".") + ".",
-                why=why,
+                why=why[:1].upper() + why[1:],
                 function=function,
                 case=case,
                 false_alarm=false_alarm,

@@ -107,7 +107,7 @@ def _masked(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
     require(found > 0, "masks are claimed, but no single entry may be -inf")
 
 
-@relaxation_check(absent=claims("masks"))
+@relaxation_check(absent=claims("masks"), needs=("generator_is_obeyed",))
 def masks_are_limits(case: RelaxationCase) -> None:
     """A law with an entry of `-inf` is the limit of laws in which it falls: same samples on one
     seed, same marginals and entropy. Why: a masked choice that keeps some mass is chosen one
@@ -152,5 +152,7 @@ def masked_gradients_are_finite(case: RelaxationCase) -> None:
             slopes = torch.autograd.grad(
                 value.square().sum(), (params, temperature), allow_unused=True, retain_graph=True
             )
-            finite = all(s is None or bool(s.isfinite().all()) for s in slopes)
-            require(finite, f"the gradient of {name} with a mask is not finite")
+            for variable, slope in zip(("params", "temperature"), slopes, strict=True):
+                finite = slope is None or bool(slope.isfinite().all())
+                hint = "; relaxit.cooling.cool divides safely" if variable == "temperature" else ""
+                require(finite, f"the gradient of {name} in {variable} is not finite{hint}")

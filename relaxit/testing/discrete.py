@@ -11,6 +11,7 @@ from torch.distributions import kl_divergence
 from relaxit.errors import Unsupported
 from relaxit.testing.case import RelaxationCase, countable
 from relaxit.testing.check import ALPHA, relaxation_check, require
+from relaxit.testing.gradients import differentiable, no_differences
 from relaxit.testing.statistics import DRAWS, count, wrong_frequencies
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "kl_by_enumeration",
     "kl_to_uniform_by_enumeration",
     "kl_to_uniform_is_a_bound",
+    "kl_to_uniform_is_usable",
     "marginals_by_enumeration",
     "masses_sum_to_one",
     "mode_by_enumeration",
@@ -96,7 +98,18 @@ def entropy_by_enumeration(case: RelaxationCase) -> None:
         _close("the entropy", case.relaxation.discrete(params).entropy(), want, case)
 
 
-@relaxation_check(absent=countable("discrete_law"), needs=_MASSES)
+def _no_kl(case: RelaxationCase) -> str:
+    if absent := countable("discrete_law")(case):
+        return absent
+    law = case.relaxation.discrete(case.params())
+    try:
+        kl_divergence(law, law)
+    except NotImplementedError:
+        return "no KL divergence between two of its laws is registered"
+    return ""
+
+
+@relaxation_check(absent=_no_kl, needs=_MASSES)
 def kl_by_enumeration(case: RelaxationCase) -> None:
     """The KL divergence of two discrete laws, where registered, is the sum of `p log(p / q)`. Why:
     a KL with its arguments or its sign exchanged still trains."""
@@ -105,10 +118,7 @@ def kl_by_enumeration(case: RelaxationCase) -> None:
         (case.params(seed=2), case.params()),
     ):
         p, q = case.masses(params), case.masses(other)
-        try:
-            got = kl_divergence(case.relaxation.discrete(params), case.relaxation.discrete(other))
-        except NotImplementedError:
-            return  # not offered
+        got = kl_divergence(case.relaxation.discrete(params), case.relaxation.discrete(other))
         _close("the KL divergence", got, (p * (p.log() - q.log())).sum(), case)
 
 
@@ -121,9 +131,7 @@ def kl_to_uniform_by_enumeration(case: RelaxationCase) -> None:
         _close("kl_to_uniform", case.relaxation.kl_to_uniform(params), want, case)
 
 
-def _no_law_but_kl(case: RelaxationCase) -> str:
-    if absent := countable()(case):
-        return absent
+def _no_kl_of_its_own(case: RelaxationCase) -> str:
     if case.relaxation.capabilities.discrete_law:
         return "there is a discrete law to compare with"
     try:
@@ -133,7 +141,30 @@ def _no_law_but_kl(case: RelaxationCase) -> str:
     return ""
 
 
-@relaxation_check(false_alarm=ALPHA, absent=_no_law_but_kl)
+@relaxation_check(absent=_no_kl_of_its_own)
+def kl_to_uniform_is_usable(case: RelaxationCase) -> None:
+    """Without a discrete law, `kl_to_uniform` is one finite number a row, float32 at least, not
+    below 0, with the gradient of finite differences. Why: it is trained by, and nothing else looks
+    at it."""
+
+    def kl(params: Tensor) -> Tensor:
+        return case.relaxation(params).kl_to_uniform()
+
+    for dtype in case.dtypes:
+        found = kl(3 * case.params(2, 3, dtype=dtype))
+        require(found.shape == (2, 3), f"it has shape {list(found.shape)} for a batch of [2, 3]")
+        require(torch.finfo(found.dtype).bits >= 32, f"it is {found.dtype} for params of {dtype}")
+        sound = bool(found.isfinite().all()) and float(found.min()) >= -1e-3
+        require(sound, f"it has values from {float(found.min()):.3g} on, or not finite ones")
+    if not no_differences(case):
+        differentiable("kl_to_uniform", kl, case.params(2).requires_grad_())
+
+
+def _no_bound(case: RelaxationCase) -> str:
+    return _no_kl_of_its_own(case) or countable()(case)
+
+
+@relaxation_check(false_alarm=ALPHA, absent=_no_bound)
 def kl_to_uniform_is_a_bound(case: RelaxationCase) -> None:
     """Without a discrete law, `kl_to_uniform` is at least the KL of the hard values that are drawn.
     Why: an objective with a smaller one bounds nothing."""
@@ -165,14 +196,21 @@ def zero_params_are_uniform(case: RelaxationCase) -> None:
     require(not wrong, wrong)
 
 
-@relaxation_check(absent=countable())
+def _no_cardinality(case: RelaxationCase) -> str:
+    if absent := countable()(case):
+        return absent
+    try:
+        case.relaxation.log_cardinality  # noqa: B018
+    except Unsupported:
+        return "there is no log_cardinality"
+    return ""
+
+
+@relaxation_check(absent=_no_cardinality)
 def cardinality_by_enumeration(case: RelaxationCase) -> None:
     """`log_cardinality` is the logarithm of the number of values. Why: it is the entropy of the
     uniform prior."""
-    try:
-        got = case.relaxation.log_cardinality
-    except Unsupported:
-        return
+    got = case.relaxation.log_cardinality
     want = math.log(len(case.vertices))
     require(abs(got - want) < 1e-6, f"it is {got:.6f}, the values are exp({want:.6f})")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 
 from relaxit import registry
-from relaxit.errors import ConfigurationError, Unsupported
+from relaxit.errors import ConfigurationError, UnknownName, Unsupported
 from relaxit.estimators.base import Estimator
 from relaxit.hookspecs import OWN_DISTRIBUTION
 from relaxit.options import Configured
@@ -125,14 +125,23 @@ def _own_examples() -> list[Relaxation]:
     return [each for cls in own for each in cls.examples()]
 
 
-def results(case: Case) -> Iterator[Result]:
-    """Run every check on a case, one after the other.
+def results(case: Case, only: Collection[str] = ()) -> Iterator[Result]:
+    """Run the checks on a case, one after the other.
+
+    Args:
+        case: what to check.
+        only: names of the checks to run; all if empty.
 
     Raises:
-        ConfigurationError: if the subject declares an expected failure of a check that is none.
+        ConfigurationError: if a name, there or in the subject's expected failures, is no check's.
     """
-    for check in _applicable(case):
-        yield run(check, case)
+    wanted = _applicable(case)
+    unknown = set(only) - {check.name for check in wanted}
+    if unknown:
+        raise UnknownName("check", min(unknown), [check.name for check in wanted])
+    for check in wanted:
+        if not only or check.name in only:
+            yield run(check, case)
 
 
 def run(check: Check, case: Case) -> Result:

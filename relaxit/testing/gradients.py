@@ -14,21 +14,30 @@ from relaxit.testing.case import RelaxationCase, claims
 from relaxit.testing.check import Failed, relaxation_check, require
 
 __all__ = [
+    "differentiable",
     "discrete_gradients_are_right",
     "extreme_params",
     "extremes_are_finite",
     "finite_slope",
     "log_prob_gradients_are_right",
+    "no_differences",
     "sample_gradients_are_right",
     "straight_through_is_exact",
 ]
 
 
-def _no_float64(case: RelaxationCase) -> str:
-    return "" if case.dtype == torch.float64 else "finite differences need float64"
+MOST_PARAMS = 200
 
 
-def _differentiable(what: str, function: Callable[..., Tensor], *inputs: Tensor) -> None:
+def no_differences(case: RelaxationCase) -> str:
+    """Why gradients cannot be compared with finite differences; empty if they can."""
+    if case.dtype != torch.float64:
+        return "finite differences need float64"
+    size = case.params().numel()
+    return f"{size} params are too many for finite differences" if size > MOST_PARAMS else ""
+
+
+def differentiable(what: str, function: Callable[..., Tensor], *inputs: Tensor) -> None:
     """Compare with finite differences, in float64."""
     try:
         gradcheck(function, inputs, atol=1e-5, rtol=1e-3)
@@ -37,7 +46,7 @@ def _differentiable(what: str, function: Callable[..., Tensor], *inputs: Tensor)
         raise Failed(f"{what}: {text}") from error
 
 
-@relaxation_check(absent=_no_float64)
+@relaxation_check(absent=no_differences, needs=("generator_is_obeyed",))
 def sample_gradients_are_right(case: RelaxationCase) -> None:
     """The gradient of `rsample` in params and temperature is that of finite differences on the same
     noise. Why: it is the pathwise gradient that everything is trained by."""
@@ -47,11 +56,11 @@ def sample_gradients_are_right(case: RelaxationCase) -> None:
     def sample(a: Tensor, t: Tensor) -> Tensor:
         return case.relaxation(a, t).rsample((2,), case.generator(0))
 
-    _differentiable("rsample", sample, params, temperature)
+    differentiable("rsample", sample, params, temperature)
 
 
 def _density_in_float64(case: RelaxationCase) -> str:
-    return claims("density")(case) or _no_float64(case)
+    return claims("density")(case) or no_differences(case)
 
 
 @relaxation_check(absent=_density_in_float64)
@@ -65,11 +74,11 @@ def log_prob_gradients_are_right(case: RelaxationCase) -> None:
     def density(a: Tensor, t: Tensor) -> Tensor:
         return case.relaxation(a, t).log_prob(value)
 
-    _differentiable("log_prob", density, params, temperature)
+    differentiable("log_prob", density, params, temperature)
 
 
 def _law_in_float64(case: RelaxationCase) -> str:
-    return claims("discrete_law")(case) or _no_float64(case)
+    return claims("discrete_law")(case) or no_differences(case)
 
 
 @relaxation_check(absent=_law_in_float64)
@@ -85,7 +94,7 @@ def discrete_gradients_are_right(case: RelaxationCase) -> None:
         "kl_to_uniform": case.relaxation.kl_to_uniform,
     }
     for what, function in quantities.items():
-        _differentiable(what, function, params)
+        differentiable(what, function, params)
 
 
 def extreme_params(case: RelaxationCase, dtype: torch.dtype) -> Tensor:
@@ -144,10 +153,10 @@ def straight_through_is_exact(case: RelaxationCase) -> None:
         value = through(hard, soft)
         require(torch.equal(value, hard), f"the value is not the hard one in {dtype}")
         require(value.requires_grad, f"no gradient passes in {dtype}")
-    if _no_float64(case):
+    if no_differences(case):
         return
 
     def soft_of_draw(a: Tensor) -> Tensor:
         return case.relaxation(a, 0.7).draw((2,), case.generator(0))[0]
 
-    _differentiable("the soft value of draw", soft_of_draw, case.params(2).requires_grad_())
+    differentiable("the soft value of draw", soft_of_draw, case.params(2).requires_grad_())

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.distributions import Chi2
 
 from relaxit.testing.case import RelaxationCase
+from relaxit.testing.check import require
 
 __all__ = ["Weighted", "free_dimension", "weigh"]
 
@@ -83,6 +84,10 @@ def weigh(case: RelaxationCase, params: Tensor, temperature: float) -> Weighted:
     inside = case.relaxation.support.check(points).cpu()
     log_density = torch.full_like(log_proposal, -torch.inf)
     log_density[inside] = law.log_prob(points[inside.to(points.device)]).double().cpu()
+    lost = int(log_density.isnan().sum())
+    require(
+        lost == 0, f"log_prob is NaN at {lost} of {int(inside.sum())} points that support takes"
+    )
     weights = (log_density - log_proposal).exp()
     return Weighted(points.double().cpu(), weights)
 

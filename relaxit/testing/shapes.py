@@ -86,7 +86,7 @@ def _temperatures(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
         yield given, given.expand(3, 3)
 
 
-@relaxation_check()
+@relaxation_check(needs=("generator_is_obeyed",))
 def temperatures_reach_their_rows(case: RelaxationCase) -> None:
     """A temperature of any shape that broadcasts to the batch acts on each row as a number does.
     Why: a `[batch]` temperature easily meets the last dimension of params instead."""
@@ -127,13 +127,15 @@ def temperature_that_enlarges_is_refused(case: RelaxationCase) -> None:
         raise Failed(f"batch {list(batch)} took a temperature of shape {list(shape)}")
 
 
-@relaxation_check()
+def _scalar_params(case: RelaxationCase) -> str:
+    return "" if case.relaxation.param_shape else "params are scalars: every shape is a batch"
+
+
+@relaxation_check(absent=_scalar_params)
 def wrong_shape_is_named(case: RelaxationCase) -> None:
     """Wrong shapes of params raise `ShapeError` with the relaxation's name, the expected shape and
     the one it got. Why: the user sees it far from the line that is wrong."""
     relaxation, expected = case.relaxation, case.relaxation.param_shape
-    if not expected:
-        return  # every shape is a batch of scalars
     for got in ((2, *expected[:-1], expected[-1] + 1), expected[:-1]):
         try:
             relaxation(torch.zeros(got, dtype=case.dtype, device=case.device))

@@ -100,7 +100,7 @@ def vmap_over_samples(case: RelaxationCase) -> None:
     require(not torch.equal(other[0], other[1]), "randomness='different' gives equal rows")
 
 
-@relaxation_check()
+@relaxation_check(needs=("generator_is_obeyed",))
 def layout_does_not_matter(case: RelaxationCase) -> None:
     """Params and values that are not contiguous give the same numbers. Why: a transpose or an
     `expand` is how they arrive, and `view` fails on it."""

@@ -19,7 +19,9 @@ __all__ = [
     "hard_is_the_nearest_vertex",
     "hard_of_hard_is_itself",
     "soft_in_support",
+    "support_ends_at_the_vertices",
     "ties_give_a_vertex",
+    "vertices_takes_no_other",
 ]
 
 TEMPERATURES = (0.01, 0.1, 1.0, 10.0)
@@ -146,3 +148,36 @@ def ties_give_a_vertex(case: RelaxationCase) -> None:
             hard = case.relaxation.hard(points.to(dtype))
             legal = bool(case.relaxation.vertices.check(hard).all())
             require(legal, f"hard of a tie in {dtype} is no vertex")
+
+
+@relaxation_check(absent=countable())
+def vertices_takes_no_other(case: RelaxationCase) -> None:
+    """`vertices` takes every enumerated value, and neither points between two of them nor soft
+    values nor values with an entry exchanged. Why: a discrete law then gives mass to what is no
+    value."""
+    listed, taken = case.vertices.unique(dim=0)[:100], case.relaxation.vertices.check
+    require(bool(taken(listed).all()), "an enumerated value is refused")
+    soft = case.relaxation(case.params(50), 1.0).sample()
+    others = {"a soft value": soft, "the middle of two values": (listed[:1] + listed[1:]) / 2}
+    rows = listed.reshape(len(listed), -1)
+    for entry in range(min(rows.shape[1], 20)):
+        changed = rows.clone()
+        changed[:, entry] = rows.amin() + rows.amax() - rows[:, entry]
+        new = (changed.unsqueeze(1) != case.vertices.reshape(1, len(case.vertices), -1)).any(-1)
+        others[f"a value with entry {entry} changed"] = changed[new.all(1)].reshape(
+            -1, *case.relaxation.event_shape
+        )
+    for name, points in others.items():
+        require(not bool(taken(points).any()), f"{name} is taken for a value")
+
+
+@relaxation_check(absent=countable())
+def support_ends_at_the_vertices(case: RelaxationCase) -> None:
+    """`support` takes every value and their mean, and no point beyond a value, seen from the mean.
+    Why: it is what tells a wrong soft value, and what densities are integrated over."""
+    listed, taken = case.vertices[:100], case.relaxation.support.check
+    centre = case.vertices.mean(0)
+    require(bool(taken(listed).all()), "a value is refused")
+    require(bool(taken(centre.unsqueeze(0)).all()), "the mean of the values is refused")
+    beyond = taken(centre + 2 * (listed - centre))
+    require(not bool(beyond.any()), f"{int(beyond.sum())} points beyond a value are taken")

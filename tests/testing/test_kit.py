@@ -224,9 +224,20 @@ def test_command_as_json(registered, capsys):
     assert found["results"][0]["subject"] == "Declared(size=2)"
 
 
+def test_command_runs_one_check(registered, capsys):
+    registered(Wrong)
+    assert run(["check", "wrong-mode", "--only", "cooling", "--only", "is_picklable"]) == 0
+    assert capsys.readouterr().err.startswith("4 pass, ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        (
+            ["categorical", "--only", "coolling"],
+            2,
+            "unknown check 'coolling'. Did you mean cooling",
+        ),
         (["categorcal"], 2, "Did you mean categorical"),
         (["categorical", "-o", "categories=1"], 2, "greater than or equal to 2"),
         (["categorical", "-o", "categories"], 2, "takes KEY=VALUE"),

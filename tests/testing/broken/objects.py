@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import torch
 from pydantic import Field, field_serializer
+from torch.distributions.constraints import independent, real_vector
 
-from relaxit import Options
+from relaxit import Options, constraints
 from tests.testing.broken.sound import Choice, Concrete, Density, MaskedChoice, Unlawful
 
 
@@ -209,12 +210,15 @@ class CutsWrongShapes(Choice):
 
 
 class HalfEntropies(Choice):
-    """A divergence in the dtype of half-precision params."""
+    """An entropy in the dtype of half-precision params."""
 
     caught_by = "dtype_and_device_are_kept"
 
-    def kl_to_uniform(self, params):
-        return super().kl_to_uniform(params).to(params.dtype)
+    def discrete(self, params):
+        law = super().discrete(params)
+        entropy = law.entropy()
+        law.entropy = lambda: entropy.to(params.dtype)
+        return law
 
 
 class PromotesIntegers(Choice):
@@ -234,6 +238,29 @@ class KlTooSmall(Unlawful):
 
     def kl_to_uniform(self, params):
         return super().kl_to_uniform(params) * 0.5
+
+
+class SummedBound(Unlawful):
+    """The same divergence summed over the batch, where no law shows its shape."""
+
+    caught_by = "kl_to_uniform_is_usable"
+
+    def kl_to_uniform(self, params):
+        return super().kl_to_uniform(params).sum()
+
+
+class WideVertices(Choice):
+    """Takes any zeros and ones for a value."""
+
+    caught_by = "vertices_takes_no_other"
+    vertices = independent(constraints.boolean, 1)
+
+
+class WideSupport(Choice):
+    """Takes any vector for a soft value."""
+
+    caught_by = "support_ends_at_the_vertices"
+    support = real_vector
 
 
 BROKEN = [
@@ -260,4 +287,7 @@ BROKEN = [
     HalfEntropies(),
     PromotesIntegers(),
     KlTooSmall(),
+    SummedBound(),
+    WideVertices(),
+    WideSupport(),
 ]
