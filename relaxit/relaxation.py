@@ -171,9 +171,9 @@ class Relaxation(Configured, ABC):
     def kl_to_uniform(self, params: Tensor) -> Tensor:  # [*batch]
         """KL divergence of the discrete law from the uniform one, in nats.
 
-        Params arrive in float32 at least. Exact by default, up to rounding, which may leave a uniform
-        law at -1e-7. A relaxation without a tractable law may return a named upper bound and must say
-        so in its documentation.
+        Params arrive in float32 at least. Exact by default, up to rounding, which may leave a
+        uniform law at -1e-7. A relaxation without a tractable law may return a named upper bound
+        and must say so in its documentation.
         """
         if not self.capabilities.discrete_law:
             raise self.unsupported("kl_to_uniform (write it, or the discrete law)")

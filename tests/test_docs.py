@@ -229,6 +229,9 @@ APPLIES = {
     "_density_in_float64": "`density` claimed, float64, 200 params at most",
     "_law_in_float64": "`discrete_law` claimed, float64, 200 params at most",
     "no_differences": "float64, 200 params at most",
+    "_log_space_in_float64": "`log_space` claimed, float64, 200 params at most",
+    "_without_both_dtypes": "float32 and float64 claimed",
+    "_cannot_trace": "`compiles` claimed",
     "_no_kl": "`discrete_law` claimed, KL registered, values can be listed",
     "_no_cardinality": "`log_cardinality` known, values can be listed",
     "_scalar_params": "params are not scalars",
@@ -237,6 +240,8 @@ APPLIES = {
     "_rounding_denied": "`discrete_law` claimed, `exact_rounding` denied, values can be listed",
     "_has_exact_draw": "`exact_draw` claimed, `discrete_law` claimed, values can be listed",
     "_bias_unknown": "`unbiased` claimed; hard values follow the mass and can be listed",
+    "_several_unknown": "the same for hard values, 12 at most",
+    "_direction_unknown": "`hard`, nothing claimed as `unbiased`, values can be listed",
     "_acts_through_a_sample": "a `SampleEstimator`",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -42,6 +42,10 @@ class Case:
         """Which checks that others build on are known to fail here."""
         return {}
 
+    def siblings(self) -> Sequence[Case]:
+        """Cases of the other examples of the class, which share its expected failures."""
+        return []
+
     def generator(self, seed: int) -> torch.Generator:
         """A generator of this device."""
         return torch.Generator(self.device).manual_seed(seed)
@@ -57,6 +61,10 @@ class RelaxationCase(Case):
     def relaxation(self) -> Relaxation:
         """The subject, by the name that reads well in a check."""
         return self.subject
+
+    def siblings(self) -> Sequence[RelaxationCase]:
+        others = type(self.subject).examples()
+        return [RelaxationCase(r, device=self.device) for r in others if r != self.subject]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -74,8 +82,13 @@ class RelaxationCase(Case):
 
     @property
     def tolerance(self) -> float:
-        """Rounding to allow in a quantity of size one."""
-        return 1e-9 if self.dtype == torch.float64 else 200 * torch.finfo(self.dtype).eps
+        """Rounding to allow in a mass or a divergence of size one: float32 at least."""
+        return 1e-9 if self.dtype == torch.float64 else 200 * torch.finfo(torch.float32).eps
+
+    @property
+    def stored_tolerance(self) -> float:
+        """Rounding to allow in a value of size one, which has the dtype of params."""
+        return max(self.tolerance, 4 * torch.finfo(self.dtype).eps)
 
     def params(self, *batch: int, seed: int = 0, dtype: torch.dtype | None = None) -> Tensor:
         """Normally distributed parameters ``[*batch, *param_shape]``."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from relaxit.errors import DomainError, Unsupported
+from relaxit.law import RelaxedDistribution
 from relaxit.testing.case import RelaxationCase, claims, denies
 from relaxit.testing.check import Failed, relaxation_check, require
 
@@ -15,6 +18,7 @@ __all__ = [
     "claimed_is_there",
     "denied_is_unsupported",
     "illegal_params_are_refused",
+    "legal_params_work",
     "masked_gradients_are_finite",
     "masks_are_limits",
     "masks_are_refused_where_denied",
@@ -81,6 +85,26 @@ def illegal_params_are_refused(case: RelaxationCase) -> None:
     raise Failed("NaN params were taken")
 
 
+@relaxation_check(absent=claims("masks"), needs=("illegal_params_are_refused",))
+def legal_params_work(case: RelaxationCase) -> None:
+    """Whatever rows of 0, `-inf` and `+inf` `valid_params` takes give legal samples, and finite
+    marginals and divergences. Why: a row in which all is masked has no law, and NaN is the
+    answer."""
+    size = case.params().numel()
+    entries = (0.0, -torch.inf, torch.inf)
+    rows = torch.tensor(list(itertools.islice(itertools.product(entries, repeat=size), 300)))
+    rows = rows.to(case.device, case.dtype).reshape(-1, *case.relaxation.param_shape)
+    legal = rows[case.relaxation.valid_params(rows)]
+    require(len(legal) > 0, "params of zero are refused")
+    q = case.relaxation(legal, 0.7)
+    soft, hard = q.draw((5,))
+    require(bool(case.relaxation.support.check(soft).all()), "a soft value leaves support")
+    require(bool(case.relaxation.vertices.check(hard).all()), "a hard value is no vertex")
+    if case.relaxation.capabilities.discrete_law:
+        for name, value in {"a mean": q.discrete.mean, "a KL": q.kl_to_uniform()}.items():
+            require(bool(value.isfinite().all()), f"{name} is not finite")
+
+
 @relaxation_check(absent=denies("masks"))
 def masks_are_refused_where_denied(case: RelaxationCase) -> None:
     """Where `masks` is denied, params of `-inf` raise `DomainError`. Why: they would turn into NaN
@@ -109,10 +133,12 @@ def _masked(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
 
 @relaxation_check(absent=claims("masks"), needs=("generator_is_obeyed",))
 def masks_are_limits(case: RelaxationCase) -> None:
-    """A law with an entry of `-inf` is the limit of laws in which it falls: same samples on one
-    seed, same marginals and entropy. Why: a masked choice that keeps some mass is chosen one
-    day."""
-    for masked, low in _masked(case):
+    """A law with an entry of `-inf` is the limit of laws in which it falls, also in a batch of
+    different masks: same samples on one seed, same marginals, entropy and `kl_to_uniform`. Why: a
+    masked choice that keeps some mass is chosen one day."""
+    pairs_of_params = list(_masked(case))
+    batch = tuple(torch.stack(each) for each in zip(*pairs_of_params, strict=True))
+    for masked, low in (*pairs_of_params, batch):
         q, limit = case.relaxation(masked, 0.5), case.relaxation(low, 0.5)
         pairs = {
             "soft values": (
@@ -124,13 +150,25 @@ def masks_are_limits(case: RelaxationCase) -> None:
                 limit.draw((50,), case.generator(1))[1],
             ),
         }
+        if case.relaxation.capabilities.log_space:
+            pairs["log-space values"] = _mapped_back(case, q), _mapped_back(case, limit)
         if case.relaxation.capabilities.discrete_law:
-            pairs["marginals"] = (q.discrete.mean, limit.discrete.mean)
-            pairs["entropies"] = (q.discrete.entropy(), limit.discrete.entropy())
+            one, two = (x.sample_hard((50,), case.generator(1)) for x in (q, limit))
+            pairs |= {
+                "discrete samples": (one, two),
+                "marginals": (q.discrete.mean, limit.discrete.mean),
+                "entropies": (q.discrete.entropy(), limit.discrete.entropy()),
+                "divergences from uniform": (q.kl_to_uniform(), limit.kl_to_uniform()),
+            }
         for name, (got, want) in pairs.items():
             require(bool(got.isfinite().all()), f"{name} with a mask are not finite")
             near = torch.allclose(got, want, rtol=1e-5, atol=1e-6)
             require(near, f"{name} with -inf are not the limit of large negative params")
+
+
+def _mapped_back(case: RelaxationCase, q: RelaxedDistribution) -> Tensor:
+    law: Any = q.log_space  # torch's base class knows no generator
+    return case.relaxation.from_log_space(law.rsample((50,), generator=case.generator(1)))
 
 
 @relaxation_check(absent=claims("masks"))

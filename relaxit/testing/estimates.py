@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -17,17 +18,21 @@ from relaxit.testing.randomness import random_state, require_independence
 from relaxit.testing.statistics import DRAWS, count, wrong_frequencies, wrong_mean
 
 __all__ = [
+    "cost_keeps_its_gradient",
     "cost_sees_the_claimed_values",
     "cost_shape_is_kept",
     "estimates_are_finite",
     "estimates_repeat_on_a_seed",
+    "gradient_mode_keeps_the_cost",
     "gradient_reaches_params",
     "inputs_of_estimates_are_not_mutated",
     "missing_capability_is_unsupported",
+    "points_the_right_way",
     "rows_have_noise_of_their_own",
     "sample_is_that_of_the_surrogate",
     "surrogate_is_the_cost",
     "unbiased_as_claimed",
+    "unbiased_in_small_batches",
     "values_follow_the_discrete_law",
     "vmap_of_estimates",
 ]
@@ -79,14 +84,19 @@ def cost_shape_is_kept(case: EstimatorCase) -> None:
 
 @estimator_check()
 def cost_sees_the_claimed_values(case: EstimatorCase) -> None:
-    """With `hard` the cost is evaluated on vertices, to the last bit and in every dtype; otherwise
-    on soft values of the support. Why: the bound that an objective reports depends on it."""
+    """With `hard` the cost is evaluated on vertices, to the last bit; otherwise on soft values of
+    the support; in every dtype it sees `batch + event`. Why: the bound that an objective reports
+    depends on it, and a decoder is made for these shapes."""
     hard, relaxation = case.estimator.hard, case.relaxation
     for dtype in case.on.dtypes:
         cost = Cost(case)
         params = case.on.params(200, dtype=dtype).requires_grad_()
         case.estimator.surrogate(relaxation(params, 0.7), cost, case.generator(1))
         require(cost.seen, "the cost was never evaluated")
+        for z in cost.seen:
+            expected = (200, *relaxation.event_shape)
+            require(z.shape == expected, f"the cost saw shape {list(z.shape)}, not batch + event")
+            require(z.dtype == dtype, f"the cost saw {z.dtype} for params of {dtype}")
         vertex = [bool(relaxation.vertices.check(z).all()) for z in cost.seen]
         if hard:
             require(any(vertex), f"hard is claimed, but the cost saw no vertices in {dtype}")
@@ -97,14 +107,18 @@ def cost_sees_the_claimed_values(case: EstimatorCase) -> None:
         require(all(legal), f"the cost saw a value outside support in {dtype}")
 
 
-@estimator_check()
+@estimator_check(needs=("cost_sees_the_claimed_values",))
 def surrogate_is_the_cost(case: EstimatorCase) -> None:
-    """The value of the surrogate lies between the smallest and the largest cost of its values. Why:
-    it is reported as the loss."""
+    """The value of the surrogate lies between the smallest and the largest cost of its values, of
+    the hard ones if `hard`. Why: it is reported as the loss."""
     q = case.relaxation(case.on.params(50).requires_grad_(), 0.7)
     cost = Cost(case, 3)
     value = case.estimator.surrogate(q, cost, case.generator(1)).detach()
-    costs = torch.cat([each.reshape(-1, 50) for each in cost.returned])
+    pairs = zip(cost.seen, cost.returned, strict=True)
+    vertex = case.relaxation.vertices.check
+    shown = [c for z, c in pairs if not case.estimator.hard or bool(vertex(z).all())]
+    require(shown, "the cost was evaluated on no value of the claimed kind")
+    costs = torch.cat([each.reshape(-1, 50) for each in shown])
     low, high = costs.amin(0), costs.amax(0)
     slack = 1e-6 * (1 + high.abs().max())
     within = bool(((value >= low - slack) & (value <= high + slack)).all())
@@ -129,8 +143,9 @@ def values_follow_the_discrete_law(case: EstimatorCase) -> None:
 def _bias_unknown(case: EstimatorCase) -> str:
     if not case.estimator.unbiased:
         return "nothing is claimed"
-    if not case.estimator.hard:
-        return ""  # the relaxed expectation needs no enumeration
+    if not case.estimator.hard:  # the relaxed expectation needs no enumeration
+        short = torch.finfo(case.on.dtype).bits < 32
+        return "differences need float32 at least" if short else ""
     follows = case.estimator.exact_draw or case.relaxation.capabilities.exact_rounding
     return countable("discrete_law")(case) if follows else "its values have another law"
 
@@ -172,6 +187,75 @@ def _soft(case: EstimatorCase, power: int) -> tuple[Tensor, Tensor]:
         slopes[:, i] = (ends[0] - ends[1]) / (2 * step)
     error = slopes.std(0) / len(slopes) ** 0.5
     return slopes.mean(0).reshape(params.shape), error.reshape(params.shape)
+
+
+def _several_unknown(case: EstimatorCase) -> str:
+    if not case.estimator.hard:
+        return "its values are soft"
+    if absent := _bias_unknown(case):
+        return absent
+    return "" if len(case.on.vertices) <= 12 else "too many pairs of values"
+
+
+@estimator_check(false_alarm=ALPHA, absent=_several_unknown, needs=("unbiased_as_claimed",))
+def unbiased_in_small_batches(case: EstimatorCase) -> None:
+    """So it is for a batch of two rows, with one cost for the two different variables of each row.
+    Why: a model has several latents a picture, and a baseline that knows the sample's own cost is
+    biased by the share of it in the batch."""
+    params = torch.stack([case.on.params(2, seed=1), case.on.params(2, seed=2)])
+    factors = params.new_tensor([[1.0, -2.0], [0.5, 1.5]])
+    degree = max(_POWERS[case.estimator.unbiased])
+    per_value = Cost(case, 1)
+
+    def cost(z: Tensor) -> Tensor:
+        total: Tensor = ((factors * per_value(z)).sum(-1) + 0.3) ** degree
+        return total
+
+    leaf, generator = params.clone().requires_grad_(), case.generator(3)
+    estimates = []
+    for _ in range(1000):
+        total = case.estimator.surrogate(case.relaxation(leaf, 1.0), cost, generator).sum()
+        estimates.append(torch.autograd.grad(total, leaf)[0])
+        per_value.seen.clear()
+        per_value.returned.clear()
+    wrong = wrong_mean(torch.stack(estimates), _exact_of_pairs(case, params, cost))
+    require(not wrong, wrong)
+
+
+def _exact_of_pairs(
+    case: EstimatorCase, params: Tensor, cost: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Gradient of the expected cost of two rows of two variables, over all pairs of values."""
+    leaf, vertices = params.clone().requires_grad_(), case.on.vertices
+    first, second = torch.cartesian_prod(*[torch.arange(len(vertices))] * 2).T
+    log = case.relaxation.discrete(leaf).log_prob
+    total = leaf.new_zeros(())
+    for i, j in zip(first, second, strict=True):
+        z = torch.stack([vertices[i], vertices[j]]).expand(2, 2, *case.relaxation.event_shape)
+        total = total + (log(z).sum(-1).exp() * cost(z)).sum()
+    (exact,) = torch.autograd.grad(total, leaf)
+    return exact
+
+
+def _direction_unknown(case: EstimatorCase) -> str:
+    if case.estimator.unbiased:
+        return "it claims more: to be unbiased"
+    if not case.estimator.hard:
+        return "its values are soft"
+    return countable("discrete_law")(case)
+
+
+@estimator_check(absent=_direction_unknown)
+def points_the_right_way(case: EstimatorCase) -> None:
+    """Where nothing is claimed, the mean estimate for a linear cost at temperature 1 has between a
+    fifth and five times the exact gradient's length along it. Why: a wrong sign and a forgotten
+    step size are no bias, they are mistakes."""
+    params = _rows(case, DRAWS // 10, seed=1)
+    total = case.estimator.surrogate(case.relaxation(params, 1.0), Cost(case, 1), case.generator(1))
+    (estimates,) = torch.autograd.grad(total.sum(), params)
+    exact, _ = _by_enumeration(case, 1)
+    share = float((estimates.mean(0) * exact).sum() / exact.square().sum())
+    require(0.2 < share < 5, f"along the exact gradient its mean is {share:.3g} times that one")
 
 
 @estimator_check()
@@ -217,18 +301,53 @@ def estimates_repeat_on_a_seed(case: EstimatorCase) -> None:
     require(torch.equal(runs[0], runs[1]), "the same seed gives different estimates")
     require(not torch.equal(runs[0], runs[2]), "another seed gives the same estimate")
     require(torch.equal(before, random_state(case.device)), "the global generator was used as well")
+    cost = Cost(case, 3)
+    free = [case.estimator.surrogate(q, cost).detach() for _ in range(2)]
+    require(not torch.equal(*free), "without a generator two calls give the same estimate")
 
 
-@estimator_check(false_alarm=ALPHA)
+@estimator_check(needs=("estimates_repeat_on_a_seed",))
+def gradient_mode_keeps_the_cost(case: EstimatorCase) -> None:
+    """Without gradient the surrogate has the same value. Why: the loss that is reported in
+    evaluation is another one."""
+    q = case.relaxation(case.on.params(50).requires_grad_(), 0.7)
+    want = case.estimator.surrogate(q, Cost(case, 3), case.generator(1)).detach()
+    with torch.no_grad():
+        got = case.estimator.surrogate(q, Cost(case, 3), case.generator(1))
+    require(torch.allclose(got, want), "the value under no_grad is another one")
+
+
+@estimator_check(needs=("surrogate_is_the_cost",))
+def cost_keeps_its_gradient(case: EstimatorCase) -> None:
+    """What the cost is made of, a decoder's weights, gets the gradient of the costs themselves.
+    Why: a detached cost, or one counted twice, trains the decoder wrongly or not at all."""
+    q = case.relaxation(case.on.params(50).requires_grad_(), 0.7)
+    weight = torch.ones((), dtype=case.on.dtype, device=case.device, requires_grad=True)
+    inner = Cost(case)
+    value = case.estimator.surrogate(q, lambda z: weight * inner(z), case.generator(1))
+    total = value.sum()
+    require(total.requires_grad, "the value carries no gradient")
+    (slope,) = torch.autograd.grad(total, weight, allow_unused=True)
+    require(slope is not None, "no gradient reaches the cost's own parameters")
+    near = torch.allclose(slope, total.detach(), rtol=1e-4, atol=1e-4)
+    require(near, f"a factor of the cost gets {float(slope):.4g} and should get {float(total):.4g}")
+
+
+@estimator_check(false_alarm=2 * ALPHA)
 def rows_have_noise_of_their_own(case: EstimatorCase) -> None:
-    """The values that the cost sees are uncorrelated between rows. Why: one draw shared over the
-    batch leaves every estimate right and their mean as noisy as one."""
+    """The values that the cost sees are uncorrelated between rows, and samples of one row are. Why:
+    one draw shared over the batch leaves every estimate right and their mean as noisy as one."""
     params = case.on.params().expand(20_000, 2, *case.relaxation.param_shape)
     cost = Cost(case)
     case.estimator.surrogate(case.relaxation(params, 1.0), cost, case.generator(1))
     event = case.relaxation.event_shape
     values = cost.seen[0].reshape(-1, 20_000, 2, *event)[0].transpose(0, 1)
     require_independence(values, "two rows of a batch")
+    if isinstance(case.estimator, SampleEstimator):
+        q = case.relaxation(params[:, 0], 1.0)
+        require_independence(
+            case.estimator.sample(q, (2,), case.generator(2)).detach(), "two samples"
+        )
 
 
 def _acts_through_a_sample(case: EstimatorCase) -> str:

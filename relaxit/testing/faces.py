@@ -94,6 +94,9 @@ def cases(
             raise ConfigurationError(
                 f"{subject.kind} {subject.name!r} has no examples(): check an instance instead"
             )
+        strangers = [each for each in found if type(each) is not subject]
+        if strangers:
+            raise ConfigurationError(f"{subject.__name__}.examples() gives {strangers[0]!r}")
         return [case for each in found for case in cases(each, device, relaxations)]
     if isinstance(subject, Relaxation):
         return [RelaxationCase(subject, device=device)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import gradcheck
+from torch.distributions import kl_divergence
 
 from relaxit.estimators.through import through
 from relaxit.testing.case import RelaxationCase, claims
@@ -19,7 +22,9 @@ __all__ = [
     "extreme_params",
     "extremes_are_finite",
     "finite_slope",
+    "has_kl",
     "log_prob_gradients_are_right",
+    "log_space_gradients_are_right",
     "no_differences",
     "sample_gradients_are_right",
     "straight_through_is_exact",
@@ -49,14 +54,20 @@ def differentiable(what: str, function: Callable[..., Tensor], *inputs: Tensor) 
 @relaxation_check(absent=no_differences, needs=("generator_is_obeyed",))
 def sample_gradients_are_right(case: RelaxationCase) -> None:
     """The gradient of `rsample` in params and temperature is that of finite differences on the same
-    noise. Why: it is the pathwise gradient that everything is trained by."""
+    noise, at low and high temperatures, for batches and samples of several shapes. Why: it is the
+    pathwise gradient that everything is trained by."""
+
+    def sample(a: Tensor, t: float | Tensor) -> Tensor:
+        shape = () if a.dim() > len(case.relaxation.param_shape) + 1 else (2,)
+        return case.relaxation(a, t).rsample(shape, case.generator(0))
+
     params = case.params(2).requires_grad_()
     temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
-
-    def sample(a: Tensor, t: Tensor) -> Tensor:
-        return case.relaxation(a, t).rsample((2,), case.generator(0))
-
     differentiable("rsample", sample, params, temperature)
+    for number in (0.2, 6.0):
+        what = f"rsample of a batch of [2, 2] at temperature {number}"
+        two = case.params(2, 2, seed=1).requires_grad_()
+        differentiable(what, functools.partial(sample, t=number), two)
 
 
 def _density_in_float64(case: RelaxationCase) -> str:
@@ -65,8 +76,8 @@ def _density_in_float64(case: RelaxationCase) -> str:
 
 @relaxation_check(absent=_density_in_float64)
 def log_prob_gradients_are_right(case: RelaxationCase) -> None:
-    """The gradient of `log_prob` in params and temperature is that of finite differences. Why: the
-    relaxed objective is trained by it."""
+    """The gradient of `log_prob` in params, temperature and value is that of finite differences.
+    Why: the relaxed objective is trained by it."""
     params = case.params(2).requires_grad_()
     temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
     value = case.relaxation(params.detach(), 1.0).sample((2,), case.generator(1))
@@ -74,7 +85,40 @@ def log_prob_gradients_are_right(case: RelaxationCase) -> None:
     def density(a: Tensor, t: Tensor) -> Tensor:
         return case.relaxation(a, t).log_prob(value)
 
+    def density_of_sample(a: Tensor) -> Tensor:
+        q = case.relaxation(a, 0.8)
+        return q.log_prob(q.rsample((2,), case.generator(1)))
+
     differentiable("log_prob", density, params, temperature)
+    differentiable("log_prob of rsample", density_of_sample, params)
+
+
+def _log_space_in_float64(case: RelaxationCase) -> str:
+    return claims("log_space")(case) or no_differences(case)
+
+
+@relaxation_check(absent=_log_space_in_float64, needs=("generator_is_obeyed",))
+def log_space_gradients_are_right(case: RelaxationCase) -> None:
+    """In log space the gradients of samples, of what they are mapped back to and of their densities
+    are those of finite differences, with a temperature a row. Why: the relaxed objective is trained
+    there."""
+    params = case.params(2).requires_grad_()
+    temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
+
+    def sample(a: Tensor, t: Tensor) -> Tensor:
+        law: Any = case.relaxation(a, t).log_space  # torch's base class knows no generator
+        value: Tensor = law.rsample((2,), generator=case.generator(1))
+        return value
+
+    def back(a: Tensor, t: Tensor) -> Tensor:
+        return case.relaxation.from_log_space(sample(a, t))
+
+    def density(a: Tensor, t: Tensor) -> Tensor:
+        return case.relaxation(a, t).log_space.log_prob(sample(a, t))
+
+    differentiable("log_space.rsample", sample, params, temperature)
+    differentiable("from_log_space", back, params, temperature)
+    differentiable("log_space.log_prob", density, params, temperature)
 
 
 def _law_in_float64(case: RelaxationCase) -> str:
@@ -83,8 +127,8 @@ def _law_in_float64(case: RelaxationCase) -> str:
 
 @relaxation_check(absent=_law_in_float64)
 def discrete_gradients_are_right(case: RelaxationCase) -> None:
-    """Gradients of mass, mean, entropy and `kl_to_uniform` are those of finite differences. Why: a
-    detached KL leaves the prior out of training, silently."""
+    """Gradients of mass, mean, entropy, `kl_to_uniform` and KL divergences are those of finite
+    differences. Why: a detached KL leaves the prior out of training, silently."""
     law, params = case.relaxation.discrete, case.params(2).requires_grad_()
     hard = case.relaxation(params.detach()).sample_hard((2,), case.generator(1))
     quantities: dict[str, Callable[[Tensor], Tensor]] = {
@@ -95,6 +139,19 @@ def discrete_gradients_are_right(case: RelaxationCase) -> None:
     }
     for what, function in quantities.items():
         differentiable(what, function, params)
+    if has_kl(case):
+        other = case.params(2, seed=1).requires_grad_()
+        differentiable("kl_divergence", lambda a, b: kl_divergence(law(a), law(b)), params, other)
+
+
+def has_kl(case: RelaxationCase) -> bool:
+    """Whether a KL divergence between two of its discrete laws is registered."""
+    law = case.relaxation.discrete(case.params())
+    try:
+        kl_divergence(law, law)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def extreme_params(case: RelaxationCase, dtype: torch.dtype) -> Tensor:

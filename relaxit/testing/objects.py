@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 from relaxit.plugin import defect
 from relaxit.relaxation import Relaxation
-from relaxit.testing.case import Case
+from relaxit.testing.case import Case, RelaxationCase
 from relaxit.testing.check import Failed, object_check, require
 
 __all__ = [
@@ -41,17 +42,19 @@ def options_are_described(case: Case) -> None:
 
 @object_check()
 def is_frozen_and_comparable(case: Case) -> None:
-    """Its attributes cannot be set, and equal options make equal objects with equal hashes. Why:
-    objects are keys of caches, and a run is told from another by them."""
+    """Its attributes and its options cannot be set, and equal options make equal objects with equal
+    hashes. Why: objects are keys of caches, and a run is told from another by them."""
     subject = case.subject
-    twin = type(subject)(subject.options)
+    twin = type(subject)(subject.options.model_copy())
     require(twin == subject and hash(twin) == hash(subject), "equal options, but not equal objects")
-    for name in ("options", "name", "a_new_attribute"):
+    places = [(twin, name) for name in ("options", "name", "a_new_attribute")]
+    places += [(twin.options, name) for name in type(twin).Options.model_fields]
+    for owner, name in places:
         try:
-            setattr(twin, name, None)
+            setattr(owner, name, None)
         except Exception:  # whatever the refusal is called
             continue
-        raise Failed(f"attribute {name!r} can be set")
+        raise Failed(f"attribute {name!r} of {owner!r} can be set")
 
 
 @object_check()
@@ -91,7 +94,22 @@ def objects_are_independent(case: Case) -> None:
         require(_facts(subject) == before, f"building {other!r} changed {subject!r}")
 
 
-def _facts(subject: Any) -> tuple[Any, ...]:
+def _facts(subject: Any) -> list[Any]:
+    """What can be asked of an object; where there is no answer, the error's name."""
     if not isinstance(subject, Relaxation):
-        return (repr(subject), subject.hard)
-    return (repr(subject), tuple(subject.event_shape), tuple(subject.param_shape))
+        return [repr(subject), subject.hard, subject.unbiased]
+    case = RelaxationCase(subject)
+    asks: list[Callable[[], Any]] = [
+        lambda: (repr(subject), subject.capabilities),
+        lambda: (subject.event_shape, subject.param_shape),
+        lambda: subject(case.params()).sample((2,), case.generator(0)).tolist(),
+        lambda: float(subject.discrete(case.params()).entropy()),
+    ]
+    return [_answer(ask) for ask in asks]
+
+
+def _answer(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except Exception as error:  # another check's business
+        return type(error).__name__

@@ -14,6 +14,7 @@ from relaxit.testing.statistics import threshold
 
 __all__ = [
     "generator_is_obeyed",
+    "global_generator_is_used",
     "gradient_mode_changes_nothing",
     "noise_is_independent",
     "random_state",
@@ -54,7 +55,7 @@ def generator_is_obeyed(case: RelaxationCase) -> None:
     left alone. Why: without it no result can be repeated, nor two variants compared on one
     noise."""
     before = random_state(case.device)
-    for name, sample in _samplers(case, case.params(20)).items():
+    for name, sample in _samplers(case, torch.zeros_like(case.params(20))).items():
         first, again = sample((3,), case.generator(1)), sample((3,), case.generator(1))
         require(torch.equal(first, again), f"{name}: the same seed gives different values")
         other = sample((3,), case.generator(2))
@@ -62,11 +63,27 @@ def generator_is_obeyed(case: RelaxationCase) -> None:
     require(torch.equal(before, random_state(case.device)), "the global generator was used as well")
 
 
+@relaxation_check()
+def global_generator_is_used(case: RelaxationCase) -> None:
+    """Without a generator the global one is used: two calls differ, and `torch.manual_seed` repeats
+    them. Why: a sampler that seeds itself gives every training step the same noise."""
+    for name, sample in _samplers(case, torch.zeros_like(case.params(20))).items():
+        torch.manual_seed(3)
+        first, second = sample((3,), None), sample((3,), None)
+        require(not torch.equal(first, second), f"{name}: two calls give the same values")
+        torch.manual_seed(3)
+        again = sample((3,), None), sample((3,), None)
+        same = torch.equal(first, again[0]) and torch.equal(second, again[1])
+        require(same, f"{name}: the same torch.manual_seed gives different values")
+        torch.manual_seed(4)
+        other = sample((3,), None)
+        require(not torch.equal(first, other), f"{name}: torch.manual_seed has no effect")
+
+
 @relaxation_check(needs=("generator_is_obeyed",))
 def gradient_mode_changes_nothing(case: RelaxationCase) -> None:
-    """A sample is the same number with and without gradient, and `draw` has the soft value of
-    `rsample`'s law. Why: an evaluation path that skips noise or temperature tests another
-    model."""
+    """A sample is the same number with and without gradient. Why: an evaluation path that skips
+    noise or temperature tests another model."""
     for temperature in (0.3, 3.0):
         q = case.relaxation(case.params(20).requires_grad_(), temperature)
         with_gradient = q.rsample((3,), case.generator(1)).detach()
@@ -76,15 +93,16 @@ def gradient_mode_changes_nothing(case: RelaxationCase) -> None:
         require(torch.equal(with_gradient, detached), "a sample depends on requires_grad of params")
 
 
-@relaxation_check(false_alarm=ALPHA)
+@relaxation_check(false_alarm=8 * ALPHA, needs=("global_generator_is_used",))
 def noise_is_independent(case: RelaxationCase) -> None:
-    """Soft values of different rows and of different samples are uncorrelated. Why: one noise
-    shared over the batch leaves each value's law right and the gradient's variance wrong."""
-    params = case.params().expand(2, *case.relaxation.param_shape)
-    q = case.relaxation(params, 1.0)
-    wide = case.relaxation(params[:1].expand(20_000, *case.relaxation.param_shape), 1.0)
-    require_independence(q.sample((20_000,)).transpose(0, 1), "two rows of a batch")
-    require_independence(wide.sample((2,)), "two samples of a shape")
+    """Soft and hard values of different rows and of different samples are uncorrelated. Why: one
+    noise shared over the batch leaves each value's law right and the gradient's variance wrong."""
+    zeros, rest = torch.zeros_like(case.params()), case.relaxation.param_shape
+    pair, many = zeros.expand(2, *rest), zeros.expand(20_000, *rest)
+    for name, sample in _samplers(case, pair).items():
+        require_independence(sample((20_000,), None).transpose(0, 1), f"two rows of {name}")
+    for name, sample in _samplers(case, many).items():
+        require_independence(sample((2,), None), f"two samples of {name}")
 
 
 def require_independence(pair: Tensor, what: str) -> None:

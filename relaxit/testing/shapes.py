@@ -56,6 +56,12 @@ def log_prob_shapes(case: RelaxationCase) -> None:
         q = case.relaxation(case.params(*batch), 0.7)
         for sample in SAMPLES:
             _same_shape("log_prob", q.log_prob(q.sample(sample)), (*sample, *batch))
+            if case.relaxation.capabilities.log_space:
+                x = q.log_space.rsample(sample)
+                _same_shape("log_space.log_prob", q.log_space.log_prob(x), (*sample, *batch))
+                _same_shape(
+                    "from_log_space", case.relaxation.from_log_space(x), q.sample(sample).shape
+                )
         one = case.relaxation(case.params(), 0.7).sample()
         _same_shape("log_prob of one value", q.log_prob(one), batch)
 

@@ -7,13 +7,19 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributions import kl_divergence
 
 from relaxit.testing.case import RelaxationCase, claims
-from relaxit.testing.check import relaxation_check, require
+from relaxit.testing.check import global_settings, relaxation_check, require
+from relaxit.testing.gradients import has_kl
 
 __all__ = [
     "batching_equals_looping",
     "compiled_equals_eager",
+    "device_is_that_of_params",
+    "float32_agrees_with_float64",
+    "global_settings_are_left_alone",
     "inputs_are_not_mutated",
     "layout_does_not_matter",
     "vmap_equals_looping",
@@ -35,8 +41,16 @@ def _quantities(case: RelaxationCase) -> dict[str, Quantity]:
         found["mean"] = lambda a, y, z: r.discrete(a).mean
         found["mode"] = lambda a, y, z: r.discrete(a).mode
         found["kl_to_uniform"] = lambda a, y, z: r(a).kl_to_uniform()
+        if has_kl(case):
+            half = lambda a: r.discrete(0.5 * a)  # noqa: E731
+            found["kl_divergence"] = lambda a, y, z: kl_divergence(r.discrete(a), half(a))
         found["log-mass"] = lambda a, y, z: r.discrete(a).log_prob(z)
     return found
+
+
+def _without_both_dtypes(case: RelaxationCase) -> str:
+    both = {torch.float32, torch.float64} <= set(case.dtypes)
+    return "" if both else "float32 and float64 are not both claimed"
 
 
 def _agree(case: RelaxationCase, got: Tensor, want: Tensor, complaint: str) -> None:
@@ -62,8 +76,8 @@ def batching_equals_looping(case: RelaxationCase) -> None:
 
 @relaxation_check()
 def vmap_equals_looping(case: RelaxationCase) -> None:
-    """Under `torch.func.vmap` every quantity, and the gradient of `rsample`, equals that of a loop.
-    Why: ensembles and per-sample gradients are made so."""
+    """Under `torch.func.vmap` every quantity equals that of a loop. Why: ensembles and per-sample
+    gradients are made so."""
     params = case.params(4)
     soft, hard = case.relaxation(params, 0.5).draw((), case.generator(1))
     quantities = _quantities(case)
@@ -96,7 +110,12 @@ def vmap_over_samples(case: RelaxationCase) -> None:
     _agree(case, got[0], want, "the gradient of a sample under vmap differs from a loop")
     same = torch.allclose(got[0], got[1], rtol=1e-5, atol=case.tolerance)
     require(same, "randomness='same' gives rows of different noise")
-    other = torch.func.vmap(slope, randomness="different")(params)
+    require(bool(got.any()), "the gradient of a sample is zero")
+
+    def sample(a: Tensor) -> Tensor:
+        return case.relaxation(a, 0.5).rsample((4,))
+
+    other = torch.func.vmap(sample, randomness="different")(params)
     require(not torch.equal(other[0], other[1]), "randomness='different' gives equal rows")
 
 
@@ -135,6 +154,65 @@ def inputs_are_not_mutated(case: RelaxationCase) -> None:
         function(params, soft, hard)
     for name, tensor in given.items():
         require(torch.equal(tensor, kept[name]), f"{name} was changed in place")
+    first = q.sample((2,))
+    copy = first.clone()
+    q.sample((2,))
+    require(torch.equal(first, copy), "a sample is overwritten by the next one")
+
+
+@relaxation_check()
+def global_settings_are_left_alone(case: RelaxationCase) -> None:
+    """Grad mode, anomaly mode, default dtype, threads and determinism stay as they were. Why: they
+    are the whole process's, and whatever runs next fails for no reason of its own."""
+    before = global_settings()
+    q = case.relaxation(case.params(3).requires_grad_(), 0.5)
+    soft, hard = q.draw((2,))
+    q.rsample()
+    q.sample_hard()
+    for function in _quantities(case).values():
+        function(q.params, soft[0], hard[0])
+    for name, value in global_settings().items():
+        require(value == before[name], f"it changes {name} from {before[name]} to {value}")
+
+
+def _cannot_trace(case: RelaxationCase) -> str:
+    if absent := claims("compiles")(case):
+        return absent
+    try:
+        with FakeTensorMode():
+            torch.zeros((), device="cuda")
+    except (AssertionError, RuntimeError):
+        return "this build of torch cannot trace for a GPU"
+    return ""
+
+
+@relaxation_check(absent=_cannot_trace)
+def device_is_that_of_params(case: RelaxationCase) -> None:
+    """Samples and quantities of params on a GPU are there, found without one by tracing shapes and
+    devices alone. Why: a table or a noise made on the CPU fails on the user's machine, not on the
+    author's."""
+    with FakeTensorMode(allow_non_fake_inputs=True):  # a table of the subject's is real
+        params = torch.zeros((3, *case.relaxation.param_shape), device="cuda")
+        q = case.relaxation(params, 0.5)
+        soft, hard = q.draw((2,))
+        found = {"soft": soft, "hard": hard, "sample_hard": q.sample_hard()}
+        for name, function in _quantities(case).items():
+            found[name] = function(params, soft[0], hard[0])
+    for name, tensor in found.items():
+        require(tensor.device.type == "cuda", f"{name} of params on a GPU is on {tensor.device}")
+
+
+@relaxation_check(absent=_without_both_dtypes)
+def float32_agrees_with_float64(case: RelaxationCase) -> None:
+    """In float32 every quantity is that of float64 up to rounding. Why: most else is compared in
+    float64, and everyone trains in float32."""
+    short = case.params(200, dtype=torch.float32)
+    soft, hard = case.relaxation(short, 0.5).draw((), case.generator(1))
+    for name, function in _quantities(case).items():
+        got = function(short, soft, hard).double()
+        want = function(short.double(), soft.double(), hard.double())
+        near = torch.allclose(got, want, rtol=1e-3, atol=1e-3)
+        require(near, f"{name} in float32 is off by {float((got - want).abs().max()):.3g}")
 
 
 def _step(case: RelaxationCase) -> Callable[[Tensor, Tensor], list[Tensor]]:

@@ -155,6 +155,58 @@ class SharedDraw(Through):
         return through(value, q.discrete.mean.expand(value.shape))
 
 
+class DetachedCost(Score):
+    """The decoder gets no gradient."""
+
+    caught_by = "cost_keeps_its_gradient"
+
+    def combine(self, f, log):
+        return super().combine(f.detach(), log)
+
+
+class BatchMeanBaseline(Score):
+    """The baseline is the mean cost of the batch, the sample's own included."""
+
+    caught_by = "unbiased_in_small_batches"
+
+    def surrogate(self, q, cost, generator=None):
+        z = q.sample_hard((), generator)
+        f, log = cost(z), q.discrete.log_prob(z)
+        log = log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
+        score = (f - f.mean()).detach() * log
+        return f + score - score.detach()
+
+
+class FirstLatentOnly(Score):
+    """Of several variables under one cost only the first is trained."""
+
+    caught_by = "unbiased_in_small_batches"
+
+    def surrogate(self, q, cost, generator=None):
+        z = q.sample_hard((2,), generator)
+        f = torch.stack([cost(z[0]), cost(z[1])])
+        log = q.discrete.log_prob(z)
+        log = log.flatten(f.dim())[..., 0] if log.dim() > f.dim() else log
+        return self.combine(f, log)
+
+
+class WrongSignUnclaimed(WrongSign):
+    """The wrong sign, and no claim that could be broken."""
+
+    caught_by = "points_the_right_way"
+    unbiased = ""
+
+
+class ZeroInEvaluation(Through):
+    """Another loss where no gradient is asked for."""
+
+    caught_by = "gradient_mode_keeps_the_cost"
+
+    def surrogate(self, q, cost, generator=None):
+        value = super().surrogate(q, cost, generator)
+        return value if torch.is_grad_enabled() else 0 * value
+
+
 class DeafScore(Score):
     """Ignores the generator."""
 
@@ -240,6 +292,11 @@ BROKEN = [
     NoGradient(),
     AnotherDraw(),
     SharedDraw(),
+    DetachedCost(),
+    BatchMeanBaseline(),
+    FirstLatentOnly(),
+    WrongSignUnclaimed(),
+    ZeroInEvaluation(),
     DeafScore(),
     UnguardedScore(),
     NoVmapThrough(),

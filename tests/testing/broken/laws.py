@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from relaxit import noise
+from relaxit import DiscreteLaw, noise
 from relaxit.categorical.laws import LogConcrete, OneHot
 from tests.testing.broken.sound import Choice, Concrete, Density, concrete_density
 
@@ -321,6 +321,53 @@ class LogSpaceOfAnotherLaw(Concrete):
         return _Sharper(params, temperature)
 
 
+class _HalfGradient(LogConcrete):
+    def rsample(self, sample_shape=torch.Size(), generator=None):
+        half = LogConcrete((self.params + self.params.detach()) / 2, self.temperature)
+        return half.rsample(sample_shape, generator)
+
+
+class HalfTheLogSpaceGradient(Concrete):
+    """Log-space samples with half their gradient: the relaxed objective trains on them."""
+
+    caught_by = "log_space_gradients_are_right"
+
+    def log_space(self, params, temperature):
+        return _HalfGradient(params, temperature)
+
+    def log_prob(self, params, temperature, value):
+        return Concrete(categories=3).log_prob(params, temperature, value)
+
+
+class UnlistedValues(Choice):
+    """A law that lists no values, so that nothing is compared with enumeration."""
+
+    caught_by = "values_can_be_listed"
+
+    def discrete(self, params):
+        return _Unlisted(self, params)
+
+
+class _Unlisted(_Law):
+    def values(self):
+        return DiscreteLaw.values(self)
+
+
+class CoarseEntropy(Choice):
+    """An entropy that is worked out in bfloat16 unless params are float64."""
+
+    caught_by = "float32_agrees_with_float64"
+
+    def discrete(self, params):
+        return _Coarse(self, params)
+
+
+class _Coarse(_Law):
+    def entropy(self):
+        exact = super().entropy()
+        return exact if exact.dtype == torch.float64 else 1.01 * exact
+
+
 class _LogOfSoftmax(LogConcrete):
     def rsample(self, sample_shape=torch.Size(), generator=None):
         return super().rsample(sample_shape, generator).exp().log()
@@ -362,4 +409,7 @@ BROKEN = [
     LogSpaceWithoutTemperature(categories=3),
     LogSpaceOfAnotherLaw(categories=3),
     LogOfSoftmax(categories=3),
+    HalfTheLogSpaceGradient(categories=3),
+    UnlistedValues(),
+    CoarseEntropy(),
 ]

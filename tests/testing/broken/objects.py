@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from pydantic import Field, field_serializer
+from pydantic import ConfigDict, Field, field_serializer
 from torch.distributions.constraints import independent, real_vector
 
 from relaxit import Options, constraints
@@ -118,6 +118,42 @@ class TakesMasksItDenies(Choice):
 
     def valid_params(self, params):
         return ~params.isnan().any(-1)
+
+
+class AllMasked(MaskedChoice):
+    """Takes rows in which everything is masked."""
+
+    caught_by = "legal_params_work"
+
+    def valid_params(self, params):
+        return ~params.isnan().any(-1) & (params < torch.inf).all(-1)
+
+
+class FlagOnTheClass(Choice):
+    """Keeps a flag on the class that changes numbers and no shape (DependencyCRF, once more)."""
+
+    caught_by = "objects_are_independent"
+    size = 3
+
+    def __init__(self, *args, **fields):
+        super().__init__(*args, **fields)
+        type(self).size = self.options.size
+
+    def relax(self, scores, temperature):
+        return super().relax(scores / type(self).size, temperature)
+
+
+class MutableOptions(Choice):
+    """Options that can be set."""
+
+    caught_by = "is_frozen_and_comparable"
+
+    class Options(Options):
+        model_config = ConfigDict(frozen=False)
+        size: int = Field(default=3, description="number of choices")
+
+        def __hash__(self):
+            return hash(self.size)
 
 
 class LeakyMask(MaskedChoice):
@@ -275,6 +311,9 @@ BROKEN = [
     AnswersThoughDenied(categories=3),
     TakesNan(),
     TakesMasksItDenies(),
+    AllMasked(),
+    FlagOnTheClass(),
+    MutableOptions(),
     LeakyMask(),
     MaskSpoilsTemperature(),
     FlattensSampleShape(),

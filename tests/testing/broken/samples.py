@@ -71,6 +71,55 @@ class AttachedHard(Choice):
         return soft, through(hard, soft)
 
 
+class SeedsItself(Choice):
+    """Starts from the same seed wherever no generator is given."""
+
+    caught_by = "global_generator_is_used"
+
+    def perturb(self, params, shape, generator=None):
+        generator = generator or torch.Generator().manual_seed(0)
+        return super().perturb(params, shape, generator)
+
+
+class DrawAtHalfTheTemperature(Choice):
+    """The soft value of a draw, which estimators train through, at half the temperature."""
+
+    caught_by = "draw_and_rsample_agree"
+
+    def draw(self, params, temperature, shape=torch.Size(), generator=None):
+        return super().draw(params, temperature / 2, shape, generator)
+
+
+class NoiseOfTheFirstRow(Choice):
+    """Half the noise wherever params come in a batch."""
+
+    caught_by = "rows_follow_their_own_mass"
+
+    def perturb(self, params, shape, generator=None):
+        scores = super().perturb(params, shape, generator)
+        return scores if params.dim() == 1 else (scores + params) / 2
+
+
+class LeavesGradientsOff(Choice):
+    """Switches anomaly mode on, for the whole process."""
+
+    caught_by = "global_settings_are_left_alone"
+
+    def hard(self, soft):
+        torch.autograd.set_detect_anomaly(True)
+        return super().hard(soft)
+
+
+class TableOnTheCpu(Choice):
+    """Values from a table that stays on the CPU."""
+
+    caught_by = "device_is_that_of_params"
+    capabilities = replace(Choice.capabilities, compiles=True)
+
+    def argmax(self, scores):
+        return torch.eye(self.options.size, dtype=scores.dtype)[scores.argmax(-1).cpu()]
+
+
 class IgnoresTemperature(Choice):
     """Softmax of the scores at whatever temperature (the tutorial that shifts by it instead)."""
 
@@ -245,6 +294,11 @@ BROKEN = [
     RandomTies(),
     HardAtAnotherThreshold(),
     AttachedHard(),
+    SeedsItself(),
+    DrawAtHalfTheTemperature(),
+    NoiseOfTheFirstRow(),
+    LeavesGradientsOff(),
+    TableOnTheCpu(),
     IgnoresTemperature(),
     FreshNoiseForHard(),
     RepeatedColumn(),
