@@ -240,6 +240,7 @@ APPLIES = {
     "_rounding_denied": "`discrete_law` claimed, `exact_rounding` denied, values can be listed",
     "_has_exact_draw": "`exact_draw` claimed, `discrete_law` claimed, values can be listed",
     "_bias_unknown": "`unbiased` claimed; hard values follow the mass and can be listed",
+    "_is_hard": "`hard` denied",
     "_several_unknown": "the same for hard values, 12 at most",
     "_direction_unknown": "`hard`, nothing claimed as `unbiased`, values can be listed",
     "_acts_through_a_sample": "a `SampleEstimator`",

@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import kl_divergence
 
 from relaxit.errors import DomainError, Unsupported
 from relaxit.law import RelaxedDistribution
 from relaxit.testing.case import RelaxationCase, claims, denies
 from relaxit.testing.check import Failed, relaxation_check, require
+from relaxit.testing.gradients import has_kl
 
 __all__ = [
     "claimed_is_there",
@@ -139,31 +141,31 @@ def masks_are_limits(case: RelaxationCase) -> None:
     pairs_of_params = list(_masked(case))
     batch = tuple(torch.stack(each) for each in zip(*pairs_of_params, strict=True))
     for masked, low in (*pairs_of_params, batch):
-        q, limit = case.relaxation(masked, 0.5), case.relaxation(low, 0.5)
-        pairs = {
-            "soft values": (
-                q.sample((50,), case.generator(1)),
-                limit.sample((50,), case.generator(1)),
-            ),
-            "hard values": (
-                q.draw((50,), case.generator(1))[1],
-                limit.draw((50,), case.generator(1))[1],
-            ),
-        }
-        if case.relaxation.capabilities.log_space:
-            pairs["log-space values"] = _mapped_back(case, q), _mapped_back(case, limit)
-        if case.relaxation.capabilities.discrete_law:
-            one, two = (x.sample_hard((50,), case.generator(1)) for x in (q, limit))
-            pairs |= {
-                "discrete samples": (one, two),
-                "marginals": (q.discrete.mean, limit.discrete.mean),
-                "entropies": (q.discrete.entropy(), limit.discrete.entropy()),
-                "divergences from uniform": (q.kl_to_uniform(), limit.kl_to_uniform()),
-            }
-        for name, (got, want) in pairs.items():
+        found, limits = _seen(case, masked), _seen(case, low)
+        for name, got in found.items():
             require(bool(got.isfinite().all()), f"{name} with a mask are not finite")
-            near = torch.allclose(got, want, rtol=1e-5, atol=1e-6)
+            near = torch.allclose(got, limits[name], rtol=1e-5, atol=1e-6)
             require(near, f"{name} with -inf are not the limit of large negative params")
+
+
+def _seen(case: RelaxationCase, params: Tensor) -> dict[str, Tensor]:
+    """Everything that a mask should not disturb, on fixed noise."""
+    q = case.relaxation(params, 0.5)
+    found = {"soft values": q.sample((50,), case.generator(1))}
+    found["hard values"] = q.draw((50,), case.generator(1))[1]
+    if case.relaxation.capabilities.log_space:
+        found["log-space values"] = _mapped_back(case, q)
+    if case.relaxation.capabilities.discrete_law:
+        found |= {
+            "discrete samples": q.sample_hard((50,), case.generator(1)),
+            "marginals": q.discrete.mean,
+            "entropies": q.discrete.entropy(),
+            "divergences from uniform": q.kl_to_uniform(),
+        }
+        if has_kl(case):
+            uniform = case.relaxation.discrete(torch.zeros_like(params))
+            found["KL divergences"] = kl_divergence(q.discrete, uniform)
+    return found
 
 
 def _mapped_back(case: RelaxationCase, q: RelaxedDistribution) -> Tensor:

@@ -15,10 +15,12 @@ from relaxit.hookspecs import OWN_DISTRIBUTION
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation
 from relaxit.testing import (
+    bias,
     claims,
     density,
     discrete,
     estimates,
+    frequencies,
     gradients,
     objects,
     randomness,
@@ -45,10 +47,12 @@ _PARTS = (
     values,
     randomness,
     discrete,
+    frequencies,
     density,
     gradients,
     transforms,
     estimates,
+    bias,
 )
 
 

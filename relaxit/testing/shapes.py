@@ -108,17 +108,23 @@ def temperatures_reach_their_rows(case: RelaxationCase) -> None:
 
 @relaxation_check(absent=claims("density"))
 def temperatures_reach_their_densities(case: RelaxationCase) -> None:
-    """`log_prob` with a temperature of any shape equals that of each row with a number. Why: torch
-    returns an `[n, n]` table for a `[n]` temperature (pytorch#37162)."""
+    """`log_prob`, in log space too, with a temperature of any shape equals that of each row with a
+    number. Why: torch returns an `[n, n]` table for a `[n]` temperature (pytorch#37162)."""
     params = case.params(3, 3)
     value = case.relaxation(params).sample((2,), case.generator(1))
+    roads = {"log_prob": lambda q: q.log_prob(value)}
+    if case.relaxation.capabilities.log_space:
+        x = case.relaxation(params).log_space.rsample((2,))
+        roads["log_space.log_prob"] = lambda q: q.log_space.log_prob(x)
     for given, full in _temperatures(case):
-        got = case.relaxation(params, given).log_prob(value)
-        _same_shape(f"log_prob with temperature {list(given.shape)}", got, (2, 3, 3))
-        for i, j in ((0, 0), (1, 2), (2, 1)):
-            want = case.relaxation(params, float(full[i, j])).log_prob(value)[:, i, j]
-            same = torch.allclose(got[:, i, j], want, rtol=1e-5, atol=1e-5)
-            require(same, f"log_prob with temperature {list(given.shape)} is not that of its rows")
+        for road, density in roads.items():
+            what = f"{road} with temperature {list(given.shape)}"
+            got = density(case.relaxation(params, given))
+            _same_shape(what, got, (2, 3, 3))
+            for i, j in ((0, 0), (1, 2), (2, 1)):
+                want = density(case.relaxation(params, float(full[i, j])))[:, i, j]
+                same = torch.allclose(got[:, i, j], want, rtol=1e-5, atol=1e-5)
+                require(same, f"{what} is not that of its rows")
 
 
 @relaxation_check()

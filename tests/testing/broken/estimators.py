@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from relaxit import Estimator
+from relaxit.estimators.pathwise import Pathwise
 from tests.testing.broken.sound import Through, through
 
 
@@ -207,6 +208,16 @@ class ZeroInEvaluation(Through):
         return value if torch.is_grad_enabled() else 0 * value
 
 
+class AlwaysAtOne(Pathwise):
+    """Samples at temperature 1, whatever the schedule says."""
+
+    name, caught_by = "always-at-one", "soft_values_follow_the_relaxed_law"
+    api = 1
+
+    def sample(self, q, sample_shape=(), generator=None):
+        return q.relaxation(q.params, 1.0).rsample(sample_shape, generator)
+
+
 class DeafScore(Score):
     """Ignores the generator."""
 
@@ -297,6 +308,7 @@ BROKEN = [
     FirstLatentOnly(),
     WrongSignUnclaimed(),
     ZeroInEvaluation(),
+    AlwaysAtOne(),
     DeafScore(),
     UnguardedScore(),
     NoVmapThrough(),
