@@ -97,7 +97,7 @@ def vmap_over_samples(case: RelaxationCase) -> None:
     params = case.params(3)[:1].repeat(3, *(1,) * len(case.relaxation.param_shape))
 
     def loss(a: Tensor) -> Tensor:
-        return case.relaxation(a, 0.5).rsample((4,)).square().sum()
+        return case.relaxation(a, 2.0).rsample((4,)).square().sum()
 
     def slope(a: Tensor) -> Tensor:
         gradient: Tensor = torch.func.grad(loss)(a)
@@ -113,7 +113,7 @@ def vmap_over_samples(case: RelaxationCase) -> None:
     require(bool(got.any()), "the gradient of a sample is zero")
 
     def sample(a: Tensor) -> Tensor:
-        return case.relaxation(a, 0.5).rsample((4,))
+        return case.relaxation(a, 2.0).rsample((4,))
 
     other = torch.func.vmap(sample, randomness="different")(params)
     require(not torch.equal(other[0], other[1]), "randomness='different' gives equal rows")

@@ -127,7 +127,10 @@ def cooling(case: RelaxationCase) -> None:
     require(gaps[2] <= 0.3 * gaps[0], f"it hardly falls at temperatures 1, 0.1, 0.01: {shown}")
     for one, other in ((10.0, 4.0), (0.03, 0.01)):
         same = torch.allclose(soft[one], soft[other], rtol=1e-3, atol=case.tolerance)
-        require(not same or gaps[2] == 0, f"temperatures {one} and {other} give the same values")
+        require(
+            not same or gaps[2] < 1e-3 * gaps[0],
+            f"temperatures {one} and {other} give the same values",
+        )
 
 
 @relaxation_check(needs=("hard_in_vertices", "cooling"))
@@ -184,11 +187,13 @@ def vertices_takes_no_other(case: RelaxationCase) -> None:
 
 @relaxation_check(absent=countable())
 def support_ends_at_the_vertices(case: RelaxationCase) -> None:
-    """`support` takes every value and their mean, and no point beyond a value, seen from the mean.
+    """`support` takes every value and their mean, and no point beyond the outermost values.
     Why: it is what tells a wrong soft value, and what densities are integrated over."""
     listed, taken = case.vertices[:100], case.relaxation.support.check
     centre = case.vertices.mean(0)
     require(bool(taken(listed).all()), "a value is refused")
     require(bool(taken(centre.unsqueeze(0)).all()), "the mean of the values is refused")
-    beyond = taken(centre + 2 * (listed - centre))
+    away = (listed - centre).reshape(len(listed), -1).square().sum(-1)
+    outer = listed[away > 0.999 * away.max()]  # corners; another value may lie between two
+    beyond = taken(centre + 2 * (outer - centre))
     require(not bool(beyond.any()), f"{int(beyond.sum())} points beyond a value are taken")
