@@ -65,12 +65,14 @@ def _run(given: Sequence[Case], only: set[str]) -> list[Result]:
     from relaxit.testing import results
 
     found: list[Result] = []
-    screen = console()
-    with screen.status("checking") as status:
-        for case in given:
-            for result in results(case, only):
-                status.update(f"{case}: {result.check}")
-                found.append(result)
+    try:
+        with console().status("checking") as status:
+            for case in given:
+                for result in results(case, only):
+                    status.update(f"{case}: {result.check}")
+                    found.append(result)
+    except KeyboardInterrupt as error:  # typer would end without a word
+        raise typer.Abort from error
     return found
 
 

@@ -458,3 +458,14 @@ def test_launcher_names_the_other_distribution(tmp_path, monkeypatch, capsys):
 def test_auto_takes_the_gpu(capsys):
     assert run(["train", "--epochs", "1", "--out", "run"]) == 0
     assert "device cuda:0 (best there is)" in capsys.readouterr().err
+
+
+def test_ctrl_c_in_a_command_says_so(monkeypatch, capsys):
+    from relaxit.testing import faces
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(faces, "run", interrupted)
+    assert run(["check", "binary"]) == 130
+    assert capsys.readouterr().err.strip() == "error: stopped"
