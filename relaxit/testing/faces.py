@@ -23,6 +23,7 @@ from relaxit.testing import (
     frequencies,
     gradients,
     objects,
+    precision,
     randomness,
     shapes,
     transforms,
@@ -51,6 +52,7 @@ _PARTS = (
     density,
     gradients,
     transforms,
+    precision,
     estimates,
     bias,
 )

@@ -18,10 +18,10 @@ __all__ = [
     "batching_equals_looping",
     "compiled_equals_eager",
     "device_is_that_of_params",
-    "float32_agrees_with_float64",
     "global_settings_are_left_alone",
     "inputs_are_not_mutated",
     "layout_does_not_matter",
+    "quantities",
     "vmap_equals_looping",
     "vmap_over_samples",
 ]
@@ -30,7 +30,7 @@ _Stance = Literal["default", "fail_on_recompile"]
 Quantity = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def _quantities(case: RelaxationCase) -> dict[str, Quantity]:
+def quantities(case: RelaxationCase) -> dict[str, Quantity]:
     """Deterministic functions of params, a soft and a hard value, of those that are claimed."""
     r = case.relaxation
     found: dict[str, Quantity] = {"hard": lambda a, y, z: r(a, 0.5).hard(y)}
@@ -48,11 +48,6 @@ def _quantities(case: RelaxationCase) -> dict[str, Quantity]:
     return found
 
 
-def _without_both_dtypes(case: RelaxationCase) -> str:
-    both = {torch.float32, torch.float64} <= set(case.dtypes)
-    return "" if both else "float32 and float64 are not both claimed"
-
-
 def _agree(case: RelaxationCase, got: Tensor, want: Tensor, complaint: str) -> None:
     require(
         got.shape == want.shape, f"{complaint}: shape {list(got.shape)}, not {list(want.shape)}"
@@ -66,7 +61,7 @@ def batching_equals_looping(case: RelaxationCase) -> None:
     wrong dimension shows nowhere else."""
     params = case.params(2, 3)
     soft, hard = case.relaxation(params, 0.5).draw((), case.generator(1))
-    for name, function in _quantities(case).items():
+    for name, function in quantities(case).items():
         got = function(params, soft, hard)
         flat = [x.flatten(0, 1) for x in (params, soft, hard)]
         rows = [function(*values) for values in zip(*flat, strict=True)]
@@ -80,9 +75,9 @@ def vmap_equals_looping(case: RelaxationCase) -> None:
     gradients are made so."""
     params = case.params(4)
     soft, hard = case.relaxation(params, 0.5).draw((), case.generator(1))
-    quantities = _quantities(case)
-    del quantities["hard"]  # a solver outside torch may stand there
-    for name, function in quantities.items():
+    functions = quantities(case)
+    del functions["hard"]  # a solver outside torch may stand there
+    for name, function in functions.items():
         got = torch.func.vmap(function)(params, soft, hard)
         rows = zip(params, soft, hard, strict=True)
         want = torch.stack([function(*values) for values in rows])
@@ -130,7 +125,7 @@ def layout_does_not_matter(case: RelaxationCase) -> None:
     again = case.relaxation(strided, 0.5).draw((2,), case.generator(1))
     _agree(case, again[0], soft, "a draw of strided params differs")
     loose = [torch.stack([x, x], -1)[..., 0] for x in (soft, hard)]
-    for name, function in _quantities(case).items():
+    for name, function in quantities(case).items():
         want, got = function(params, soft, hard), function(strided, *loose)
         _agree(case, got, want, f"{name} of strided tensors differs")
     expanded = case.params(1).expand(3, *case.relaxation.param_shape)
@@ -150,7 +145,7 @@ def inputs_are_not_mutated(case: RelaxationCase) -> None:
     q.draw((2,))
     q.rsample()
     q.sample_hard()
-    for function in _quantities(case).values():
+    for function in quantities(case).values():
         function(params, soft, hard)
     for name, tensor in given.items():
         require(torch.equal(tensor, kept[name]), f"{name} was changed in place")
@@ -169,7 +164,7 @@ def global_settings_are_left_alone(case: RelaxationCase) -> None:
     soft, hard = q.draw((2,))
     q.rsample()
     q.sample_hard()
-    for function in _quantities(case).values():
+    for function in quantities(case).values():
         function(q.params, soft[0], hard[0])
     for name, value in global_settings().items():
         require(value == before[name], f"it changes {name} from {before[name]} to {value}")
@@ -196,24 +191,10 @@ def device_is_that_of_params(case: RelaxationCase) -> None:
         q = case.relaxation(params, 0.5)
         soft, hard = q.draw((2,))
         found = {"soft": soft, "hard": hard, "sample_hard": q.sample_hard()}
-        for name, function in _quantities(case).items():
+        for name, function in quantities(case).items():
             found[name] = function(params, soft[0], hard[0])
     for name, tensor in found.items():
         require(tensor.device.type == "cuda", f"{name} of params on a GPU is on {tensor.device}")
-
-
-@relaxation_check(absent=_without_both_dtypes, needs=("hard_in_vertices", "hard_of_hard_is_itself"))
-def float32_agrees_with_float64(case: RelaxationCase) -> None:
-    """In float32 every quantity is that of float64 up to rounding. Why: most else is compared in
-    float64, and everyone trains in float32."""
-    short = case.params(200, dtype=torch.float32)
-    soft, hard = case.relaxation(short, 0.5).draw((), case.generator(1))
-    exact = case.relaxation.hard(hard.double())  # a vertex like (0.1, 0.3) is another in float64
-    for name, function in _quantities(case).items():
-        got = function(short, soft, hard).double()
-        want = function(short.double(), soft.double(), exact)
-        near = torch.allclose(got, want, rtol=1e-3, atol=1e-3)
-        require(near, f"{name} in float32 is off by {float((got - want).abs().max()):.3g}")
 
 
 def _step(case: RelaxationCase) -> Callable[[Tensor, Tensor], list[Tensor]]:
