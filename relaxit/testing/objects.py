@@ -54,7 +54,7 @@ def is_frozen_and_comparable(case: Case) -> None:
             setattr(owner, name, None)
         except Exception:  # whatever the refusal is called
             continue
-        raise Failed(f"attribute {name!r} of {owner!r} can be set")
+        raise Failed(f"attribute {name!r} of {type(owner).__name__} can be set")
 
 
 @object_check()
