@@ -126,10 +126,19 @@ class RelaxationCase(Case):
 
 @dataclass(frozen=True)
 class EstimatorCase(Case):
-    """An estimator together with a relaxation to use it on."""
+    """An estimator together with a relaxation to use it on.
+
+    Args:
+        relaxation: what it is used on in this case.
+        others: what it is used on in further ones, which share its expected failures.
+    """
 
     subject: Estimator
     relaxation: Relaxation
+    others: tuple[Relaxation, ...] = field(default=(), kw_only=True)
+
+    def siblings(self) -> Sequence[EstimatorCase]:
+        return [EstimatorCase(self.subject, r, device=self.device) for r in self.others]
 
     def __str__(self) -> str:
         return f"{self.subject!r} on {self.relaxation!r}"

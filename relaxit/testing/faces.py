@@ -112,7 +112,10 @@ def cases(
     accepted = [r for r in tried if _accepts(subject, r)]
     if not accepted:
         raise ConfigurationError(f"{subject!r} refuses every relaxation it was to be checked on")
-    return [EstimatorCase(subject, r, device=device) for r in accepted]
+    return [
+        EstimatorCase(subject, r, others=tuple(o for o in accepted if o is not r), device=device)
+        for r in accepted
+    ]
 
 
 def _accepts(estimator: Estimator, relaxation: Relaxation) -> bool:

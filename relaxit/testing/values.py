@@ -7,6 +7,7 @@ from torch import Tensor
 
 from relaxit.testing.case import RelaxationCase, countable
 from relaxit.testing.check import relaxation_check, require
+from relaxit.testing.randomness import random_state
 
 __all__ = [
     "cooling",
@@ -71,9 +72,9 @@ def hard_is_a_function(case: RelaxationCase) -> None:
     """`hard` of a soft value is the same each time and draws no random number. Why: a fresh draw
     would not belong to the soft value."""
     soft = case.relaxation(case.params(50), 1.0).sample((20,))
-    before = torch.get_rng_state()
+    before = random_state(case.device)
     first = case.relaxation.hard(soft)
-    require(torch.equal(before, torch.get_rng_state()), "hard uses the random generator")
+    require(torch.equal(before, random_state(case.device)), "hard uses the random generator")
     torch.manual_seed(99)
     require(torch.equal(first, case.relaxation.hard(soft)), "hard differs from call to call")
 

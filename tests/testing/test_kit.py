@@ -113,6 +113,28 @@ def test_an_expected_failure_that_passes_is_a_failure():
         check_relaxation(Stale())
 
 
+class FailsOnThree(sound.Through):
+    """Loses its gradient, but only where there are three choices."""
+
+    expected_failures = {"gradient_reaches_params": "three are too many"}
+
+    def sample(self, q, sample_shape=(), generator=None):
+        value = super().sample(q, sample_shape, generator)
+        return value.detach() if q.event_shape[0] == 3 else value
+
+
+def test_an_expected_failure_on_one_of_several_is_enough():
+    two, three = sound.Choice(size=2), sound.Choice(size=3)
+    found = [
+        result.outcome
+        for case in cases(FailsOnThree(), relaxations=[two, three])
+        for result in results(case, ["gradient_reaches_params"])
+    ]
+    assert found == ["pass", "expected failure"]
+    with pytest.raises(ConformanceError, match="though declared"):
+        check_estimator(FailsOnThree(), [two])
+
+
 def test_an_expected_failure_of_no_check_is_refused():
     with pytest.raises(ConfigurationError, match="coolling"):
         check_relaxation(Misspelt())
