@@ -6,9 +6,14 @@ names only.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from relaxit import Relaxation, hookimpl
 
-__all__ = ["relaxit_relaxations"]
+if TYPE_CHECKING:
+    from relaxit.bench import Benchmark
+
+__all__ = ["relaxit_benchmarks", "relaxit_relaxations"]
 
 
 @hookimpl
@@ -17,3 +22,10 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
     from relaxit.categorical.relaxation import Categorical
 
     return [Categorical, Binary]
+
+
+@hookimpl
+def relaxit_benchmarks() -> list[type[Benchmark]]:
+    from relaxit.categorical.benchmarks import CategoricalHard, CategoricalSample
+
+    return [CategoricalSample, CategoricalHard]

@@ -1,0 +1,28 @@
+"""Benchmarks: one piece of work, several contenders, one interleaved run.
+
+    from relaxit.bench import Benchmark, Contender
+
+A plugin returns its :class:`Benchmark` classes from the hook ``relaxit_benchmarks``, and
+``relaxit bench structures`` runs them; :func:`run_benchmark` does so from Python.
+"""
+
+from __future__ import annotations
+
+from relaxit.bench.accuracy import Error
+from relaxit.bench.benchmark import Benchmark, Contender, Unavailable
+from relaxit.bench.report import Measurement, Report
+from relaxit.bench.rounds import Spread
+from relaxit.bench.run import run_benchmark
+from relaxit.bench.settings import Settings
+
+__all__ = [
+    "Benchmark",
+    "Contender",
+    "Error",
+    "Measurement",
+    "Report",
+    "Settings",
+    "Spread",
+    "Unavailable",
+    "run_benchmark",
+]

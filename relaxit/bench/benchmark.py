@@ -1,0 +1,122 @@
+"""What a benchmark is: one piece of work, done by several contenders, with the right answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from relaxit.errors import RelaxitError
+from relaxit.options import Configured
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["Benchmark", "Contender", "Unavailable"]
+
+
+class Unavailable(RelaxitError):
+    """Raised by a contender's ``make``: it cannot be run here, and that is nobody's fault.
+
+    It is then skipped with the message as the reason. A ``ModuleNotFoundError`` in ``make`` has the
+    same effect, so a peer is simply imported there.
+    """
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way of doing the work.
+
+    Attributes:
+        name: what the table calls it; unique in its benchmark.
+        make: prepares what is not to be measured (imports, ``torch.compile``, copies of the input),
+            and returns a function without arguments that does the work once. That function returns
+            a tensor or a tuple of tensors, which are compared with the oracle's. It must do all the
+            work at each call, and reads the same inputs as the other contenders.
+        note: a few words about it: where it comes from, what it does otherwise.
+        compiled: it goes through ``torch.compile``. Left out by ``--no-compile``, and skipped where
+            nothing can be compiled. Ask for ``fullgraph=True``, so that a graph break is a failure
+            and not a slow success.
+        reference: the others' times are divided by its own. At most one of a benchmark; the first
+            contender if none says so.
+
+    Example:
+        >>> import torch
+        >>> Contender("torch", lambda: lambda: torch.ones(3).softmax(-1), note="eager").name
+        'torch'
+    """
+
+    name: str
+    make: Callable[[], Callable[[], Tensor | tuple[Tensor, ...]]]
+    note: str = ""
+    compiled: bool = False
+    reference: bool = False
+
+
+class Benchmark(Configured, ABC):
+    """One piece of work that several contenders do, in one interleaved run.
+
+    A frozen object of its options, as everything that is registered. The options are the sizes, and
+    their defaults the published setting.
+
+    Attributes:
+        structure: registered name of the relaxation it belongs to.
+        error_is: what the column of errors means, where that is not the plain difference between a
+            result and the oracle's: what is compared, and how much of it is chance.
+
+    Example:
+        >>> import torch
+        >>> class Total(Benchmark):
+        ...     api, name, summary = 1, "total", "sum of a thousand numbers"
+        ...
+        ...     def inputs(self, device):
+        ...         generator = torch.Generator().manual_seed(0)
+        ...         return (torch.randn(1000, generator=generator).to(device),)
+        ...
+        ...     def contenders(self, device):
+        ...         (x,) = self.inputs(device)
+        ...         return [
+        ...             Contender("sum", lambda: x.sum, reference=True),
+        ...             Contender("cumsum", lambda: lambda: x.cumsum(0)[-1], note="wasteful"),
+        ...         ]
+        ...
+        ...     def oracle(self, device):
+        ...         return self.inputs(device)[0].double().sum()
+        >>> [contender.name for contender in Total().contenders(torch.device("cpu"))]
+        ['sum', 'cumsum']
+    """
+
+    kind = "benchmark"
+    structure: ClassVar[str] = ""
+    error_is: ClassVar[str] = ""
+
+    @abstractmethod
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        """The ways of doing the work on ``device``. Makes the inputs, and does no work yet."""
+
+    def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
+        """The tensors that the work is done on, the same values at each call and on any device.
+
+        Their size is the unit in which peak memory is reported besides bytes; empty for no unit.
+        Draw them on the CPU from a generator of their own, then move them.
+        """
+        del device
+        return ()
+
+    def oracle(self, device: torch.device) -> Tensor | tuple[Tensor, ...] | None:
+        """The right answer, worked out slowly in float64; None if there is no single one.
+
+        Tensors of the shapes that a contender's result has, after :meth:`compared`.
+        """
+        del device
+        return None
+
+    def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+        """What of a contender's result is compared with the oracle: all of it by default.
+
+        A benchmark of random draws may take their mean here, with the exact mean for an oracle.
+        The generators are seeded before the draw that is compared.
+        """
+        return result

@@ -1,0 +1,65 @@
+"""How long one call takes, by the clock that fits the device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+__all__ = ["Timer", "timer_for", "wait_for"]
+
+Timer = Callable[[Callable[[], Any]], float]
+"""Makes one call and returns its seconds."""
+
+
+def timer_for(device: torch.device) -> Timer:
+    """The timer of a device: wall clock, or on CUDA a pair of events around the call.
+
+    The device is idle when the call begins, and what the call has started there is finished when
+    the time is taken. So the time that a small call spends launching kernels is part of it.
+
+    Example:
+        >>> timer_for(torch.device("cpu"))(lambda: None) < 1
+        True
+    """
+    if device.type == "cuda":
+        return lambda call: _cuda_seconds(call, device)
+    if device.type == "cpu":
+        return _wall_seconds
+    return lambda call: _synchronised_seconds(call, device)
+
+
+def _wall_seconds(call: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _synchronised_seconds(call: Callable[[], Any], device: torch.device) -> float:
+    wait_for(device)
+
+    def whole() -> None:
+        call()
+        wait_for(device)
+
+    return _wall_seconds(whole)
+
+
+def _cuda_seconds(call: Callable[[], Any], device: torch.device) -> float:
+    with torch.cuda.device(device):  # events belong to the current device's stream
+        first = torch.cuda.Event(enable_timing=True)
+        last = torch.cuda.Event(enable_timing=True)
+        torch.cuda.synchronize(device)
+        first.record()
+        call()
+        last.record()
+        torch.cuda.synchronize(device)
+        return first.elapsed_time(last) / 1e3  # of milliseconds
+
+
+def wait_for(device: torch.device) -> None:
+    """Return when the device has done all that it was told to."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

@@ -1,0 +1,24 @@
+"""Whether torch.compile works here."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+from relaxit.bench.failure import reason_of
+
+__all__ = ["cannot_compile"]
+
+
+@cache
+def cannot_compile(device: torch.device) -> str:
+    """Why nothing can be compiled for a device (no C++ compiler, say); empty if something can.
+
+    Compiles a function of one line, once in a process.
+    """
+    try:
+        torch.compile(lambda x: x.exp() + 1, fullgraph=True)(torch.ones(8, device=device))
+    except Exception as error:
+        return f"torch.compile does not work here: {reason_of(error)}"
+    return ""

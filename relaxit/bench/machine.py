@@ -1,0 +1,66 @@
+"""The setting of a measurement: device, threads, versions, date."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from relaxit.environment import versions
+
+__all__ = ["setting", "threads"]
+
+
+def setting(device: torch.device) -> dict[str, Any]:
+    """What a figure means nothing without, in values that JSON has.
+
+    Example:
+        >>> setting(torch.device("cpu"))["device"]
+        'cpu'
+    """
+    found = versions()
+    return {
+        "device": str(device),
+        "device_name": _name(device),
+        "cores": os.cpu_count(),
+        "load": _load(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,  # with the build, which the distribution's version may lack
+        "relaxit": found["relaxit-framework"],
+        "python": found["python"],
+        "platform": found["platform"],
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _load() -> float | None:
+    """Processes that wanted a core over the last minute, on average; on Windows it is not known."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def _name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else device.type
+
+
+@contextmanager
+def threads(number: int | None) -> Iterator[None]:
+    """Context in which torch computes with ``number`` threads on the CPU; as it is if None.
+
+    Example:
+        >>> with threads(1):
+        ...     torch.get_num_threads()
+        1
+    """
+    before = torch.get_num_threads()
+    try:
+        if number is not None:
+            torch.set_num_threads(number)
+        yield
+    finally:
+        torch.set_num_threads(before)

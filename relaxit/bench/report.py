@@ -1,0 +1,101 @@
+"""What came of a benchmark."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from relaxit.bench.accuracy import Error
+from relaxit.bench.benchmark import Benchmark
+from relaxit.bench.rounds import Spread
+
+__all__ = ["Measurement", "Outcome", "Report"]
+
+Outcome = Literal["done", "failed", "skipped"]
+
+
+@dataclass
+class Measurement:
+    """What came of one contender.
+
+    Attributes:
+        name, note, compiled: the contender's own.
+        outcome: ``done``; ``failed`` if it raised; ``skipped`` if it cannot be run here or was not
+            asked for.
+        reason: why it failed or was skipped.
+        first_seconds: of its preparation and its first call, compilation included.
+        seconds: median and quartiles of a call.
+        ratio: median over rounds of its time to the reference's in the same round.
+        memory_bytes: peak of one call beyond what was held before, the result included.
+        error: distance from the oracle's answer, where there is one.
+    """
+
+    name: str
+    note: str
+    compiled: bool
+    outcome: Outcome = "done"
+    reason: str = ""
+    first_seconds: float | None = None
+    seconds: Spread | None = None
+    ratio: float | None = None
+    memory_bytes: int | None = None
+    error: Error | None = None
+
+
+@dataclass
+class Report:
+    """What came of one benchmark.
+
+    Attributes:
+        benchmark: the object that was run.
+        reference: name of the contender whose times the ratios are of.
+        input_bytes: size of its inputs; 0 if it names none.
+        rounds: how many were run.
+        reason: why nothing was run; empty if something was.
+        measurements: one a contender, in the benchmark's order.
+    """
+
+    benchmark: Benchmark
+    reference: str = ""
+    input_bytes: int = 0
+    rounds: int = 0
+    reason: str = ""
+    measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def measured(self) -> bool:
+        """Whether any contender has times."""
+        return any(each.seconds for each in self.measurements)
+
+    @property
+    def broken(self) -> bool:
+        """Whether no contender has times and something went wrong."""
+        failed = any(each.outcome == "failed" for each in self.measurements)
+        return not self.measured and (bool(self.reason) or failed)
+
+    def in_inputs(self, measurement: Measurement) -> float | None:
+        """Peak memory of a contender in units of the inputs' size; None where either is unknown."""
+        if measurement.memory_bytes is None or not self.input_bytes:
+            return None
+        return measurement.memory_bytes / self.input_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in values that JSON has, times in seconds."""
+        benchmark = self.benchmark
+        return {
+            "name": benchmark.name,
+            "structure": benchmark.structure,
+            "summary": benchmark.summary,
+            "options": benchmark.options.model_dump(mode="json"),
+            "references": list(benchmark.references),
+            "error_is": benchmark.error_is,
+            "reference": self.reference,
+            "input_bytes": self.input_bytes,
+            "rounds": self.rounds,
+            "reason": self.reason,
+            "contenders": [
+                {**dataclasses.asdict(each), "memory_inputs": self.in_inputs(each)}
+                for each in self.measurements
+            ],
+        }

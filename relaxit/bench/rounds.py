@@ -1,0 +1,100 @@
+"""Rounds: every contender runs once in each, in an order of its own, until time is up."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from relaxit.bench.clock import Timer
+from relaxit.bench.failure import reason_of
+
+__all__ = ["LEAST", "Spread", "median_ratio", "run_rounds"]
+
+LEAST = 3
+"""Rounds that are run whatever they cost, unless fewer are asked for."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles of some times, in seconds."""
+
+    median: float
+    lower: float
+    upper: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Spread:
+        """Of at least one time.
+
+        Example:
+            >>> Spread.of([4.0, 1.0, 2.0, 3.0, 5.0])
+            Spread(median=3.0, lower=2.0, upper=4.0)
+        """
+        if len(seconds) == 1:
+            return cls(seconds[0], seconds[0], seconds[0])
+        lower, median, upper = statistics.quantiles(seconds, n=4, method="inclusive")
+        return cls(median, lower, upper)
+
+
+def run_rounds(
+    calls: Mapping[str, Callable[[], Any]],
+    timer: Timer,
+    rounds: int,
+    seconds: float,
+    *,
+    seed: int = 0,
+    clock: Callable[[], float] = time.monotonic,
+    progress: Callable[[int], None] = lambda number: None,
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Time all calls, one of each a round.
+
+    A machine that slows down or speeds up meanwhile does so for all of them; the order is shuffled,
+    so that none always follows the same other.
+
+    Args:
+        calls: what to time, by name.
+        timer: makes one call and returns its seconds.
+        rounds: at most so many.
+        seconds: no round begins later than this, after the first :data:`LEAST`.
+        seed: of the orders.
+        clock: where ``seconds`` are read.
+        progress: told the number of each round, from 1.
+
+    Returns:
+        Seconds by name, one for each round; and by name why a call was given up, which has then no
+        seconds. The others go on.
+    """
+    order = random.Random(seed)
+    names, end = list(calls), clock() + seconds
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    failed: dict[str, str] = {}
+    for number in range(1, rounds + 1):
+        if not names or (number > LEAST and clock() >= end):
+            break
+        progress(number)
+        order.shuffle(names)
+        for name in list(names):
+            try:
+                times[name].append(timer(calls[name]))
+            except Exception as error:
+                failed[name] = reason_of(error)
+                names.remove(name)
+                del times[name]
+    return times, failed
+
+
+def median_ratio(seconds: Sequence[float], of: Sequence[float]) -> float | None:
+    """Median over rounds of the ratio of two calls' times in the same round.
+
+    Rounds in which the second is too short for the clock do not count; None if all are.
+
+    Example:
+        >>> median_ratio([2.0, 30.0, 2.2], [1.0, 10.0, 1.0])
+        2.2
+    """
+    ratios = [a / b for a, b in zip(seconds, of, strict=True) if b > 0]
+    return statistics.median(ratios) if ratios else None

@@ -1,0 +1,198 @@
+"""A whole run: what is measured, what is skipped, what fails, and what is left as it was."""
+
+import json
+
+import pytest
+import torch
+
+from relaxit.bench import Benchmark, Contender, Settings, run_benchmark
+from relaxit.bench import prepare as preparation
+from relaxit.bench.machine import setting, threads
+from tests.bench.contenders import Clock, Known
+
+CPU = torch.device("cpu")
+
+
+def run(benchmark: Benchmark, **settings):
+    clock = Clock()
+
+    def timer(call) -> float:  # the time of a call is the number of entries it returns
+        return float(call().numel() + clock.now)
+
+    return run_benchmark(
+        benchmark, CPU, Settings(**{"rounds": 4, **settings}), timer=timer, clock=clock
+    )
+
+
+def benchmark_of(*contenders: Contender, **members) -> Benchmark:
+    body = {"api": 1, "name": "test-made", "contenders": lambda self, device: contenders, **members}
+    return type("Made", (Benchmark,), body)()
+
+
+def ones(entries: int):
+    return lambda: lambda: torch.ones(entries)
+
+
+def test_what_is_known_is_found():
+    report = run(Known())
+    found = {each.name: each for each in report.measurements}
+    assert list(found) == ["off", "right", "raises", "short", "absent", "refuses"]
+    assert (report.reference, report.input_bytes, report.rounds) == ("right", 4000, 4)
+    assert {name: each.outcome for name, each in found.items()} == {
+        "off": "done",
+        "right": "done",
+        "raises": "failed",
+        "short": "failed",
+        "absent": "skipped",
+        "refuses": "skipped",
+    }
+    assert found["off"].error.absolute == found["off"].error.relative == 0.5
+    assert found["right"].error.absolute == 0
+    assert found["right"].memory_bytes == 4000
+    assert report.in_inputs(found["right"]) == 1.0
+    assert found["right"].ratio == 1.0
+    assert found["raises"].reason.startswith("RuntimeError: ")
+    assert "[[1]]" in found["short"].reason
+    assert found["absent"].reason == "a_peer_that_nobody_has is not installed"
+    assert found["refuses"].reason == "needs a quiet room"
+    assert found["raises"].seconds is None
+    assert not report.broken
+
+
+def test_options_change_the_sizes():
+    assert run(Known(n=10)).input_bytes == 40
+
+
+def test_ratios_are_to_the_reference_else_to_the_first():
+    report = run(benchmark_of(Contender("a", ones(2)), Contender("b", ones(6))))
+    assert [each.ratio for each in report.measurements] == [1.0, 3.0]
+    last = Contender("b", ones(6), reference=True)
+    report = run(benchmark_of(Contender("a", ones(3)), last))
+    assert [each.ratio for each in report.measurements] == [0.5, 1.0]
+
+
+def test_no_ratios_without_the_reference():
+    report = run(Known(), only=frozenset({"off"}))
+    (off,) = report.measurements
+    assert off.seconds.median == 1000.0
+    assert off.ratio is None
+
+
+def test_no_oracle_no_error_and_no_inputs_no_unit():
+    report = run(benchmark_of(Contender("a", ones(3))))
+    assert report.measurements[0].error is None
+    assert report.measurements[0].memory_bytes == 12
+    assert report.in_inputs(report.measurements[0]) is None
+
+
+def test_what_is_compared_may_be_a_part_of_the_result():
+    members = {
+        "compared": lambda self, result: result.mean(0),
+        "oracle": lambda self, device: torch.tensor(0.75).double(),
+    }
+    report = run(benchmark_of(Contender("a", ones(3)), **members))
+    assert report.measurements[0].error.absolute == 0.25
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "reason"),
+    [
+        (benchmark_of(), "has no contenders"),
+        (benchmark_of(Contender("a", ones(1)), Contender("a", ones(2))), "share a name"),
+        (
+            benchmark_of(*(Contender(n, ones(1), reference=True) for n in "ab")),
+            "more than one contender is the reference",
+        ),
+        (
+            benchmark_of(Contender("a", ones(1)), oracle=lambda self, device: 1 / 0),
+            "ZeroDivisionError",
+        ),
+    ],
+)
+def test_a_benchmark_that_is_wrong_says_so(benchmark, reason):
+    report = run(benchmark)
+    assert reason in report.reason
+    assert report.measurements == []
+    assert report.broken
+
+
+def test_compiled_ones_can_be_left_out(monkeypatch):
+    benchmark = benchmark_of(Contender("a", ones(1)), Contender("b", ones(1), compiled=True))
+    made = run(benchmark, compiled=False).measurements[1]
+    assert (made.outcome, made.reason) == ("skipped", "compiled ones were not asked for")
+    monkeypatch.setattr(preparation, "cannot_compile", lambda device: "there is no compiler")
+    made = run(benchmark).measurements[1]
+    assert (made.outcome, made.reason) == ("skipped", "there is no compiler")
+    monkeypatch.setattr(preparation, "cannot_compile", lambda device: "")
+    assert run(benchmark).measurements[1].outcome == "done"
+
+
+def test_why_nothing_can_be_compiled(monkeypatch):
+    from relaxit.bench.compiler import cannot_compile
+
+    def refuse(*_, **__):
+        raise RuntimeError("no C++ compiler\nat all")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    cannot_compile.cache_clear()
+    try:
+        assert cannot_compile(CPU).endswith("RuntimeError: no C++ compiler at all")
+    finally:
+        cannot_compile.cache_clear()
+
+
+def test_a_contender_that_gives_up_in_a_round_is_reported():
+    calls = iter(range(6))
+
+    def tires():
+        next(calls)
+        return torch.ones(1)
+
+    report = run(benchmark_of(Contender("a", ones(1)), Contender("tires", lambda: tires)))
+    first, second = report.measurements
+    assert (first.outcome, second.outcome) == ("done", "failed")
+    assert (second.reason, second.seconds, second.ratio) == ("StopIteration", None, None)
+    assert report.rounds == 4
+
+
+def test_ctrl_c_is_no_failure_of_a_contender():
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(benchmark_of(Contender("a", lambda: interrupted)))
+
+
+def test_draws_are_those_of_the_seed_and_the_generator_is_put_back():
+    seen = []
+
+    def make():
+        def call():
+            seen.append(torch.rand(()))
+            return seen[-1]
+
+        return call
+
+    before = torch.get_rng_state()
+    for seed in (0, 0, 1):
+        run(benchmark_of(Contender("a", make)), seed=seed)
+    assert torch.equal(torch.get_rng_state(), before)
+    calls = len(seen) // 3
+    first, again, other = seen[0], seen[calls], seen[2 * calls]
+    assert first == again != other
+
+
+def test_all_of_it_is_json():
+    document = json.loads(json.dumps(run(Known()).to_json(), allow_nan=False))
+    assert document["options"] == {"n": 1000}
+    assert document["contenders"][0]["seconds"] == {"median": 1e3, "lower": 1e3, "upper": 1e3}
+    assert document["contenders"][1]["memory_inputs"] == 1.0
+
+
+def test_threads_are_put_back():
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        assert setting(CPU)["threads"] == before + 1
+    assert torch.get_num_threads() == before
+    with threads(None):
+        assert torch.get_num_threads() == before
