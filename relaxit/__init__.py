@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from relaxit.registry import unregister as unregister
     from relaxit.relaxation import Capabilities as Capabilities
     from relaxit.relaxation import Relaxation as Relaxation
+    from relaxit.training.task import Task as Task
 
 _HOME = {
     "Capabilities": "relaxit.relaxation",
@@ -54,6 +55,7 @@ _HOME = {
     "RelaxitError": "relaxit.errors",
     "SampleEstimator": "relaxit.estimators.base",
     "ShapeError": "relaxit.errors",
+    "Task": "relaxit.training.task",
     "UnknownName": "relaxit.errors",
     "Unsupported": "relaxit.errors",
     "estimator": "relaxit.registry",

@@ -25,6 +25,8 @@ from relaxit.schedules import Kind
 __all__ = ["RunConfig", "merge", "read_recipe", "resolve"]
 
 _LARGEST_FILE = 1 << 20
+TASK = "vae"
+"""The task where none is named: there was no other when the first runs were saved."""
 
 
 class Choice(Options):
@@ -44,7 +46,7 @@ class Temperature(Options):
 
 
 class Objective(Options):
-    """What is minimised; see the page on the two laws and their bounds."""
+    """The KL term, of tasks that have one; see the page on the two laws and their bounds."""
 
     kl: Literal["discrete", "relaxed"] = Field(
         "discrete", description="KL of the discrete laws, or log-ratio of the relaxed densities"
@@ -69,7 +71,7 @@ class Data(Options):
 
 
 class Model(Options):
-    """The multilayer perceptrons on both sides of the latent variables."""
+    """The networks around the latent variables, multilayer perceptrons in an autoencoder."""
 
     hidden: tuple[PositiveInt, ...] = Field(
         (512, 256), description="hidden units of the encoder; mirrored"
@@ -95,6 +97,7 @@ class RunConfig(Options):
     """Everything that determines a training run."""
 
     recipe: str = Field("", description="where the settings began")
+    task: Choice = Choice(name=TASK)
     relaxation: Choice
     estimator: Choice = Choice(name="pathwise")
     latents: int = Field(ge=1, description="number of latent variables")
@@ -131,6 +134,23 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _lay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """:func:`merge` of whole configurations: settings of a KL term go with the task they were for.
+
+    Naming another task drops ``objective`` as it drops the task's options, so that a task without
+    a KL term need not undo what the recipe below it says.
+    """
+    named = _task(over)
+    if named is not None and _own(named) != _own(_task(base) or TASK):
+        base = {key: value for key, value in base.items() if key != "objective"}
+    return merge(base, over)
+
+
+def _task(layer: Mapping[str, Any]) -> object:
+    table = layer.get("task")
+    return table.get("name") if isinstance(table, Mapping) else None
+
+
 def _own(name: object) -> object:
     return name.removeprefix(f"{OWN_DISTRIBUTION}:") if isinstance(name, str) else name
 
@@ -148,8 +168,8 @@ def combine(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         special = when.get(dataset, {}) if isinstance(when, Mapping) else when
         if not isinstance(special, Mapping):
             raise ConfigurationError(f"when.{dataset} in a recipe must be a table, got {special!r}")
-        merged = merge(merged, {k: v for k, v in layer.items() if k not in ("when", "summary")})
-        merged = merge(merged, special)
+        own = {key: value for key, value in layer.items() if key not in ("when", "summary")}
+        merged = _lay(_lay(merged, own), special)
     return merged
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 from collections.abc import Iterator
 from importlib import metadata
@@ -13,7 +14,7 @@ from relaxit.errors import ConfigurationError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["choose_device", "devices", "flushed_denormals", "versions"]
+__all__ = ["choose_device", "devices", "flushed_denormals", "require_memory", "versions"]
 
 _REPORTED = (
     "relaxit-framework",
@@ -94,3 +95,28 @@ def choose_device(asked: str) -> torch.device:
         f"device {asked!r} is not there; this machine has {', '.join(there)}. "
         "Use --device auto or one of these"
     )
+
+
+def require_memory(needed: int, what: str) -> None:
+    """Refuse what cannot fit, by arithmetic, before anything is allocated.
+
+    Args:
+        needed: bytes.
+        what: for what, named in the message.
+
+    Raises:
+        ConfigurationError: if this machine has less memory.
+
+    Example:
+        >>> require_memory(1 << 60, "a large table")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        relaxit.errors.ConfigurationError: about 1073741824 GiB are needed for a large table; ...
+    """
+    there = (
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    )
+    if there and needed > there:
+        raise ConfigurationError(
+            f"about {needed / 2**30:.0f} GiB are needed for {what}; this machine has "
+            f"{there / 2**30:.0f} GiB"
+        )

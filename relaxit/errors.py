@@ -78,7 +78,7 @@ class PluginError(RelaxitError, LookupError):
 
 
 class UnknownName(ConfigurationError, LookupError):
-    """No such relaxation, estimator, data set or recipe.
+    """No such relaxation, estimator, data set, task or recipe.
 
     Args:
         kind: what was looked for, e.g. ``"relaxation"``.

@@ -20,9 +20,11 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
+    from relaxit.bench.benchmark import Benchmark
     from relaxit.data.dataset import Dataset
     from relaxit.estimators.base import Estimator
     from relaxit.relaxation import Relaxation
+    from relaxit.training.task import Task
 
 __all__ = ["ENTRY_POINT_GROUP", "OWN_DISTRIBUTION", "hookimpl", "hookspec"]
 
@@ -52,8 +54,20 @@ def relaxit_datasets() -> Sequence[type[Dataset]]:
 
 
 @hookspec
+def relaxit_tasks() -> Sequence[type[Task]]:
+    """Task classes to register."""
+    return ()
+
+
+@hookspec
 def relaxit_recipes() -> Sequence[Path]:
     """TOML files, each a training recipe named after its stem."""
+    return ()
+
+
+@hookspec
+def relaxit_benchmarks() -> Sequence[type[Benchmark]]:
+    """Benchmark classes to register."""
     return ()
 
 

@@ -20,7 +20,9 @@ HOOKS = {
     "relaxit_relaxations": "relaxation",
     "relaxit_estimators": "estimator",
     "relaxit_datasets": "dataset",
+    "relaxit_tasks": "task",
     "relaxit_recipes": "recipe",
+    "relaxit_benchmarks": "benchmark",
     "relaxit_commands": "command",
 }
 """Hooks, and the kind of what each returns."""

@@ -37,7 +37,8 @@ def read(path: str | Path) -> tuple[Plugin, list[Item]]:
     """Run a plugin file.
 
     Returns:
-        Its record, and the relaxations, estimators and data sets it offers, each with its kind.
+        Its record, and the relaxations, estimators, data sets and tasks it offers, each with its
+        kind.
 
     Raises:
         PluginError: if there is anything wrong with it.

@@ -43,7 +43,7 @@ C = TypeVar("C", bound=type[Configured])
 
 
 class Registry(NameTable):
-    """Names of relaxations, estimators, data sets and recipes, and the plugins they came from.
+    """Names of relaxations, estimators, data sets, tasks and so on, and the plugins they came from.
 
     Args:
         entry_points: what to load; the installed ones of the group ``relaxit.plugins`` if None.

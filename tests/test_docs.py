@@ -20,7 +20,7 @@ import pytest
 import typer
 
 import relaxit
-from relaxit import errors, hookspecs, registry, testing
+from relaxit import bench, errors, hookspecs, registry, testing
 from relaxit.cli.app import app
 from relaxit.cli.app import run as run_command
 from relaxit.testing import Check, checks
@@ -81,9 +81,11 @@ def execute(block: Block, page: str, namespace: dict) -> None:
 def session_registry():
     """Whatever a page registers is gone after it."""
     yield
-    for cls in list(registry.default().items("relaxation").values()):
-        if registry.default().provider("relaxation", cls.name).distribution == registry.SESSION:
-            relaxit.unregister(cls)
+    table = registry.default()
+    for kind in ("relaxation", "task"):
+        for cls in list(table.items(kind).values()):
+            if table.provider(kind, cls.name).distribution == registry.SESSION:
+                relaxit.unregister(cls)
 
 
 @EACH_PAGE
@@ -179,6 +181,26 @@ def test_the_single_file_trains_and_is_checked(tmp_path):
         assert json.loads(done.stdout).get("passed", True)
 
 
+def test_the_task_of_the_contract_trains_as_a_file(tmp_path):
+    """The task's block with the command line below it, in a new process."""
+    found = list(blocks((DOCS / "contract.md").read_text()))
+    place = next(i for i, b in enumerate(found) if b.language == "python" and "(Task):" in b.code)
+    (tmp_path / "pixels.py").write_text(found[place].code)
+    line = found[place + 1].code.replace("\\\n", " ").strip()
+    arguments = [*shlex.split(line)[1:], "--epochs", "3", "--device", "cpu", "--json"]
+    code = "import sys; from relaxit.cli.app import run; sys.exit(run())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        env={**environment(), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["test_wrong"] < 0.7  # of ten classes: guessing has 0.9
+
+
 # --- hooks and names are complete -------------------------------------------------------------
 
 HOOKS = [
@@ -217,6 +239,12 @@ def test_every_public_name_is_documented(name):
 def test_every_public_name_of_the_kit_is_documented(name):
     page = (DOCS / "api.md").read_text()
     assert re.search(rf"^\.\. [\w:]+:: relaxit\.testing\.{name}$", page, re.M)
+
+
+@pytest.mark.parametrize("name", bench.__all__)
+def test_every_public_name_of_the_benchmarks_is_documented(name):
+    page = (DOCS / "api.md").read_text()
+    assert re.search(rf"^\.\. [\w:]+:: relaxit\.bench\.{name}$", page, re.M)
 
 
 # --- every check is documented ----------------------------------------------------------------

@@ -129,7 +129,10 @@ def test_built_in_plugins_come_through_entry_points():
     assert {p.dist.name for p in ours()} == {OWN_DISTRIBUTION}
     found = Registry(ours(), {})
     assert_others_work(found)
-    assert plugin_named(found, "categorical").provides == {"relaxation": ["categorical", "binary"]}
+    assert plugin_named(found, "categorical").provides == {
+        "relaxation": ["categorical", "binary"],
+        "benchmark": ["categorical-sample", "categorical-hard"],
+    }
     assert {p.state for p in found.plugins} == {"ok"}
     found.require_sound()
     assert Registry([], {}).items("relaxation") == {}

@@ -5,7 +5,7 @@ from relaxit.config import resolve
 from relaxit.errors import ConfigurationError, UnknownName
 from relaxit.registry import default
 from relaxit.schedules import temperature_schedule
-from relaxit.training.experiment import build_objective
+from relaxit.training.experiment import build_task
 
 
 @pytest.mark.parametrize("name", sorted(zoo.recipes()))
@@ -15,7 +15,7 @@ def test_every_recipe_resolves_to_something_that_can_run(name, dataset):
     if dataset:
         layers.append({"data": {"name": dataset}})
     config = resolve(layers)
-    build_objective(config)  # names, options and bound all fit
+    build_task(config)  # names, options and bound all fit
     default().find("dataset", config.data.name)
     t = config.temperature
     temperature_schedule(t.schedule, t.initial, t.final, 100, t.rate)
@@ -38,7 +38,8 @@ def test_the_annealed_tutorial_anneals_by_global_step_and_is_hard():
     t = config.temperature
     tau = temperature_schedule(t.schedule, t.initial, t.final, 6000, t.rate)
     assert tau(6000) == pytest.approx(0.8353, abs=1e-4)  # exp(-3e-5 * 6000)
-    assert build_objective(config).bound == "negative ELBO of the discrete model"
+    task, setup = build_task(config)
+    assert task.statement(setup) == "negative ELBO of the discrete model"
 
 
 def test_unknown_recipes_are_named():

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from relaxit.cli.bench import bench
 from relaxit.cli.check import check
 from relaxit.cli.doctor import doctor
 from relaxit.cli.evaluate import evaluate
@@ -37,6 +38,7 @@ app.command("list")(list_all)
 app.command()(show)
 app.command()(plugins)
 app.command()(check)
+app.add_typer(bench, name="bench")
 app.command()(new_plugin)
 app.add_typer(zoo, name="zoo")
 app.command()(doctor)

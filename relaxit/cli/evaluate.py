@@ -1,15 +1,18 @@
-"""``relaxit evaluate``: bounds of a finished run on the test part."""
+"""``relaxit evaluate``: what a finished run is worth on the test part."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relaxit.cli.output import print_json, print_table, tell
 from relaxit.cli.plugin_file import PluginFiles, tell_changes
 from relaxit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from relaxit.training.experiment import Experiment
 
 __all__ = ["evaluate"]
 
@@ -28,42 +31,21 @@ def evaluate(
     plugin_files: PluginFiles = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """Report the discrete ELBO of a run, and its importance-weighted bound."""
+    """Measure a run on the test part; if asked, its importance-weighted bound as well."""
     del plugin_files  # loaded by the option itself
     if importance_samples < 0:
         raise ConfigurationError(f"--importance-samples must be >= 0, got {importance_samples}")
-    from relaxit.training.evaluation import discrete_elbo, importance_weighted_bound
     from relaxit.training.finished import open_run
 
     experiment = open_run(run, device, data_dir)
     tell_changes(run)
-    model, relaxation, images = experiment.model, experiment.relaxation, experiment.images
-    binarise = experiment.config.data.binarise
-    bound = discrete_elbo(model, relaxation, images.test, images.levels, binarise, seed)
+    bound = _bound(experiment, importance_samples, seed, json) if importance_samples else {}
     result: dict[str, float | int | str] = {
         "run": str(run),
-        "test_images": len(images.test),
-        "test_elbo_discrete": bound.elbo,
-        "test_reconstruction": bound.reconstruction,
-        "test_kl": bound.kl,
+        "test_images": len(experiment.images.test),
+        **experiment.evaluate("test", seed),
+        **bound,
     }
-    if importance_samples:
-        count = len(images.test)
-
-        def progress(done: int) -> None:
-            tell(f"importance samples: {done} of {count} pictures", json)
-
-        result["importance_samples"] = importance_samples
-        result["test_importance_weighted_bound"] = importance_weighted_bound(
-            model,
-            relaxation,
-            images.test,
-            images.levels,
-            importance_samples,
-            binarise,
-            seed,
-            progress,
-        )
     if json:
         print_json(result)
         return
@@ -71,4 +53,20 @@ def evaluate(
         [key, f"{value:.3f}" if isinstance(value, float) else str(value)]
         for key, value in result.items()
     ]
-    print_table("nats a picture", ["", ""], rows)
+    print_table(experiment.task.display.unit, ["", ""], rows)
+
+
+def _bound(experiment: Experiment, samples: int, seed: int, quiet: bool) -> dict[str, float | int]:
+    """The importance-weighted bound; refused at once by a task that has none."""
+    from relaxit.training.experiment import looking_at
+
+    task, part = experiment.task, experiment.images.part("test", experiment.task.needs_labels)
+
+    def progress(done: int) -> None:
+        tell(f"importance samples: {done} of {len(part)} pictures", quiet)
+
+    with looking_at(experiment.model):
+        value = task.importance_weighted_bound(
+            experiment.setup, experiment.model, part, samples, seed, progress
+        )
+    return {"importance_samples": samples, "test_importance_weighted_bound": value}

@@ -11,14 +11,14 @@ from relaxit.cli.plugin_file import PluginFiles
 
 __all__ = ["list_all"]
 
-_KINDS = ("relaxation", "estimator", "dataset")
+_KINDS = ("relaxation", "estimator", "dataset", "task", "benchmark")
 
 
 def list_all(
     plugin_files: PluginFiles = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """List relaxations, estimators and data sets."""
+    """List relaxations, estimators, data sets, tasks and benchmarks."""
     del plugin_files  # loaded by the option itself
     from relaxit.registry import default
 

@@ -1,10 +1,12 @@
-"""A name on the command line that may be that of a relaxation, an estimator or a data set."""
+"""A name on the command line that may be that of anything registered as a class."""
 
 from __future__ import annotations
 
 from typing import Any
 
 __all__ = ["find_any"]
+
+_KINDS = ("relaxation", "estimator", "dataset", "task", "benchmark")
 
 
 def find_any(name: str) -> Any:
@@ -19,11 +21,11 @@ def find_any(name: str) -> Any:
 
     registry = default()
     known: dict[str, Any] = {}
-    for kind in ("dataset", "estimator", "relaxation"):
+    for kind in reversed(_KINDS):
         known |= registry.items(kind)
     if name in known:
         return known[name]
-    for kind in ("relaxation", "estimator", "dataset"):
+    for kind in _KINDS:
         try:
             return registry.find(kind, name)
         except UnknownName as error:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from relaxit.training.task import Display
+
 __all__ = ["EpochReport", "console", "print_json", "print_table", "tell"]
 
 
@@ -50,8 +52,11 @@ def print_table(
 class EpochReport:
     """Shows the course of training: a bar on a terminal, a plain line an epoch elsewhere."""
 
-    def __init__(self, epochs: int, images: int, first_epoch: int, quiet: bool) -> None:
+    def __init__(
+        self, epochs: int, images: int, first_epoch: int, display: Display, quiet: bool
+    ) -> None:
         self.epochs = epochs
+        self.display = display
         self.quiet = quiet
         self.screen = console()
         self.bar = None
@@ -61,8 +66,7 @@ class EpochReport:
                 f"epoch {first_epoch + 1}/{epochs}",
                 total=epochs * images,
                 completed=first_epoch * images,
-                loss="",
-                elbo="",
+                means="",
             )
 
     def __enter__(self) -> EpochReport:
@@ -74,9 +78,10 @@ class EpochReport:
         if self.bar:
             self.bar.stop()
 
-    def step(self, images: int, loss: float, elbo: float) -> None:
+    def step(self, images: int, means: Mapping[str, float]) -> None:
         if self.bar:
-            self.bar.update(self.task, advance=images, loss=f"{loss:.2f}", elbo=f"{elbo:.2f}")
+            said = self.display.fill(self.display.bar, means)
+            self.bar.update(self.task, advance=images, means=said)
 
     def epoch(self, row: Mapping[str, float | int]) -> None:
         if self.bar:
@@ -89,10 +94,8 @@ class EpochReport:
             )
         else:
             tell(
-                f"epoch {row['epoch']}/{self.epochs}: loss {row['train_loss']:.2f}, discrete ELBO "
-                f"train {row['train_elbo_discrete']:.2f} test {row['test_elbo_discrete']:.2f}, "
-                f"KL {row['test_kl']:.2f}, temperature {row['temperature']:.3f}, "
-                f"{row['images_per_second']:.0f} images/s",
+                f"epoch {row['epoch']}/{self.epochs}: {self.display.fill(self.display.line, row)}, "
+                f"temperature {row['temperature']:.3f}, {row['images_per_second']:.0f} images/s",
                 self.quiet,
             )
 
@@ -115,7 +118,7 @@ def _bar(screen: Console) -> Any:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("loss {task.fields[loss]}  ELBO {task.fields[elbo]}"),
+        TextColumn("{task.fields[means]}", markup=False),
         Speed(),
         TimeRemainingColumn(),
         console=screen,

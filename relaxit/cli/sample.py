@@ -24,18 +24,18 @@ def sample(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     plugin_files: PluginFiles = None,
 ) -> None:
-    """Decode uniform latents to a PNG grid of pixel probabilities."""
+    """Draw from the prior of a run, if its task has one: a PNG grid of pixel probabilities."""
     del plugin_files  # loaded by the option itself
     if not 1 <= count <= 100_000:
         raise ConfigurationError(f"--count must be from 1 to 100000, got {count}")
-    from relaxit.training.figures import draw_samples, prior_samples
+    from relaxit.training.experiment import looking_at
+    from relaxit.training.figures import draw_grid
     from relaxit.training.finished import open_model
-    from relaxit.training.rundir import RunDirectory
 
-    model, relaxation, config = open_model(run, device)
+    task, setup, model, pictures = open_model(run, device)
     tell_changes(run)
-    images = prior_samples(model, relaxation, config.latents, count, seed)
+    with looking_at(model):
+        images = task.sample_prior(setup, model, count, seed)
     path = out or run / f"samples-{seed}.png"
-    columns = max(1, round(count**0.5))
-    draw_samples(images, RunDirectory(run).image_size(), path, columns)
+    draw_grid(images, pictures.size, max(1, round(count**0.5)), path)
     tell(f"{count} pictures: {path}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["FLAGS", "configure", "given", "key_values", "nest"]
 
 FLAGS = {
+    "task.name": "--task",
     "relaxation.name": "--relaxation",
     "relaxation.options": "-o",
     "estimator.name": "--estimator",
@@ -86,6 +87,7 @@ def configure(
     flat: Mapping[str, Any],
     options: Sequence[str] = (),
     estimator_options: Sequence[str] = (),
+    task_options: Sequence[str] = (),
 ) -> RunConfig:
     """The configuration that a recipe and flags give together.
 
@@ -93,7 +95,7 @@ def configure(
         ConfigurationError, UnknownName, PluginError: naming what is wrong.
     """
     from relaxit import zoo
-    from relaxit.config import combine, resolve
+    from relaxit.config import TASK, combine, resolve
     from relaxit.registry import default
 
     layers = [*zoo.layers(recipe or zoo.DEFAULT), nest(flat)]
@@ -101,7 +103,9 @@ def configure(
     texts = {
         "relaxation": key_values(options, "-o"),
         "estimator": key_values(estimator_options, "--estimator-option"),
+        "task": key_values(task_options, "--task-option"),
     }
+    chosen.setdefault("task", {"name": TASK})
     for kind, pairs in texts.items():
         name = chosen.get(kind, {}).get("name")
         if pairs and isinstance(name, str):

@@ -1,4 +1,4 @@
-"""``relaxit show``: everything about one relaxation, estimator or data set."""
+"""``relaxit show``: everything about one relaxation, estimator, data set, task or benchmark."""
 
 from __future__ import annotations
 
@@ -35,12 +35,16 @@ def show(
         "capabilities": _capabilities(cls),
         "references": list(cls.references),
     }
+    if cls.kind == "benchmark":
+        facts["structure"] = cls.structure
     if json:
         print_json(facts)
         return
     print(f"{facts['name']} ({facts['kind']}): {facts['summary']}")
     for reference in facts["references"]:
         print(f"  {reference}")
+    if facts.get("structure"):
+        print(f"  belongs to {facts['structure']}")
     rows = [[o["name"], o["type"], o["default"], o["description"]] for o in facts["options"]]
     print_table(
         "options" if rows else "no options", ["name", "type", "default", "description"], rows
@@ -82,6 +86,12 @@ def _shapes(cls: Any, texts: list[str]) -> dict[str, str]:
 def _capabilities(cls: Any) -> dict[str, Any]:
     if cls.kind == "estimator":
         return {"cost is evaluated on": "hard values" if cls.hard else "soft values"}
+    if cls.kind == "task":
+        return {
+            "labels": "needed" if cls.needs_labels else "not asked for",
+            "KL term": "yes" if cls.has_kl else "none, so its settings are refused",
+            "metrics of a step": ", ".join(("loss", *cls.metrics)),
+        }
     if cls.kind != "relaxation":
         return {}
     found = dataclasses.asdict(cls.capabilities)

@@ -1,4 +1,4 @@
-"""``relaxit train``: train a variational autoencoder through any registered relaxation."""
+"""``relaxit train``: train any registered task through any registered relaxation."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relaxit.config import RunConfig
     from relaxit.training.experiment import Experiment
     from relaxit.training.loop import Outcome
+    from relaxit.training.task import Display
 
 __all__ = ["train"]
 
@@ -38,6 +39,14 @@ def train(
     options: Annotated[
         list[str] | None,
         _option("-o", "--option", help="KEY=VALUE of the relaxation.", panel=_WHAT, env=False),
+    ] = None,
+    task: Annotated[
+        str | None,
+        _option("--task", help="Registered task; an autoencoder if absent.", panel=_WHAT),
+    ] = None,
+    task_options: Annotated[
+        list[str] | None,
+        _option("--task-option", help="KEY=VALUE of the task.", panel=_WHAT, env=False),
     ] = None,
     estimator: Annotated[
         str | None, _option("--estimator", help="Registered gradient estimator.", panel=_WHAT)
@@ -138,10 +147,10 @@ def train(
     ] = False,
     quiet: Annotated[bool, _option("--quiet", help="No human text.", panel=_RUN)] = False,
 ) -> None:
-    """Train a VAE with discrete latents, on a GPU where there is one.
+    """Train through discrete variables, on a GPU where there is one.
 
-    Without flags: the default recipe on the bundled digits. Pictures, metrics and weights go to
-    the run directory. Ctrl-C ends the run early and leaves it complete.
+    Without flags: the default recipe, a VAE on the bundled digits. Pictures, metrics and weights
+    go to the run directory. Ctrl-C ends the run early and leaves it complete.
     """
     del plugin_files  # loaded by the option itself
     flat = given(context.params)
@@ -150,7 +159,7 @@ def train(
     if resume is not None:
         config, out = _resumed(resume, flat, _typed(context)), resume
     else:
-        config = configure(recipe, flat, options or (), estimator_options or ())
+        config = configure(recipe, flat, options or (), estimator_options or (), task_options or ())
     if dry_run:
         _dry_run(config, quiet)
         return
@@ -195,13 +204,13 @@ def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
 def _dry_run(config: RunConfig, quiet: bool) -> None:
     from relaxit.environment import choose_device
     from relaxit.registry import default
-    from relaxit.training.experiment import build_objective, in_full
+    from relaxit.training.experiment import build_task, in_full
 
     choose_device(config.device)
     default().find("dataset", config.data.name)
-    objective = build_objective(config)
-    tell(f"would minimise the {objective.bound}", quiet)
-    print_json(in_full(config, objective).model_dump(mode="json"))
+    task, setup = build_task(config)
+    tell(f"would minimise the {task.statement(setup)}", quiet)
+    print_json(in_full(config, task, setup).model_dump(mode="json"))
 
 
 def _run(
@@ -218,13 +227,13 @@ def _run(
     if not resume:
         if path:
             run.create(overwrite)
-        run.write_config(experiment.config, experiment.images.size)
+        run.write_config(experiment.config, experiment.images.format)
     _introduce(experiment, run.path, quiet)
-    done = len(run.read_metrics())
-    with EpochReport(config.epochs, len(experiment.images.train), done, quiet) as report:
+    done, display = len(run.read_metrics()), experiment.task.display
+    with EpochReport(config.epochs, len(experiment.images.train), done, display, quiet) as report:
         outcome = train_loop(experiment, run, report, resume)
     if not quiet:
-        _conclude(outcome, run.path)
+        _conclude(outcome, run.path, display)
     return outcome, run.path
 
 
@@ -238,28 +247,23 @@ def _introduce(experiment: Experiment, path: Path, quiet: bool) -> None:
         f"{images.size[0]}x{images.size[1]}), {config.epochs} epochs",
         quiet,
     )
-    tell(f"minimises the {experiment.objective.bound}", quiet)
+    tell(f"minimises the {experiment.task.statement(experiment.setup)}", quiet)
 
 
-def _conclude(outcome: Outcome, path: Path) -> None:
+def _conclude(outcome: Outcome, path: Path, display: Display) -> None:
     if outcome.rows:
-        _print_last(outcome.rows[-1])
+        _print_last(outcome.rows[-1], display)
     if outcome.exit_code:
         tell(f"stopped early; continue with: relaxit train --resume {path}")
     tell(f"pictures, metrics and weights: {path}")
 
 
-def _print_last(last: Mapping[str, float | int]) -> None:
-    rows = [
-        [
-            part,
-            *(f"{last[f'{part}_{key}']:.2f}" for key in ("elbo_discrete", "reconstruction", "kl")),
-        ]
-        for part in ("train", "validation", "test")
-        if f"{part}_kl" in last
-    ]
-    title = (
-        f"after epoch {last['epoch']}, nats a picture "
-        f"(training objective {last['train_surrogate']:.2f})"
-    )
-    print_table(title, ["", "discrete ELBO", "reconstruction", "KL"], rows, stderr=True)
+def _print_last(last: Mapping[str, float | int], display: Display) -> None:
+    rows = []
+    for part in ("train", "validation", "test"):
+        values = [last.get(f"{part}_{metric}") for metric in display.columns]
+        if any(value is not None for value in values):
+            cells = ("" if value is None else f"{value:.{display.decimals}f}" for value in values)
+            rows.append([part, *cells])
+    title = f"after epoch {last['epoch']}, {display.fill(display.title, last)}"
+    print_table(title, ["", *display.columns.values()], rows, stderr=True)

@@ -1,24 +1,83 @@
-"""What a data set is: pictures in memory, with a training and a test part."""
+"""What a data set is: pictures in memory, perhaps with labels, in a training and a test part."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from relaxit.errors import ConfigurationError
+from relaxit.errors import ConfigurationError, DataError
 from relaxit.options import Configured
 
-__all__ = ["Dataset", "Images"]
+__all__ = ["Dataset", "Format", "Images", "Part"]
+
+Name = Literal["train", "validation", "test"]
+_NAMES: tuple[Name, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the pictures of a set have in common; a model is sized from it.
+
+    Attributes:
+        size: height and width in pixels.
+        levels: the stored value that means 1.
+        classes: one more than the largest label; 0 where there are no labels.
+    """
+
+    size: tuple[int, int]
+    levels: int = 255
+    classes: int = 0
+
+    @property
+    def pixels(self) -> int:
+        return self.size[0] * self.size[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Stored pictures: a part of a data set, or a batch of one.
+
+    Attributes:
+        pictures: ``[N, P]`` uint8.
+        levels: the stored value that means 1.
+        labels: ``[N]`` int64; None unless they were asked for.
+
+    Example:
+        >>> part = Part(torch.eye(3, dtype=torch.uint8), 1, torch.tensor([2, 0, 1]))
+        >>> part.take(torch.tensor([2, 0])).labels
+        tensor([1, 2])
+        >>> [len(batch) for batch in part.split(2)]
+        [2, 1]
+    """
+
+    pictures: Tensor
+    levels: int
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def take(self, index: Tensor) -> Part:
+        """The pictures at ``index`` ``[B]``, on their device, with their labels."""
+        labels = None if self.labels is None else self.labels.index_select(0, index)
+        return Part(self.pictures.index_select(0, index), self.levels, labels)
+
+    def split(self, rows: int) -> Iterator[Part]:
+        """All of it in order, at most ``rows`` pictures at a time."""
+        for start in range(0, len(self), rows):
+            labels = None if self.labels is None else self.labels[start : start + rows]
+            yield Part(self.pictures[start : start + rows], self.levels, labels)
 
 
 @dataclass(frozen=True)
 class Images:
-    """Pictures as stored: uint8, one row of pixels each.
+    """Pictures as stored: uint8, one row of pixels each. Labels are optional: all parts or none.
 
     Attributes:
         train: ``[N, height * width]`` uint8.
@@ -26,6 +85,12 @@ class Images:
         validation: ``[V, height * width]`` uint8, held out of the training part; may be empty.
         size: height and width in pixels.
         levels: the value that means white.
+        train_labels: classes of the training pictures, ``[N]`` uint8 or int64, from 0.
+        test_labels: the same of the test pictures, ``[M]``.
+        validation_labels: the same of the validation pictures, ``[V]``.
+
+    Raises:
+        DataError: if there are not as many labels as pictures.
     """
 
     train: Tensor
@@ -33,10 +98,37 @@ class Images:
     size: tuple[int, int]
     levels: int = 255
     validation: Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.uint8))
+    train_labels: Tensor | None = None
+    test_labels: Tensor | None = None
+    validation_labels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for name in _NAMES:
+            labels, count = self._labels(name), len(self._pictures(name))
+            if labels is None and self.labelled and count:
+                raise DataError(f"the {count} {name} pictures have no labels, other parts have")
+            if labels is not None and labels.shape != (count,):
+                raise DataError(f"labels of shape {list(labels.shape)} for {count} {name} pictures")
 
     @property
     def pixels(self) -> int:
         return self.size[0] * self.size[1]
+
+    @property
+    def labelled(self) -> bool:
+        return any(self._labels(name) is not None for name in _NAMES)
+
+    @property
+    def format(self) -> Format:
+        """What the pictures have in common. Reads the labels, so waits for their device."""
+        labels = [labels for name in _NAMES if (labels := self._labels(name)) is not None]
+        classes = max((1 + int(each.max()) for each in labels if len(each)), default=0)
+        return Format(self.size, self.levels, classes)
+
+    def part(self, name: Name, labels: bool = False) -> Part:
+        """One part, with labels if they are asked for and there are any."""
+        found = self._labels(name) if labels else None
+        return Part(self._pictures(name), self.levels, None if found is None else found.long())
 
     def hold_out(self, count: int) -> Images:
         """Move ``count`` training images, always the same ones, to the validation part.
@@ -51,23 +143,33 @@ class Images:
                 "leaves none to train on"
             )
         order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
-        return Images(
-            train=self.train[order[count:]],
-            test=self.test,
-            size=self.size,
-            levels=self.levels,
-            validation=self.train[order[:count]],
+        held, kept, labels = order[:count], order[count:], self.train_labels
+        return replace(
+            self,
+            train=self.train[kept],
+            validation=self.train[held],
+            train_labels=None if labels is None else labels[kept],
+            validation_labels=None if labels is None else labels[held],
         )
 
     def to(self, device: torch.device) -> Images:
         """The same pictures on a device, where they stay for the run."""
-        return Images(
-            self.train.to(device),
-            self.test.to(device),
-            self.size,
-            self.levels,
-            self.validation.to(device),
-        )
+        moved: dict[str, Tensor] = {}
+        for name in _NAMES:
+            moved[name] = self._pictures(name).to(device)
+            if (labels := self._labels(name)) is not None:
+                moved[f"{name}_labels"] = labels.to(device)
+        return replace(self, **moved)  # type: ignore[arg-type]
+
+    def _pictures(self, name: Name) -> Tensor:
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def _labels(self, name: Name) -> Tensor | None:
+        return {
+            "train": self.train_labels,
+            "validation": self.validation_labels,
+            "test": self.test_labels,
+        }[name]
 
 
 class Dataset(Configured, ABC):

@@ -21,6 +21,8 @@ class Digits(Dataset):
         >>> images = Digits().load(Path())
         >>> images.train.shape, images.test.shape, images.levels
         (torch.Size([1437, 64]), torch.Size([360, 64]), 16)
+        >>> images.train_labels.shape, images.format.classes
+        (torch.Size([1437]), 10)
 
     Reference: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """
@@ -34,6 +36,15 @@ class Digits(Dataset):
         del folder, download
         from sklearn.datasets import load_digits
 
-        pixels = torch.from_numpy(load_digits().data).to(torch.uint8)
+        found = load_digits()
+        pixels = torch.from_numpy(found.data).to(torch.uint8)
+        labels = torch.from_numpy(found.target).to(torch.int64)
         held = torch.arange(len(pixels)) % 5 == 0
-        return Images(train=pixels[~held], test=pixels[held], size=(8, 8), levels=16)
+        return Images(
+            train=pixels[~held],
+            test=pixels[held],
+            size=(8, 8),
+            levels=16,
+            train_labels=labels[~held],
+            test_labels=labels[held],
+        )

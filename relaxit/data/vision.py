@@ -21,9 +21,9 @@ class _Idx(Dataset):
     def load(self, folder: Path, download: bool = False) -> Images:
         kind = _torchvision_class(self.torchvision_name)
         try:
-            train, test = (
-                kind(str(folder), train=part, download=download).data for part in (True, False)
-            )
+            parts = [kind(str(folder), train=part, download=download) for part in (True, False)]
+            train, test = (part.data for part in parts)
+            labels = [part.targets for part in parts]
         except Exception as error:  # torchvision raises whatever its parser met
             raise DataError(self._diagnose(folder, download, error)) from error
         if train.dim() != 3 or train.shape[1:] != test.shape[1:] or not len(train) or not len(test):
@@ -31,8 +31,13 @@ class _Idx(Dataset):
                 f"{self.name}: pictures of shape {list(train.shape)} and {list(test.shape)} in "
                 f"{folder}, expected [N, height, width] twice"
             )
-        size = (train.shape[1], train.shape[2])
-        return Images(train=train.flatten(1), test=test.flatten(1), size=size)
+        return Images(
+            train=train.flatten(1),
+            test=test.flatten(1),
+            size=(train.shape[1], train.shape[2]),
+            train_labels=labels[0],
+            test_labels=labels[1],
+        )
 
     def _diagnose(self, folder: Path, download: bool, error: Exception) -> str:
         raw = folder / self.torchvision_name / "raw"
@@ -46,9 +51,10 @@ class _Idx(Dataset):
                 )
         if download:
             return f"{self.name} could not be downloaded to {folder}: {_line(error)}"
-        if len(files) < 4:
+        if len(files) < 4:  # two of pictures, two of labels
+            lacks = f"has only {len(files)} of its 4 files" if files else "is not"
             return (
-                f"{self.name} is not in {raw}. Get it with: relaxit train --dataset {self.name} "
+                f"{self.name} {lacks} in {raw}. Get it with: relaxit train --dataset {self.name} "
                 f"--data-dir {folder} --download (needs the network); or use --dataset digits, "
                 "which needs no download"
             )

@@ -84,7 +84,7 @@ class Names:
             ConfigurationError: naming the distribution that has it.
         """
         registry = default()
-        for kind in ("relaxation", "estimator", "dataset"):
+        for kind in ("relaxation", "estimator", "dataset", "task"):
             for label in registry.items(kind):
                 if label.rpartition(":")[2] == self.name:
                     owner = registry.provider(kind, label).distribution

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from relaxit.config import RunConfig
-from relaxit.data.batches import read
-from relaxit.data.dataset import Images
-from relaxit.environment import choose_device
+from relaxit.config import Objective, RunConfig
+from relaxit.data.dataset import Format, Images, Name
+from relaxit.environment import choose_device, require_memory
 from relaxit.errors import ConfigurationError
-from relaxit.models.vae import Vae
 from relaxit.registry import default
 from relaxit.relaxation import Relaxation
 from relaxit.schedules import temperature_schedule
-from relaxit.training.objective import NegativeElbo
 from relaxit.training.seeds import derive
+from relaxit.training.task import Row, Setup, Task
 from relaxit.training.temperature import Temperature
 
-__all__ = ["Experiment", "build", "build_model", "build_objective", "in_full", "load_images"]
+__all__ = ["Experiment", "build", "build_model", "build_task", "in_full", "load_images"]
 
 DEFAULT_DATA_DIR = "data"
 
@@ -34,8 +34,9 @@ class Experiment:
         config: what it was built from.
         device: where it runs.
         images: the pictures, held-out part separated.
-        objective: what is minimised.
-        model: the autoencoder.
+        task: what is trained.
+        setup: relaxation, estimator and settings, as the task sees them.
+        model: what the task built.
         temperature: the temperature, a module.
         steps: optimizer steps of the whole run.
     """
@@ -43,40 +44,76 @@ class Experiment:
     config: RunConfig
     device: torch.device
     images: Images
-    objective: NegativeElbo
-    model: Vae
+    task: Task
+    setup: Setup
+    model: nn.Module
     temperature: Temperature
     steps: int
 
     @property
     def relaxation(self) -> Relaxation:
-        return self.objective.relaxation
+        return self.setup.relaxation
 
     @property
     def steps_per_epoch(self) -> int:
         return -(-len(self.images.train) // self.config.batch_size)
 
+    def evaluate(self, name: Name, seed: int) -> dict[str, float]:
+        """What the model is worth on a held-out part; metrics by their full names."""
+        part = self.images.part(name, self.task.needs_labels)
+        with looking_at(self.model):
+            found = self.task.evaluate(self.setup, self.model, part, seed)
+        return {f"{name}_{metric}": value for metric, value in found.items()}
 
-def build_objective(config: RunConfig) -> NegativeElbo:
-    """The objective alone: no data and no model, for checks before anything is loaded.
+    def draw(self, rows: Sequence[Row], folder: Path) -> None:
+        """Write the pictures of a run."""
+        with looking_at(self.model):
+            self.task.draw(self.setup, self.model, self.images, rows, folder)
+
+
+@contextlib.contextmanager
+def looking_at(model: nn.Module) -> Iterator[None]:
+    """Context without gradients, in evaluation mode; the model's own mode is given back."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
+def build_task(config: RunConfig) -> tuple[Task, Setup]:
+    """What is trained, and around what: no data and no model, for checks before anything is loaded.
 
     Raises:
         UnknownName, PluginError, ConfigurationError, Unsupported: if names or options do not fit.
     """
     registry = default()
-    found = registry.find("relaxation", config.relaxation.name)
-    relaxation: Relaxation = found.from_json(config.relaxation.options)
-    _check_memory(config, relaxation)
+    relaxation, estimator, task = (
+        registry.find(kind, choice.name).from_json(choice.options)
+        for kind, choice in (
+            ("relaxation", config.relaxation),
+            ("estimator", config.estimator),
+            ("task", config.task),
+        )
+    )
     t = config.temperature
     temperature_schedule(t.schedule, t.initial, t.final, 1, t.rate)  # refuses a contradiction
-    return NegativeElbo(
+    setup = Setup(
         relaxation=relaxation,
-        estimator=registry.find("estimator", config.estimator.name).from_json(
-            config.estimator.options
-        ),
-        kl=config.objective.kl,
-        prior_temperature=config.objective.prior_temperature,
+        estimator=estimator,
+        latents=config.latents,
+        batch_size=config.batch_size,
+        binarise=config.data.binarise,
+        objective=config.objective,
+        networks=config.model,
+        seed=config.seed,
     )
+    _check_objective(task, config.objective)
+    task.check(setup)
+    _check_memory(setup)
+    return task, setup
 
 
 def load_images(config: RunConfig, download: bool = False) -> Images:
@@ -91,19 +128,12 @@ def load_images(config: RunConfig, download: bool = False) -> Images:
     return images.hold_out(config.data.validation)
 
 
-def build_model(config: RunConfig, relaxation: Relaxation, pixels: int) -> Vae:
-    """The autoencoder with its first weights, which depend on the seed alone."""
+def build_model(task: Task, setup: Setup, pictures: Format) -> nn.Module:
+    """The model with its first weights, which depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         # The CPU's generator by name: torch.manual_seed would reseed those of other devices too.
-        torch.default_generator.manual_seed(derive(config.seed, "weights"))
-        return Vae(
-            relaxation,
-            config.latents,
-            pixels,
-            config.model.hidden,
-            config.model.params_activation,
-            config.model.init,
-        )
+        torch.default_generator.manual_seed(derive(setup.seed, "weights"))
+        return task.build(setup, pictures)
 
 
 def build(config: RunConfig, download: bool = False) -> Experiment:
@@ -114,29 +144,34 @@ def build(config: RunConfig, download: bool = False) -> Experiment:
             written.
     """
     device = choose_device(config.device)
-    objective = build_objective(config)
+    task, setup = build_task(config)
     images = load_images(config, download)
-    model = build_model(config, objective.relaxation, images.pixels)
-    if config.model.init == "scaled":
-        model.fit_mean(_mean_image(images))
+    if task.needs_labels and not images.labelled:
+        raise ConfigurationError(
+            f"task {task.name!r} needs labels, which data set {config.data.name!r} does not have; "
+            "choose another --dataset"
+        )
+    model = build_model(task, setup, images.format)
+    task.prepare(setup, model, images)
     steps = config.epochs * -(-len(images.train) // config.batch_size)
     return Experiment(
-        config=in_full(config, objective),
+        config=in_full(config, task, setup),
         device=device,
         images=images.to(device),
-        objective=objective,
+        task=task,
+        setup=setup,
         model=model.to(device),
         temperature=Temperature(config.temperature, steps).to(device),
         steps=steps,
     )
 
 
-def in_full(config: RunConfig, objective: NegativeElbo) -> RunConfig:
-    """The configuration with every option of relaxation and estimator, defaults included.
+def in_full(config: RunConfig, task: Task, setup: Setup) -> RunConfig:
+    """The configuration with every option of relaxation, estimator and task, defaults included.
 
     A saved run must not change when a plugin changes a default.
     """
-    parts = {"relaxation": objective.relaxation, "estimator": objective.estimator}
+    parts = {"relaxation": setup.relaxation, "estimator": setup.estimator, "task": task}
     full = {
         key: getattr(config, key).model_copy(
             update={"options": part.options.model_dump(mode="json")}
@@ -146,23 +181,22 @@ def in_full(config: RunConfig, objective: NegativeElbo) -> RunConfig:
     return config.model_copy(update=full)
 
 
-def _mean_image(images: Images) -> torch.Tensor:
-    sums = [read(part, images.levels).sum(0) for part in images.train.split(10_000)]
-    return torch.stack(sums).sum(0) / len(images.train)
-
-
-def _check_memory(config: RunConfig, relaxation: Relaxation) -> None:
-    """Refuse latents that cannot fit, by arithmetic, before anything is allocated."""
-    entries = config.latents * (relaxation.param_shape.numel() + relaxation.event_shape.numel())
-    weights = entries * (config.model.hidden[-1] if config.model.hidden else 1)
-    # Four bytes each; weights, gradients and Adam's two moments; as many copies of a batch.
-    needed = 4 * 4 * (weights + entries * config.batch_size)
-    there = (
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
-    )
-    if there and needed > there:
+def _check_objective(task: Task, settings: Objective) -> None:
+    """A setting that nothing would read must not look as if it had been obeyed."""
+    usual = Objective()
+    changed = [
+        f"objective.{key} = {value!r}"
+        for key, value in settings
+        if not task.has_kl and value != getattr(usual, key)
+    ]
+    if changed:
         raise ConfigurationError(
-            f"about {needed / 2**30:.0f} GiB are needed for {config.latents} latents of shape "
-            f"{list(relaxation.param_shape)} and batches of {config.batch_size}; this machine has "
-            f"{there / 2**30:.0f} GiB"
+            f"{', '.join(changed)}: task {task.name!r} has no KL term; leave such settings out"
         )
+
+
+def _check_memory(setup: Setup) -> None:
+    shape = setup.relaxation.param_shape
+    entries = setup.latents * (shape.numel() + setup.relaxation.event_shape.numel())
+    # Four bytes each; params, gradients and Adam's two moments.
+    require_memory(4 * 4 * entries, f"{setup.latents} latents of shape {list(shape)}")

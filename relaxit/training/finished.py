@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-from relaxit.config import RunConfig
+from torch import nn
+
+from relaxit.data.dataset import Format
 from relaxit.environment import choose_device
-from relaxit.models.vae import Vae
-from relaxit.relaxation import Relaxation
 from relaxit.training.checkpoint import load_model
-from relaxit.training.experiment import Experiment, build, build_model, build_objective
+from relaxit.training.experiment import Experiment, build, build_model, build_task
 from relaxit.training.rundir import RunDirectory
+from relaxit.training.task import Setup, Task
 
-__all__ = ["open_model", "open_run"]
+__all__ = ["Trained", "open_model", "open_run"]
+
+
+class Trained(NamedTuple):
+    """A trained model without its data set."""
+
+    task: Task
+    setup: Setup
+    model: nn.Module
+    pictures: Format
 
 
 def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> Experiment:
@@ -37,18 +48,17 @@ def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> E
     return experiment
 
 
-def open_model(path: Path, device: str = "auto") -> tuple[Vae, Relaxation, RunConfig]:
-    """The trained model of a run alone; no data set is read.
+def open_model(path: Path, device: str = "auto") -> Trained:
+    """The trained model of a run alone, in evaluation mode; no data set is read.
 
     Raises:
         CheckpointError: if this is no run directory, or its files are damaged.
         PluginError: if a plugin it needs is missing, naming the one to install.
     """
     run = RunDirectory(path)
-    config = run.read_config()
-    relaxation = build_objective(config).relaxation
-    height, width = run.image_size()
-    model = build_model(config, relaxation, height * width).to(choose_device(device))
+    task, setup = build_task(run.read_config())
+    pictures = run.pictures()
+    model = build_model(task, setup, pictures).to(choose_device(device))
     load_model(model, run.model_file)
     model.eval()
-    return model, relaxation, config
+    return Trained(task, setup, model, pictures)

@@ -1,54 +1,32 @@
-"""The training loop: plain PyTorch, data on the device, one encoder pass for both objectives."""
+"""The training loop: plain PyTorch, data on the device. It knows a task, never which one."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from relaxit.data.batches import read
-from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError
+from relaxit.data.dataset import Part
+from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError, ShapeError
 from relaxit.schedules import cosine_decay, ramp
-from relaxit.training import figures
 from relaxit.training.checkpoint import load_state, save_model, save_state
 from relaxit.training.divergence import DivergenceGuard
-from relaxit.training.evaluation import discrete_elbo
 from relaxit.training.experiment import Experiment
+from relaxit.training.report import Report, Silent
 from relaxit.training.rundir import RunDirectory
 from relaxit.training.seeds import derive
 from relaxit.training.stopping import StopRequest
+from relaxit.training.task import Row, Step, Terms
 from relaxit.training.tracking import Tracker
 
-__all__ = ["Outcome", "Report", "Trainer", "train"]
+__all__ = ["Outcome", "Report", "Silent", "Trainer", "train"]
 
-Row = Mapping[str, float | int]
 _SAVE_SECONDS = 30.0
 _REPORT_SECONDS = 0.2
-
-
-class Report(Protocol):
-    """Who is told how the run goes."""
-
-    def step(self, images: int, loss: float, elbo: float) -> None:
-        """``images`` more were seen; running means of the epoch, in nats."""
-
-    def epoch(self, row: Row) -> None:
-        """An epoch has ended, with these metrics."""
-
-
-class Silent:
-    """Tells nobody."""
-
-    def step(self, images: int, loss: float, elbo: float) -> None:
-        pass
-
-    def epoch(self, row: Row) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -63,9 +41,8 @@ class Outcome:
 class Trainer:
     """The state of a run and the one step that moves it.
 
-    ``totals`` sums, over the pictures of this epoch: the loss, the training objective at full KL
-    weight, reconstruction and KL of the discrete ELBO, and their number. It stays on the device and
-    is read when someone looks.
+    ``totals`` sums, over the examples of this epoch: the loss, the metrics of the task, and their
+    number. It stays on the device and is read when someone looks.
     """
 
     experiment: Experiment
@@ -75,6 +52,7 @@ class Trainer:
     seconds: float = 0.0  # spent in this epoch
     optimizer: torch.optim.Optimizer = field(init=False)
     generator: torch.Generator = field(init=False)
+    train: Part = field(init=False)
     totals: Tensor = field(init=False)
     guard: DivergenceGuard = field(init=False)
 
@@ -91,7 +69,8 @@ class Trainer:
             fused=True,
         )
         self.generator = torch.Generator(device).manual_seed(derive(e.config.seed, "noise"))
-        self.totals = torch.zeros(5, device=device)
+        self.train = e.images.part("train", e.task.needs_labels)
+        self.totals = torch.zeros(2 + len(e.task.metrics), device=device)
         self.guard = DivergenceGuard([*weights, *tau], device)
 
     def learning_rate(self) -> float:
@@ -104,13 +83,14 @@ class Trainer:
         """Weight of the KL term at a step."""
         return ramp(step, self.experiment.config.objective.kl_warmup * self.experiment.steps)
 
-    def train_step(self, stored: Tensor) -> None:
+    def train_step(self, batch: Part) -> None:
         """One update from stored pictures ``[B, P]`` uint8."""
         e = self.experiment
-        x = read(stored, e.images.levels, e.config.data.binarise, self.generator)
         e.temperature.set_step(self.step)
-        terms = e.objective(e.model, x, e.temperature(), self.generator)
-        loss = (terms.reconstruction + self.kl_weight(self.step) * terms.kl).mean()
+        now = Step(e.temperature(), self.kl_weight(self.step), self.generator)
+        terms = e.task.terms(e.setup, e.model, batch, now)
+        self._check_shapes(terms)
+        loss = terms.loss.mean()
         self.guard.watch(loss, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -119,18 +99,22 @@ class Trainer:
             group["lr"] = rate
         self.optimizer.step()
         with torch.no_grad():
-            sums = torch.stack(
-                [
-                    loss * len(x),
-                    (terms.reconstruction + terms.kl).sum(),
-                    terms.discrete_reconstruction.sum(),
-                    terms.discrete_kl.sum(),
-                    loss.new_full((), len(x)),
-                ]
-            )
-            self.totals += sums
+            examples = len(terms.loss)
+            sums = [metric.sum() for metric in terms.metrics.values()]
+            self.totals += torch.stack([loss * examples, *sums, loss.new_full((), examples)])
         self.step += 1
         self.position += 1
+
+    def _check_shapes(self, terms: Terms) -> None:
+        task, shapes = self.experiment.task, [m.shape for m in terms.metrics.values()]
+        if tuple(terms.metrics) != task.metrics or {terms.loss.shape, *shapes} != {
+            torch.Size([terms.loss.numel()])
+        }:
+            given = {key: list(m.shape) for key, m in terms.metrics.items()}
+            raise ShapeError(
+                f"task {task.name!r}: expected a loss [E] and metrics {list(task.metrics)} of the "
+                f"same shape, got a loss of shape {list(terms.loss.shape)} and metrics {given}"
+            )
 
     def run_epoch(self, report: Report, stop: StopRequest) -> bool:
         """Train to the end of the epoch, or until a stop is asked for. True if it was finished."""
@@ -140,11 +124,10 @@ class Trainer:
         seen = 0
         for start in range(self.position * size, len(order), size):
             index = order[start : start + size]
-            self.train_step(e.images.train.index_select(0, index))
+            self.train_step(self.train.take(index))
             seen += len(index)
             if (now := time.perf_counter()) - told > _REPORT_SECONDS:
-                loss, _, reconstruction, kl, count = self.totals.tolist()
-                report.step(seen, loss / count, -(reconstruction + kl) / count)
+                report.step(seen, self.means())
                 seen, told = 0, now
             if stop:
                 break
@@ -159,34 +142,38 @@ class Trainer:
         count = len(self.experiment.images.train)
         return torch.randperm(count, generator=generator).to(self.experiment.device)
 
+    def means(self) -> dict[str, float]:
+        """Loss and training metrics of this epoch so far. Waits for the device."""
+        task = self.experiment.task
+        loss, *sums, examples = self.totals.tolist()
+        found = task.summarise(dict(zip(task.metrics, sums, strict=True)), examples)
+        return {"train_loss": loss / examples, **{f"train_{k}": v for k, v in found.items()}}
+
     def summary(self, finished: bool) -> dict[str, float | int]:
-        """Metrics of the epoch, in nats a picture; each ``elbo`` is the bound itself."""
-        e, config = self.experiment, self.experiment.config
-        loss, surrogate, reconstruction, kl, count = self.totals.tolist()
+        """Metrics of the epoch: of training, then those of the held-out parts."""
+        e = self.experiment
         row: dict[str, float | int] = {
             "epoch": self.epoch + 1,
             "step": self.step,
             "temperature": float(e.temperature().detach()),
-            "kl_weight": self.kl_weight(self.step - 1),
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "train_loss": loss / count,
-            "train_surrogate": surrogate / count,
-            "train_elbo_discrete": -(reconstruction + kl) / count,
-            "train_reconstruction": reconstruction / count,
-            "train_kl": kl / count,
         }
-        seed = derive(config.seed, "evaluation")
-        for part, stored in (("validation", e.images.validation), ("test", e.images.test)):
-            if len(stored):
-                bound = discrete_elbo(
-                    e.model, e.relaxation, stored, e.images.levels, config.data.binarise, seed
-                )
-                row[f"{part}_elbo_discrete"] = bound.elbo
-                row[f"{part}_reconstruction"] = bound.reconstruction
-                row[f"{part}_kl"] = bound.kl
+        if e.task.has_kl:
+            row["kl_weight"] = self.kl_weight(self.step - 1)
+        row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        row.update(self.means())
+        seed = derive(e.config.seed, "evaluation")
+        if len(e.images.validation):
+            row.update(e.evaluate("validation", seed))
+        if len(e.images.test):
+            row.update(e.evaluate("test", seed))
         row["seconds"] = self.seconds
-        row["images_per_second"] = count / self.seconds
+        row["images_per_second"] = self.images_done / self.seconds
         return row if finished else {**row, "partial": 1}
+
+    @property
+    def images_done(self) -> int:
+        """Training images of this epoch that were seen."""
+        return min(self.position * self.experiment.config.batch_size, len(self.train))
 
     def next_epoch(self) -> None:
         """Begin the next epoch."""
@@ -271,10 +258,10 @@ def train(
                     saved = time.monotonic()
         except DivergenceError:
             save_model(experiment.model, run.model_file)
-            figures.draw_all(experiment, run.path, rows)
+            experiment.draw(rows, run.path)
             raise
         _save(trainer, run)
-        figures.draw_all(experiment, run.path, rows)
+        experiment.draw(rows, run.path)
     unfinished = trainer.epoch < experiment.config.epochs
     return Outcome(rows, stop.exit_code if unfinished else 0)
 
@@ -287,7 +274,9 @@ def _continue(trainer: Trainer, run: RunDirectory) -> list[Row]:
         raise ConfigurationError(
             f"{run.path} has done {trainer.epoch} epochs already; --epochs must not be fewer"
         )
-    run.write_config(e.config, e.images.size)  # only now: a state that does not fit changes nothing
+    run.write_config(
+        e.config, e.images.format
+    )  # only now: a state that does not fit changes nothing
     return [row for row in run.read_metrics() if row["epoch"] <= trainer.epoch]
 
 

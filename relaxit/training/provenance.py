@@ -73,6 +73,7 @@ def changes(config: RunConfig, recorded: Sequence[Mapping[str, Any]], run: Path)
 def _names(config: RunConfig) -> Iterator[tuple[str, str]]:
     yield "relaxation", config.relaxation.name
     yield "estimator", config.estimator.name
+    yield "task", config.task.name
     yield "dataset", config.data.name
 
 

@@ -16,23 +16,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from relaxit.config import RunConfig
+from relaxit.data.dataset import Format
 from relaxit.environment import versions
 from relaxit.errors import CheckpointError, ConfigurationError, one_line
 from relaxit.files import write_whole
+from relaxit.registry import default
 from relaxit.training import provenance
 
 __all__ = ["RunDirectory"]
 
 _FORMAT = 1
-_OWN_FILES = (
-    "config.json",
-    "metrics.jsonl",
-    "model.safetensors",
-    "train_state.pt",
-    "reconstructions.png",
-    "samples.png",
-    "curves.png",
-)
+_OWN_FILES = ("config.json", "metrics.jsonl", "model.safetensors", "train_state.pt")
 
 
 @dataclass(frozen=True)
@@ -115,24 +109,26 @@ class RunDirectory:
             return
         self.check_free(overwrite)  # again: something may have come since
         try:
-            for name in _OWN_FILES:
+            for name in (*_OWN_FILES, *_pictures()):
                 (self.path / name).unlink(missing_ok=True)
             if self.tensorboard.is_dir():
                 shutil.rmtree(self.tensorboard)
         except OSError as error:
             raise CheckpointError(f"{self.path} cannot be emptied: {error.strerror}") from error
 
-    def write_config(self, config: RunConfig, size: tuple[int, int]) -> None:
+    def write_config(self, config: RunConfig, pictures: Format) -> None:
         """Write ``config.json``: the whole configuration, versions, and every plugin's version.
 
         Args:
-            config: with the options of relaxation and estimator in full.
-            size: height and width of a picture, so that samples need no data set.
+            config: with the options of relaxation, estimator and task in full.
+            pictures: what the model is sized from, so that samples need no data set.
         """
         saved = {
             "format": _FORMAT,
             "config": config.model_dump(mode="json"),
-            "image_size": list(size),
+            "image_size": list(pictures.size),
+            "levels": pictures.levels,
+            "classes": pictures.classes,
             "versions": versions(),
             "plugins": provenance.record(),
         }
@@ -145,15 +141,18 @@ class RunDirectory:
             return False
         return isinstance(saved, dict) and {"format", "config"} <= saved.keys()
 
-    def image_size(self) -> tuple[int, int]:
-        """Height and width of the pictures the run was trained on.
+    def pictures(self) -> Format:
+        """Size, levels and number of classes of the pictures the run was trained on.
 
         Raises:
             CheckpointError: if the configuration does not tell.
         """
         try:
-            height, width = json.loads(self.config_file.read_text(encoding="utf-8"))["image_size"]
-            return int(height), int(width)
+            saved = json.loads(self.config_file.read_text(encoding="utf-8"))
+            height, width = saved["image_size"]
+            # Older runs say nothing of these two; all of them are autoencoders, which ask for none.
+            levels, classes = saved.get("levels", 255), saved.get("classes", 0)
+            return Format((int(height), int(width)), int(levels), int(classes))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{self.config_file} is damaged: {error!r}") from error
 
@@ -218,6 +217,11 @@ class RunDirectory:
         except ValueError as error:
             raise CheckpointError(f"{self.metrics_file} is damaged: {error}") from error
         return [row for row in rows if "partial" not in row]
+
+
+def _pictures() -> set[str]:
+    """Names of the pictures that a run of any registered task may have left."""
+    return {name for task in default().items("task").values() for name in task.files}
 
 
 def _make(path: Path) -> bool:

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from relaxit.data.batches import read
-from relaxit.data.dataset import Images
+from relaxit.data.dataset import Format, Images
 from relaxit.data.digits import Digits
 from relaxit.data.vision import FashionMnist, Kmnist, Mnist
 from relaxit.errors import ConfigurationError, DataError
@@ -42,6 +42,33 @@ def test_reads_idx_files_as_stored(tmp_path, kind):
     assert (images.train.shape, images.test.shape, images.size) == ((7, 784), (3, 784), (28, 28))
     stored = (raw / "train-images-idx3-ubyte").read_bytes()[16:]
     assert images.train.flatten().tolist() == list(stored)
+
+
+@pytest.mark.parametrize("kind", SETS)
+def test_reads_labels_as_stored(tmp_path, kind):
+    write_set(tmp_path, kind.torchvision_name, train=12)
+    images = kind().load(tmp_path)
+    part = images.part("train", labels=True)
+    assert part.labels.dtype == torch.int64
+    assert part.labels.tolist() == [n % 10 for n in range(12)]
+    assert images.part("test", labels=True).labels.tolist() == [0, 1, 2]
+    assert images.part("train").labels is None  # unless they are asked for
+    assert images.format == Format((28, 28), 255, 10)
+
+
+@pytest.mark.parametrize("part", ["train", "t10k"])
+def test_a_missing_label_file_is_told_from_a_missing_set(tmp_path, part):
+    raw = write_set(tmp_path, "MNIST")
+    (raw / f"{part}-labels-idx1-ubyte").unlink()
+    with pytest.raises(DataError, match=r"mnist has only 3 of its 4 files in .*--download"):
+        Mnist().load(tmp_path)
+
+
+def test_as_many_labels_as_pictures(tmp_path):
+    raw = write_set(tmp_path, "MNIST")
+    write_idx(raw / "t10k-labels-idx1-ubyte", torch.arange(2))
+    with pytest.raises(DataError, match=r"labels of shape \[2\] for 3 test pictures"):
+        Mnist().load(tmp_path)
 
 
 @pytest.mark.parametrize("kind", SETS)
@@ -98,6 +125,58 @@ def test_hold_out_splits_without_loss_and_always_alike():
     assert torch.equal(once.test, whole.test)
     with pytest.raises(ConfigurationError, match="leaves none"):
         whole.hold_out(50)
+
+
+def labelled(count=50):
+    rows = torch.arange(count, dtype=torch.uint8)[:, None]
+    labels = torch.arange(count, dtype=torch.uint8) % 7
+    return Images(rows, rows[:5], (1, 1), train_labels=labels, test_labels=labels[:5])
+
+
+def test_labels_follow_their_pictures():
+    held = labelled().hold_out(20)
+    for name, count in (("train", 30), ("validation", 20), ("test", 5)):
+        part = held.part(name, labels=True)
+        assert len(part) == count
+        assert torch.equal(part.labels, part.pictures[:, 0].long() % 7)
+        batch = part.take(torch.tensor([3, 1]))
+        assert batch.labels.tolist() == [n % 7 for n in batch.pictures[:, 0].tolist()]
+        batches = list(part.split(4))
+        assert [len(b) for b in batches[:-1]] == [4] * (len(batches) - 1)
+        assert torch.equal(torch.cat([b.labels for b in batches]), part.labels)
+        assert torch.equal(torch.cat([b.pictures for b in batches]), part.pictures)
+    assert held.format.classes == 7
+    assert labelled().part("validation", labels=True).labels is None
+
+
+def test_a_set_may_have_no_labels_but_not_half_of_them():
+    rows = torch.arange(50, dtype=torch.uint8)[:, None]
+    bare = Images(rows, rows[:5], (1, 1))
+    assert not bare.labelled
+    assert not bare.hold_out(3).labelled
+    assert bare.format.classes == 0
+    assert bare.part("train", labels=True).labels is None
+    with pytest.raises(DataError, match="the 5 test pictures have no labels"):
+        Images(rows, rows[:5], (1, 1), train_labels=rows[:, 0])
+    with pytest.raises(DataError, match=r"labels of shape \[50, 1\] for 50 train pictures"):
+        Images(rows, rows[:5], (1, 1), train_labels=rows, test_labels=rows[:5, 0])
+
+
+def test_labels_go_to_the_device_with_the_pictures(device):
+    moved = labelled().hold_out(20).to(device)
+    for name in ("train", "validation", "test"):
+        part = moved.part(name, labels=True)
+        assert part.pictures.device.type == part.labels.device.type == device.type
+        assert torch.equal(part.labels, part.pictures[:, 0].long() % 7)
+    assert moved.format == labelled().format
+
+
+def test_every_bundled_digit_has_its_label():
+    """By what a nearest neighbour says, which is right for almost all digits."""
+    images = Digits().load(Path())
+    distances = torch.cdist(images.test.float(), images.train.float())
+    guessed = images.train_labels[distances.argmin(1)]
+    assert (guessed == images.test_labels).float().mean() > 0.95
 
 
 def test_grey_and_threshold():

@@ -14,6 +14,7 @@ from pydantic import Field
 
 import relaxit
 from relaxit.config import Temperature as TemperatureSettings
+from relaxit.data.dataset import Format
 from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError, PluginError
 from relaxit.training.checkpoint import load_model, load_state, save_model, save_state
 from relaxit.training.finished import open_run
@@ -39,7 +40,7 @@ def run_at(path, *layers, report=None, resume=False):
     if not resume:
         run.check_free(False)
         run.create(overwrite=False)
-        run.write_config(experiment.config, experiment.images.size)
+        run.write_config(experiment.config, experiment.images.format)
     return experiment, train(experiment, run, report, resume)
 
 
@@ -53,7 +54,7 @@ class StopAfter(Silent):
     def __init__(self, calls, number=signal.SIGINT):
         self.calls, self.number = calls, number
 
-    def step(self, images, loss, elbo):
+    def step(self, images, means):
         self.calls -= 1
         if self.calls == 0:
             os.kill(os.getpid(), self.number)
@@ -427,7 +428,7 @@ def test_dotted_paths_in_a_config_import_nothing(tmp_path):
     config = small_config({"relaxation": {"name": "os.system", "options": {}}})
     run = RunDirectory(tmp_path / "run")
     run.create(overwrite=False)
-    run.write_config(config, (8, 8))
+    run.write_config(config, Format((8, 8)))
     with pytest.raises(PluginError, match=r"os\.system"):
         open_run(run.path)
 

@@ -13,7 +13,7 @@ Jang, Gu, Poole, arXiv:1611.01144, section 3.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from typing import Any, Literal
 
 import torch
@@ -60,6 +60,7 @@ class NegativeElbo:
         estimator: how the gradient crosses the sample.
         kl: ``discrete`` or ``relaxed``.
         prior_temperature: temperature of the relaxed prior; None takes the posterior's.
+        checked: True where the same four were checked before, as in each step of a run.
 
     Raises:
         ConfigurationError: if sample and KL term do not belong together.
@@ -70,8 +71,13 @@ class NegativeElbo:
     estimator: Estimator
     kl: Literal["discrete", "relaxed"] = "discrete"
     prior_temperature: float | None = None
+    checked: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, checked: bool) -> None:
+        if not checked:
+            self._check()
+
+    def _check(self) -> None:
         self.estimator.check(self.relaxation)
         if self.kl == "discrete":
             self.relaxation.kl_to_uniform(torch.zeros(self.relaxation.param_shape))

@@ -11,8 +11,8 @@ import relaxit
 from relaxit import Capabilities
 from relaxit.errors import ConfigurationError, Unsupported
 from relaxit.models.vae import Vae
-from relaxit.training.evaluation import discrete_elbo, importance_weighted_bound
-from relaxit.training.objective import NegativeElbo, pixel_loss
+from relaxit.vae.evaluation import discrete_elbo, importance_weighted_bound
+from relaxit.vae.objective import NegativeElbo, pixel_loss
 from tests.training.signs import Sign
 
 ALPHA = 2e-5

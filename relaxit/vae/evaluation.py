@@ -13,7 +13,7 @@ from torch import Tensor
 from relaxit.data.batches import Binarise, read
 from relaxit.models.vae import Vae
 from relaxit.relaxation import Relaxation
-from relaxit.training.objective import pixel_loss
+from relaxit.vae.objective import pixel_loss
 
 __all__ = ["Bound", "discrete_elbo", "importance_weighted_bound"]
 

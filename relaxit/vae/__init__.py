@@ -1,0 +1,16 @@
+"""The variational autoencoder: the built-in task, which comes in by the door of any other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relaxit.hookspecs import hookimpl
+
+__all__ = ["relaxit_tasks"]
+
+
+@hookimpl
+def relaxit_tasks() -> list[type[Any]]:
+    from relaxit.vae.task import VaeTask
+
+    return [VaeTask]

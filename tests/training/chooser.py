@@ -1,0 +1,89 @@
+"""A task that exists in the tests only: which pixels does a classifier need? No encoder, no KL."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from relaxit import ConfigurationError, Options, Task, Unsupported
+from relaxit.training.figures import draw_grid
+from relaxit.training.task import Display, Terms
+
+
+class Gates(nn.Module):
+    """One parameter vector for all pictures, and a linear classifier of what it lets through."""
+
+    def __init__(self, params_shape, pixels, classes):
+        super().__init__()
+        self.params = nn.Parameter(torch.zeros(params_shape))
+        self.classify = nn.Linear(pixels, classes)
+        self.seen: list[bool] = []  # whether each call came in training mode
+
+    def forward(self, x, gates):
+        self.seen.append(self.training)
+        return self.classify(x * gates)
+
+
+class ChooserOptions(Options):
+    price: float = Field(0.05, ge=0, description="cost of a pixel, as a share of all")
+
+
+class Chooser(Task):
+    api = 1
+    name = "test-chooser"
+    summary = "which pixels a linear classifier needs"
+    Options = ChooserOptions
+    needs_labels = True
+    metrics = ("wrong", "kept")
+    files = ("gates.png", "curves.png")
+    display = Display(
+        bar="loss {train_loss:.3f}",
+        line="wrong train {train_wrong:.3f} test {test_wrong:.3f}",
+        columns={"wrong": "wrong", "kept": "kept"},
+    )
+
+    def check(self, setup):
+        super().check(setup)
+        if setup.relaxation.event_shape.numel() != 1:
+            raise Unsupported("test-chooser needs a gate for each pixel")
+
+    def statement(self, setup):
+        return f"cross-entropy of a classifier of {setup.latents} pixels"
+
+    def build(self, setup, pictures):
+        if setup.latents != pictures.pixels:
+            raise ConfigurationError(f"test-chooser needs --latents {pictures.pixels}")
+        return Gates(setup.params_shape, pictures.pixels, pictures.classes)
+
+    def terms(self, setup, model, batch, step):
+        x = setup.read(batch, step.generator)
+        q = setup.law(model.params.expand(len(x), *setup.params_shape), step.temperature)
+        found = {}
+
+        def cost(z):
+            gates = z.reshape(len(x), -1)
+            logits = model(x, gates)
+            found["wrong"] = (logits.argmax(-1) != batch.labels).float()
+            found["kept"] = gates.detach().mean(-1)
+            loss = cross_entropy(logits, batch.labels, reduction="none")
+            return loss + self.options.price * gates.mean(-1)
+
+        loss = setup.estimator.surrogate(q, cost, step.generator)
+        return Terms(loss, found)
+
+    def evaluate(self, setup, model, part, seed):
+        generator = torch.Generator(part.pictures.device).manual_seed(seed)
+        gates = setup.law(model.params).sample_hard((), generator).flatten()
+        wrong = 0.0
+        for batch in part.split(100):
+            logits = model(setup.read(batch, generator), gates)
+            assert not logits.requires_grad
+            wrong += float((logits.argmax(-1) != batch.labels).sum())
+        return {"wrong": wrong / len(part), "kept": float(gates.mean())}
+
+    def draw(self, setup, model, images, rows, folder):
+        super().draw(setup, model, images, rows, folder)
+        gates = setup.law(model.params).sample_hard((), torch.Generator().manual_seed(0))
+        draw_grid(gates.reshape(1, -1), images.size, 1, folder / "gates.png")

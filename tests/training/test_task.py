@@ -1,0 +1,324 @@
+"""A task that is no autoencoder trains, resumes, is evaluated, and is refused what does not fit."""
+
+import json
+import signal
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+import relaxit
+from relaxit import registry
+from relaxit.cli.app import run
+from relaxit.config import RunConfig, resolve
+from relaxit.data.dataset import Dataset, Images
+from relaxit.errors import ConfigurationError, PluginError, ShapeError, Unsupported
+from relaxit.training.experiment import build, build_task
+from relaxit.training.finished import open_model, open_run
+from relaxit.training.loop import Silent, Trainer
+from relaxit.training.rundir import RunDirectory
+from relaxit.training.stopping import StopRequest
+from relaxit.training.task import Display, Setup, Terms
+from relaxit.zoo import layers
+from tests.training.chooser import Chooser
+from tests.training.small import small_config
+from tests.training.test_loop import StopAfter, run_at, weights
+
+TASK = {
+    "task": {"name": "test-chooser"},
+    "relaxation": {"name": "binary", "options": {}},
+    "latents": 64,
+}
+FLAGS = ["--task", "test-chooser", "--relaxation", "binary", "--latents", "64", "--device", "cpu"]
+
+
+class Unlabelled(Dataset):
+    api, name, summary = 1, "test-unlabelled", "pictures without labels"
+
+    def load(self, folder, download=False):
+        pixels = torch.zeros(40, 64, dtype=torch.uint8)
+        return Images(train=pixels, test=pixels[:8], size=(8, 8))
+
+
+@pytest.fixture(autouse=True)
+def registered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for cls in (Chooser, Unlabelled):
+        relaxit.register(cls)
+    yield
+    for cls in (Chooser, Unlabelled):
+        relaxit.unregister(cls)
+
+
+def test_trains_from_the_command_line_and_improves(tmp_path, capsys):
+    flags = [*FLAGS, "--epochs", "6", "--lr", "0.02", "--validation", "100", "--out", "run"]
+    assert run(["train", *flags, "--task-option", "price=0.1", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["train_wrong"] < 0.5
+    assert "minimises the cross-entropy of a classifier of 64 pixels" in err
+    assert "epoch 6/6: wrong train 0." in err
+    assert "training loss" in err
+    rows = RunDirectory(tmp_path / "run").read_metrics()
+    for part in ("train", "validation", "test"):
+        assert rows[-1][f"{part}_wrong"] < rows[0][f"{part}_wrong"]
+        assert rows[-1][f"{part}_wrong"] < 0.5  # of ten classes: guessing has 0.9
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"]
+    assert not [key for key in rows[-1] if "kl" in key or "elbo" in key]
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+        "config.json", "metrics.jsonl", "model.safetensors", "train_state.pt", "tensorboard",
+        "gates.png", "curves.png",
+    }  # fmt: skip
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert saved["config"]["task"] == {"name": "test-chooser", "options": {"price": 0.1}}
+    assert (saved["classes"], saved["levels"], saved["image_size"]) == (10, 16, [8, 8])
+    assert open_model(Path("run"), "cpu").pictures.classes == 10
+
+
+def test_is_evaluated_with_what_it_offers(tmp_path, capsys):
+    assert run(["train", *FLAGS, "--epochs", "1", "--out", "run", "--quiet"]) == 0
+    assert run(["evaluate", "run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"run", "test_images", "test_wrong", "test_kept"}
+    experiment = open_run(Path("run"), "cpu")
+    part = experiment.images.part("test", labels=True)
+    with torch.no_grad():
+        again = experiment.task.evaluate(experiment.setup, experiment.model, part, 0)
+    assert found["test_wrong"] == again["wrong"]
+    assert run(["evaluate", "run", "--importance-samples", "3"]) == 2
+    assert "test-chooser' has no importance-weighted bound" in capsys.readouterr().err
+    assert run(["sample", "run"]) == 2
+    assert "test-chooser' has no pictures to sample" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "samples-0.png").exists()
+
+
+def test_is_listed_and_shown(capsys):
+    assert run(["list", "--json"]) == 0
+    found = {task["name"]: task for task in json.loads(capsys.readouterr().out)["task"]}
+    assert found["test-chooser"]["distribution"] == registry.SESSION
+    assert found["vae"]["distribution"] == "relaxit-framework"
+    assert run(["show", "test-chooser", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["kind"] == "task"
+    assert [option["name"] for option in facts["options"]] == ["price"]
+    assert facts["capabilities"]["labels"] == "needed"
+
+
+@pytest.mark.parametrize("estimator", ["pathwise", "st-gumbel"])
+@pytest.mark.parametrize("calls", [1, 7, 12])
+def test_interrupted_and_resumed_equals_undisturbed_to_the_bit(
+    tmp_path, monkeypatch, calls, estimator
+):
+    monkeypatch.setattr("relaxit.training.loop._REPORT_SECONDS", -1.0)
+    layer = {**TASK, "estimator": {"name": estimator}, "data": {"binarise": "dynamic"}}
+    undisturbed, whole = run_at(tmp_path / "whole", layer)
+    _, stopped = run_at(tmp_path / "run", layer, report=StopAfter(calls, signal.SIGTERM))
+    assert stopped.exit_code == 143
+    resumed, outcome = run_at(tmp_path / "run", layer, resume=True)
+    assert outcome.exit_code == 0
+    assert torch.equal(weights(undisturbed), weights(resumed))
+    rows = RunDirectory(tmp_path / "run").read_metrics()
+    for ours, theirs in zip(rows, whole.rows, strict=True):
+        for key in theirs.keys() - {"seconds", "images_per_second"}:
+            assert ours[key] == theirs[key], key
+
+
+def test_same_seed_same_weights_other_seed_others(tmp_path):
+    first, second, third = (
+        run_at(tmp_path / str(n), TASK, {"seed": seed})[0] for n, seed in enumerate((0, 0, 1))
+    )
+    assert torch.equal(weights(first), weights(second))
+    assert not torch.equal(weights(first), weights(third))
+
+
+def test_steps_come_in_training_mode_and_evaluation_does_not():
+    trainer = Trainer(build(small_config(TASK)))
+    trainer.run_epoch(Silent(), StopRequest())
+    seen = trainer.experiment.model.seen
+    assert seen == [True] * 5
+    trainer.summary(True)
+    assert seen[5:] == [False] * 4  # 360 test pictures in batches of 100
+    assert trainer.experiment.model.training
+
+
+def test_a_smaller_last_batch_weighs_no_more_than_its_pictures():
+    trainer = Trainer(build(small_config(TASK, {"batch_size": 1000})))
+    losses = []
+    terms = type(trainer.experiment.task).terms
+
+    def spy(self, *args):
+        losses.append(terms(self, *args).loss.detach())
+        return Terms(losses[-1].clone().requires_grad_(), dict.fromkeys(self.metrics, losses[-1]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Chooser, "terms", spy)
+        trainer.run_epoch(Silent(), StopRequest())
+    assert [len(loss) for loss in losses] == [1000, 437]
+    mean = float(torch.cat(losses).mean())
+    assert trainer.means() == pytest.approx(
+        {"train_loss": mean, "train_wrong": mean, "train_kept": mean}
+    )
+    assert trainer.images_done == 1437
+
+
+# --- refusals, all before anything is written -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--dataset test-unlabelled", "'test-chooser' needs labels, which data set 'test-unlab"),
+        ("--kl relaxed", "objective.kl = 'relaxed': task 'test-chooser' has no KL term"),
+        ("--kl-warmup 0.5", "objective.kl_warmup = 0.5"),
+        ("--prior-temperature 2", "objective.prior_temperature = 2.0"),
+        ("--latents 63", "needs --latents 64"),
+        ("--relaxation categorical -o categories=3", "needs a gate for each pixel"),
+        ("--task-option price=-1", "price"),
+        ("--task-option prize=1", "prize"),
+        ("--task-option price", "--task-option takes KEY=VALUE"),
+        ("--task test-choser", "Did you mean test-chooser?"),
+        ("--latents 1000000000000", "GiB"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, capsys, flags, said):
+    assert run(["train", *FLAGS, *flags.split()]) == 2
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) == 1
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_kl_settings_of_the_recipe_below_go_with_its_task(capsys):
+    assert run(["train", "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["objective"]["kl_warmup"] == 0.1  # of the recipe
+    assert run(["train", *FLAGS, "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["objective"]["kl_warmup"] == 0
+    assert json.loads(out)["task"] == {"name": "test-chooser", "options": {"price": 0.05}}
+    assert err == "would minimise the cross-entropy of a classifier of 64 pixels\n"
+    for name in ("vae", "relaxit-framework:vae"):  # no other task than the recipe's
+        config = resolve([*layers("categorical-vae"), {"task": {"name": name}}])
+        assert config.objective.kl_warmup == 0.1
+    with_own = {"task": {"name": "x"}, "objective": {"kl_warmup": 0.3}}
+    assert resolve([*layers("categorical-vae"), with_own]).objective.kl_warmup == 0.3
+
+
+def test_a_recipe_may_name_a_task(tmp_path, capsys):
+    (tmp_path / "mine.toml").write_text(
+        'latents = 64\nrelaxation = { name = "binary" }\n[task]\nname = "test-chooser"\n'
+    )
+    assert run(["train", "--recipe", "mine.toml", "--task-option", "price=3", "--dry-run"]) == 0
+    config = json.loads(capsys.readouterr().out)
+    assert config["task"] == {"name": "test-chooser", "options": {"price": 3.0}}
+    assert (config["recipe"], config["latents"], config["objective"]["kl_warmup"]) == (
+        "mine",
+        64,
+        0,
+    )
+
+
+def test_options_of_another_task_are_dropped():
+    base = {**TASK, "epochs": 1, "task": {"name": "test-chooser", "options": {"price": 1.0}}}
+    assert resolve([base, {"task": {"name": "test-chooser"}}]).task.options == {"price": 1.0}
+    assert resolve([base, {"task": {"name": "vae"}}]).task.options == {}
+
+
+def test_an_environment_variable_names_the_task(monkeypatch, capsys):
+    monkeypatch.setenv("RELAXIT_TASK", "test-chooser")
+    assert run(["train", *FLAGS[2:], "--task-option", "price=0.2", "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["task"]["options"] == {"price": 0.2}
+
+
+def test_an_option_of_the_default_task_is_not_overlooked(capsys):
+    assert run(["train", "--task-option", "price=1", "--dry-run"]) == 2
+    assert "task 'vae': price" in capsys.readouterr().err
+
+
+def test_a_configuration_from_before_there_were_tasks_means_the_autoencoder(tmp_path):
+    run_at(tmp_path / "run", {"epochs": 1})
+    path = tmp_path / "run" / "config.json"
+    saved = json.loads(path.read_text())
+    for key in ("levels", "classes"):
+        del saved[key]
+    del saved["config"]["task"]
+    path.write_text(json.dumps(saved))
+    assert RunDirectory(tmp_path / "run").read_config().task.name == "vae"
+    assert open_run(tmp_path / "run").task.name == open_model(tmp_path / "run").task.name == "vae"
+    _, outcome = run_at(tmp_path / "run", {"epochs": 2}, resume=True)
+    assert [row["epoch"] for row in outcome.rows] == [1, 2]
+    assert RunConfig.model_fields["task"].default.name == "vae"
+
+
+def test_a_run_whose_task_has_gone_says_what_it_needs(tmp_path):
+    run_at(tmp_path / "run", TASK, {"epochs": 1})
+    relaxit.unregister(Chooser)
+    try:
+        with pytest.raises(PluginError, match="needs task 'test-chooser', which came from session"):
+            open_run(tmp_path / "run")
+    finally:
+        relaxit.register(Chooser)
+
+
+def test_overwriting_removes_the_pictures_of_either_task(tmp_path):
+    run_at(tmp_path / "run", TASK, {"epochs": 1})
+    (tmp_path / "run" / "gates-mine.png").write_text("mine")
+    RunDirectory(tmp_path / "run").create(overwrite=True)
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"gates-mine.png"}
+
+
+# --- what an author may get wrong -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda terms: Terms(terms.loss.mean(), terms.metrics),
+        lambda terms: Terms(terms.loss, {"kept": terms.loss, "wrong": terms.loss}),
+        lambda terms: Terms(terms.loss, {"wrong": terms.loss}),
+        lambda terms: Terms(terms.loss, {"wrong": terms.loss.mean(), "kept": terms.loss}),
+        lambda terms: Terms(terms.loss, {"wrong": terms.loss[1:], "kept": terms.loss}),
+    ],
+)
+def test_terms_of_another_shape_or_order_are_refused(tmp_path, monkeypatch, wrong):
+    terms = Chooser.terms
+    monkeypatch.setattr(Chooser, "terms", lambda *args: wrong(terms(*args)))
+    with pytest.raises(ShapeError, match=r"expected a loss \[E\] and metrics \['wrong', 'kept'\]"):
+        run_at(tmp_path / "run", TASK)
+
+
+def test_a_plugin_brings_a_task_and_an_unfinished_one_is_named():
+    class Unfinished(Chooser):
+        name = "test-unfinished"
+        evaluate = relaxit.Task.evaluate
+
+    class Fine(Chooser):
+        name = "test-fine"
+
+    module = types.ModuleType("module")
+    module.relaxit_tasks = relaxit.hookimpl(lambda: [Fine, Unfinished])
+    own = registry.Registry(entry_points=[], environ={})
+    plugin = registry.Plugin("choosers", "dist", "1", "module")
+    own.add(plugin, module)
+    assert plugin.provides == {"task": ["test-fine"]}
+    assert plugin.problems == ["task 'test-unfinished' does not implement evaluate"]
+    assert own.find("task", "test-fine")(price=0.5) == Fine(price=0.5)
+
+
+def test_absent_parts_are_typed_errors():
+    setup = Setup(relaxit.get("binary"), relaxit.estimator("pathwise"), latents=3)
+    with pytest.raises(Unsupported, match="no pictures to sample"):
+        Chooser().sample_prior(setup, torch.nn.Identity(), 1, 0)
+    assert issubclass(Unsupported, ConfigurationError)
+    assert setup.params_shape == (3, *relaxit.get("binary").param_shape)
+
+
+def test_build_task_checks_without_data():
+    with pytest.raises(ConfigurationError, match="a gate for each pixel"):
+        build_task(small_config({"task": {"name": "test-chooser"}}))
+
+
+def test_a_display_that_cannot_be_filled_shows_at_once():
+    assert Display().fill("{a:.1f} {b:.1f}", {"a": 1.0}) == "1.0 nan"
+    with pytest.raises(ValueError, match="format"):
+        Display(line="{train_loss:.2q}")
