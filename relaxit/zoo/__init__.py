@@ -5,6 +5,7 @@ Listing and showing them loads no torch; plugins are asked only if some are inst
 
 from __future__ import annotations
 
+import os
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ def recipes() -> dict[str, Path]:
         ['categorical-vae', 'tutorial-annealed']
     """
     points = metadata.entry_points(group=ENTRY_POINT_GROUP)
-    if all(point.dist is not None and point.dist.name == _OWN for point in points):
+    alone = all(point.dist is not None and point.dist.name == _OWN for point in points)
+    if alone or os.environ.get("RELAXIT_PLUGINS", "").strip() == "none":
         return {path.stem: path for path in relaxit_recipes()}
     from relaxit.registry import default  # imports the plugins, and torch
 

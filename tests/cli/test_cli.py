@@ -336,8 +336,13 @@ def test_debug_shows_the_traceback(capsys, monkeypatch):
 
 
 def fresh_process(code: str) -> str:
+    # Without other plugins, which are asked for their recipes, and may load what they like.
     return subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RELAXIT_PLUGINS": "none"},
     ).stdout
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relaxit import hookimpl
 
 if TYPE_CHECKING:
-    from relaxit import Relaxation
+    from relaxit import Estimator, Relaxation
+    from relaxit.bench import Benchmark
 
-__all__ = ["relaxit_relaxations"]
+__all__ = ["relaxit_benchmarks", "relaxit_estimators", "relaxit_recipes", "relaxit_relaxations"]
 
 
 @hookimpl
@@ -18,3 +20,23 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
     from relaxit_subset.subset import Subset
 
     return [Subset, SubsetPlackettLuce]
+
+
+@hookimpl
+def relaxit_estimators() -> list[type[Estimator]]:
+    from relaxit_subset.imle import Imle
+    from relaxit_subset.simple import Simple
+
+    return [Simple, Imle]
+
+
+@hookimpl
+def relaxit_benchmarks() -> list[type[Benchmark]]:
+    from relaxit_subset import benchmarks as b
+
+    return [b.SubsetMarginals, b.SubsetSlopes, b.SubsetDraw, b.SubsetRelaxed]
+
+
+@hookimpl
+def relaxit_recipes() -> list[Path]:
+    return sorted(Path(__file__).parent.glob("recipes/*.toml"))

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import torch
-from relaxit import DiscreteLaw
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from relaxit import DiscreteLaw
 from relaxit_subset import tree
 from relaxit_subset.balance import COARSE, balance, centre
 from relaxit_subset.contour import minor_marginals
@@ -73,15 +73,19 @@ class ConditionalPoisson(DiscreteLaw):
         """Log P and the marginals of the minor sides; worked out once, or again for a gradient."""
         wanted = torch.is_grad_enabled() and self.balanced.requires_grad
         if self._known is None or (wanted and not self._known[0].requires_grad):
-            upper = self.balanced.detach() > 0
-            minus = torch.where(upper, -self.balanced, self.balanced)
-            self._known = minor_marginals(minus, upper, self.k)
+            sign = self._sign()
+            self._known = minor_marginals(sign * self.balanced, sign, self.k)
         return self._known
+
+    def _sign(self) -> Tensor:
+        """-1 for items whose bit is more probably a one, else 1; ``[*batch, n]``."""
+        return 1 - 2 * self.balanced.detach().sign().clamp_min(0)
 
     def _chosen_and_not(self) -> tuple[Tensor, Tensor]:
         """Probabilities that an item is chosen and that it is not; the smaller one is accurate."""
-        minor, upper = self._sum_and_minor()[1], self.balanced.detach() > 0
-        return torch.where(upper, 1 - minor, minor), torch.where(upper, minor, 1 - minor)
+        sign = self._sign()
+        change = sign * self._sum_and_minor()[1]
+        return (1 - sign) / 2 + change, (1 + sign) / 2 - change
 
     def _cross_entropy(self, other: ConditionalPoisson) -> Tensor:
         """Minus the expected log-mass, under this law, of the independent bits of another."""
@@ -92,4 +96,4 @@ class ConditionalPoisson(DiscreteLaw):
 
 def _weighted(mass: Tensor, log: Tensor) -> Tensor:
     """``mass * log``, 0 where the mass is 0 whatever the logarithm."""
-    return mass * torch.where(mass.detach() == 0, 0.0, log)
+    return mass * log.masked_fill(mass.detach() == 0, 0.0)

@@ -33,7 +33,6 @@ Zeng, Niepert, Van den Broeck, "SIMPLE", arXiv:2210.01941.
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -43,17 +42,19 @@ __all__ = ["minor_marginals"]
 
 _EXPONENT = {torch.float32: 18.0, torch.float64: 38.0}
 """L: contributions below e^-L are left out."""
+_POINTS = {dtype: math.ceil(x * (1 + math.sqrt(10)) / 6) for dtype, x in _EXPONENT.items()}
+"""Points that are kept: those of half a circle at V = L / 2, where the most are needed."""
 _CHUNK = 1 << 18
 """Entries of a temporary: what stays in a core's cache. Larger batches go point by point."""
 
 
-def minor_marginals(u: Tensor, upper: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def minor_marginals(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Log-probability of the sum, and the conditional probability of each item's minor side.
 
     Args:
         u: ``[..., n]``, minus the absolute value of balanced logits t; -inf for an item without a
             choice.
-        upper: ``[..., n]`` of bool, whether t > 0, so that the minor side means *not* chosen.
+        sign: ``[..., n]``, -1 where t > 0, so that the minor side means *not* chosen, and else 1.
         k: how many items are chosen.
 
     Returns:
@@ -61,7 +62,7 @@ def minor_marginals(u: Tensor, upper: Tensor, k: int) -> tuple[Tensor, Tensor]:
         side given that sum. Derivatives of every order in ``u``; for the law's own logits, whose
         constant shift is immaterial, they are exact.
     """
-    log_probability, minor, *_ = _Contour.apply(u, upper, k)
+    log_probability, minor, *_ = _Contour.apply(u, sign, k)
     return log_probability, minor
 
 
@@ -90,10 +91,9 @@ class _Tilted(NamedTuple):
         return list(zip(*(column.unsqueeze(-1).split(q, -2) for column in columns), strict=True))
 
 
-def _tilt(u: Tensor, upper: Tensor, k: int) -> tuple[Tensor, _Tilted]:
+def _tilt(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, _Tilted]:
     """Log-probability of the sum, and the weights of the points."""
     minor = torch.sigmoid(u)
-    sign = torch.where(upper, -1.0, 1.0).to(u.dtype)
     half, points = _steps(minor.detach())
     j = torch.arange(points, device=u.device, dtype=u.dtype)
     angle = (j + 0.5) * (math.pi / half)  # [..., Q]
@@ -107,7 +107,7 @@ def _tilt(u: Tensor, upper: Tensor, k: int) -> tuple[Tensor, _Tilted]:
             versine.unsqueeze(-1).split(q, -2), sine.unsqueeze(-1).split(q, -2), strict=True
         )
     ]
-    rest = (k - upper.sum(-1, keepdim=True)).to(u.dtype)  # of the signed minor sides
+    rest = k - (1 - sign).sum(-1, keepdim=True) / 2  # what the signed minor sides add up to
     turn = torch.complex((rest * angle).cos(), -(rest * angle).sin())
     terms = torch.where(j < half, torch.cat(products, -1) * turn, 0.0) / half
     probability = terms.real.sum(-1, keepdim=True)
@@ -122,19 +122,7 @@ def _steps(minor: Tensor) -> tuple[Tensor, int]:
     variance = (minor * (1 - minor)).sum(-1, keepdim=True)
     whole = exponent / 3 + (exponent**2 / 9 + 2 * exponent * variance).sqrt()
     most = n // 2 + 1  # more than n points: exact without any tail bound
-    return (whole / 2).ceil().clamp_max(most), min(_points(exponent), most)
-
-
-@cache
-def _points(exponent: float) -> int:
-    """The most points that any variance needs."""
-    needed = 0.0
-    for step in range(1, 4000):
-        variance = step / 50
-        half = math.ceil((exponent / 3 + math.sqrt(exponent**2 / 9 + 2 * exponent * variance)) / 2)
-        edge = math.acos(max(-1.0, 1 - exponent / variance))
-        needed = max(needed, min(half, edge * half / math.pi + 0.5))
-    return math.ceil(needed)
+    return (whole / 2).ceil().clamp_max(most), min(_POINTS[minor.dtype], most)
 
 
 def _chunk(minor: Tensor) -> int:
@@ -176,20 +164,20 @@ class _Contour(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(u: Tensor, upper: Tensor, k: int) -> tuple[Tensor, ...]:
-        log_probability, tilted = _tilt(u, upper, k)
+    def forward(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, ...]:
+        log_probability, tilted = _tilt(u, sign, k)
         return log_probability, _marginals(tilted), *tilted[2:]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        u, upper, ctx.k = inputs
+        u, sign, ctx.k = inputs
         ctx.mark_non_differentiable(*output[2:])
-        ctx.save_for_backward(u, upper, *output[1:])
+        ctx.save_for_backward(u, sign, *output[1:])
 
     @staticmethod
     def backward(ctx: Any, grad_log: Tensor, grad_mean: Tensor, *_: Any) -> tuple[Any, ...]:
-        u, upper, mean, *weights = ctx.saved_tensors
-        through = _Covariance.apply(u, upper, grad_mean, mean, *weights, ctx.k)
+        u, sign, mean, *weights = ctx.saved_tensors
+        through = _Covariance.apply(u, sign, grad_mean, mean, *weights, ctx.k)
         return grad_log.unsqueeze(-1) * (mean - torch.sigmoid(u)) + through, None, None
 
 
@@ -199,8 +187,7 @@ class _Covariance(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(u: Tensor, upper: Tensor, vector: Tensor, mean: Tensor, *rest: Any) -> Tensor:
-        sign = torch.where(upper, -1.0, 1.0).to(u.dtype)
+    def forward(u: Tensor, sign: Tensor, vector: Tensor, mean: Tensor, *rest: Any) -> Tensor:
         return _covariance(_Tilted(torch.sigmoid(u), sign, *rest[:4]), mean, vector)
 
     @staticmethod
@@ -210,12 +197,12 @@ class _Covariance(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        u, upper, vector, *rest = ctx.saved_tensors
-        turned = _Covariance.apply(u, upper, grad, *rest, ctx.k)
+        u, sign, vector, *rest = ctx.saved_tensors
+        turned = _Covariance.apply(u, sign, grad, *rest, ctx.k)
 
         # Third derivatives are rare: everything is worked out again, open to differentiation.
         def product(u: Tensor) -> Tensor:
-            tilted = _tilt(u, upper, ctx.k)[1]
+            tilted = _tilt(u, sign, ctx.k)[1]
             return _covariance(tilted, _marginals(tilted), vector)
 
         (curved,) = torch.func.vjp(product, u)[1](grad)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 
 import torch
-from relaxit import Unsupported, constraints
 from torch import Tensor
 from torch.distributions.constraints import Constraint
+
+from relaxit import Unsupported, constraints
 
 __all__ = ["MOST_LISTED", "hypersimplex", "k_hot", "subsets"]
 

@@ -6,13 +6,13 @@ import math
 from typing import Any, ClassVar
 
 import torch
-from relaxit import noise
-from relaxit.cooling import cool
-from relaxit.shapes import as_size
 from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real_vector
 
+from relaxit import noise
+from relaxit.cooling import cool
+from relaxit.shapes import as_size
 from relaxit_subset.balance import balance, centre
 
 __all__ = ["BalancedLogits"]
@@ -52,7 +52,9 @@ class BalancedLogits(Distribution):
         temperature = self.temperature
         if isinstance(temperature, Tensor) and temperature.dim() > 0:
             temperature = temperature.expand(*batch_shape, 1)
-        return BalancedLogits(self.params.expand(batch_shape + self.event_shape), temperature, self.k)
+        return BalancedLogits(
+            self.params.expand(batch_shape + self.event_shape), temperature, self.k
+        )
 
     @property
     def support(self) -> Constraint:

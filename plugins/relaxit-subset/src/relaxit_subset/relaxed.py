@@ -36,12 +36,12 @@ from __future__ import annotations
 import math
 
 import torch
-from relaxit import PerturbAndRelax
-from relaxit.cooling import cool
-from relaxit.noise import compute_dtype
 from torch import Tensor
 from torch.distributions.constraints import Constraint
 
+from relaxit import PerturbAndRelax
+from relaxit.cooling import cool
+from relaxit.noise import compute_dtype
 from relaxit_subset.balance import balance, centre
 from relaxit_subset.hypersimplex import hypersimplex, k_hot
 from relaxit_subset.logits import BalancedLogits
@@ -120,7 +120,9 @@ class RelaxedSubset(PerturbAndRelax):
 
 def undecided(params: Tensor, k: int) -> Tensor:
     """Which items of ``[..., n]`` have a choice, given what is masked and forced."""
-    return centre(params, k).isfinite()
+    left = (params != -torch.inf).sum(-1, keepdim=True)
+    forced = (params == torch.inf).sum(-1, keepdim=True)
+    return params.isfinite() & (forced < k) & (k < left)
 
 
 def _log_sum(spread: Tensor, free: Tensor) -> Tensor:

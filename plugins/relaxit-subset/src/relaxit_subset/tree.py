@@ -11,8 +11,9 @@ near their means.
 from __future__ import annotations
 
 import torch
-from relaxit import noise
 from torch import Tensor
+
+from relaxit import noise
 
 __all__ = ["draw"]
 
@@ -30,16 +31,13 @@ def draw(
     """
     n = logits.shape[-1]
     levels = _laws(logits, k)
-    number = torch.full(
-        (*shape, *logits.shape[:-1], 1), k, dtype=torch.int64, device=logits.device
-    )
+    number = torch.full((*shape, *logits.shape[:-1], 1), k, dtype=torch.int64, device=logits.device)
     for laws in reversed(levels[:-1]):
         left, right = laws[..., 0::2, :], laws[..., 1::2, :]
         uniform = noise.uniform(
             number.shape, dtype=logits.dtype, device=logits.device, generator=generator
         )
-        # Below 1 by more than rounding, so that u times a total is below the total.
-        part = _divide(number, left, right, uniform.clamp_max(1 - torch.finfo(uniform.dtype).eps))
+        part = _divide(number, left, right, uniform)
         number = torch.stack([part, number - part], -1).flatten(-2)
     return number[..., :n]
 
@@ -82,4 +80,5 @@ def _divide(number: Tensor, left: Tensor, right: Tensor, uniform: Tensor) -> Ten
     possible = (others >= 0) & (others < width)
     chances = right.expand(*number.shape, width).gather(-1, others.clamp(0, width - 1))
     steps = (left * chances * possible).cumsum(-1)
+    # The uniform number is below 1, and its product with the last step below that step.
     return (steps <= uniform.unsqueeze(-1) * steps[..., -1:]).sum(-1)

@@ -1,0 +1,53 @@
+"""What is published for k-subsets, in its plain form: what the benchmarks compare with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["sequential_draw", "successive_softmax"]
+
+
+def successive_softmax(scores: Tensor, k: int, temperature: float) -> Tensor:  # [..., n]
+    """The sum of k softmaxes, each with the mass of those before it taken out of the scores.
+
+    It sums to k, but its entries may exceed 1.
+
+    Reference: Xie and Ermon, arXiv:1901.10517, section 3.3.
+
+    Example:
+        >>> soft = successive_softmax(torch.tensor([3.0, 0.0, 0.0]), 2, 1.0)
+        >>> soft.sum(), bool(soft.max() > 1)
+        (tensor(2.), True)
+    """
+    tiny = torch.finfo(scores.dtype).tiny
+    total = torch.zeros_like(scores)
+    part = torch.zeros_like(scores)
+    for _ in range(k):
+        scores = scores + torch.log((1 - part).clamp_min(tiny))
+        part = torch.softmax(scores / temperature, -1)
+        total = total + part
+    return total
+
+
+def sequential_draw(
+    logits: Tensor, k: int, generator: torch.Generator | None = None
+) -> Tensor:  # [batch, n] -> [batch, n]
+    """An exact draw, item by item, from the whole table of the recursion: O(n k) memory a row."""
+    table = [torch.full((len(logits), k + 1), -1e30, dtype=logits.dtype, device=logits.device)]
+    table[0][:, 0] = 0
+    for logit in logits.split(1, -1):
+        last = table[-1]
+        take = torch.logaddexp(last[:, 1:], last[:, :-1] + logit)
+        table.append(torch.cat([last[:, :1], take], -1))
+    left = torch.full((len(logits), 1), k, device=logits.device)
+    uniform = torch.rand(
+        logits.shape, dtype=logits.dtype, device=logits.device, generator=generator
+    ).log_()
+    drawn = []
+    for i in reversed(range(logits.shape[-1])):
+        with_it = table[i].gather(-1, (left - 1).clamp_min(0)) + logits[:, i : i + 1]
+        taken = (left > 0) & (uniform[:, i : i + 1] < with_it - table[i + 1].gather(-1, left))
+        drawn.append(taken)
+        left = left - taken.long()
+    return torch.cat(drawn[::-1], -1).to(logits.dtype)
