@@ -181,6 +181,14 @@ class Relaxation(Configured, ABC):
         # gradient, and Adam makes a full step of a small one.
         return self.log_cardinality - self.discrete(params).entropy()
 
+    @property
+    def kl_is_exact(self) -> bool:
+        """Whether :meth:`kl_to_uniform` is the divergence itself, not a bound from above.
+
+        By default it is taken for exact where there is a discrete law.
+        """
+        return self.capabilities.discrete_law
+
     @classmethod
     def examples(cls) -> Sequence[Self]:
         """Small instances, few enough values to enumerate; used by checks and listings."""

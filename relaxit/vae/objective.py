@@ -97,7 +97,7 @@ class NegativeElbo:
             return "negative ELBO of the relaxed model"
         if not self.estimator.hard:
             return "surrogate: soft sample with discrete KL, a bound on neither model"
-        if not self.relaxation.capabilities.discrete_law:
+        if not self.relaxation.kl_is_exact:
             return "hard sample with the relaxation's own bound on the KL of its law"
         if not self._samples_discrete_law:
             return "surrogate: hard sample of another law than the one whose KL is used"

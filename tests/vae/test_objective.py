@@ -177,6 +177,15 @@ def test_the_bound_of_a_hard_sample_depends_on_the_law_it_is_drawn_from():
     assert drawn.bound == "negative ELBO of the discrete model"
 
 
+def test_a_kl_that_is_a_bound_is_named_as_one():
+    class Bounded(Sign):
+        name = "test-bounded"
+        kl_is_exact = False
+
+    assert "own bound" in NegativeElbo(Bounded(), relaxit.estimator("straight-through")).bound
+    assert Sign().kl_is_exact
+
+
 def test_pairs_that_are_no_objective_are_refused_before_step_0():
     with pytest.raises(ConfigurationError, match="needs soft samples"):
         NegativeElbo(RELAXATIONS[0], relaxit.estimator("st-gumbel"), "relaxed")

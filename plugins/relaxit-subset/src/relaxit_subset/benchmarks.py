@@ -176,7 +176,7 @@ class SubsetRelaxed(_Sized):
     api = 1
     name = "subset-relaxed"
     summary = "relaxed draw of k-subsets, forward and backward"
-    references = ("arXiv:1901.10517 (successive softmax)", "arXiv:2006.08063, section 4.1")
+    references = ("arXiv:1901.10517 (successive softmax)", "arXiv:2006.08063")
 
     def contenders(self, device: torch.device) -> Sequence[Contender]:
         logits, vector = self.inputs(device)

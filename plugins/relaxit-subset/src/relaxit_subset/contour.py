@@ -26,8 +26,8 @@ cancels; to keep probabilities near 1 accurate as well, items with p_i > 1/2 are
 complements, the *minor* side.
 
 References: the Fourier form of the Poisson-binomial law, Hong, Comput. Stat. Data Anal. 59 (2013);
-the conditional Poisson law, Chen, Dempster, Liu, Biometrika 81 (1994); its use for gradients, Ahmed,
-Zeng, Niepert, Van den Broeck, "SIMPLE", arXiv:2210.01941.
+the conditional Poisson law, Chen, Dempster, Liu, Biometrika 81 (1994); its use for gradients,
+Ahmed, Zeng, Niepert, Van den Broeck, "SIMPLE", arXiv:2210.01941.
 """
 
 from __future__ import annotations

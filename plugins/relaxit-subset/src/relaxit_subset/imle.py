@@ -183,7 +183,7 @@ def sum_of_gammas(
 @torch.compiler.assume_constant_result
 @cache
 def _common_sum(relaxation: Any) -> int:
-    """The sum of the entries of every value, or 0 if they differ in it, or it is no whole number."""
+    """The sum of the entries of every value; 0 if they differ in it, or it is no whole number."""
     ones = torch.ones(relaxation.param_shape)
     most, least = (float(relaxation.argmax(s * ones).sum()) for s in (1.0, -1.0))
     return int(most) if most == least and most.is_integer() else 0

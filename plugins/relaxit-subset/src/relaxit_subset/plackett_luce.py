@@ -50,8 +50,8 @@ class SubsetPlackettLuce(RelaxedSubset):
     summary = "k of n items by Gumbel-top-k, projection on the hypersimplex"
     references = (
         "arXiv:1903.06059 (Gumbel-top-k)",
-        "arXiv:2002.06043, appendix B (mass of the unordered sample)",
-        "arXiv:2006.08063, section 4.1 (relaxation)",
+        "arXiv:2002.06043, appendix (mass of the unordered sample)",
+        "arXiv:2006.08063 (relaxation)",
     )
     capabilities = Capabilities(
         density=True, log_space=True, discrete_law=True, exact_rounding=True, masks=True
@@ -64,6 +64,15 @@ class SubsetPlackettLuce(RelaxedSubset):
     def discrete(self, params: Tensor) -> FirstOfRace:
         return FirstOfRace(self, params)
 
+    @property
+    def count(self) -> int:
+        """How many subsets there are."""
+        return math.comb(self.options.n, self.options.k)
+
+    @property
+    def kl_is_exact(self) -> bool:
+        return self.count <= MOST_SUMMED
+
     def kl_to_uniform(self, params: Tensor) -> Tensor:
         """KL divergence ``[*batch]`` from the uniform law, in nats; beyond 5000 subsets a bound.
 
@@ -71,7 +80,7 @@ class SubsetPlackettLuce(RelaxedSubset):
         a function: ``n (mean theta + log mean e^{-theta})``, minimal over the constant that may be
         added to theta. Masked or forced items are left out.
         """
-        if self.discrete(params).count <= MOST_SUMMED:
+        if self.kl_is_exact:
             return super().kl_to_uniform(params)
         finite = params.isfinite()
         theta = torch.where(finite, params, 0.0)

@@ -6,14 +6,15 @@ W the sum of the other rates, and y = log(W t),
 
     p(S) = int exp(y - e^y) prod_{i in S} (1 - exp(-r_i e^y)) dy,    r_i = w_i / W,
 
-over the real line (v = exp(-e^y) gives the integral over [0, 1] of the literature). The integrand is
-analytic and log-concave, so the trapezoidal rule on the interval where it matters converges
+over the real line (v = exp(-e^y) gives the integral over [0, 1] of the literature). The integrand
+is analytic and log-concave, so the trapezoidal rule on the interval where it matters converges
 exponentially. Its maximum lies between 0 and log(1 + k), and to either side it falls at least as
 fast as e^y and exp(-e^y) do, so that both ends are found by bisection.
 
 References: Yellott, J. Math. Psychol. 15 (1977) (clocks and Gumbel noise); Kool, van Hoof, Welling,
 "Estimating Gradients for Discrete Random Variables by Sampling without Replacement",
-arXiv:2002.06043, appendix B (the integral); Trefethen and Weideman, SIAM Review 56 (2014) (the rule).
+arXiv:2002.06043, appendix (the integral); Trefethen and Weideman, SIAM Review 56 (2014) (the
+rule).
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ where H is the entropy of a bit and the shift c makes the sum k. Why this one:
 
       log p = lgamma(n) + (n - 1) log tau + sum_i b_i - n LSE(b)
 
-  for these n - 1 differences. They have the Jacobian ``sum_i v_i / prod_i v_i``, v = y (1 - y), with
-  respect to any n - 1 entries of y, which gives the density on the hypersimplex.
+  for these n - 1 differences. Their Jacobian with respect to any n - 1 entries of y is
+  ``sum_i v_i / prod_i v_i``, v = y (1 - y), which gives the density on the hypersimplex.
 
 For k = 1 this is not the softmax: two items at temperature tau give the Concrete law of
 temperature 2 tau.
@@ -25,8 +25,8 @@ temperature 2 tau.
 Masked items (-inf) are exact zeros, forced ones (+inf) exact ones, and both drop out of n and the
 sums. Where they leave no choice the density counts 0.
 
-References: Paulus et al., "Gradient Estimation with Stochastic Softmax Tricks", arXiv:2006.08063,
-section 4.1 (the relaxation, with this regulariser); Amos, Koltun, Kolter, "The Limited Multi-Label
+References: Paulus et al., "Gradient Estimation with Stochastic Softmax Tricks", arXiv:2006.08063
+(the relaxation, with this regulariser); Amos, Koltun, Kolter, "The Limited Multi-Label
 Projection Layer", arXiv:1906.08707 (the projection); Xie and Ermon, "Reparameterizable Subset
 Sampling via Continuous Relaxations", arXiv:1901.10517 (the successive softmax).
 """

@@ -45,7 +45,7 @@ class Subset(RelaxedSubset):
     references = (
         "Chen, Dempster, Liu, Biometrika 81 (1994) (conditional Poisson)",
         "arXiv:2210.01941 (SIMPLE)",
-        "arXiv:2006.08063, section 4.1 (relaxation)",
+        "arXiv:2006.08063 (relaxation)",
     )
     capabilities = Capabilities(
         density=True, log_space=True, discrete_law=True, exact_rounding=False, masks=True
