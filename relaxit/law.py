@@ -84,7 +84,7 @@ class RelaxedDistribution(Distribution):
         if _known_false(valid.all()):
             raise DomainError(
                 f"{name}: {int((~valid).sum())} of {valid.numel()} parameter sets are illegal "
-                "(NaN, +inf, or every choice masked)"
+                f"({self.relaxation.illegal_params})"
             )
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> RelaxedDistribution:

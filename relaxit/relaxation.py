@@ -150,6 +150,11 @@ class Relaxation(Configured, ABC):
         ok = params.isfinite()
         return ok.flatten(-len(self.param_shape)).all(-1) if self.param_shape else ok
 
+    @property
+    def illegal_params(self) -> str:
+        """What :meth:`valid_params` refuses, in a few words for the message of the error."""
+        return "NaN, +inf, or every choice masked" if self.capabilities.masks else "NaN or infinite"
+
     def enumerate_vertices(self) -> Tensor:  # [N, *event_shape]
         """All hard values of a small instance. Default: the support of the discrete law.
 

@@ -54,6 +54,7 @@ class Binary(PerturbAndRelax):
     vertices = constraints.boolean
     log_cardinality = math.log(2)
     noise = staticmethod(noise.logistic)
+    illegal_params = "NaN"
 
     def valid_params(self, params: Tensor) -> Tensor:
         return ~params.isnan()

@@ -83,6 +83,11 @@ class RelaxedSubset(PerturbAndRelax):
         k = self.options.k
         return ~params.isnan().any(-1) & (forced <= k) & (k <= left)
 
+    @property
+    def illegal_params(self) -> str:
+        k = self.options.k
+        return f"NaN, fewer than k = {k} items not masked, or more than k = {k} forced"
+
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
         # Centred before the division, which would make rounding errors of large scores visible.
         x = cool(centre(scores, self.options.k), temperature)
