@@ -52,8 +52,8 @@ def minor_marginals(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Log-probability of the sum, and the conditional probability of each item's minor side.
 
     Args:
-        u: ``[..., n]``, minus the absolute value of balanced logits t; -inf for an item without a
-            choice.
+        u: ``[..., n]``, minus the absolute value of logits t balanced to k (the error bounds hold
+            for no others); -inf for an item without a choice.
         sign: ``[..., n]``, -1 where t > 0, so that the minor side means *not* chosen, and else 1.
         k: how many items are chosen.
 

@@ -96,7 +96,7 @@ class Imle(SampleEstimator):
                 f"estimator {self.name!r} needs an argmax of scores that have the shape of values, "
                 f"which relaxation {relaxation.name!r} does not have; try 'straight-through'"
             )
-        if self.options.noise == "sum-of-gammas" and _common_sum(relaxation) < 1:
+        if self.options.noise == "sum-of-gammas" and _common_sum(relaxation) is None:
             raise Unsupported(
                 f"estimator {self.name!r}: sum-of-gammas noise is right only where all values have "
                 f"the same sum, and those of {relaxation!r} have not; use noise=own"
@@ -125,8 +125,8 @@ class Imle(SampleEstimator):
         generator: torch.Generator | None,
     ) -> Tensor:
         kind: dict[str, Any] = {"dtype": params.dtype, "device": params.device}
-        same = _common_sum(relaxation) if self.options.noise != "own" else 0
-        if same < 1:
+        same = _common_sum(relaxation) if self.options.noise != "own" else None
+        if not same:  # nothing is chosen, or the noise would be wrong
             drawn: Tensor = relaxation.noise(shape, generator=generator, **kind)
             return drawn
         return sum_of_gammas(shape, same, self.options.terms, generator=generator, **kind)
@@ -185,9 +185,16 @@ def sum_of_gammas(
 
 
 @torch.compiler.assume_constant_result
+def _common_sum(relaxation: Any) -> int | None:
+    """The sum of the entries of every value; None if they differ in it, or it is no whole number.
+
+    A function of its own around the cache, which a compiler would look through.
+    """
+    return _extreme_sums(relaxation)
+
+
 @cache
-def _common_sum(relaxation: Any) -> int:
-    """The sum of the entries of every value; 0 if they differ in it, or it is no whole number."""
+def _extreme_sums(relaxation: Any) -> int | None:
     ones = torch.ones(relaxation.param_shape)
     most, least = (float(relaxation.argmax(s * ones).sum()) for s in (1.0, -1.0))
-    return int(most) if most == least and most.is_integer() else 0
+    return int(most) if most == least and most.is_integer() else None

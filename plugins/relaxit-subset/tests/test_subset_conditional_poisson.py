@@ -1,0 +1,291 @@
+"""The exact law of `subset` against enumeration, and its first three derivatives against autograd
+through the enumerated law."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from subset_helpers import (
+    INF,
+    along,
+    close,
+    entropy_of,
+    kl_of,
+    listed,
+    mean_of,
+    normal,
+    poisson,
+    scales,
+    tolerance,
+)
+from torch.distributions import kl_divergence
+
+import relaxit
+from relaxit_subset import conditional_poisson
+from relaxit_subset.recursion import log_partition
+
+LONG = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+
+# What masks and forces in five items, two of which are chosen; the last three leave no choice.
+INFINITE = [
+    [0.3, -INF, 1.0, -2.0, 0.0],
+    [-INF, 0.7, -INF, 0.4, -1.0],
+    [0.3, INF, 1.0, -2.0, 0.0],
+    [40.0, INF, -INF, -40.0, 0.5],
+    [-INF, 0.3, -INF, -INF, 1.2],
+    [INF, 0.3, INF, 5.0, 1.2],
+    [-INF, INF, -INF, -INF, 2.0],
+]
+
+
+def law(logits, k):
+    return relaxit.get("subset", n=logits.shape[-1], k=k).discrete(logits)
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+@LONG
+@pytest.mark.parametrize("n", range(1, 13))
+def test_every_quantity_equals_enumeration(n, dtype):
+    logits, other = scales(n).to(dtype), scales(n, number=8).flip(0).to(dtype)
+    small = tolerance(dtype)
+    for k in range(n + 1):
+        got, second, values = law(logits, k), law(other, k), listed(n, k)
+        mass, their = poisson(logits, k), poisson(other, k)
+        mean, what = mean_of(mass, values), f"n = {n}, k = {k}"
+        close(got.log_prob(along(values, logits).to(dtype)), mass, small, small, what)
+        close(got.mean, mean, small, 0, what)
+        close(got.entropy(), entropy_of(mass), small, small, what)
+        close(got.variance, mean * (1 - mean), small, 0, what)
+        # Of nearly uniform laws these are differences of entropies, of up to 7.
+        close(kl_divergence(got, second), kl_of(mass, their), 3 * small, small, what)
+        uniform = relaxit.get("subset", n=n, k=k)(logits).kl_to_uniform()
+        close(uniform, math.log(len(values)) - entropy_of(mass), 3 * small, small, what)
+
+
+@pytest.mark.parametrize(("n", "k"), [(5, 2), (12, 7), (6, 6), (3, 0), (1, 1)])
+def test_batch_shapes_agree(n, k):
+    logits = scales(n)
+    whole, values = law(logits, k), listed(n, k)
+    for index, shape in (((0, 2), ()), ((1,), (3,)), ((...,), (2, 3))):
+        part = law(logits[index], k)
+        masses = part.log_prob(along(values, logits[index]))
+        assert masses.shape == (len(values), *shape)
+        assert part.mean.shape == (*shape, n)
+        assert part.entropy().shape == shape
+        close(masses, whole.log_prob(along(values, logits))[(slice(None), *index)], 1e-12, 1e-12)
+        close(part.mean, whole.mean[index], 1e-14)
+        close(part.entropy(), whole.entropy()[index], 1e-12)
+
+
+@LONG
+@pytest.mark.parametrize(("n", "k"), [(5, 2), (9, 8), (12, 6), (2, 1), (4, 4), (4, 0)])
+def test_mode_is_a_subset_of_the_greatest_mass(n, k, dtype):
+    logits = scales(n).to(dtype)
+    mode = law(logits, k).mode
+    assert bool(((mode == 0) | (mode == 1)).all())
+    assert bool((mode.sum(-1) == k).all())
+    best = (along(listed(n, k), logits).to(dtype).double() * logits.double()).sum(-1).amax(0)
+    close((mode.double() * logits.double()).sum(-1), best, 1e-12)
+
+
+@pytest.mark.parametrize(("n", "k"), [(5, 2), (6, 6), (4, 0), (1, 1), (7, 3)])
+def test_enumeration(n, k):
+    got = law(torch.zeros(2, n, dtype=torch.float64), k)
+    assert torch.equal(got.enumerate_support(False), listed(n, k).unsqueeze(1))
+    assert got.enumerate_support().shape == (math.comb(n, k), 2, n)
+
+
+def test_what_is_no_subset_has_no_mass():
+    got = law(normal(4), 2)
+    wrong = torch.tensor([[1.0, 0, 0, 0], [1, 1, 1, 0], [0.5, 0.5, 1, 0], [2, 0, 0, 0]])
+    assert got.log_prob(wrong.double()).tolist() == [-INF] * 4
+
+
+def test_a_constant_changes_nothing():
+    logits = normal(3, 6)
+    one, two = law(logits, 2), law(logits + 1000, 2)
+    close(two.mean, one.mean, 1e-12)
+    close(two.entropy(), one.entropy(), 1e-12)
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 0), (1, 1), (4, 0), (4, 4)])
+def test_no_choice(n, k):
+    got = law(scales(n).requires_grad_(), k)
+    assert bool((got.mean == k / n).all())
+    assert not bool(got.entropy().any())
+    assert not bool(got.log_prob(torch.full((n,), k / n, dtype=torch.float64)).any())
+    (slope,) = torch.autograd.grad(got.entropy().sum() + got.mean.square().sum(), got.params)
+    assert not bool(slope.any())
+
+
+@pytest.mark.parametrize(("scale", "expected"), [(0.0, 0.5), (3.0, 1 / (1 + math.exp(-6.0)))])
+def test_one_of_two_is_a_coin(scale, expected):
+    logits = torch.tensor([scale, -scale], dtype=torch.float64)
+    close(law(logits, 1).mean[0], torch.tensor(expected), 1e-15, 1e-7)
+
+
+# --- masks ------------------------------------------------------------------------------------
+
+
+@LONG
+@pytest.mark.parametrize("row", INFINITE, ids=str)
+def test_masked_and_forced_items(row, dtype):
+    logits, k = torch.tensor(row, dtype=dtype), 2
+    got, values, mass = law(logits, k), listed(5, k), poisson(logits, k)
+    small = tolerance(dtype)
+    masses = got.log_prob(values.to(dtype))
+    assert torch.equal(masses == -INF, mass == -INF)
+    close(masses, mass, small, small)
+    close(got.mean, mean_of(mass, values), small)
+    close(got.entropy(), entropy_of(mass), small)
+    (chosen,) = (values @ got.mode.double() == k).nonzero()[:, 0]
+    assert mass[chosen] == mass.max()
+    open_law = poisson(torch.zeros(5), k)
+    close(kl_divergence(got, law(torch.zeros_like(logits), k)), kl_of(mass, open_law), small)
+    close(kl_divergence(law(torch.zeros_like(logits), k), got), kl_of(open_law, mass), small)
+
+
+@pytest.mark.parametrize("row", INFINITE, ids=str)
+@pytest.mark.parametrize("weigh", [0, 1, 2])
+def test_gradients_of_masked_and_forced_items(row, weigh):
+    values, weights = listed(5, 2), normal(10, number=3)[: [10, 5, 1][weigh]]
+    finite = torch.tensor(row).isfinite()
+
+    def quantity(logits, exact):
+        mass = poisson(logits, 2) if exact else law(logits, 2).log_prob(values)
+        if weigh == 0:  # of the masses there are
+            return (weights * torch.where(mass.detach() == -INF, 0.0, mass)).sum()
+        if weigh == 1:
+            return weights @ (mean_of(mass, values) if exact else law(logits, 2).mean)
+        return entropy_of(mass) if exact else law(logits, 2).entropy()
+
+    slopes = []
+    for exact in (False, True):
+        logits = torch.tensor(row, dtype=torch.float64, requires_grad=True)
+        slopes.append(torch.autograd.grad(quantity(logits, exact), logits)[0])
+    assert bool(slopes[0].isfinite().all())
+    assert not bool(slopes[0][~finite].any())
+    close(slopes[0][finite], slopes[1][finite], 1e-12)
+
+
+# --- derivatives ------------------------------------------------------------------------------
+
+
+def quantities(exact, k):
+    """Functions of logits: scalars, whose derivatives are compared."""
+
+    def log_mass(a):
+        return (poisson(a, k) if exact else law(a, k).log_prob(along(listed(a.shape[-1], k), a)))[1]
+
+    def mean(a):
+        return mean_of(poisson(a, k), listed(a.shape[-1], k)) if exact else law(a, k).mean
+
+    def entropy(a):
+        return entropy_of(poisson(a, k)) if exact else law(a, k).entropy()
+
+    def kl(a):
+        b = 0.3 * a.flip(-1) + torch.linspace(-1, 1, a.shape[-1], dtype=a.dtype)
+        if exact:
+            return kl_of(poisson(a, k), poisson(b, k))
+        return kl_divergence(law(a, k), law(b, k))
+
+    return {"log-mass": log_mass, "marginals": mean, "entropy": entropy, "kl": kl}
+
+
+NAMES = pytest.mark.parametrize("name", ["log-mass", "marginals", "entropy", "kl"])
+
+
+def slopes_of(function, logits):
+    """The first derivative and the second one, along fixed directions."""
+    value = function(logits)
+    upstream = normal(*value.shape, number=1)
+    (first,) = torch.autograd.grad(value, logits, upstream, create_graph=True)
+    (second,) = torch.autograd.grad(first, logits, normal(*first.shape, number=2))
+    return first, second
+
+
+@NAMES
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (5, 2), (9, 6)])
+def test_first_and_second_derivatives_equal_enumeration(name, n, k):
+    logits = scales(n).requires_grad_()
+    got = slopes_of(quantities(False, k)[name], logits)
+    want = slopes_of(quantities(True, k)[name], logits)
+    for order, pair in enumerate(zip(got, want, strict=True)):
+        size = float(pair[1].detach().abs().max())  # the divergence has derivatives of hundreds
+        close(*pair, 2e-11 * (1 + size), 0, f"order {order + 1}")
+
+
+@NAMES
+def test_derivatives_equal_differences(name):
+    function, logits = quantities(False, 2)[name], normal(4).requires_grad_()
+    assert torch.autograd.gradcheck(function, logits)
+    assert torch.autograd.gradgradcheck(function, logits)
+
+
+@pytest.mark.parametrize("name", ["marginals", "entropy"])
+def test_third_derivatives_equal_differences(name):
+    function = quantities(False, 2)[name]
+
+    def slope(a):
+        value = function(a)
+        weights = torch.linspace(1, 2, value.numel(), dtype=a.dtype).view(value.shape)
+        return torch.autograd.grad((weights * value).sum(), a, create_graph=True)[0]
+
+    assert torch.autograd.gradgradcheck(slope, (normal(4) * 1.5).requires_grad_())
+
+
+@LONG
+@NAMES
+def test_derivatives_at_fifty_are_finite(name, dtype):
+    logits = torch.tensor([50.0, -50.0, 50.0, -50.0, 50.0, 0.0], dtype=dtype, requires_grad=True)
+    value = quantities(False, 2)[name](logits).sum()
+    (first,) = torch.autograd.grad(value, logits, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), logits)
+    assert bool(value.isfinite())
+    assert bool(first.isfinite().all())
+    assert bool(second.isfinite().all())
+
+
+def test_a_thousand_items_equal_the_recursion():
+    sizes = torch.tensor([0.01, 1.0, 10.0, 50.0], dtype=torch.float64)
+    logits = (normal(4, 1000) * sizes.unsqueeze(-1)).requires_grad_()
+    (want,) = torch.autograd.grad(log_partition(logits, 50).sum(), logits, create_graph=True)
+    vector = normal(4, 1000, number=1)
+    (want_product,) = torch.autograd.grad(want, logits, vector)
+    got = law(logits, 50).mean
+    (product,) = torch.autograd.grad(got, logits, vector)
+    # The recursion adds up logarithms of thousands: its own rounding is 1e-12 and more.
+    close(got, want, 1e-10)
+    close(product, want_product, 1e-10)
+    close(got.sum(-1), torch.full((4,), 50.0), 1e-11)
+    short = logits.detach().float().requires_grad_()
+    mean = law(short, 50).mean
+    (product,) = torch.autograd.grad(mean, short, vector.float())
+    exact = law(short.detach().double(), 50).mean
+    close(mean, exact, 1e-6)
+    assert float((product.double() - want_product).norm() / want_product.norm()) < 1e-4
+
+
+def test_what_is_known_without_a_gradient_is_worked_out_again_for_one():
+    logits = normal(5).requires_grad_()
+    got = law(logits, 2)
+    with torch.no_grad():
+        quiet = got.entropy()
+    assert not quiet.requires_grad
+    assert got.entropy().requires_grad
+    assert got.mean.requires_grad
+
+
+def test_the_sum_is_worked_out_once(monkeypatch):
+    calls = []
+    right = conditional_poisson.minor_marginals
+    monkeypatch.setattr(
+        conditional_poisson, "minor_marginals", lambda *a: calls.append(1) or right(*a)
+    )
+    got = law(normal(3, 5).requires_grad_(), 2)
+    got.entropy(), got.mean, got.variance, got.log_prob(listed(5, 2)[0])
+    assert len(calls) == 1

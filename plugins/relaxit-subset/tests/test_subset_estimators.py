@@ -1,0 +1,266 @@
+"""`simple` by enumeration, `imle` against its definition, and the law of its noise."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from scipy import stats
+from subset_helpers import close, follows, listed, mean_of, normal, poisson, race, seed
+
+import relaxit
+from relaxit import PerturbAndRelax, Relaxation, RelaxedDistribution
+from relaxit.errors import Unsupported
+from relaxit.registry import default
+from relaxit.testing.bare import Bare
+from relaxit_subset import imle
+from relaxit_subset.imle import Imle, sum_of_gammas
+from relaxit_subset.simple import Simple
+
+BOTH = pytest.mark.parametrize(
+    ("name", "exact"), [("subset", poisson), ("subset-plackett-luce", race)]
+)
+SIZES = pytest.mark.parametrize(("n", "k"), [(2, 1), (5, 2), (4, 3)])
+
+
+def cost_of(power, n):
+    weights = normal(n, number=3)
+    return lambda z: ((weights * z).sum(-1) + 0.25) ** power
+
+
+# --- simple -----------------------------------------------------------------------------------
+
+
+def expected_and_true(structure, exact, cost, temperature, monkeypatch):
+    """Mean of the estimate over all draws, and the gradient of the expected cost."""
+    n, k = structure.options.n, structure.options.k
+    params, values = normal(n).requires_grad_(), listed(n, k)
+    mass = exact(params, k).exp()
+    (want,) = torch.autograd.grad((mass * cost(values)).sum(), params)
+    mean = torch.zeros(n, dtype=torch.float64)
+    for p, value in zip(mass.detach(), values, strict=True):
+        monkeypatch.setattr(RelaxedDistribution, "sample_hard", lambda *_, v=value: v)
+        estimate = Simple().surrogate(structure(params, temperature), cost)
+        assert float(estimate.detach()) == float(cost(value))
+        mean += p * torch.autograd.grad(estimate, params)[0]
+    return mean, want
+
+
+@BOTH
+@SIZES
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_simple_is_unbiased_for_linear_costs(name, exact, n, k, temperature, monkeypatch):
+    structure = relaxit.get(name, n=n, k=k)
+    got, want = expected_and_true(structure, exact, cost_of(1, n), temperature, monkeypatch)
+    close(got, want, 1e-12)
+    assert float(want.norm()) > 0.01
+
+
+def test_simple_is_biased_otherwise(monkeypatch):
+    # So that the test above is known to see a bias.
+    structure = relaxit.get("subset", n=5, k=2)
+    got, want = expected_and_true(structure, poisson, cost_of(3, 5), 1.0, monkeypatch)
+    assert float((got - want).norm() / want.norm()) > 0.02
+
+
+@BOTH
+def test_simple_is_straight_through_at_temperature_one(name, exact):
+    del exact
+    structure, cost = relaxit.get(name, n=5, k=2), cost_of(3, 5)
+    params = normal(7, 5).requires_grad_()
+    slopes = {}
+    for estimator in (Simple(), relaxit.estimator("straight-through")):
+        for temperature in (1.0, 0.3):
+            value = estimator.surrogate(structure(params, temperature), cost, seed(1))
+            (slope,) = torch.autograd.grad(value.sum(), params)
+            slopes[estimator.name, temperature] = slope
+    close(slopes["simple", 1.0], slopes["straight-through", 1.0], 1e-12)
+    close(slopes["simple", 0.3], slopes["simple", 1.0], 0)
+    gap = slopes["simple", 0.3] - slopes["straight-through", 0.3]
+    assert float(gap.norm() / slopes["simple", 0.3].norm()) > 0.1
+
+
+def test_simple_is_the_jacobian_of_the_marginals():
+    params = normal(3, 5).requires_grad_()
+    mean = mean_of(poisson(params, 2), listed(5, 2))
+    z = Simple().sample(relaxit.get("subset", n=5, k=2)(params), (4,), seed(1))
+    assert z.shape == (4, 3, 5)
+    upstream = normal(4, 3, 5, number=2)
+    (got,) = torch.autograd.grad(z, params, upstream)
+    (want,) = torch.autograd.grad(mean, params, upstream.sum(0))
+    close(got, want, 1e-12)
+
+
+def test_simple_needs_a_discrete_law():
+    with pytest.raises(Unsupported, match=r"simple.*discrete law.*try 'st-gumbel'"):
+        Simple().check(Bare())
+
+
+# --- imle -------------------------------------------------------------------------------------
+
+
+def top(scores, k):
+    """The k largest, by sorting."""
+    rank = scores.argsort(-1, descending=True).argsort(-1)
+    return (rank < k).to(scores.dtype)
+
+
+@pytest.mark.parametrize("lam", [0.5, 1.0, 20.0])
+@pytest.mark.parametrize("scale", [0.0, 0.3, 1.0])
+def test_imle_is_a_difference_of_two_modes(lam, scale, monkeypatch):
+    params, noise = normal(50, 6).requires_grad_(), normal(4, 50, 6, number=2)
+    monkeypatch.setattr(imle, "sum_of_gammas", lambda *_, **__: noise)
+    estimator = Imle(lam=lam, scale=scale, noise="sum-of-gammas")
+    z = estimator.sample(relaxit.get("subset", n=6, k=2)(params), (4,))
+    scores = params.detach() + scale * noise
+    assert torch.equal(z, top(scores, 2))
+    upstream = normal(4, 50, 6, number=3)
+    (got,) = torch.autograd.grad(z, params, upstream)
+    want = (top(scores, 2) - top(scores - lam * upstream, 2)) / lam
+    close(got, want.sum(0), 1e-12)
+    assert float(want.abs().sum()) > 0
+
+
+def test_scale_zero_is_the_mode():
+    params = normal(50, 6)
+    q = relaxit.get("subset", n=6, k=2)(params)
+    assert torch.equal(Imle(scale=0.0).sample(q), q.discrete.mode)
+
+
+def test_noise_is_the_own_one_by_default():
+    assert Imle().options.noise == "own"
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """Which k the sum of Gammas was asked for."""
+    asked = []
+    right = sum_of_gammas
+    monkeypatch.setattr(
+        imle, "sum_of_gammas", lambda shape, k, *a, **b: asked.append(k) or right(shape, k, *a, **b)
+    )
+    return asked
+
+
+@pytest.mark.parametrize("noise", ["auto", "own", "sum-of-gammas"])
+@pytest.mark.parametrize(
+    ("name", "options", "same"),
+    [
+        ("subset", {"n": 5, "k": 2}, 2),
+        ("subset-plackett-luce", {"n": 4, "k": 3}, 3),
+        ("subset", {"n": 4, "k": 1}, 1),
+        ("categorical", {"categories": 4}, 1),
+        ("binary", {}, 0),
+    ],
+)
+def test_choice_of_noise(name, options, same, noise, used):
+    structure = relaxit.get(name, **options)
+    q = structure(normal(3, *structure.param_shape))
+    if noise == "sum-of-gammas" and not same:
+        with pytest.raises(Unsupported, match=r"imle.*same sum.*Binary\(\).*noise=own"):
+            Imle(noise=noise).sample(q)
+        return
+    z = Imle(noise=noise).sample(q, (2,), seed(1))
+    assert bool(structure.vertices.check(z).all())
+    assert used == ([] if noise == "own" or not same else [same])
+    if not used:  # the relaxation's own
+        own = structure.perturb(q.params, torch.Size([2]), seed(1))
+        assert torch.equal(z, structure.argmax(own))
+
+
+@pytest.mark.parametrize("noise", ["auto", "own"])
+def test_imle_takes_whatever_perturbs_scores_of_the_shape_of_values(noise):
+    taken = set()
+    for name, cls in default().items("relaxation").items():
+        for structure in cls.examples():
+            fits_shape = structure.param_shape == structure.event_shape
+            if not (isinstance(structure, PerturbAndRelax) and fits_shape):
+                with pytest.raises(Unsupported, match=rf"imle.*{name}.*try 'straight-through'"):
+                    Imle(noise=noise).check(structure)
+                continue
+            taken.add(name)
+            params = normal(20, *structure.param_shape).requires_grad_()
+            z = Imle(noise=noise).sample(structure(params), (2,))
+            assert bool(structure.vertices.check(z).all())
+            (slope,) = torch.autograd.grad(z, params, normal(*z.shape, number=1))
+            assert bool(slope.isfinite().all())
+            assert float(slope.abs().sum()) > 0
+    assert {"subset", "subset-plackett-luce", "categorical", "binary"} <= taken
+
+
+class Unperturbed(Relaxation):
+    """Samples that come from somewhere else than perturbed scores."""
+
+    api = 1
+    name = "unperturbed"
+    capabilities = Bare.capabilities
+    event_shape = param_shape = torch.Size((3,))
+    support, vertices = Bare.support, Bare.vertices
+
+    def rsample(self, params, temperature, shape, generator=None):
+        raise NotImplementedError
+
+    def hard(self, soft):
+        raise NotImplementedError
+
+
+class Paired(Bare):
+    """Params of another shape than the values."""
+
+    name = "paired"
+    param_shape = torch.Size((3, 2))
+
+
+@pytest.mark.parametrize("structure", [Unperturbed(), Paired()], ids=lambda r: r.name)
+def test_imle_refuses_what_has_no_such_argmax(structure):
+    message = rf"imle.*argmax.*{structure.name}.*try 'straight-through'"
+    for noise in ("auto", "own", "sum-of-gammas"):
+        with pytest.raises(Unsupported, match=message):
+            Imle(noise=noise).check(structure)
+    with pytest.raises(Unsupported, match=message):
+        Imle().sample(structure(torch.zeros(structure.param_shape)))
+
+
+def test_imle_works_with_samples_only():
+    assert Bare.vertices.check(Imle().sample(Bare()(torch.zeros(4, 3)))).tolist() == [True] * 4
+
+
+# --- sum of Gammas, alpha = 2e-5 --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("k", "terms"), [(2, 1), (2, 10), (5, 10), (20, 3)])
+def test_sums_of_finitely_many_terms(k, terms, dtype):
+    # A sum of E_i / i over exponentials is the largest of them: (1 - e^{-x}) ** s, less log s.
+    noise = sum_of_gammas(torch.Size([20_000, k]), k, terms, dtype=dtype, generator=seed(1))
+    assert noise.dtype == dtype
+    total = noise.sum(-1)
+
+    def law(x, s=terms):
+        return (1 - stats.expon.sf(x + torch.tensor(float(s)).log().item())) ** s
+
+    assert follows(total, law)
+    assert not follows(total, lambda x: law(x, 1 if terms > 1 else 2))
+    assert not follows(total + 0.1, law)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_sums_of_many_terms_are_gumbel(k):
+    noise = sum_of_gammas(torch.Size([10_000, k]), k, 300, generator=seed(2))
+    assert follows(noise.sum(-1), "gumbel_r")
+    assert not follows(noise.sum(-1) * 1.1, "gumbel_r")
+    few = sum_of_gammas(torch.Size([10_000, k]), k, 1, generator=seed(2))
+    assert not follows(few.sum(-1), "gumbel_r")
+
+
+def test_one_entry_is_gumbel():
+    for terms in (1, 10):
+        noise = sum_of_gammas(torch.Size([20_000]), 1, terms, generator=seed(1))
+        assert follows(noise, "gumbel_r")
+
+
+def test_generator_decides_the_noise():
+    before = torch.get_rng_state()
+    one, same, other = (sum_of_gammas(torch.Size([9]), 3, generator=seed(i)) for i in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(before, torch.get_rng_state())

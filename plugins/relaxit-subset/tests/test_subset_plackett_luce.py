@@ -1,0 +1,249 @@
+"""The law of `subset-plackett-luce` against the sum over all orders of drawing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from subset_helpers import (
+    INF,
+    along,
+    close,
+    counts,
+    entropy_of,
+    fits,
+    kl_of,
+    listed,
+    mean_of,
+    normal,
+    poisson,
+    race,
+    scales,
+    seed,
+    tolerance,
+)
+from torch.distributions import kl_divergence
+
+import relaxit
+from relaxit.errors import Unsupported
+from relaxit_subset import plackett_luce
+
+LONG = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+INFINITE = [
+    [0.3, -INF, 1.0, -2.0, 0.0],
+    [-INF, 0.7, -INF, 0.4, -1.0],
+    [0.3, INF, 1.0, -2.0, 0.0],
+    [40.0, INF, -INF, -40.0, 0.5],
+    [-INF, 0.3, -INF, -INF, 1.2],
+    [INF, 0.3, INF, 5.0, 1.2],
+    [-INF, INF, -INF, -INF, 2.0],
+]
+
+
+def law(logits, k):
+    return relaxit.get("subset-plackett-luce", n=logits.shape[-1], k=k).discrete(logits)
+
+
+def exact(logits, k):
+    """As ``race``; what is forced rings before all others, and is no longer looked at."""
+    logits = torch.as_tensor(logits).double()
+    return race(torch.where(logits == INF, 1e3, logits), k)
+
+
+# --- mass and marginals -----------------------------------------------------------------------
+
+
+@LONG
+@pytest.mark.parametrize("n", range(1, 8))
+def test_every_quantity_equals_the_sum_over_orders(n, dtype):
+    logits, other = scales(n).to(dtype), scales(n, number=8).flip(0).to(dtype)
+    small = tolerance(dtype)
+    for k in range(n + 1):
+        got, values, what = law(logits, k), listed(n, k), f"n = {n}, k = {k}"
+        mass, their = race(logits, k), race(other, k)
+        found = got.log_prob(along(values, logits).to(dtype))
+        close(found, mass, 3 * small, 3 * small, what)
+        close(found.double().exp().sum(0), torch.ones(2, 3).double(), 3 * small, 0, what)
+        close(got.mean, mean_of(mass, values), 3 * small, 0, what)
+        close(got.mean.sum(-1), torch.full((2, 3), float(k)), 3 * n * small, 0, what)
+        close(got.entropy(), entropy_of(mass), 3 * small, 3 * small, what)
+        close(kl_divergence(got, law(other, k)), kl_of(mass, their), 3 * small, 3 * small, what)
+
+
+@LONG
+@pytest.mark.parametrize("k", [1, 2, 4, 5])
+def test_marginals_of_ten_items(k, dtype):
+    logits = scales(10).to(dtype)
+    close(law(logits, k).mean, mean_of(race(logits, k), listed(10, k)), 3 * tolerance(dtype))
+
+
+@LONG
+@pytest.mark.parametrize("scale", [1.0, 10.0, 50.0])
+def test_integral_at_large_scales(scale, dtype):
+    # Masses down to e^-500: their logarithms are right to a few digits of the last.
+    logits = (normal(20, 6) * scale).to(dtype)
+    for k in range(1, 6):
+        got = law(logits, k).log_prob(along(listed(6, k), logits).to(dtype))
+        want = race(logits, k)
+        if scale == 50:
+            assert float(want.min()) < -100
+        close(got, want, 3 * tolerance(dtype), 3 * tolerance(dtype), f"k = {k}")
+
+
+@LONG
+@pytest.mark.parametrize(("n", "k"), [(20, 10), (100, 10), (100, 90), (300, 40), (1000, 50)])
+def test_mass_of_many_equal_items(n, k, dtype):
+    value = torch.zeros(n, dtype=dtype)
+    value[:k] = 1
+    want = math.lgamma(k + 1) + math.lgamma(n - k + 1) - math.lgamma(n + 1)
+    got = law(torch.zeros(n, dtype=dtype), k).log_prob(value)
+    assert float(got) == pytest.approx(want, rel=3 * tolerance(dtype))
+
+
+# The integrand has a step of width 1 / sqrt(k).
+@LONG
+@pytest.mark.parametrize(
+    ("n", "k"),
+    [
+        (20, 10),
+        (100, 10),
+        (100, 50),
+        (200, 100),
+    ],
+)
+def test_many_equal_items_share_evenly(n, k, dtype):
+    got = law(torch.zeros(n, dtype=dtype), k)
+    close(got.mean, torch.full((n,), k / n, dtype=torch.float64), 3 * tolerance(dtype))
+
+
+@pytest.mark.parametrize(("n", "k"), [(40, 15), (150, 75)])
+def test_marginals_of_many_items_sum_to_k(n, k):
+    assert float(law(normal(n), k).mean.sum()) == pytest.approx(k, abs=1e-9)
+
+
+@LONG
+@pytest.mark.parametrize("row", INFINITE, ids=str)
+def test_masked_and_forced_items(row, dtype):
+    logits, values = torch.tensor(row, dtype=dtype), listed(5, 2)
+    got, mass = law(logits, 2), exact(logits, 2)
+    mass = torch.where(mass < -500, -INF, mass)  # what leaves out a forced item
+    small = 3 * tolerance(dtype)
+    close(got.log_prob(values.to(dtype)), mass, small, small)
+    close(got.mean, mean_of(mass, values), small)
+    close(got.entropy(), entropy_of(mass), small, small)
+    leaf = logits.clone().requires_grad_()
+    total = law(leaf, 2).entropy() + law(leaf, 2).mean.square().sum()
+    (slope,) = torch.autograd.grad(total, leaf)
+    assert bool(slope.isfinite().all())
+    assert not bool(slope[~logits.isfinite()].any())
+
+
+def test_derivatives_equal_those_of_the_sum():
+    logits, values = (normal(6) * 2).requires_grad_(), listed(6, 3)
+    weights = normal(20, number=1)
+    pairs = [
+        (weights @ law(logits, 3).log_prob(values), weights @ race(logits, 3)),
+        (weights[:6] @ law(logits, 3).mean, weights[:6] @ mean_of(race(logits, 3), values)),
+        (law(logits, 3).entropy(), entropy_of(race(logits, 3))),
+    ]
+    for got, want in pairs:
+        slopes = [torch.autograd.grad(each, logits, create_graph=True)[0] for each in (got, want)]
+        close(*slopes, 1e-11)
+        curves = [torch.autograd.grad(each.square().sum(), logits)[0] for each in slopes]
+        close(*curves, 1e-10)
+
+
+# --- draws and mode ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (5, 2), (6, 4), (7, 3)])
+def test_draws_and_hard_values_follow_the_mass(n, k):
+    # alpha = 2e-5 each.
+    logits = normal(n) * 1.5
+    values, mass = listed(n, k), race(logits, k)
+    structure = relaxit.get("subset-plackett-luce", n=n, k=k)
+    drawn = structure.discrete(logits).sample((20_000,), seed(1))
+    assert fits(counts(drawn, values), mass)
+    for temperature in (0.1, 5.0):
+        soft, hard = structure(logits, temperature).draw((20_000,), seed(2))
+        assert fits(counts(hard, values), mass)
+        assert bool((structure.hard(soft) == hard).all(-1).double().mean() > 0.999)
+    if k > 1:  # with one item, or n - 1, both laws are the same or close
+        assert not fits(counts(drawn, values), poisson(logits, k))
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 7])
+def test_mode_has_the_greatest_mass(n):
+    logits = scales(n)
+    for k in range(n + 1):
+        mode, mass = law(logits, k).mode, race(logits, k)
+        got = law(logits, k).log_prob(mode)
+        close(got, mass.amax(0), 1e-11, 1e-11, f"k = {k}")
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_one_item_is_the_softmax(n):
+    logits = scales(n)
+    close(law(logits, 1).mean, logits.softmax(-1), 1e-12)
+
+
+def test_it_is_not_the_conditional_poisson_law():
+    # Oracles only: how far apart the two laws are, and that each package law is its own.
+    logits = normal(7)
+    ours, other = race(logits, 3).exp(), poisson(logits, 3).exp()
+    distance = float((ours - other).abs().sum() / 2)
+    assert 0.05 < distance < 0.2
+    values = listed(7, 3)
+    both = [
+        relaxit.get(name, n=7, k=3).discrete(logits).log_prob(values).exp()
+        for name in ("subset-plackett-luce", "subset")
+    ]
+    assert float((both[0] - both[1]).abs().sum() / 2) == pytest.approx(distance, abs=1e-12)
+
+
+# --- beyond what is summed --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (5, 2), (7, 3), (7, 6), (6, 1)])
+def test_bound_of_the_divergence(n, k, monkeypatch):
+    structure = relaxit.get("subset-plackett-luce", n=n, k=k)
+    logits = torch.cat([normal(25, n) * s for s in (1e-3, 0.1, 1.0, 5.0)])
+    sums = structure.kl_to_uniform(logits)
+    close(sums, math.log(math.comb(n, k)) - entropy_of(race(logits, k)), 1e-11, 1e-11)
+    monkeypatch.setattr(plackett_luce, "MOST_SUMMED", 0)
+    bound = structure.kl_to_uniform(logits)
+    assert bool((bound >= sums - 1e-14).all())
+    assert bool((bound[25:] > sums[25:]).all())  # it is the bound, and not the sum
+    # Not a loose one: that of n Gumbel variables, 1/2 sum of squares for small logits.
+    small = logits[:25] - logits[:25].mean(-1, keepdim=True)
+    close(bound[:25], small.square().sum(-1) / 2, 1e-7)
+    close(structure.kl_to_uniform(logits + 3), bound, 1e-11, 1e-11)
+    assert float(structure.kl_to_uniform(torch.zeros(n))) == pytest.approx(0, abs=1e-6)
+
+
+def test_bound_with_masked_and_forced_items(monkeypatch):
+    structure = relaxit.get("subset-plackett-luce", n=5, k=2)
+    logits = torch.tensor(INFINITE[:4], dtype=torch.float64)
+    monkeypatch.setattr(plackett_luce, "MOST_SUMMED", 0)
+    for row in logits:
+        free = row[row.isfinite()]
+        small = relaxit.get("subset-plackett-luce", n=len(free), k=1)
+        close(structure.kl_to_uniform(row), small.kl_to_uniform(free), 1e-13, 1e-13)
+
+
+@pytest.mark.parametrize("name", ["entropy", "KL divergence"])
+def test_sums_over_too_many_subsets_are_refused(name):
+    got = law(torch.zeros(20), 10)
+    with pytest.raises(Unsupported, match=rf"{name}.*184756.*5000.*'subset'"):
+        got.entropy() if name == "entropy" else kl_divergence(got, got)
+    bound = relaxit.get("subset-plackett-luce", n=20, k=10)(torch.arange(20.0)).kl_to_uniform()
+    assert 0 < float(bound) < torch.inf
+    assert float(law(torch.zeros(14), 5).entropy()) == pytest.approx(math.log(2002), rel=1e-5)
+
+
+def test_it_says_where_the_divergence_is_a_bound():
+    for n, k, exact in ((15, 5, True), (16, 5, True), (20, 10, False)):
+        structure = relaxit.get("subset-plackett-luce", n=n, k=k)
+        assert structure.kl_is_exact == exact == (math.comb(n, k) <= 5000)
+        assert relaxit.get("subset", n=n, k=k).kl_is_exact
