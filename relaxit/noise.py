@@ -43,7 +43,9 @@ def uniform(
         generator: source of randomness; the global one if None.
     """
     step = 2.0**-53 if dtype == torch.float64 else 2.0**-24
-    noise = torch.rand(shape, dtype=dtype, device=device, generator=generator)
+    # A compiler knows no sizes that vary together with the argument, even if it is None.
+    source = {} if generator is None else {"generator": generator}
+    noise = torch.rand(shape, dtype=dtype, device=device, **source)
     return noise.clamp_min_(step / 2)
 
 

@@ -189,7 +189,11 @@ def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
     free = {"epochs": "epochs", "device": "device", "data_dir": "data.dir"}
     allowed = {"resume", "json", "quiet", "dry_run", "download", "plugin_files", *free}
     if typed - allowed:
-        flags = ", ".join("--" + name.replace("_", "-") for name in sorted(typed - allowed))
+        named = {"options": "-o", "estimator_options": "--estimator-option"}
+        named["task_options"] = "--task-option"
+        flags = ", ".join(
+            named.get(name, "--" + name.replace("_", "-")) for name in sorted(typed - allowed)
+        )
         raise ConfigurationError(
             f"--resume takes only --epochs, --device, --data-dir and --plugin besides; {flags} "
             "cannot change in mid-run"

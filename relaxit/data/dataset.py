@@ -17,6 +17,7 @@ from relaxit.options import Configured
 __all__ = ["Dataset", "Format", "Images", "Part"]
 
 Name = Literal["train", "validation", "test"]
+_MOST_CLASSES = 1_000_000
 _NAMES: tuple[Name, ...] = ("train", "validation", "test")
 
 
@@ -90,7 +91,7 @@ class Images:
         validation_labels: the same of the validation pictures, ``[V]``.
 
     Raises:
-        DataError: if there are not as many labels as pictures.
+        DataError: if there are not as many labels as pictures, or one is no whole number from 0.
     """
 
     train: Tensor
@@ -109,6 +110,8 @@ class Images:
                 raise DataError(f"the {count} {name} pictures have no labels, other parts have")
             if labels is not None and labels.shape != (count,):
                 raise DataError(f"labels of shape {list(labels.shape)} for {count} {name} pictures")
+            if labels is not None and count:
+                _check_labels(name, labels)
 
     @property
     def pixels(self) -> int:
@@ -170,6 +173,17 @@ class Images:
             "validation": self.validation_labels,
             "test": self.test_labels,
         }[name]
+
+
+def _check_labels(name: str, labels: Tensor) -> None:
+    """Refuse labels that are no numbers of classes."""
+    if labels.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
+        raise DataError(f"{name} labels are of {labels.dtype}, expected whole numbers from 0")
+    least, most = int(labels.min()), int(labels.max())
+    if least < 0 or most >= _MOST_CLASSES:
+        raise DataError(
+            f"{name} labels go from {least} to {most}, expected 0 to {_MOST_CLASSES - 1} at most"
+        )
 
 
 class Dataset(Configured, ABC):

@@ -197,3 +197,18 @@ def test_dynamic_draws_each_pixel_with_its_grey_level(level):
 
     assert p_value(level / 16) > ALPHA
     assert p_value(min(1, max(0, level / 16 + 0.02 if level < 16 else 0.98))) < ALPHA  # has power
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        torch.tensor([0.0, 0.7, 1.4]),
+        torch.tensor([-2, 0, 1]),
+        torch.tensor([0.0, torch.nan, 1.0]),
+        torch.tensor([0, 1, 10**12]),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(labels):
+    pictures = torch.zeros(3, 4, dtype=torch.uint8)
+    with pytest.raises(DataError, match="labels"):
+        Images(pictures, pictures, (2, 2), train_labels=labels, test_labels=labels)

@@ -57,6 +57,15 @@ def test_a_second_call_does_not_compile_again():
         close(one, other, 1e-12)
 
 
+@pytest.mark.parametrize("name", ["subset", "categorical"])
+def test_batches_of_any_size_share_a_graph(name):
+    options = {"n": 5, "k": 2} if name == "subset" else {"categories": 5}
+    structure = relaxit.get(name, **options)
+    draw = torch.compile(lambda a: structure(a, 0.5).rsample(), fullgraph=True, backend="aot_eager")
+    for batch in (7, 9, 11):
+        assert structure.support.check(draw(torch.zeros(batch, 5))).sum() == batch
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [

@@ -289,3 +289,11 @@ def test_the_sum_is_worked_out_once(monkeypatch):
     got = law(normal(3, 5).requires_grad_(), 2)
     got.entropy(), got.mean, got.variance, got.log_prob(listed(5, 2)[0])
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (6, 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_no_probability_is_negative(n, k, dtype):
+    law = relaxit.get("subset", n=n, k=k).discrete((50 * normal(2000, n)).to(dtype))
+    assert bool(((law.mean >= 0) & (law.mean <= 1)).all())
+    assert bool((law.variance >= 0).all())

@@ -261,3 +261,13 @@ def test_vertices_have_no_density():
     q = subset(4, 2)(torch.zeros(4), 0.5)
     with pytest.raises(DomainError, match="no density"):
         q.log_prob(torch.tensor([1.0, 1.0, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("scores", "temperature"), [(1e6, 0.01), (1e4, 1e-4), (1e5, 1e-4), (3e37, 1.0)]
+)
+def test_sums_hold_where_scores_are_huge(scores, temperature):
+    # The middle of two scores is rounded, and a low temperature magnifies what that loses.
+    q = relaxit.get("subset", n=4, k=1)(torch.full((4,), scores), temperature)
+    soft = q.rsample((20_000,), seed(0))
+    assert bool(q.support.check(soft).all())

@@ -36,7 +36,10 @@ def centre(scores: Tensor, k: int) -> Tensor:  # [..., n] -> [..., n]
     if k in (0, scores.shape[-1]):
         return scores + (math.inf if k else -math.inf)
     a, b = _around_the_threshold(scores.detach(), k)
-    x = scores - (a + b) / 2
+    middle = a / 2 + b / 2  # a + b may be too large a number
+    # What rounding took from the middle: a low temperature would magnify it.
+    rest = ((a - middle) + (b - middle)) / 2
+    x = (scores - middle) - torch.where(rest.isfinite(), rest, 0.0)
     # Infinite minus infinite: entries that keep their sign, in rows where nothing is open.
     return torch.where(x.isnan(), scores, x)
 
@@ -52,7 +55,9 @@ def _around_the_threshold(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def balance(x: Tensor, k: int, iterations: int | None = None) -> Tensor:  # [..., n] -> [..., 1]
-    """The shift c at which ``sigmoid(x - c)`` sums to k, with its derivatives of every order.
+    """The shift c at which ``sigmoid(x - c)`` sums to k.
+
+    It has derivatives of every order, in reverse mode.
 
     Args:
         x: centred scores, see :func:`centre`; may be infinite.

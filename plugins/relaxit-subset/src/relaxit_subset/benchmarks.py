@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from relaxit import Options
@@ -27,6 +27,12 @@ class SubsetSizes(Options):
     n: int = Field(default=1000, ge=2, description="items")
     k: int = Field(default=50, ge=1, description="items that are chosen, less than n")
     scale: float = Field(default=1.0, ge=0, description="standard deviation of the logits")
+
+    @model_validator(mode="after")
+    def _k_fits(self) -> Self:
+        if self.k >= self.n:
+            raise ValueError(f"k = {self.k} must be less than n = {self.n}")
+        return self
 
 
 class _Sized(Benchmark):

@@ -82,7 +82,7 @@ class ConditionalPoisson(DiscreteLaw):
         return 1 - 2 * self.balanced.detach().sign().clamp_min(0)
 
     def _chosen_and_not(self) -> tuple[Tensor, Tensor]:
-        """Probabilities that an item is chosen and that it is not; the smaller one is accurate."""
+        """Probabilities that an item is chosen and that it is not, each without a cancellation."""
         sign = self._sign()
         change = sign * self._sum_and_minor()[1]
         return (1 - sign) / 2 + change, (1 + sign) / 2 - change

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,9 @@ __all__ = ["FirstOfRace", "SubsetPlackettLuce"]
 
 MOST_SUMMED = 5000
 """Entropy and divergences are sums over all subsets, up to so many."""
+MOST_TRAINED = 300
+"""The KL term of an objective is such a sum up to so many: with gradients it takes about 12 kB a
+subset, for each row."""
 
 
 class SubsetPlackettLuce(RelaxedSubset):
@@ -30,8 +34,9 @@ class SubsetPlackettLuce(RelaxedSubset):
 
     The relaxed sample is that of ``subset``, the projection on the hypersimplex.
 
-    Entropy and divergences have no closed form. They are exact, as sums, for up to 5000 subsets.
-    Beyond, ``entropy`` raises and :meth:`kl_to_uniform` is a **bound from above**.
+    Entropy and divergences have no closed form. They are sums over all subsets, exact for up to
+    5000 of them, beyond which they raise. :meth:`kl_to_uniform`, made for training, is exact for up
+    to 300 and beyond that a **bound from above**.
 
     Params of ``-inf`` exclude an item, ``+inf`` forces it in.
 
@@ -71,27 +76,40 @@ class SubsetPlackettLuce(RelaxedSubset):
 
     @property
     def kl_is_exact(self) -> bool:
-        return self.count <= MOST_SUMMED
+        return self.count <= MOST_TRAINED
 
     def kl_to_uniform(self, params: Tensor) -> Tensor:
-        """KL divergence ``[*batch]`` from the uniform law, in nats; beyond 5000 subsets a bound.
+        """KL divergence ``[*batch]`` from the uniform law, in nats; beyond 300 subsets a bound.
 
         The bound is the divergence between the perturbed logits themselves, of which the subset is
         a function: ``n (mean theta + log mean e^{-theta})``, minimal over the constant that may be
-        added to theta. Masked or forced items are left out.
+        added to theta. Masked or forced items are left out, and the log-ratio of the numbers of
+        subsets without and with them is added.
         """
         if self.kl_is_exact:
             return super().kl_to_uniform(params)
         finite = params.isfinite()
         theta = torch.where(finite, params, 0.0)
-        n = finite.sum(-1).clamp_min(1).to(compute_dtype(params.dtype))
+        n = finite.sum(-1).to(compute_dtype(params.dtype))
+        some = n.clamp_min(1)
         turned = torch.where(finite, -theta, -torch.inf)
         turned = torch.where(finite.any(-1, keepdim=True), turned, 0.0).logsumexp(-1)
-        return theta.sum(-1) + n * (turned - n.log())
+        among_the_free = theta.sum(-1) + n * (turned - some.log())
+        # The divergence of what is uniform over the free items from what is uniform over all.
+        k = self.options.k - (params == torch.inf).sum(-1)
+        ways = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
+        return among_the_free + (self.log_cardinality - ways)
 
 
 class FirstOfRace(DiscreteLaw):
     """The law of the first k of n exponential clocks with log-rates ``[*batch, n]``."""
+
+    def __init__(self, relaxation: Any, params: Tensor) -> None:
+        super().__init__(relaxation, params)
+        # A constant in all log-rates changes nothing but the rounding, which is to be small where
+        # it is decided who is in.
+        last = self.scores.detach().topk(max(1, self.k), -1).values[..., -1:]
+        self.scores = self.scores - torch.where(last.isfinite(), last, 0.0)
 
     @property
     def k(self) -> int:
@@ -153,8 +171,8 @@ class FirstOfRace(DiscreteLaw):
         return subsets(self.event_shape[0], self.k, self.count)
 
     def kl(self, other: FirstOfRace) -> Tensor:
-        mine, theirs = self._masses("KL divergence"), other._masses("KL divergence")
-        mine, theirs = torch.broadcast_tensors(mine, theirs)
+        batch = torch.broadcast_shapes(self.batch_shape, other.batch_shape)
+        mine, theirs = (law.expand(batch)._masses("KL divergence") for law in (self, other))
         absent = mine == -torch.inf
         difference = torch.where(absent, 0.0, mine) - torch.where(absent, 0.0, theirs)
         return (mine.exp() * difference).sum(0)

@@ -94,7 +94,7 @@ def _interval(log_rates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             outside = torch.where(deep, middle, outside)
         return outside
 
-    # Left of the maximum the logarithm has a slope of at least 1 once y < 0; right of it e^y wins.
+    # Left of the maximum the slope is at least e^peak - e^y, right of it -e^y wins.
     return end(peak - depth - 2), end(peak + math.log(depth + 5)), top
 
 

@@ -3,7 +3,7 @@
 Items are the leaves of a binary tree. Going up, each node gets the law of the number of chosen
 items below it, were all items independent: the convolution of its children's. Going down from the
 root, where the number is k, each node divides its number between its children according to those
-laws. The depth is log2(n), and each level is one operation over all nodes, rows and samples. With
+laws. The depth is log2(n), and each level takes all nodes, rows and samples at once. With
 logits balanced (:mod:`relaxit_subset.balance`) plain probabilities do: the numbers that are met lie
 near their means.
 """
