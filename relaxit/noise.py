@@ -11,6 +11,8 @@ the upper tail of mass 6e-8 is cut. With tens of thousands of categories ask for
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -44,7 +46,7 @@ def uniform(
     """
     step = 2.0**-53 if dtype == torch.float64 else 2.0**-24
     # A compiler knows no sizes that vary together with the argument, even if it is None.
-    source = {} if generator is None else {"generator": generator}
+    source: dict[str, Any] = {} if generator is None else {"generator": generator}
     noise = torch.rand(shape, dtype=dtype, device=device, **source)
     return noise.clamp_min_(step / 2)
 

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 from relaxit import hookimpl
 
 if TYPE_CHECKING:
-    from relaxit import Estimator, Relaxation
+    from relaxit import Estimator, Relaxation, Task
     from relaxit.bench import Benchmark
 
-__all__ = ["relaxit_benchmarks", "relaxit_estimators", "relaxit_recipes", "relaxit_relaxations"]
+__all__ = [
+    "relaxit_benchmarks",
+    "relaxit_estimators",
+    "relaxit_recipes",
+    "relaxit_relaxations",
+    "relaxit_tasks",
+]
 
 
 @hookimpl
@@ -28,6 +34,13 @@ def relaxit_estimators() -> list[type[Estimator]]:
     from relaxit_subset.simple import Simple
 
     return [Simple, Imle]
+
+
+@hookimpl
+def relaxit_tasks() -> list[type[Task]]:
+    from relaxit_subset.feature_selection import FeatureSelection
+
+    return [FeatureSelection]
 
 
 @hookimpl

@@ -172,7 +172,8 @@ class FirstOfRace(DiscreteLaw):
 
     def kl(self, other: FirstOfRace) -> Tensor:
         batch = torch.broadcast_shapes(self.batch_shape, other.batch_shape)
-        mine, theirs = (law.expand(batch)._masses("KL divergence") for law in (self, other))
+        mine = type(self)(self.relaxation, _over(self, batch))._masses("KL divergence")
+        theirs = type(self)(self.relaxation, _over(other, batch))._masses("KL divergence")
         absent = mine == -torch.inf
         difference = torch.where(absent, 0.0, mine) - torch.where(absent, 0.0, theirs)
         return (mine.exp() * difference).sum(0)
@@ -186,3 +187,8 @@ class FirstOfRace(DiscreteLaw):
             )
         listed = self.values().to(self.scores)
         return self.log_mass(listed.view(-1, *(1,) * len(self.batch_shape), *self.event_shape))
+
+
+def _over(law: FirstOfRace, batch: torch.Size) -> Tensor:
+    """The law's params, expanded to a batch shape."""
+    return law.params.expand(batch + law.event_shape)
