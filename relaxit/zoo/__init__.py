@@ -25,8 +25,8 @@ def recipes() -> dict[str, Path]:
     """All recipes by name: the built-in ones and those of installed plugins.
 
     Example:
-        >>> sorted(recipes())[:2]
-        ['categorical-vae', 'tutorial-annealed']
+        >>> {"categorical-vae", "tutorial-mnist"} <= set(recipes())
+        True
     """
     points = metadata.entry_points(group=ENTRY_POINT_GROUP)
     alone = all(point.dist is not None and point.dist.name == _OWN for point in points)
