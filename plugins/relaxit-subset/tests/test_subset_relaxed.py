@@ -264,7 +264,7 @@ def test_vertices_have_no_density():
 
 
 @pytest.mark.parametrize(
-    ("scores", "temperature"), [(1e6, 0.01), (1e4, 1e-4), (1e5, 1e-4), (3e37, 1.0)]
+    ("scores", "temperature"), [(1e6, 0.01), (1e4, 1e-4), (1e5, 1e-4), (3e38, 1.0)]
 )
 def test_sums_hold_where_scores_are_huge(scores, temperature):
     # The middle of two scores is rounded, and a low temperature magnifies what that loses.

@@ -70,13 +70,8 @@ class SubsetPlackettLuce(RelaxedSubset):
         return FirstOfRace(self, params)
 
     @property
-    def count(self) -> int:
-        """How many subsets there are."""
-        return math.comb(self.options.n, self.options.k)
-
-    @property
     def kl_is_exact(self) -> bool:
-        return self.count <= MOST_TRAINED
+        return math.comb(self.options.n, self.options.k) <= MOST_TRAINED
 
     def kl_to_uniform(self, params: Tensor) -> Tensor:
         """KL divergence ``[*batch]`` from the uniform law, in nats; beyond 300 subsets a bound.
