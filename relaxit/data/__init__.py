@@ -1,4 +1,4 @@
-"""Data sets: real pictures held in memory as uint8, fetched by index."""
+"""Data sets: pictures held in memory as they are stored, fetched by index."""
 
 from __future__ import annotations
 

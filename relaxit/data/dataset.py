@@ -45,7 +45,7 @@ class Part:
     """Stored pictures: a part of a data set, or a batch of one.
 
     Attributes:
-        pictures: ``[N, P]`` uint8.
+        pictures: ``[N, P]`` uint8, or float32 in [0, 1].
         levels: the stored value that means 1.
         labels: ``[N]`` int64; None unless they were asked for.
 
@@ -78,12 +78,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Images:
-    """Pictures as stored: uint8, one row of pixels each. Labels are optional: all parts or none.
+    """Pictures as stored, one row of pixels each. Labels are optional: all parts or none.
+
+    Rows are uint8, or float32 in [0, 1] where grey levels are too coarse; then ``levels`` is 1.
 
     Attributes:
-        train: ``[N, height * width]`` uint8.
-        test: ``[M, height * width]`` uint8. Only ever reported, never chosen by.
-        validation: ``[V, height * width]`` uint8, held out of the training part; may be empty.
+        train: ``[N, height * width]``.
+        test: ``[M, height * width]``. Only ever reported, never chosen by.
+        validation: ``[V, height * width]``, held out of the training part; may be empty.
         size: height and width in pixels.
         levels: the value that means white.
         train_labels: classes of the training pictures, ``[N]`` uint8 or int64, from 0.
@@ -91,7 +93,13 @@ class Images:
         validation_labels: the same of the validation pictures, ``[V]``.
 
     Raises:
-        DataError: if there are not as many labels as pictures, or one is no whole number from 0.
+        DataError: if rows are of another dtype or of two, or float32 outside [0, 1]; if there are
+            not as many labels as pictures, or one is no whole number from 0.
+
+    Example:
+        >>> numbers = torch.tensor([[0.25], [0.5], [0.75]])
+        >>> Images(numbers[:2], numbers[2:], size=(1, 1), levels=1).format
+        Format(size=(1, 1), levels=1, classes=0)
     """
 
     train: Tensor
@@ -105,6 +113,8 @@ class Images:
 
     def __post_init__(self) -> None:
         for name in _NAMES:
+            if (pictures := self._pictures(name)).numel():
+                self._check_pictures(name, pictures)
             labels, count = self._labels(name), len(self._pictures(name))
             if labels is None and self.labelled and count:
                 raise DataError(f"the {count} {name} pictures have no labels, other parts have")
@@ -163,6 +173,21 @@ class Images:
             if (labels := self._labels(name)) is not None:
                 moved[f"{name}_labels"] = labels.to(device)
         return replace(self, **moved)  # type: ignore[arg-type]
+
+    def _check_pictures(self, name: Name, pictures: Tensor) -> None:
+        """Refuse rows that would not be read as numbers in [0, 1]."""
+        dtype = pictures.dtype
+        if dtype not in (torch.uint8, torch.float32):
+            raise DataError(f"{name} pictures are of {dtype}, expected torch.uint8 or float32")
+        if dtype != self.train.dtype:
+            raise DataError(f"{name} pictures are of {dtype}, training ones of {self.train.dtype}")
+        if dtype == torch.uint8:
+            return
+        if self.levels != 1:
+            raise DataError(f"float32 pictures are in [0, 1]: levels must be 1, got {self.levels}")
+        least, most = pictures.min().item(), pictures.max().item()
+        if not (least >= 0 and most <= 1):  # also where one of them is NaN
+            raise DataError(f"{name} pictures go from {least} to {most}, expected [0, 1]")
 
     def _pictures(self, name: Name) -> Tensor:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]

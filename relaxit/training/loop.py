@@ -84,7 +84,7 @@ class Trainer:
         return ramp(step, self.experiment.config.objective.kl_warmup * self.experiment.steps)
 
     def train_step(self, batch: Part) -> None:
-        """One update from stored pictures ``[B, P]`` uint8."""
+        """One update from stored pictures ``[B, P]``."""
         e = self.experiment
         e.temperature.set_step(self.step)
         now = Step(e.temperature(), self.kl_weight(self.step), self.generator)

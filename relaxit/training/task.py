@@ -196,7 +196,7 @@ class Task(Configured, ABC):
         Args:
             setup: what is fixed for the run.
             model: what :meth:`build` made.
-            batch: stored pictures ``[B, P]`` uint8, with labels ``[B]`` if they are needed.
+            batch: stored pictures ``[B, P]``, with labels ``[B]`` if they are needed.
             step: temperature, weight of the KL term, generator.
         """
 

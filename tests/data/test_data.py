@@ -212,3 +212,52 @@ def test_labels_that_are_no_classes_are_refused(labels):
     pictures = torch.zeros(3, 4, dtype=torch.uint8)
     with pytest.raises(DataError, match="labels"):
         Images(pictures, pictures, (2, 2), train_labels=labels, test_labels=labels)
+
+
+def rows_of(*values, dtype=torch.float32):
+    return torch.tensor(values, dtype=dtype)[:, None]
+
+
+def test_rows_may_be_floats():
+    numbers = torch.rand(50, 1)
+    images = Images(numbers, numbers[:5], (1, 1), levels=1).hold_out(20)
+    assert images.format == Format((1, 1), 1, 0)
+    held = torch.cat([images.train, images.validation]).flatten()
+    assert torch.equal(held.sort().values, numbers.flatten().sort().values)
+    assert torch.equal(read(images.part("test").pictures, 1), numbers[:5])
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_reading_floats_leaves_the_set_alone(levels):
+    stored = torch.rand(50, 2)
+    before = stored.clone()
+    read(stored, levels).add_(1)
+    assert torch.equal(stored, before)
+
+
+REFUSED = {
+    "NaN": (rows_of(0.5, float("nan"), 0.1), 1, r"train pictures go from nan to nan"),
+    "infinite": (rows_of(0.5, float("inf")), 1, r"go from 0.5 to inf, expected \[0, 1\]"),
+    "negative": (rows_of(0.5, -0.25), 1, r"go from -0.25 to 0.5"),
+    "above 1": (rows_of(0.5, 1.5), 1, r"go from 0.5 to 1.5"),
+    "levels": (rows_of(0.5, 0.25), 255, r"levels must be 1, got 255"),
+    "float64": (rows_of(0.5, dtype=torch.float64), 1, r"of torch.float64, expected torch.uint8 or"),
+    "int64": (rows_of(3, dtype=torch.int64), 255, r"of torch.int64, expected"),
+}
+
+
+@pytest.mark.parametrize(("rows", "levels", "message"), REFUSED.values(), ids=REFUSED)
+def test_rows_that_are_no_pictures_are_refused(rows, levels, message):
+    with pytest.raises(DataError, match=message):
+        Images(rows, rows[:0], (1, 1), levels)
+
+
+@pytest.mark.parametrize("part", ["test", "validation"])
+def test_every_part_is_checked(part):
+    good, bad = torch.rand(9, 1), torch.full((2, 1), 2.0)
+    parts = {"test": good, "validation": good, part: bad}
+    with pytest.raises(DataError, match=f"{part} pictures go from 2.0 to 2.0"):
+        Images(good, size=(1, 1), levels=1, **parts)
+    parts[part] = torch.ones(2, 1, dtype=torch.uint8)
+    with pytest.raises(DataError, match=f"{part} pictures are of torch.uint8, training ones of"):
+        Images(good, size=(1, 1), levels=1, **parts)
