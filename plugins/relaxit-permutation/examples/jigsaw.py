@@ -1,0 +1,80 @@
+"""Put shuffled pieces of pictures together: a plain training loop, and a picture of the result.
+
+A network sees the pieces of a digit, each and all of them but not their order, and scores them for
+the places; the loss is the squared error between the picture and what a soft permutation makes of
+its pieces. The same is `relaxit train --recipe jigsaw --dataset digits`.
+
+    python jigsaw.py --plot jigsaw.png
+    python jigsaw.py --dataset mnist --data-dir data --n 16 --steps 6000
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import OneCycleLR
+
+from relaxit.data.batches import read
+from relaxit.data.digits import Digits
+from relaxit.data.vision import Mnist
+from relaxit_permutation.jigsaw_figures import draw_puzzles
+from relaxit_permutation.permutation import Permutation
+from relaxit_permutation.puzzle import Grid, Puzzle, shuffled
+from relaxit_permutation.scorer import Scorer
+
+BATCH, WIDTH, CONTEXT, LR = 100, 128, 2, 1e-3
+
+
+def learn(permutation: Permutation, pieces: Tensor, steps: int) -> Scorer:
+    """A network of pieces ``[N, n, F]``, trained for some steps."""
+    network = Scorer(pieces.shape[-1], (WIDTH,), permutation.param_shape, CONTEXT)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LR)
+    rate = OneCycleLR(optimizer, LR, total_steps=steps, pct_start=0.05, cycle_momentum=False)
+    for _ in range(steps):
+        puzzle = shuffled(pieces[torch.randint(len(pieces), (BATCH,))])
+        p = permutation(network(puzzle.pieces), temperature=1.0).rsample()  # [B, n, n]
+        loss = (p @ puzzle.pieces - puzzle.solution).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rate.step()
+    return network.eval()
+
+
+@torch.no_grad()
+def solve(permutation: Permutation, network: Scorer, puzzle: Puzzle) -> Tensor:
+    """The piece in each place, ``[B, n]``, by the best permutation without noise."""
+    return permutation.argmax(network(puzzle.pieces)).argmax(-1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Put shuffled pieces of pictures together.")
+    parser.add_argument("--dataset", choices=["digits", "mnist"], default="digits")
+    parser.add_argument("--data-dir", default="data", help="folder of MNIST")
+    parser.add_argument("--n", type=int, default=4, help="pieces a picture: 4 is 2x2, 16 is 4x4")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plot", metavar="FILE", help="picture of some test puzzles")
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    images = (Digits() if args.dataset == "digits" else Mnist()).load(Path(args.data_dir))
+    grid = Grid(images.size, math.isqrt(args.n))
+    permutation = Permutation(n=args.n)
+    train, test = (grid.cut(read(part, images.levels)) for part in (images.train, images.test))
+    network = learn(permutation, train, args.steps)
+    puzzle = shuffled(test)
+    order = solve(permutation, network, puzzle)
+    right = puzzle.in_place(order)
+    print(f"pieces in place  {float(right.float().mean()):.2%}")
+    print(f"pictures solved  {float(right.all(-1).float().mean()):.2%}")
+    if args.plot:
+        shown = Puzzle(*(pieces[:20] for pieces in puzzle))
+        draw_puzzles(grid, shown, order[:20], Path(args.plot))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The best matching of a batch of score matrices: scipy's linear assignment, matrix by matrix.
+
+Two operators, opaque to ``torch.compile`` and ``vmap``, because scipy works on the CPU alone. On a
+GPU the scores are fetched, so the device is waited for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from relaxit import DomainError
+
+__all__ = ["assign", "matchable"]
+
+
+@torch.library.custom_op("relaxit_permutation::assign", mutates_args=())
+def assign(scores: Tensor) -> Tensor:  # [..., m, n] -> [..., m, n]
+    """The matching with the greatest sum of scores, as zeros and ones in the dtype of scores.
+
+    Every row is matched, to columns that differ; ties are decided by scipy, to a matching always.
+
+    Args:
+        scores: ``[..., m, n]`` with m <= n; ``-inf`` excludes an entry.
+
+    Raises:
+        DomainError: for NaN, ``+inf``, or where what is excluded leaves no matching.
+
+    Example:
+        >>> assign(torch.tensor([[5.0, 4.0], [4.0, 0.0]]))
+        tensor([[0., 1.],
+                [1., 0.]])
+
+    Reference: Crouse, IEEE Trans. Aerosp. Electron. Syst. 52 (2016), the algorithm of scipy.
+    """
+    m, n = scores.shape[-2:]
+    costs = -scores.detach().to("cpu", torch.float64).reshape(-1, m, n).numpy()
+    chosen = np.empty((len(costs), m), dtype=np.int64)
+    try:
+        for row, cost in zip(chosen, costs, strict=True):
+            row[:] = linear_sum_assignment(cost)[1]  # rows come in order
+    except ValueError as error:
+        raise DomainError(f"no best matching: {error} (NaN, +inf or too much excluded)") from error
+    index = torch.from_numpy(chosen).to(scores.device).reshape(*scores.shape[:-1], 1)
+    return torch.zeros_like(scores, memory_format=torch.contiguous_format).scatter_(-1, index, 1.0)
+
+
+@torch.library.custom_op("relaxit_permutation::matchable", mutates_args=())
+def matchable(allowed: Tensor) -> Tensor:  # [..., m, n] of bool -> [...] of bool
+    """Whether all rows can be matched to different columns by allowed entries alone.
+
+    Example:
+        >>> matchable(torch.tensor([[[True, False], [True, False]], [[True, False], [True, True]]]))
+        tensor([False,  True])
+    """
+    shape = allowed.shape
+    flat = allowed.detach().cpu().reshape(-1, *shape[-2:]).numpy()
+    found: Any = flat.all((-1, -2))
+    for i in np.flatnonzero(~found):
+        found[i] = _is_feasible(np.where(flat[i], 0.0, np.inf))
+    return torch.from_numpy(found).to(allowed.device).reshape(shape[:-2])
+
+
+def _is_feasible(costs: Any) -> bool:
+    try:
+        linear_sum_assignment(costs)
+    except ValueError:
+        return False
+    return True
+
+
+@assign.register_fake
+def _(scores: Tensor) -> Tensor:
+    return torch.empty_like(scores, memory_format=torch.contiguous_format)
+
+
+@matchable.register_fake
+def _(allowed: Tensor) -> Tensor:
+    return allowed.new_empty(allowed.shape[:-2])
+
+
+@assign.register_vmap
+def _(info: Any, in_dims: tuple[int], scores: Tensor) -> tuple[Tensor, int]:
+    return assign(scores.movedim(in_dims[0], 0)), 0
+
+
+@matchable.register_vmap
+def _(info: Any, in_dims: tuple[int], allowed: Tensor) -> tuple[Tensor, int]:
+    return matchable(allowed.movedim(in_dims[0], 0)), 0

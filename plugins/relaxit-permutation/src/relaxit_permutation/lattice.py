@@ -1,0 +1,124 @@
+r"""Plackett-Luce as a walk through sets: exact sums over all orders, without listing them.
+
+An order is drawn by choosing the next item, with probability softmax, among those that are left.
+How the walk goes on depends on the set R that is left, not on the way there, so that with
+
+    P(R) = sum_{j not in R} P(R + j) softmax_{R + j}(s)_j,      P(all items) = 1,
+
+whatever is a sum over the choices of an order is a sum over sets: 2^n of them, not n!.
+
+    P(item j has rank i)  =  sum_{|R| = n - i} P(R) softmax_R(s)_j          (ranks from 0)
+    entropy               =  sum_R P(R) H(softmax_R(s))
+    KL divergence         =  sum_R P(R) KL(softmax_R(s), softmax_R(s'))
+
+The last two are the chain rule; all their terms have one sign, and nothing cancels. The sets are
+numbered by tensor arithmetic alone, which a compiler can follow.
+
+References: Plackett, Applied Statistics 24 (1975); Luce, "Individual Choice Behavior" (1959); Held
+and Karp, J. SIAM 10 (1962) (sums over sets instead of orders).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+__all__ = ["Step", "entropy", "kl", "marginals", "walk"]
+
+Step = tuple[Tensor, Tensor, Tensor]
+"""For all C sets of m items: who is in them ``[C, m]``, the probability ``[*batch, C]`` that just
+they are left, and the log-probability ``[*batch, C, m]`` of each of them to be chosen next."""
+
+
+def walk(scores: Tensor) -> Iterator[Step]:
+    """The sets of n, n - 1, ..., 1 items, size by size.
+
+    Args:
+        scores: ``[*batch, n]``, finite.
+
+    Example:
+        >>> [reached for _, reached, _ in walk(torch.zeros(2))]
+        [tensor([1.]), tensor([0.5000, 0.5000])]
+    """
+    n = scores.shape[-1]
+    reached = torch.ones_like(scores[..., :1])
+    for members, smaller in _levels(n, scores.device):
+        log_choice = scores[..., members].log_softmax(-1)
+        yield members, reached, log_choice
+        flow = reached.unsqueeze(-1) * log_choice.exp()
+        sets = math.comb(n, members.shape[-1] - 1)
+        reached = _collect(flow, smaller, sets)
+
+
+def _levels(n: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """For all sets of each size: their items, and the number of the set without each of them."""
+    item = torch.arange(n, device=device)
+    masks = torch.arange(1 << n, device=device)
+    held = (masks.unsqueeze(-1) >> item) & 1  # [2^n, n]
+    by_size = held.sum(-1).argsort(stable=True)  # sets of one size are neighbours
+    place = by_size.argsort()
+    first_items = held.argsort(dim=-1, descending=True, stable=True)
+    levels, end = [], 1 << n
+    for m in range(n, 0, -1):
+        start = end - math.comb(n, m)
+        sets = by_size[start:end]
+        members = first_items[sets, :m]
+        smaller = place[sets.unsqueeze(-1) - (1 << members)] - (start - math.comb(n, m - 1))
+        levels.append((members, smaller))
+        end = start
+    return levels
+
+
+def _collect(flow: Tensor, target: Tensor, size: int) -> Tensor:  # [*batch, C, m] -> [*batch, size]
+    """Sums of the entries of ``flow`` that have the same ``target`` ``[C, m]``."""
+    zeros = torch.zeros_like(flow[..., 0, :1]).expand(*flow.shape[:-2], size)
+    return zeros.index_add(-1, target.flatten(), flow.flatten(-2))
+
+
+def marginals(scores: Tensor) -> Tensor:  # [*batch, n] -> [*batch, n, n]
+    """Probability, in row i and column j, that item j has rank i.
+
+    Example:
+        >>> marginals(torch.tensor([0.0, 1.0]))
+        tensor([[0.2689, 0.7311],
+                [0.7311, 0.2689]])
+    """
+    rows = [
+        _collect(reached.unsqueeze(-1) * log_choice.exp(), members, scores.shape[-1])
+        for members, reached, log_choice in walk(scores)
+    ]
+    return torch.stack(rows, -2)
+
+
+def entropy(scores: Tensor) -> Tensor:  # [*batch, n] -> [*batch]
+    """Entropy of the order in nats.
+
+    Example:
+        >>> entropy(torch.zeros(3)).exp()  # six orders
+        tensor(6.)
+    """
+    parts = [
+        -(reached * (log_choice.exp() * log_choice).sum(-1)).sum(-1)
+        for _, reached, log_choice in walk(scores)
+    ]
+    return torch.stack(parts).sum(0)
+
+
+def kl(scores: Tensor, other: Tensor | None) -> Tensor:  # [*batch, n] twice -> [*batch]
+    """KL divergence in nats from the law with the other scores, or from the uniform one if None.
+
+    Example:
+        >>> kl(torch.tensor([0.0, 1.0]), None)
+        tensor(0.1109)
+    """
+    parts = []
+    for members, reached, log_choice in walk(scores):
+        log_other: Tensor | float = -math.log(members.shape[-1])
+        if other is not None:
+            log_other = other[..., members].log_softmax(-1)
+        divergence = (log_choice.exp() * (log_choice - log_other)).sum(-1)
+        parts.append((reached * divergence).sum(-1))
+    return torch.stack(parts).sum(0)

@@ -1,0 +1,76 @@
+"""Where permutations, matchings and their soft values lie."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor
+from torch.distributions import constraints
+
+from relaxit.constraints import tolerance
+
+__all__ = ["DOUBLY_STOCHASTIC", "bipartite", "matching", "matchings", "row_stochastic"]
+
+DOUBLY_STOCHASTIC = 1e-4
+"""How far a row or column sum of a soft value may be from 1."""
+
+
+def _sums_off(value: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Row and column sums less 1, and what is granted to rounding."""
+    wide = value.to(torch.promote_types(value.dtype, torch.float32))
+    granted = tolerance(value, value.shape[-1])
+    return wide.sum(-1) - 1, wide.sum(-2) - 1, granted
+
+
+class _Bipartite(constraints.Constraint):
+    """Non-negative matrices whose rows sum to 1, and columns to 1 or, if wide, at most to 1."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        rows, columns, granted = _sums_off(value)
+        granted += DOUBLY_STOCHASTIC
+        if value.shape[-2] == value.shape[-1]:
+            columns = columns.abs()
+        off = torch.maximum(rows.abs().amax(-1), columns.amax(-1))
+        return (value >= 0).flatten(-2).all(-1) & (off <= granted)
+
+
+class _RowStochastic(constraints.Constraint):
+    """Non-negative matrices whose rows sum to 1."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        rows, _, granted = _sums_off(value)
+        return (value >= 0).flatten(-2).all(-1) & (rows.abs() <= granted).all(-1)
+
+
+class _Matching(constraints.Constraint):
+    """Matrices of exact zeros and ones: a one in each row, at most one in a column."""
+
+    event_dim = 2
+    is_discrete = True
+
+    def check(self, value: Tensor) -> Tensor:
+        exact = ((value == 0) | (value == 1)).flatten(-2).all(-1)
+        return exact & (value.sum(-1) == 1).all(-1) & (value.sum(-2) <= 1).all(-1)
+
+
+bipartite = _Bipartite()
+row_stochastic = _RowStochastic()
+matching = _Matching()
+
+
+def matchings(rows: int, columns: int) -> Tensor:  # [N, rows, columns]
+    """All matchings of a small instance, as zeros and ones in float64.
+
+    Example:
+        >>> matchings(2, 3).shape
+        torch.Size([6, 2, 3])
+    """
+    orders = list(itertools.permutations(range(columns), rows))
+    assert len(orders) == math.perm(columns, rows)
+    return torch.nn.functional.one_hot(torch.tensor(orders), columns).double()

@@ -1,0 +1,62 @@
+"""Orders as matrices, and the permutation that a soft matrix stands for.
+
+The convention of this package: a permutation matrix P has P[i, j] = 1 if item j has rank i. Rows
+are ranks, from the greatest score down, columns are items, and ``P @ x`` sorts x. (diffsort returns
+the transpose.)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["matrix_of", "order_of", "sorting_matrix"]
+
+
+def matrix_of(order: Tensor, dtype: torch.dtype) -> Tensor:  # [..., n] -> [..., n, n]
+    """The matrix whose row i has its one in column ``order[i]``, the item of rank i.
+
+    Example:
+        >>> matrix_of(torch.tensor([2, 0, 1]), torch.float32)
+        tensor([[0., 0., 1.],
+                [1., 0., 0.],
+                [0., 1., 0.]])
+    """
+    n = order.shape[-1]
+    zeros = torch.zeros((), dtype=dtype, device=order.device).expand(*order.shape, n)
+    return zeros.scatter(-1, order.unsqueeze(-1), 1.0)
+
+
+def sorting_matrix(scores: Tensor) -> Tensor:  # [..., n] -> [..., n, n]
+    """The permutation matrix that sorts scores, in descending order; tied ones keep theirs.
+
+    Example:
+        >>> sorting_matrix(torch.tensor([0.5, 0.5, 2.0])) @ torch.tensor([1.0, 2.0, 3.0])
+        tensor([3., 1., 2.])
+    """
+    return matrix_of(scores.argsort(dim=-1, descending=True, stable=True), scores.dtype)
+
+
+def order_of(soft: Tensor) -> Tensor:  # [..., n, n] -> [..., n]
+    """The item of each rank: a permutation, whatever the non-negative matrix.
+
+    If the rows have their maxima in different columns, that is the order, and its matrix is the
+    nearest of all. Otherwise items are put in the order of their mean rank under their column,
+    equal ones in the order of their numbers. Rows of SoftSort and NeuralSort have their maximum at
+    the item of that rank, and their mean ranks are in the same order; only rounding makes two rows
+    agree, and then the order found is as near as rounding tells.
+
+    Example:
+        >>> order_of(torch.tensor([[0.4, 0.3, 0.3], [0.1, 0.6, 0.3], [0.0, 0.1, 0.9]]))
+        tensor([0, 1, 2])
+        >>> order_of(torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]))
+        tensor([2, 0, 1])
+    """
+    n = soft.shape[-1]
+    wide = soft.to(torch.promote_types(soft.dtype, torch.float32))
+    rank = torch.arange(n, device=soft.device)
+    greatest = wide.argmax(-1)
+    different = (greatest.sort(-1).values == rank).all(-1, keepdim=True)
+    weight = wide.sum(-2).clamp_min(torch.finfo(wide.dtype).tiny)
+    mean_rank = (wide * rank.to(wide.dtype).unsqueeze(-1)).sum(-2) / weight
+    return torch.where(different, greatest, mean_rank.argsort(dim=-1, stable=True))

@@ -1,0 +1,316 @@
+"""Permutation and Matching: pairing of soft and hard, frequencies, cooling, the bound on the KL."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from permutation_helpers import (
+    INF,
+    alike,
+    best,
+    close,
+    frequencies,
+    gumbel,
+    listed,
+    normal,
+    padded,
+    seed,
+    sums_off,
+    totals,
+    unrolled,
+    which,
+)
+from scipy.optimize import minimize
+
+import relaxit
+from relaxit_permutation.sinkhorn import sinkhorn
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+SHAPES = [(1, 1), (2, 2), (3, 3), (5, 5), (1, 3), (2, 3), (3, 6), (4, 5)]
+
+
+def structure(m, n, **options):
+    if m == n:
+        return relaxit.get("permutation", n=n, **options)
+    return relaxit.get("matching", rows=m, columns=n, **options)
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("m", "n"), SHAPES)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values_lie_where_they_should(m, n, dtype):
+    s, params = structure(m, n), (3 * normal(4, m, n)).to(dtype)
+    for temperature in (0.02, 0.1, 1.0, 10.0, 1e3):
+        soft, hard = s(params, temperature).draw((10,), seed(1))
+        assert soft.shape == hard.shape == (10, 4, m, n)
+        assert soft.dtype == hard.dtype == dtype
+        assert bool(s.support.check(soft).all())
+        assert bool(s.vertices.check(hard).all())
+        bound = 1e-4 + n * torch.finfo(dtype).eps
+        assert float(sums_off(soft).max()) < bound
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.1, 1.0, 10.0])
+def test_hundred_items(temperature):
+    s = structure(100, 100)
+    soft, hard = s(torch.zeros(2, 100, 100), temperature).draw((), seed(1))
+    assert float(sums_off(soft).max()) < 1e-4
+    assert bool(s.vertices.check(hard).all())
+
+
+@pytest.mark.parametrize(("m", "n"), [(2, 2), (3, 3), (5, 5), (2, 4), (4, 5)])
+def test_draw_is_the_operator_and_the_best_matching_of_the_same_scores(m, n):
+    s, params = structure(m, n), normal(6, m, n)
+    noisy = s.perturb(params, torch.Size((5,)), seed(3))
+    soft, hard = s(params, 0.3).draw((5,), seed(3))
+    close(soft, sinkhorn(noisy, 0.3), 1e-12)
+    assert torch.equal(hard, best(noisy))
+    close(s(params, 0.3).rsample((5,), seed(3)), soft, 1e-12)
+    want = unrolled(padded(noisy / 0.3), 3000)
+    there = sums_off(want) < 1e-9
+    assert float(there.double().mean()) > 0.8
+    close(soft[there], want[there][:, :m], 1e-8)
+
+
+def test_the_options_reach_the_operator():
+    noisy = gumbel(5, 4, 4)
+    for options in ({"iterations": 2, "newton": 0}, {"iterations": 1, "newton": 2}):
+        s = structure(4, 4, tolerance=100.0, **options)
+        close(s.relax(noisy, 0.1), sinkhorn(noisy, 0.1, tolerance=INF, **options), 1e-14)
+        assert float(sums_off(s.relax(noisy, 0.1)).max()) > 1e-3
+
+
+@pytest.mark.parametrize(("m", "n"), [(3, 3), (2, 4)])
+def test_cooling(m, n):
+    s, params = structure(m, n), normal(200, m, n)
+    gaps = []
+    for temperature in (3.0, 1.0, 0.3, 0.1, 0.03, 0.003):
+        soft, hard = s(params, temperature).draw((), seed(2))
+        gaps.append(float((soft - hard).abs().amax((-1, -2)).mean()))
+    assert all(later < earlier for earlier, later in zip(gaps, gaps[1:], strict=False))
+    assert gaps[0] > 0.3
+    assert gaps[-1] < 0.02
+    hot = s(params, 1e5).rsample((), seed(2))
+    close(hot, torch.full((200, m, n), 1 / n), 1e-3)
+
+
+# --- soft and hard ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("m", "n"), [(2, 2), (3, 3), (5, 5), (10, 10), (1, 4), (2, 3), (4, 5), (5, 10), (10, 40)]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [0.05, 0.3, 1.0, 5.0])
+def test_rounding_a_draw_gives_its_hard_value(m, n, dtype, temperature):
+    s = structure(m, n)
+    soft, hard = s(torch.zeros(m, n, dtype=dtype), temperature).draw((300,), seed(4))
+    assert torch.equal(s.hard(soft), hard)
+
+
+@pytest.mark.parametrize(("m", "n"), [(5, 5), (4, 6)])
+def test_rounding_the_matrix_itself_does_not(m, n):
+    s = structure(m, n)
+    soft, hard = s(torch.zeros(m, n), 1.0).draw((500,), seed(4))
+    other = (s.argmax(soft) != hard).flatten(1).any(-1)
+    assert float(other.double().mean()) > 0.02
+
+
+@pytest.mark.parametrize(("m", "n"), [(2, 2), (3, 3), (4, 4)])
+def test_hard_is_nearest_in_kl(m, n):
+    soft = structure(m, n)(torch.zeros(m, n).double(), 1.0).rsample((50,), seed(1))
+    divergence = -torch.where(listed(m, n) == 1, soft.log().unsqueeze(1), 0.0).sum((-1, -2))
+    got = structure(m, n).hard(soft)
+    assert torch.equal(got, listed(m, n)[divergence.argmin(-1)])
+
+
+@pytest.mark.parametrize(("m", "n"), [(3, 3), (2, 4)])
+def test_vertices_round_to_themselves(m, n):
+    s, every = structure(m, n), listed(m, n)
+    for dtype in DTYPES:
+        assert torch.equal(s.hard(every.to(dtype)), every.to(dtype))
+    inside = 0.7 * every + 0.3 / n
+    assert torch.equal(s.hard(inside), every)
+    assert torch.equal(s.enumerate_vertices(), every)
+    assert s.log_cardinality == pytest.approx(math.log(len(every)))
+
+
+def test_rows_are_ranks():
+    # The docstring's promise: P[i, j] = 1 gives item j rank i, and P @ x is x in descending order.
+    x = torch.tensor([0.3, 0.9, 0.5, 0.1])
+    scores = torch.arange(4, 0, -1.0)[:, None] * x
+    hard = structure(4, 4).argmax(scores)
+    assert torch.equal(hard @ x, x.sort(descending=True).values)
+    close(structure(4, 4).relax(scores, 1e-3) @ x, x.sort(descending=True).values, 1e-3)
+
+
+# --- the law of the hard value ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("m", "n"), [(3, 3), (2, 3), (1, 4)])
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_frequencies_of_hard_values(m, n, scale):
+    # Against an independent simulation by brute force. alpha = 2e-5.
+    theta = scale * normal(m, n)
+    _, hard = structure(m, n)(theta, 0.5).draw((6000,), seed(5))
+    got = torch.bincount(which(hard), minlength=len(listed(m, n))).double()
+    assert alike(got, frequencies(theta, 100_000, 6))
+    tilted = theta.clone()
+    tilted[0, 0] += 0.5
+    assert not alike(got, frequencies(tilted, 100_000, 6))
+    if m == n and scale:
+        assert not alike(got, frequencies(theta.mT, 100_000, 6))
+
+
+def test_the_hard_law_is_uniform_for_sums_of_rows_and_columns():
+    theta = normal(3, 1) * 3 + normal(1, 3, number=8) * 3
+    assert alike(frequencies(theta, 50_000, 6), frequencies(torch.zeros(3, 3), 50_000, 7))
+    wide = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0]])  # but not if some column stays free
+    assert not alike(frequencies(wide, 50_000, 6), frequencies(torch.zeros(2, 3), 50_000, 7))
+
+
+@pytest.mark.parametrize(("m", "n"), [(3, 3), (4, 4), (2, 4)])
+def test_masked_entries(m, n):
+    s, params = structure(m, n), normal(m, n)
+    params[0, 1] = params[1, 0] = -INF
+    leaf = params.clone().requires_grad_()
+    q = s(leaf, 0.4)
+    soft, hard = q.draw((200,), seed(1))
+    gone = params == -INF
+    assert not bool(soft[:, gone].any())
+    assert not bool(hard[:, gone].any())
+    assert bool((soft[:, ~gone] > 0).all())
+    assert torch.equal(s.hard(soft), hard)
+    assert float(sums_off(soft).max()) < 1e-4
+    (slope,) = torch.autograd.grad((soft * normal(200, m, n)).sum() + s.kl_to_uniform(leaf), leaf)
+    assert bool(slope.isfinite().all())
+    assert not bool(slope[gone].any())
+    assert bool(slope[~gone].all())
+
+
+# --- the KL bound -----------------------------------------------------------------------------
+
+
+def exact_kl(theta, draws=200_000):
+    """By the frequencies of the best matching; each is known to a few parts in a thousand."""
+    p = frequencies(theta, draws, 9) / draws
+    seen = p[p > 0]
+    return float((seen * seen.log()).sum()) + math.log(len(p))
+
+
+def plain(theta):
+    """The divergence of the Gumbels themselves, not tightened."""
+    return (theta - 1 + torch.exp(-theta)).sum((-1, -2))
+
+
+@pytest.mark.parametrize(("m", "n"), [(2, 2), (3, 3), (1, 3), (2, 3), (2, 4)])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 3.0])
+def test_bound_is_above_the_divergence_and_below_the_plain_bound(m, n, scale):
+    s = structure(m, n)
+    for number in (1, 2, 3):
+        theta = scale * normal(m, n, number=number)
+        bound = float(s.kl_to_uniform(theta))
+        # The frequencies' error: with 2e5 draws and 12 matchings at most, under 1e-3 nats.
+        assert bound >= exact_kl(theta) - 1e-3
+        assert bound <= float(plain(theta)) + 1e-9
+    assert not s.kl_is_exact
+
+
+def test_one_row_is_bounded_too():
+    # One row: the hard value is categorical, of which the divergence is known.
+    theta = 2 * normal(20, 1, 4)
+    p = theta[:, 0].softmax(-1)
+    exact = (p * p.log()).sum(-1) + math.log(4)
+    bound = structure(1, 4).kl_to_uniform(theta)
+    assert bool((bound >= exact - 1e-12).all())
+    assert float((bound - exact).min()) < 0.5
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6, 20])
+def test_no_bound_where_the_law_is_uniform(n):
+    theta = 5 * normal(4, n, 1) + 5 * normal(4, 1, n, number=8)
+    close(structure(n, n).kl_to_uniform(theta), torch.zeros(4), 1e-8)
+    close(structure(n, n).kl_to_uniform(theta.float()), torch.zeros(4), 1e-3)
+    rows = 5 * normal(4, n, 1).expand(4, n, n + 1)
+    close(structure(n, n + 1).kl_to_uniform(rows), torch.zeros(4), 1e-10)
+
+
+@pytest.mark.parametrize(("m", "n"), [(2, 2), (3, 3), (4, 4), (2, 3), (1, 5), (3, 6)])
+def test_bound_is_the_minimum_over_shifts(m, n):
+    theta = 2 * normal(m, n)
+
+    def value(free):
+        shifts = torch.tensor(free)
+        shifted = theta + shifts[:m, None]
+        return float(plain(shifted + shifts[m:] if m == n else shifted))
+
+    start = np.zeros(2 * n if m == n else m)
+    found = minimize(value, start, method="BFGS", options={"gtol": 1e-8})
+    assert float(structure(m, n).kl_to_uniform(theta)) == pytest.approx(found.fun, abs=1e-6)
+
+
+@pytest.mark.parametrize(("m", "n"), [(2, 2), (4, 4), (2, 3), (1, 3)])
+def test_gradient_of_the_bound(m, n):
+    s, theta = structure(m, n), normal(3, m, n)
+    assert torch.autograd.gradcheck(s.kl_to_uniform, theta.requires_grad_())
+    masked = normal(m, n)
+    masked[0, 1] = -INF
+    if (m, n) == (2, 2):
+        masked[1, 0] = -INF
+    (slope,) = torch.autograd.grad(s.kl_to_uniform(masked.requires_grad_()), masked)
+    step = 1e-5
+    for i in range(m):
+        for j in range(n):
+            moved = torch.zeros(m, n).double()
+            moved[i, j] = step
+            with torch.no_grad():
+                ends = [float(s.kl_to_uniform(masked + k * moved)) for k in (1, -1)]
+            assert float(slope[i, j]) == pytest.approx((ends[0] - ends[1]) / (2 * step), abs=1e-6)
+
+
+@pytest.mark.parametrize(("m", "n"), [(3, 3), (2, 3)])
+def test_bound_of_masked_params_is_a_bound(m, n):
+    s, theta = structure(m, n), normal(m, n)
+    theta[0, 1] = -INF
+    bound = float(s.kl_to_uniform(theta))
+    noisy = theta + gumbel(100_000, m, n, number=9)
+    p = torch.bincount(totals(noisy).argmax(-1), minlength=len(listed(m, n))) / 100_000
+    exact = float((p[p > 0] * p[p > 0].log()).sum()) + math.log(len(p))
+    assert bound >= exact - 2e-3
+    # The divergence of the entries that are left, and the most that a mask can do.
+    there = theta != -INF
+    rest = float(plain(theta[there].unsqueeze(0)))
+    assert s.log_cardinality - 1e-9 <= bound <= rest + s.log_cardinality + 1e-9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (3, 3), (10, 10), (3, 5)])
+def test_bound_of_extreme_params_is_finite(m, n, dtype):
+    signs = 50 * normal(4, m, n).sign()
+    signs[1] = -50
+    signs[2] = 50 * torch.eye(m, n)
+    theta = signs.to(dtype).requires_grad_()
+    bound = structure(m, n).kl_to_uniform(theta)
+    (slope,) = torch.autograd.grad(bound.sum(), theta)
+    for each in (bound, slope):
+        assert bool(each.isfinite().all())
+    assert bool((bound > -1e-2).all())
+    close(bound, structure(m, n).kl_to_uniform(signs), 0.5, 1e-4)
+
+
+def test_bound_for_masks_alone():
+    theta = torch.full((3, 3), -INF).double()
+    theta.fill_diagonal_(2.0)  # one matching is left: its divergence is log 6, and so the bound
+    assert float(structure(3, 3).kl_to_uniform(theta)) == pytest.approx(math.log(6), abs=1e-9)
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (2, 3)], ids=str)
+def test_bound_has_the_shape_of_the_batch(batch):
+    for m, n in ((3, 3), (2, 3)):
+        theta = normal(*batch, m, n)
+        assert structure(m, n)(theta).relaxation.kl_to_uniform(theta).shape == batch

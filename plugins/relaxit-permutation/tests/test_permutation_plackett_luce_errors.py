@@ -1,0 +1,151 @@
+"""Bad input to the Plackett-Luce law and the sorting helpers: a typed error of one line each."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from relaxit.errors import ConfigurationError, DomainError, RelaxitError, ShapeError, Unsupported
+from relaxit_permutation.permutation_plackett_luce import PermutationPlackettLuce
+from relaxit_permutation.ranking import hard_permutation, rank, soft_permutation, sort, topk
+
+HELPERS = pytest.mark.parametrize(
+    "helper", [soft_permutation, sort, rank, lambda v, *a: topk(v, 1, *a)], ids=str
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"n": 0}, r"n: .*greater than or equal to 1.*0"),
+        ({"n": -2}, r"n: .*greater than or equal to 1.*-2"),
+        ({"n": 2.5}, r"n: .*integer.*2\.5"),
+        ({"n": True}, r"n: .*integer.*True"),
+        ({}, r"n"),
+        ({"n": 3, "relaxation": "bubble"}, r"relaxation: .*softsort.*neuralsort.*bubble"),
+        ({"n": 3, "relaxation": "sinkhorn"}, r"relaxation: .*sinkhorn"),
+        ({"n": 3, "k": 1}, r"k"),
+    ],
+    ids=str,
+)
+def test_options(options, said):
+    with pytest.raises(ConfigurationError, match=said) as found:
+        PermutationPlackettLuce(**options)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_scores_must_be_finite(wrong):
+    structure = PermutationPlackettLuce(n=3)
+    rows = torch.tensor([[0.0, 1.0, 2.0], [0.0, wrong, 1.0]])
+    with pytest.raises(DomainError, match=r"^permutation-plackett-luce: 1 of 2 .*NaN or infinite"):
+        structure(rows)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (5,), (4, 3)])
+def test_wrong_shapes(shape):
+    with pytest.raises(ShapeError, match=r"^permutation-plackett-luce.*4") as found:
+        PermutationPlackettLuce(n=4)(torch.zeros(shape))
+    assert str(list(shape)) in str(found.value)
+    q = PermutationPlackettLuce(n=4)(torch.zeros(4))
+    for call in (q.discrete.log_prob, q.hard):
+        with pytest.raises(ShapeError, match=r"\[2, 4, 5\]"):
+            call(torch.zeros(2, 4, 5))
+
+
+def test_what_there_is_not():
+    q = PermutationPlackettLuce(n=13)(torch.zeros(13))
+    soft = q.rsample()
+    for ask in (lambda: q.log_prob(soft), lambda: q.log_space):
+        with pytest.raises(Unsupported, match="permutation-plackett-luce"):
+            ask()
+    with pytest.raises(Unsupported, match=r"entropy of n = 13 .*2\^13 .*12.*entropy_estimate"):
+        q.discrete.entropy()
+    with pytest.raises(Unsupported, match=r"divergence of n = 13 .*2\^13 .*12.*kl_estimate"):
+        torch.distributions.kl_divergence(q.discrete, q.discrete)
+    with pytest.raises(Unsupported, match=r"n = 9 .*n = 8, 40320"):
+        PermutationPlackettLuce(n=9).enumerate_vertices()
+    assert len(PermutationPlackettLuce(n=7).enumerate_vertices()) == 5040
+
+
+@pytest.mark.parametrize("samples", [1, 0, -3])
+def test_too_few_samples(samples):
+    law = PermutationPlackettLuce(n=3).discrete(torch.zeros(3))
+    for call in (lambda: law.entropy_estimate(samples), lambda: law.kl_estimate(law, samples)):
+        with pytest.raises(DomainError, match=rf"2 samples, got {samples}"):
+            call()
+
+
+def test_estimate_between_different_relaxations():
+    one, two = (
+        PermutationPlackettLuce(n=3, relaxation=each).discrete(torch.zeros(3))
+        for each in ("softsort", "neuralsort")
+    )
+    with pytest.raises(Unsupported, match=r"softsort.*neuralsort"):
+        one.kl_estimate(two)
+
+
+# --- helpers ------------------------------------------------------------------------------------
+
+
+@HELPERS
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf, torch.tensor([1.0, 0.0])])
+def test_temperature(helper, temperature):
+    with pytest.raises(DomainError, match="temperature must be finite and > 0"):
+        helper(torch.zeros(2, 3), temperature)
+
+
+@HELPERS
+@pytest.mark.parametrize("temperature", ["1", None, True, 1j])
+def test_temperature_that_is_no_number(helper, temperature):
+    with pytest.raises(ConfigurationError, match="temperature must be a number or tensor, got"):
+        helper(torch.zeros(2, 3), temperature)
+
+
+@HELPERS
+def test_temperature_of_a_wrong_shape(helper):
+    with pytest.raises(ShapeError, match=r"\[3\].*\[2\]"):
+        helper(torch.zeros(2, 3), torch.ones(3))
+    assert helper(torch.zeros(2, 3), np.float32(0.5)) is not None
+
+
+@HELPERS
+@pytest.mark.parametrize(
+    ("values", "kind", "said"),
+    [
+        (torch.arange(3), ConfigurationError, "floating tensor, got torch.int64"),
+        ([1.0, 2.0], ConfigurationError, "floating tensor, got list"),
+        (torch.tensor(1.0), ShapeError, r"\[\*, n\] with n >= 1, got \[\]"),
+        (torch.zeros(2, 0), ShapeError, r"n >= 1, got \[2, 0\]"),
+        (torch.tensor([0.0, math.nan]), DomainError, "finite"),
+        (torch.tensor([0.0, math.inf]), DomainError, "finite"),
+    ],
+    ids=str,
+)
+def test_values(helper, values, kind, said):
+    for call in (lambda: helper(values, 1.0), lambda: hard_permutation(values)):
+        with pytest.raises(kind, match=said) as found:
+            call()
+        assert isinstance(found.value, RelaxitError)
+        assert "\n" not in str(found.value)
+
+
+@HELPERS
+def test_unknown_relaxation(helper):
+    with pytest.raises(
+        ConfigurationError, match=r"'bubble'\. Known: softsort, neuralsort, sinkhorn"
+    ):
+        helper(torch.zeros(3), 1.0, "bubble")
+
+
+@pytest.mark.parametrize("k", [0, -1, 4, 2.0, True, "2", None])
+@pytest.mark.parametrize("relaxation", ["softsort", "neuralsort", "sinkhorn"])
+def test_k(k, relaxation):
+    with pytest.raises(
+        DomainError, match=rf"^topk: k must be (an integer|from 1 to n = 3), got {k!r}"
+    ):
+        topk(torch.zeros(2, 3), k, 1.0, relaxation)
+    assert topk(torch.zeros(2, 3), 3, 1.0, relaxation).values.shape == (2, 3)
