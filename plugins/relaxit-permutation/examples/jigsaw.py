@@ -33,6 +33,8 @@ def learn(permutation: Permutation, pieces: Tensor, steps: int) -> Scorer:
     """A network of pieces ``[N, n, F]``, trained for some steps."""
     network = Scorer(pieces.shape[-1], (WIDTH,), permutation.param_shape, CONTEXT)
     optimizer = torch.optim.Adam(network.parameters(), lr=LR)
+    # A warm-up of 5 % must be more than one step.
+    steps = max(steps, 40)
     rate = OneCycleLR(optimizer, LR, total_steps=steps, pct_start=0.05, cycle_momentum=False)
     for _ in range(steps):
         puzzle = shuffled(pieces[torch.randint(len(pieces), (BATCH,))])
@@ -63,6 +65,8 @@ def main() -> None:
     torch.manual_seed(args.seed)
     images = (Digits() if args.dataset == "digits" else Mnist()).load(Path(args.data_dir))
     grid = Grid(images.size, math.isqrt(args.n))
+    if grid.side**2 != args.n or any(length % grid.side for length in images.size):
+        parser.error(f"--n {args.n}: pictures of {images.size} pixels do not make so many squares")
     permutation = Permutation(n=args.n)
     train, test = (grid.cut(read(part, images.levels)) for part in (images.train, images.test))
     network = learn(permutation, train, args.steps)

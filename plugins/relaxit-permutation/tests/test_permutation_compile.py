@@ -160,17 +160,23 @@ def test_vmap_of_the_structure():
 # --- a device that is not there ---------------------------------------------------------------
 
 
+def relaxed(x, m, n):
+    name, options = ("permutation", {"n": n}) if m == n else ("matching", {"rows": m, "columns": n})
+    structure = relaxit.get(name, **options)
+    soft, hard = structure(x, 0.5).draw((2,))
+    return structure.kl_to_uniform(x).sum() + (soft + hard).sum() + structure.hard(soft).sum()
+
+
 @pytest.mark.parametrize(("m", "n"), [(4, 4), (3, 5)])
 def test_fake_tensors_on_another_device(m, n):
     with FakeTensorMode(allow_non_fake_inputs=True):
-        x = torch.empty(2, m, n, device="cuda", requires_grad=True)
+        x = torch.empty(2, m, n, device="cuda")
         p = sinkhorn(x, 0.5)
         assert p.shape == x.shape
         assert p.device.type == "cuda"
         for each in scaled(x, x.new_ones(m), x.new_full((n,), m / n)):
             assert each.device.type == "cuda"
-        (found,) = torch.autograd.grad(p.square().sum(), x)
-        assert found.device.type == "cuda"
+        assert relaxed(x, m, n).device.type == "cuda"
         assert assign(x).device.type == "cuda"
         assert matchable(x > 0).device.type == "cuda"
 

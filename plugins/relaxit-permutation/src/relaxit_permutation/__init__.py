@@ -53,7 +53,7 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
 
 @hookimpl
 def relaxit_datasets() -> list[type[Dataset]]:
-    from relaxit_permutation.numbers import Numbers
+    from relaxit_permutation.uniform_numbers import Numbers
 
     return [Numbers]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from relaxit import DomainError
@@ -37,6 +36,8 @@ def assign(scores: Tensor) -> Tensor:  # [..., m, n] -> [..., m, n]
 
     Reference: Crouse, IEEE Trans. Aerosp. Electron. Syst. 52 (2016), the algorithm of scipy.
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import, and not always needed
+
     m, n = scores.shape[-2:]
     costs = -scores.detach().to("cpu", torch.float64).reshape(-1, m, n).numpy()
     chosen = np.empty((len(costs), m), dtype=np.int64)
@@ -66,6 +67,8 @@ def matchable(allowed: Tensor) -> Tensor:  # [..., m, n] of bool -> [...] of boo
 
 
 def _is_feasible(costs: Any) -> bool:
+    from scipy.optimize import linear_sum_assignment
+
     try:
         linear_sum_assignment(costs)
     except ValueError:

@@ -4,7 +4,7 @@ Scores s = theta + G, one Gumbel variable an entry. The soft value is Sinkhorn's
 s / temperature, the hard one the best matching of s, its limit at temperature 0.
 
 **There is no law to speak of**: the probability that a permutation is the best one under the noise
-has no formula, and the density of the soft value neither. So ``log_prob`` and ``discrete`` raise.
+has no formula, nor has the density of the soft value. So ``log_prob`` and ``discrete`` raise.
 
 **The KL divergence is a bound**, that of the noise. The matching is a function of the perturbed
 scores, so its law is no further from uniform than theirs is from scores of zero (data processing):
@@ -15,7 +15,7 @@ for any u and v, which the matching does not depend on. We take the best: those 
 and columns of exp(-D) have mean 1, which Sinkhorn's operator finds. It is 0 if theta is a sum of
 functions of row and column, as it should be. For a wide matrix v changes the matching, and is 0.
 No law is further from uniform than the logarithm of the number of matchings, so the bound ends
-there: an encoder that has paid for certainty pays no more for being surer.
+there: an encoder that has paid for certainty pays no more for being surer, and gets no gradient.
 
 References: Mena et al., arXiv:1802.08665 (relaxation, and the bound without u and v, appendix);
 Paulus et al., arXiv:2006.08063.
@@ -91,18 +91,24 @@ class GumbelSinkhorn(PerturbAndRelax):
 
     def argmax(self, scores: Tensor) -> Tensor:
         """The best matching, on the CPU: with scores on a GPU the device is waited for."""
-        return assign(scores)
+        return assign(scores.detach())
 
     def hard(self, soft: Tensor) -> Tensor:
         """The matching M of the greatest product of entries: nearest in KL(M, soft).
 
         That is the best matching of ``log soft``, which is the perturbed scores up to shifts of
-        rows and columns, so it is the hard value of the same draw. The best matching of ``soft``
-        itself, nearest in Euclid's distance, is another one in some draws.
+        rows and columns, so it is the hard value of the same draw, unless rounding to a short dtype
+        decides (in bfloat16 in up to one draw of 25 for n = 10, at temperature 10). The best
+        matching of ``soft`` itself, nearest in Euclid's distance, is another one in some draws.
+        Of a wide matrix the share of each column that stays free counts too.
         """
         dtype = torch.promote_types(soft.dtype, torch.float32)
-        wide = soft.to(dtype)
-        return assign(wide.clamp_min(torch.finfo(dtype).tiny).log()).to(soft.dtype)
+        wide = soft.detach().to(dtype)
+        scores = wide.clamp_min(torch.finfo(dtype).tiny).log()
+        if soft.shape[-2] < soft.shape[-1]:
+            free = 1 - wide.sum(-2, keepdim=True)
+            scores = scores - free.clamp_min(torch.finfo(dtype).eps).log()
+        return assign(scores).to(soft.dtype)
 
     def kl_to_uniform(self, params: Tensor) -> Tensor:
         """A **bound from above** on the KL divergence from the uniform law, in nats, ``[*batch]``.

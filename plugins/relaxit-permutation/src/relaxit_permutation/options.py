@@ -16,7 +16,9 @@ class SinkhornOptions(Options):
     """How far Sinkhorn's operator goes."""
 
     tolerance: float = Field(
-        default=TOLERANCE, gt=0, description="error of row and column sums above which to warn"
+        default=TOLERANCE,
+        gt=0,
+        description="error of row and column sums above which to warn; the effort is the same",
     )
     iterations: int = Field(default=ITERATIONS, ge=1, description="Sinkhorn sweeps at most")
     newton: int = Field(
@@ -24,17 +26,21 @@ class SinkhornOptions(Options):
     )
 
 
-class PermutationOptions(SinkhornOptions):
-    """Options of :class:`~relaxit_permutation.permutation.Permutation`."""
-
+class _Items(Options):
     n: int = Field(ge=1, description="number of items, and of ranks")
 
 
-class MatchingOptions(SinkhornOptions):
-    """Options of :class:`~relaxit_permutation.matching.Matching`."""
+class PermutationOptions(SinkhornOptions, _Items):  # listed from the last base on: n comes first
+    """Options of :class:`~relaxit_permutation.permutation.Permutation`."""
 
+
+class _Sides(Options):
     rows: int = Field(ge=1, description="number of rows, each matched to a column")
     columns: int = Field(ge=1, description="number of columns, each matched at most once")
+
+
+class MatchingOptions(SinkhornOptions, _Sides):
+    """Options of :class:`~relaxit_permutation.matching.Matching`."""
 
     @model_validator(mode="after")
     def _rows_fit(self) -> Self:

@@ -37,6 +37,7 @@ Optimal Transport", arXiv:1905.11885 (ranks as a transport to equally spaced anc
 from __future__ import annotations
 
 import numbers
+import operator
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -209,8 +210,10 @@ def topk(
         >>> best.weights.sum(-2)
         tensor([0.0067, 0.9999, 0.9934])
     """
-    if not isinstance(k, int) or isinstance(k, bool):
-        raise DomainError(f"topk: k must be an integer, got {k!r}")
+    try:
+        k = operator.index("" if isinstance(k, bool) else k)  # type: ignore[arg-type]
+    except TypeError:
+        raise DomainError(f"topk: k must be an integer, got {k!r}") from None
     p = _soft("topk", values, temperature, relaxation, largest, k)
     return TopK(_applied(p, values), p.to(values.dtype))
 

@@ -21,7 +21,12 @@ __all__ = ["SinkhornWarning", "scale"]
 _UNWATCHED_SWEEPS = 20
 _UNWATCHED_STEPS = 13
 _POLISH = 10
-"""Sweeps after Newton's steps: they remove what rounding of large scores leaves of the error."""
+"""Sweeps after Newton's steps, of which they remove the last of the error."""
+
+
+_FAR = 10.0
+_REST = 5
+"""Newton's steps more, where scores are so large that rounding has the last word."""
 
 
 class SinkhornWarning(RuntimeWarning):
@@ -35,7 +40,7 @@ class SinkhornWarning(RuntimeWarning):
 
     def __init__(self, residual: float, tolerance: float, matrices: int) -> None:
         self.residual, self.tolerance, self.matrices = residual, tolerance, matrices
-        # One digit and no count, so that Python knows the warning of the next step again.
+        # One digit and no count, so that Python shows the same warning of many steps once.
         super().__init__(
             f"row or column sums are off by up to {residual:.0e}, more than {tolerance:.0e}; raise "
             "the temperature, `newton` or `iterations`"
@@ -114,7 +119,25 @@ def _finish(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Newton's steps from the potentials ``v``, then a few sweeps."""
     v = newton(x, v, rows, columns, residual, steps, aim, watch)
+    # Large scores and potentials have rounded sums. Taken as they are for the scores, they need
+    # small potentials, which have not.
     u = rows.log() - (x + v).logsumexp(-1, keepdim=True)
+    rest = (x + u).add_(v)
+    p, small, residual = _polish(rest, torch.zeros_like(v), rows, columns, watch)
+    if watch and bool(residual.max() > aim):
+        small = newton(rest, small, rows, columns, residual, min(_REST, steps), aim, watch)
+        p, small, residual = _polish(rest, small, rows, columns, watch)
+    return p, v + small, residual
+
+
+def _polish(
+    x: Tensor, v: Tensor, rows: Tensor, columns: Tensor, watch: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A few sweeps that begin with the column potentials ``v``: matrix, potentials, errors."""
+    u = rows.log() - (x + v).logsumexp(-1, keepdim=True)
+    # Where scores of 1e8 and more have left rounding errors of dozens, a kernel that holds them.
+    highest = (x + u).add_(v).amax(-2, keepdim=True)
+    v = v - (highest - _FAR).clamp_min(0.0) - (highest + _FAR).clamp_max(0.0)
     p, _, v, residual = sweep(x, u, v, rows, columns, _POLISH, 0.0, watch)
     return p, v, residual
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relaxit import ShapeError
+from relaxit import DomainError, ShapeError
 from relaxit.cooling import cool
 from relaxit.noise import compute_dtype
 from relaxit.shapes import check_temperature_value
@@ -58,11 +58,13 @@ def sinkhorn(
 
     Returns:
         ``[..., m, n]`` in the dtype of scores: rows sum to 1; columns too if m = n, otherwise to 1
-        at most.
+        at most. NaN where scores are NaN, or where what is excluded leaves a row without an entry.
 
     Raises:
+        TypeError: if scores are not of a floating dtype.
         ShapeError: if scores are no matrices, or have more rows than columns.
-        DomainError: if a temperature that is a number is not finite and positive.
+        DomainError: if a temperature that is a number is not finite and positive (tensors are not
+            looked at), iterations are less than 1, or newton less than 0.
 
     Example:
         >>> soft = sinkhorn(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), 0.5)
@@ -70,10 +72,11 @@ def sinkhorn(
         tensor([[0.8808, 0.1192],
                 [0.1192, 0.8808]])
     """
+    if not scores.is_floating_point():
+        raise TypeError(f"sinkhorn: scores must be a floating tensor, got {scores.dtype}")
     if scores.dim() < 2 or not 1 <= scores.shape[-2] <= scores.shape[-1]:
         raise ShapeError(f"sinkhorn: scores must be [*, m, n], m <= n, got {list(scores.shape)}")
-    if not isinstance(temperature, Tensor):
-        check_temperature_value(temperature)
+    _check_settings(temperature, iterations, newton)
     x = cool(scores.to(compute_dtype(scores.dtype)), temperature)
     m, n = x.shape[-2:]
     if m == n:
@@ -84,6 +87,16 @@ def sinkhorn(
     rows = torch.cat([x.new_ones(m), x.new_full((1,), n - m)])
     soft, _, _ = scaled(slack, rows, x.new_ones(n), iterations, newton, tolerance)
     return soft[..., :m, :].to(scores.dtype)
+
+
+def _check_settings(temperature: float | Tensor, iterations: int, newton: int) -> None:
+    if not isinstance(temperature, Tensor):
+        check_temperature_value(temperature)
+    if iterations < 1 or newton < 0:
+        raise DomainError(
+            f"sinkhorn: iterations must be 1 or more and newton 0 or more, got {iterations} and "
+            f"{newton}"
+        )
 
 
 def scaled(

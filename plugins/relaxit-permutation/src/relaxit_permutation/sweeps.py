@@ -10,12 +10,12 @@ underflows at low temperature. It need not:
 
 * u and v begin as the maxima that make the greatest entry of each row and of each column exactly 1,
   so no sum is empty;
-* a column then has a sum of at least 1 / n after the rows were scaled, and so on: the scalings of m
-  iterations lie between n^-m and n^m (m = 10, n = 1000: 1e30, which float32 holds);
+* from then on a row or column has at least 1 / n of its sum before it is scaled, because what was
+  scaled before left no more than n to each: in one iteration a and b grow by a factor of n at most;
 * an entry that is too small for the kernel matters only after the scalings have grown by as much.
-  They are absorbed into u and v, and the kernel is formed anew, long before that. Until then such
-  an entry stands at the root of the smallest number: products with denormal ones take ten times as
-  long.
+  They are absorbed into u and v, and the kernel is formed anew, before they can have. Until then
+  such an entry stands at the root of the smallest number: products with denormal ones take ten
+  times as long.
 
 Reference: Schmitzer, "Stabilized Sparse Scaling Algorithms", arXiv:1610.06519 (absorption).
 """
@@ -69,33 +69,56 @@ def sweep(
         patient: whether to go on where the rate promises no convergence soon.
 
     Returns:
-        The scaled matrix, its potentials, and the relative error of its row sums, ``[B]``; column
-        sums are exact.
+        The scaled matrix, its potentials, and the relative error of its sums, ``[B]``.
     """
     kernel = _kernel(x, u, v)
-    least = 2 * math.exp(floor(x.dtype))
-    whole = watch and not bool((kernel.amin() < least).any())  # nothing was too small
-    flow, done, history = _flow(kernel, rows, columns), 0, []
-    while True:
-        count = min(CHUNK, iterations - done)
+    whole = watch and not bool((kernel.amin() < _least(x.dtype)).any())  # nothing was too small
+    room, growth = -floor(x.dtype) / 2, 0.0 if whole else _growth(rows, columns, watch)
+    fresh = CHUNK if whole else max(1, min(CHUNK, int(room / growth)))
+    flow, free, done, history = _flow(kernel, rows, columns), fresh, 0, []
+    while done < iterations:
+        count = min(free, CHUNK - done % CHUNK, iterations - done)
         flow.run(count)
         done += count
-        over = done >= iterations
-        if watch and not over and aim > 0:
+        if watch and aim > 0 and done % CHUNK == 0:
             history.append(float(flow.residual().max()))
-            over = not history[-1] > aim or (not patient and _hopeless(history, aim))
-        if over:
-            residual, (a, b) = flow.residual(), flow.scalings()
-            if not whole:  # what stands in the place of smaller numbers, masked ones too, is 0
-                torch.threshold_(kernel, least, 0.0)
-            return kernel.mul_(a).mul_(b), u + a.log(), v + b.log(), residual
-        if whole:
-            continue
-        a, b = flow.scalings()
-        if not watch or float(a.max() * b.max()) > math.exp(-floor(x.dtype) / 2):
-            u, v = u + a.log(), v + b.log()
-            kernel = _kernel(x, u, v, kernel)
-            flow = _flow(kernel, rows, columns)
+            if not history[-1] > aim or (not patient and _hopeless(history, aim)):
+                break
+        if not whole:
+            # Entries left out of the kernel still count less than exp(-room).
+            a, b = flow.scalings()
+            free = int((room - math.log(float(a.max() * b.max()))) / growth) if watch else 0
+            if free < 1 and done < iterations:
+                u, v = u + a.log(), v + b.log()
+                kernel = _kernel(x, u, v, kernel)
+                flow, free = _flow(kernel, rows, columns), fresh
+    a, b = flow.scalings()
+    off = flow.residual() if whole else None
+    if not whole:  # what stands in the place of smaller numbers, masked ones too, is 0
+        torch.threshold_(kernel, _least(x.dtype), 0.0)
+    scaled = kernel.mul_(a).mul_(b)
+    return scaled, u + a.log(), v + b.log(), _error(scaled, rows, columns) if off is None else off
+
+
+def _error(p: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The largest relative error of a row or column sum, ``[B]``."""
+    r, c = p.sum(-1, keepdim=True) / rows - 1, p.sum(-2, keepdim=True) / columns - 1
+    return torch.maximum(r.abs_().flatten(1).amax(1), c.abs_().flatten(1).amax(1))
+
+
+def _least(dtype: torch.dtype) -> float:
+    """What a kernel's entry that is no stand-in exceeds."""
+    return 2 * math.exp(floor(dtype))
+
+
+def _growth(rows: Tensor, columns: Tensor, watch: bool) -> float:
+    """By how much, at most, the logarithm of a product of two scalings grows in an iteration."""
+    bound = 2 * math.log(max(rows.shape[-2], columns.shape[-1], 2))
+    if watch:
+        for sums in (rows, columns):
+            least, most = sums.aminmax()
+            bound += math.log(float(most / least))
+    return bound
 
 
 def _kernel(x: Tensor, u: Tensor, v: Tensor, out: Tensor | None = None) -> Tensor:
