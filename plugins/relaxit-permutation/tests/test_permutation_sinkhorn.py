@@ -227,6 +227,19 @@ def test_a_matrix_does_not_depend_on_its_neighbours(n, dtype):
 
 
 @dtypes
+def test_nor_on_one_that_does_not_converge(dtype):
+    # Newton's method must not give up for all where it gets nowhere with one.
+    easy = scores("sparse", 3, 100, 100).to(dtype) / 0.02
+    stuck = gumbel(1, 100, 100) / 0.02
+    stuck = stuck.masked_fill(torch.ones(100, 100).tril(-2).bool(), -INF).to(dtype)
+    sinkhorn(easy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the neighbour
+        both = sinkhorn(torch.cat([easy, stuck]))
+    assert float(sums_off(both[:-1]).max()) < 1e-4
+
+
+@dtypes
 @pytest.mark.parametrize("batch", [(), (1,), (3,), (2, 3), (0,), (2, 0), (1, 2, 1)], ids=str)
 @pytest.mark.parametrize("shape", [(1, 1), (3, 3), (2, 4), (21, 21)], ids=str)
 def test_shapes(batch, shape, dtype):

@@ -116,7 +116,8 @@ class GumbelSinkhorn(PerturbAndRelax):
         The divergence of the Gumbel noise, see :mod:`relaxit_permutation.gumbel_sinkhorn`, at most
         the logarithm of the number of matchings, where its gradient ends. Where entries are masked
         it is that of the others, and this logarithm is added: the law among what is left is not
-        known to be any nearer to uniform.
+        known to be any nearer to uniform. First derivatives are right; second ones, for square
+        matrices, leave out how v changes.
         """
         there = params != -torch.inf
         weights = there.to(params.dtype)

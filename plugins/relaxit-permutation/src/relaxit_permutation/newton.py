@@ -6,7 +6,7 @@ With the rows normalised, ``P = rows * softmax(x + v)``, what is left is the con
 
 with gradient ``c - columns`` (c: the column sums of P) and as Hessian the matrix
 ``diag(c) - P^T diag(1/rows) P``. That is the Laplacian of a graph: minus its entries off the
-diagonal are weights, and its diagonal is their sum. Formed so it keeps all its digits where P is
+diagonal are weights, and its diagonal is their sum. Formed so it is right to rounding where P is
 almost a permutation and the diagonal almost cancels.
 
 From far away Newton's method is slow, so the scores are first multiplied by a small s, and s is
@@ -79,13 +79,13 @@ def newton(
         last, s = now, s * grow
         z = x * s if stage < stages - 1 else x
         v = ahead * s
-    best, stale = math.inf, 0
+    last_worst, stale = math.inf, 0
     for _ in range(steps - stages):
         v, off, moved = _step(x, v, rows, columns)
         if watch:
             worst = float(off.max())
-            stale = stale + 1 if worst > 0.9 * best else 0
-            best = min(best, worst)
+            stale = stale + 1 if 1e-3 > worst > 0.9 * last_worst else 0
+            last_worst = worst
             # Errors are about squared by a short step; they are not where one group of columns
             # is so loosely tied to another that it has far to go. Stale: rounding is in the way.
             if worst < aim or float(moved.max()) < math.sqrt(aim) or stale == 3:

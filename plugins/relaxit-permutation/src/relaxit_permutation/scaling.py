@@ -19,7 +19,7 @@ from relaxit_permutation.sweeps import first_potentials, sweep
 __all__ = ["SinkhornWarning", "scale"]
 
 _UNWATCHED_SWEEPS = 20
-_UNWATCHED_STEPS = 13
+_UNWATCHED_STEPS = 18
 _POLISH = 10
 """Sweeps after Newton's steps, of which they remove the last of the error."""
 
@@ -63,7 +63,7 @@ def scale(
         x: scores ``[..., m, n]``, float32 or float64; ``-inf`` is an entry that stays 0.
         rows, columns: sums, that broadcast to ``[..., m]`` and ``[..., n]``.
         iterations: sweeps at most.
-        steps: Newton's steps at most.
+        steps: Newton's steps at most, but for a few more where rounding asks for them.
         aim: relative error at which to stop.
         tolerance: relative error above which to warn; nobody is warned off the CPU.
 

@@ -33,7 +33,7 @@ from relaxit_permutation.scaling import SinkhornWarning, scale
 __all__ = ["SinkhornWarning", "residual", "scaled", "sinkhorn"]
 
 ITERATIONS = 200
-STEPS = 40
+STEPS = 100
 TOLERANCE = 1e-4
 _AIM = {torch.float32: 1e-5, torch.float64: 1e-13}
 """Errors of the sums that are aimed at where there is no reason to stop before."""
