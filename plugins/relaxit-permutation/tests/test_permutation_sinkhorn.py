@@ -571,3 +571,20 @@ def test_first_potentials_bring_maxima_to_zero():
     shifted = x + u + v
     assert torch.equal(shifted.amax(-2), torch.zeros(4, 5).double())
     assert bool((shifted <= 0).all())
+
+
+@pytest.mark.parametrize("far", [50.0, 1e4, 1e20])
+def test_polishing_reaches_columns_that_are_out_of_reach(far):
+    x = normal(4, 5, 5).float()
+    x[..., 2] -= far
+    sums = torch.ones(4, 5, 1)
+    p, _, error = scaling._polish(x, torch.zeros(4, 1, 5), sums, sums.mT, True)
+    assert bool(p.isfinite().all())
+    assert float(error.max()) < 1e-2
+
+
+def test_rounding_of_large_scores_has_not_the_last_word():
+    # In float32 the potentials of such scores are rounded to whole units.
+    for number in range(6):
+        x = scores("extreme", 8, 5, 5, number).float()
+        assert float(sums_off(sinkhorn(x, 1e-3)).max()) < 1e-4

@@ -90,6 +90,7 @@ def sweep(
             free = int((room - math.log(float(a.max() * b.max()))) / growth) if watch else 0
             if free < 1 and done < iterations:
                 u, v = u + a.log(), v + b.log()
+                del flow  # its copies of the kernel, before there are others
                 kernel = _kernel(x, u, v, kernel)
                 flow, free = _flow(kernel, rows, columns), fresh
     a, b = flow.scalings()
@@ -154,10 +155,11 @@ class _ShortFlow:
     """
 
     def __init__(self, kernel: Tensor, rows: Tensor, columns: Tensor) -> None:
-        k, r, c = (each.permute(1, 2, 0).contiguous() for each in (kernel, rows, columns))
-        self.by_columns, self.by_rows = k * c, k * r  # [m, n, B]
+        r, c = (each.permute(1, 2, 0).contiguous() for each in (rows, columns))
+        k = kernel.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
+        self.by_columns, self.by_rows = k * c, k.mul_(r)  # [m, n, B]
         self.rows, self.columns = r, c  # [m, 1, B], [1, n, B]
-        self.buffer = torch.empty_like(k)  # k itself may be the kernel, if there is one only
+        self.buffer = torch.empty_like(k)
         self.alpha, self.beta = torch.ones_like(r), c.clone()
 
     def run(self, count: int) -> None:
