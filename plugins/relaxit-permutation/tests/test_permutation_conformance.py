@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from relaxit.testing import cases, parametrize_with_checks, results
+from relaxit.testing import parametrize_with_checks
 from relaxit_permutation.matching import Matching
 from relaxit_permutation.permutation import Permutation
 
-COMPILES = "compiled_equals_eager"
-FIRST, SECOND = zip(Permutation.examples(), Matching.examples(), strict=True)
-# Thousands of draws each, whose assignments are found one by one.
-MANY_DRAWS = ("draw_and_rsample_agree", "noise_is_independent", "rows_follow_their_own_mass")
+MANY_DRAWS = (
+    "compiled_equals_eager",
+    "draw_and_rsample_agree",
+    "noise_is_independent",
+    "rows_follow_their_own_mass",
+)
 
 
 def without(decorator, *dropped):
@@ -23,22 +25,12 @@ def without(decorator, *dropped):
     return pytest.mark.parametrize(name, kept)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "structure", [Permutation(n=3), Matching(rows=2, columns=3)], ids=lambda s: s.name
-)
-def test_compiles(structure):
-    # Seconds each; what is compiled is the same for all sizes.
-    (case,) = cases(structure)
-    (result,) = results(case, only=[COMPILES])
-    assert result.outcome == "pass", result.reason
-
-
-@without(parametrize_with_checks(FIRST), COMPILES)
-def test_structures(check):
+@parametrize_with_checks([Permutation(n=3)])
+def test_permutation(check):
     check()
 
 
-@without(parametrize_with_checks(SECOND), COMPILES, *MANY_DRAWS)
-def test_other_sizes(check):
+# Thousands of draws each, whose assignments are found one by one; once is enough.
+@without(parametrize_with_checks([Matching(rows=2, columns=3)]), *MANY_DRAWS)
+def test_matching(check):
     check()
