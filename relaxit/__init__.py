@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from relaxit.errors import ShapeError as ShapeError
     from relaxit.errors import UnknownName as UnknownName
     from relaxit.errors import Unsupported as Unsupported
+    from relaxit.estimators.base import DrawEstimator as DrawEstimator
     from relaxit.estimators.base import Estimator as Estimator
     from relaxit.estimators.base import SampleEstimator as SampleEstimator
+    from relaxit.estimators.base import StatefulEstimator as StatefulEstimator
     from relaxit.hookspecs import hookimpl as hookimpl
     from relaxit.law import RelaxedDistribution as RelaxedDistribution
     from relaxit.layer import Relax as Relax
@@ -45,6 +47,7 @@ _HOME = {
     "ConfigurationError": "relaxit.errors",
     "DiscreteLaw": "relaxit.discrete",
     "DomainError": "relaxit.errors",
+    "DrawEstimator": "relaxit.estimators.base",
     "Estimator": "relaxit.estimators.base",
     "Options": "relaxit.options",
     "PerturbAndRelax": "relaxit.perturb",
@@ -55,6 +58,7 @@ _HOME = {
     "RelaxitError": "relaxit.errors",
     "SampleEstimator": "relaxit.estimators.base",
     "ShapeError": "relaxit.errors",
+    "StatefulEstimator": "relaxit.estimators.base",
     "Task": "relaxit.training.task",
     "UnknownName": "relaxit.errors",
     "Unsupported": "relaxit.errors",

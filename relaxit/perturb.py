@@ -65,6 +65,33 @@ class PerturbAndRelax(Relaxation):
         drawn = self.noise(full, dtype=dtype, device=params.device, generator=generator)
         return params.to(dtype) + drawn
 
+    def perturb_given(
+        self,
+        params: Tensor,
+        hard: Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Perturbed scores, drawn given the vertex that is their argmax.
+
+        With a vertex drawn from the discrete law the result has the law of :meth:`perturb`. It is
+        reparametrised: differentiable in params, the noise being fixed.
+
+        Args:
+            params: ``[*batch, *param_shape]``.
+            hard: vertices ``[*lead, *batch, *event_shape]``.
+            shape: of independent draws for each vertex.
+            generator: source of randomness.
+
+        Returns:
+            ``[*shape, *lead, *batch, *param_shape]``, float32 or float64.
+
+        Raises:
+            Unsupported: if the capability ``conditional`` is not claimed.
+        """
+        del params, hard, shape, generator
+        raise self.unsupported("perturb_given, perturbed scores given the hard value")
+
     def rsample(
         self,
         params: Tensor,

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Self, final
+from typing import ClassVar, Literal, Self, final
 
 import torch
 from torch import Tensor
@@ -39,6 +39,11 @@ class Capabilities:
         discrete_law: the discrete law exists, with mass and entropy.
         exact_rounding: the hard value of a draw follows the discrete law exactly.
         masks: ``-inf`` parameters are legal and exclude a choice.
+        conditional: perturbed scores can be drawn given their hard value, see
+            :meth:`relaxit.PerturbAndRelax.perturb_given`. The discrete law is then that of the hard
+            value of a draw.
+        logits: what params are the logits of: the one ``category`` of a one-hot value, or
+            independent ``bits``, one a param; empty if nothing of the kind.
         compiles: ``torch.compile(fullgraph=True)`` goes through.
         dtypes: dtypes of the parameters.
     """
@@ -48,6 +53,8 @@ class Capabilities:
     exact_rounding: bool
     log_space: bool = False
     masks: bool = False
+    conditional: bool = False
+    logits: Literal["", "category", "bits"] = ""
     compiles: bool = True
     dtypes: tuple[torch.dtype, ...] = _FLOATS
 

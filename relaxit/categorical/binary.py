@@ -46,7 +46,13 @@ class Binary(PerturbAndRelax):
     summary = "one bit: binary Concrete"
     references = ("arXiv:1611.00712 (Concrete), appendix B",)
     capabilities = Capabilities(
-        density=True, log_space=True, discrete_law=True, exact_rounding=True, masks=True
+        density=True,
+        log_space=True,
+        discrete_law=True,
+        exact_rounding=True,
+        masks=True,
+        conditional=True,
+        logits="bits",
     )
     event_shape = torch.Size()
     param_shape = torch.Size()
@@ -64,6 +70,26 @@ class Binary(PerturbAndRelax):
 
     def argmax(self, scores: Tensor) -> Tensor:
         return (scores > 0).to(scores.dtype)
+
+    def perturb_given(
+        self,
+        params: Tensor,
+        hard: Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Logit plus logistic noise given its sign.
+
+        Reference: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein, "REBAR", arXiv:1703.07370,
+        appendix C.
+        """
+        a = params.to(noise.compute_dtype(params.dtype))
+        forced = a.isinf()
+        full = shape + torch.broadcast_shapes(a.shape, hard.shape)
+        ell = self.noise(full, dtype=a.dtype, device=a.device, generator=generator)
+        sign = 2 * hard.to(a.dtype) - 1
+        score = sign * softplus(ell + softplus(sign * a.masked_fill(forced, 0.0)))
+        return torch.where(forced, a, score)
 
     def hard(self, soft: Tensor) -> Tensor:
         return (soft > 0.5).to(soft.dtype)

@@ -59,7 +59,13 @@ class Categorical(PerturbAndRelax):
     Options = CategoricalOptions
     references = ("arXiv:1611.00712 (Concrete), eq. 10", "arXiv:1611.01144 (Gumbel-softmax), eq. 2")
     capabilities = Capabilities(
-        density=True, log_space=True, discrete_law=True, exact_rounding=True, masks=True
+        density=True,
+        log_space=True,
+        discrete_law=True,
+        exact_rounding=True,
+        masks=True,
+        conditional=True,
+        logits="category",
     )
 
     @property
@@ -95,6 +101,30 @@ class Categorical(PerturbAndRelax):
 
     def argmax(self, scores: Tensor) -> Tensor:
         return one_hot(scores.argmax(-1), scores.shape[-1], scores.dtype)
+
+    def perturb_given(
+        self,
+        params: Tensor,
+        hard: Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Gumbel-perturbed logits given the category with the largest.
+
+        The largest has location LSE(a) whichever it is; the others are Gumbel variables cut off
+        there, X_j = -log(E_j exp(-a_j) + E_i exp(-LSE(a))), with E exponential.
+
+        Reference: Maddison, Tarlow, Minka, arXiv:1411.0030, section 3.
+        """
+        logits = params.to(compute_dtype(params.dtype))
+        masked = logits == -torch.inf
+        total = logits.logsumexp(-1, keepdim=True)
+        full = shape + torch.broadcast_shapes(logits.shape, hard.shape)
+        g = self.noise(full, dtype=logits.dtype, device=logits.device, generator=generator)
+        top = (g * hard).sum(-1, keepdim=True)  # -log E of the chosen category
+        # A masked category is given a finite stand-in: inf - inf has no gradient.
+        rest = -torch.logaddexp(total - logits.masked_fill(masked, 0.0) - g, -top)
+        return (total + torch.where(hard > 0.5, top, rest)).masked_fill(masked, -torch.inf)
 
     def finish(self, soft: Tensor, params: Tensor) -> Tensor:
         # float16 is floored at its smallest subnormal: a thousand times its smallest normal number

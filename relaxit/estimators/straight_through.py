@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from relaxit.cooling import cool
-from relaxit.estimators.base import SampleEstimator
+from relaxit.estimators.base import DrawEstimator
 from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
-from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.relaxation import RelaxedDistribution
 
 __all__ = ["StraightThrough"]
 
 
-class StraightThrough(SampleEstimator):
+class StraightThrough(DrawEstimator):
     """Values exactly on the vertices, in every dtype; gradient of the marginals.
 
     Example:
@@ -39,21 +39,12 @@ class StraightThrough(SampleEstimator):
     name = "straight-through"
     summary = "exact discrete draw, gradient of the marginals"
     references = ("arXiv:1308.3432",)
-    hard = True
-    exact_draw = True
     unbiased = "linear"
 
-    def check(self, relaxation: Relaxation) -> None:
-        self._needs_discrete_law(relaxation, instead="st-gumbel")
-
-    def sample(
-        self,
-        q: RelaxedDistribution,
-        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
-        generator: torch.Generator | None = None,
+    def given(
+        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        self.check(q.relaxation)
-        hard = q.sample_hard(sample_shape, generator)
+        del generator
         # Cooled logits overflow in float16, so the marginals are worked out in float32.
         cooled = cool(q.params.to(compute_dtype(hard.dtype)), q.aligned_temperature)
         marginals = q.relaxation.discrete(cooled).mean.to(hard.dtype)

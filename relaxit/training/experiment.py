@@ -14,11 +14,12 @@ from relaxit.config import Objective, RunConfig
 from relaxit.data.dataset import Format, Images, Name
 from relaxit.environment import choose_device, require_memory
 from relaxit.errors import ConfigurationError
+from relaxit.estimators.base import StatefulEstimator
 from relaxit.registry import default
 from relaxit.relaxation import Relaxation
 from relaxit.schedules import temperature_schedule
 from relaxit.training.seeds import derive
-from relaxit.training.task import Row, Setup, Task
+from relaxit.training.task import ESTIMATOR_STATE, Row, Setup, Task
 from relaxit.training.temperature import Temperature
 
 __all__ = ["Experiment", "build", "build_model", "build_task", "in_full", "load_images"]
@@ -112,6 +113,7 @@ def build_task(config: RunConfig) -> tuple[Task, Setup]:
     )
     _check_objective(task, config.objective)
     task.check(setup)
+    estimator.check_joint(relaxation, setup.latents)
     _check_memory(setup)
     return task, setup
 
@@ -133,7 +135,11 @@ def build_model(task: Task, setup: Setup, pictures: Format) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         # The CPU's generator by name: torch.manual_seed would reseed those of other devices too.
         torch.default_generator.manual_seed(derive(setup.seed, "weights"))
-        return task.build(setup, pictures)
+        model = task.build(setup, pictures)
+        if isinstance(setup.estimator, StatefulEstimator):
+            state = setup.estimator.build_state(setup.relaxation, setup.latents)
+            model.add_module(ESTIMATOR_STATE, state)  # trained, saved and restored with the model
+        return model
 
 
 def build(config: RunConfig, download: bool = False) -> Experiment:

@@ -20,14 +20,17 @@ from relaxit.config import Model, Objective
 from relaxit.data.batches import Binarise, read
 from relaxit.data.dataset import Format, Images, Part
 from relaxit.errors import Unsupported
-from relaxit.estimators.base import Estimator
+from relaxit.estimators.base import Cost, Estimator, surrogate_with
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 from relaxit.training import figures
 
-__all__ = ["Display", "Setup", "Step", "Task", "Terms"]
+__all__ = ["ESTIMATOR_STATE", "Display", "Setup", "Step", "Task", "Terms"]
 
 Row = Mapping[str, float | int]
+
+ESTIMATOR_STATE = "estimator_state"
+"""Name of the model's part that belongs to the estimator, if that keeps anything."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,17 @@ class Setup:
     def law(self, params: Tensor, temperature: float | Tensor = 1.0) -> RelaxedDistribution:
         """The law of the variables, without checks of values, which would stop a GPU."""
         return self.relaxation(params, temperature, validate_args=False)
+
+    def surrogate(
+        self,
+        model: nn.Module,
+        q: RelaxedDistribution,
+        cost: Cost,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Costs of a sample with the estimator's gradient, and with what it keeps in the model."""
+        state = getattr(model, ESTIMATOR_STATE, None)
+        return surrogate_with(state, self.estimator, q, cost, generator)
 
     def read(self, part: Part, generator: torch.Generator | None = None) -> Tensor:
         """Stored pictures as numbers in [0, 1], ``[B, P]`` float32."""

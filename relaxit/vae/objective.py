@@ -21,10 +21,11 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from relaxit.errors import ConfigurationError
-from relaxit.estimators.base import Estimator
+from relaxit.estimators.base import Estimator, surrogate_with
 from relaxit.estimators.pathwise import Pathwise
 from relaxit.models.vae import Vae
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.training.task import ESTIMATOR_STATE
 
 __all__ = ["NegativeElbo", "Terms", "pixel_loss"]
 
@@ -117,7 +118,9 @@ class NegativeElbo:
         if self.kl == "relaxed":
             reconstruction, kl = self._relaxed(q, cost, generator)
         else:
-            reconstruction, kl = self.estimator.surrogate(q, cost, generator), discrete_kl
+            state = getattr(model, ESTIMATOR_STATE, None)
+            reconstruction = surrogate_with(state, self.estimator, q, cost, generator)
+            kl = discrete_kl
         with torch.no_grad():
             hard = (
                 reconstruction if self._samples_discrete_law else cost(q.sample_hard((), generator))
@@ -144,4 +147,4 @@ class NegativeElbo:
         """Whether the trained sample is itself a draw of the law that is evaluated."""
         able = self.relaxation.capabilities
         exact = self.estimator.exact_draw or able.exact_rounding or not able.discrete_law
-        return self.estimator.hard and exact
+        return self.estimator.hard and exact and not self.estimator.own_law

@@ -139,7 +139,7 @@ class Jigsaw(Task):
             return _squared_error(p @ puzzle.pieces, solution)
 
         q = laws(setup, model(puzzle.pieces), step.temperature, self.options.samples)
-        return Terms(setup.estimator.surrogate(q, cost, step.generator).mean(0))
+        return Terms(setup.surrogate(model, q, cost, step.generator).mean(0))
 
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
         generator = torch.Generator(part.pictures.device).manual_seed(seed)

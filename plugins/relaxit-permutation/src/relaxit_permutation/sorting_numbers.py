@@ -118,7 +118,7 @@ class SortingNumbers(Task):
             return _squared_error((p @ x.unsqueeze(-1)).squeeze(-1), wanted)
 
         q = laws(setup, model(x.unsqueeze(-1)), step.temperature, self.options.samples)
-        return Terms(setup.estimator.surrogate(q, cost, step.generator).mean(0))
+        return Terms(setup.surrogate(model, q, cost, step.generator).mean(0))
 
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
         del seed  # no noise in it

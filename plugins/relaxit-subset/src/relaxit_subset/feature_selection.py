@@ -118,7 +118,7 @@ class FeatureSelection(Task):
             return cross_entropy(selector.logits(x, z), labels)
 
         q = setup.law(selector.params, step.temperature)
-        loss = setup.estimator.surrogate(q, cost, step.generator)
+        loss = setup.surrogate(model, q, cost, step.generator)
         with torch.no_grad():
             z = selection(setup, selector)
             right = (selector.logits(x, z).argmax(-1) == labels).float()

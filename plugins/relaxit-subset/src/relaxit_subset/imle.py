@@ -89,6 +89,10 @@ class Imle(SampleEstimator):
     references = ("arXiv:2106.01798, algorithm 1",)
     hard = True
 
+    @property
+    def own_law(self) -> bool:
+        return self.options.scale != 1 or self.options.noise != "own"
+
     def check(self, relaxation: Relaxation) -> None:
         able = isinstance(relaxation, PerturbAndRelax)
         if not able or relaxation.param_shape != relaxation.event_shape:

@@ -16,13 +16,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit import Relaxation, RelaxedDistribution, SampleEstimator
+from relaxit import DrawEstimator, RelaxedDistribution
 from relaxit.estimators.through import through
 
 __all__ = ["Simple"]
 
 
-class Simple(SampleEstimator):
+class Simple(DrawEstimator):
     """Values drawn from the discrete law, with the gradient of its marginals.
 
     Needs the discrete law, and nothing that is special to subsets.
@@ -40,19 +40,10 @@ class Simple(SampleEstimator):
     name = "simple"
     summary = "exact draw, gradient of the exact marginals"
     references = ("arXiv:2210.01941, section 3",)
-    hard = True
-    exact_draw = True
     unbiased = "linear"
 
-    def check(self, relaxation: Relaxation) -> None:
-        self._needs_discrete_law(relaxation, instead="st-gumbel")
-
-    def sample(
-        self,
-        q: RelaxedDistribution,
-        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
-        generator: torch.Generator | None = None,
+    def given(
+        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        self.check(q.relaxation)
-        hard = q.sample_hard(sample_shape, generator)
+        del generator
         return through(hard, q.discrete.mean.expand(hard.shape))
