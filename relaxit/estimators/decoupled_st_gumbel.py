@@ -1,0 +1,84 @@
+"""Decoupled straight-through Gumbel: one temperature for the draw, another for the gradient.
+
+With Gumbel noise G, the value is the argmax of ``theta / forward + G``, a draw of the law with
+logits ``theta / forward``; the gradient is that of ``relax(theta + G, tau)``, tau being the
+temperature of the law. The first says how much is explored, the second how widely the gradient is
+spread. At ``forward = 1`` it is ``st-gumbel``.
+
+Biased. One evaluation of the cost, on vertices; no memory beyond st-gumbel's. Needs a relaxation
+that perturbs scores and smooths their argmax (:class:`relaxit.PerturbAndRelax`). Other than at
+``forward = 1`` the values do not follow the discrete law, so that no bound on the discrete model is
+trained.
+
+Reference: Shah, Yan, Mozer, Liu, "Improving Discrete Optimisation Via Decoupled Straight-Through
+Gumbel-Softmax", arXiv:2410.13331.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field, PositiveFloat
+from torch import Tensor
+
+from relaxit.errors import Unsupported
+from relaxit.estimators.base import SampleEstimator
+from relaxit.estimators.through import through
+from relaxit.noise import compute_dtype
+from relaxit.options import Options
+from relaxit.perturb import PerturbAndRelax
+from relaxit.relaxation import Relaxation, RelaxedDistribution
+
+__all__ = ["DecoupledOptions", "DecoupledStraightThroughGumbel"]
+
+
+class DecoupledOptions(Options):
+    """The temperature of the draw; that of the gradient is the law's own."""
+
+    forward: PositiveFloat = Field(1.0, description="temperature of the law that is drawn from")
+
+
+class DecoupledStraightThroughGumbel(SampleEstimator):
+    """Vertices drawn at one temperature, with the pathwise gradient of another.
+
+    Example:
+        >>> import torch, relaxit
+        >>> q = relaxit.get("categorical", categories=4)(torch.zeros(4, requires_grad=True), 1.5)
+        >>> relaxit.estimator("decoupled-st-gumbel", forward=0.7).sample(q).sum()
+        tensor(1., grad_fn=<SumBackward0>)
+    """
+
+    api = 1
+    name = "decoupled-st-gumbel"
+    summary = "hard value at one temperature, gradient of a soft value at another"
+    Options = DecoupledOptions
+    references = ("arXiv:2410.13331",)
+    hard = True
+
+    @property
+    def own_law(self) -> bool:
+        return bool(self.options.forward != 1)
+
+    def check(self, relaxation: Relaxation) -> None:
+        if not isinstance(relaxation, PerturbAndRelax):
+            raise Unsupported(
+                f"estimator {self.name!r} needs a relaxation that perturbs scores "
+                f"(PerturbAndRelax), which {relaxation.name!r} is not; try 'st-gumbel'"
+            )
+
+    def sample(
+        self,
+        q: RelaxedDistribution,
+        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        self.check(q.relaxation)
+        relaxation = q.relaxation
+        assert isinstance(relaxation, PerturbAndRelax)
+        params = q.params.to(compute_dtype(q.params.dtype))
+        full = torch.Size(sample_shape) + params.shape
+        noise = relaxation.noise(
+            full, dtype=params.dtype, device=params.device, generator=generator
+        )
+        hard = relaxation.argmax(params.detach() / self.options.forward + noise)
+        soft = relaxation.relax(params + noise, q.aligned_temperature)
+        return through(hard.to(q.params.dtype), soft.to(q.params.dtype))

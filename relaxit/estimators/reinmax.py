@@ -1,0 +1,79 @@
+"""ReinMax: straight-through of the second order.
+
+An exact draw D. With pi the probabilities, pi_D = (pi(theta / tau) + D) / 2, and J(p) the Jacobian
+of the marginals at probabilities p, the gradient is
+
+    2 J(pi_D) g - 1/2 J(pi) g,        g the gradient of the cost at D.
+
+Exactly unbiased at temperature 1 for costs quadratic in each variable's value, whatever the
+variables' number; biased for others and at other temperatures (at 1.3 by 9 % for a quadratic cost
+that was tried). One evaluation of the cost, on vertices; no memory beyond straight-through's.
+Needs params that are logits (capability ``logits``). A temperature below 1 is legal.
+
+Reference: Liu, Dong, Liu, Yu, Gao, "Bridging Discrete and Backpropagation: Straight-Through and
+Beyond", arXiv:2304.08612, algorithm 2 and theorem 3.1.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from relaxit.cooling import cool
+from relaxit.estimators.base import DrawEstimator
+from relaxit.estimators.logits import Kind, logits_of, marginals
+from relaxit.estimators.through import through
+from relaxit.noise import compute_dtype
+from relaxit.relaxation import Relaxation, RelaxedDistribution
+
+__all__ = ["ReinMax", "second_order", "shifted_logits"]
+
+
+def shifted_logits(params: Tensor, hard: Tensor, temperature: float | Tensor, kind: Kind) -> Tensor:
+    """Logits of pi_D, halfway between the cooled probabilities and the draw. Without gradient."""
+    with torch.no_grad():
+        return logits_of((marginals(cool(params, temperature), kind) + hard) / 2, kind)
+
+
+def second_order(params: Tensor, hard: Tensor, temperature: float | Tensor, kind: Kind) -> Tensor:
+    """A value whose gradient in params is that of ReinMax; what it is itself means nothing.
+
+    Args:
+        params: logits, of the shape of ``hard``, float32 or float64.
+        hard: values drawn from their law.
+        temperature: float, or tensor that broadcasts against params.
+        kind: what params are the logits of.
+    """
+    shifted = through(shifted_logits(params, hard, temperature, kind), params)
+    return 2 * marginals(shifted, kind) - marginals(params, kind) / 2
+
+
+class ReinMax(DrawEstimator):
+    """Vertices, with ReinMax's gradient.
+
+    Example:
+        >>> import torch, relaxit
+        >>> logits = torch.tensor([0.0, 1.0, -1.0], requires_grad=True)
+        >>> q = relaxit.get("categorical", categories=3)(logits)
+        >>> z = relaxit.estimator("reinmax").given(q, torch.tensor([1.0, 0.0, 0.0]))
+        >>> torch.autograd.grad((z * torch.tensor([1.0, 2.0, 3.0])).sum(), logits)[0]
+        tensor([-0.4227,  0.3326,  0.0900])
+    """
+
+    api = 1
+    name = "reinmax"
+    summary = "exact draw, second-order straight-through gradient"
+    references = ("arXiv:2304.08612, algorithm 2",)
+    unbiased = "quadratic"
+
+    def check(self, relaxation: Relaxation) -> None:
+        self._needs_logits(relaxation)
+
+    def given(
+        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        del generator
+        params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
+        kind = q.relaxation.capabilities.logits
+        soft = second_order(params, hard, q.aligned_temperature, kind)
+        return through(hard, soft.to(hard.dtype))
