@@ -85,8 +85,11 @@ class Model(Options):
 
 
 class Optimizer(Options):
-    """Adam with decoupled weight decay."""
+    """Adam or RAdam, with decoupled weight decay."""
 
+    method: Literal["adam", "radam"] = Field(
+        "adam", description="Adam, or RAdam, whose first steps are rectified (arXiv:1908.03265)"
+    )
     lr: PositiveFloat = Field(1e-3, description="peak learning rate")
     schedule: Literal["constant", "cosine"] = Field("constant", description="after the warm-up")
     warmup: float = Field(0.0, ge=0, le=1, description="share of the run with a rising rate")

@@ -22,6 +22,7 @@ __all__ = [
     "DomainError",
     "PluginError",
     "RelaxitError",
+    "ReproductionError",
     "ShapeError",
     "UnknownName",
     "Unsupported",
@@ -75,6 +76,12 @@ class PluginError(RelaxitError, LookupError):
     """A plugin is missing, broken, of another contract version, or claims a taken name."""
 
     exit_code = 5
+
+
+class ReproductionError(RelaxitError, ArithmeticError):
+    """A study was run to its end, and a cell of it is further from its target than it may be."""
+
+    exit_code = 6
 
 
 class UnknownName(ConfigurationError, LookupError):

@@ -16,6 +16,7 @@ from relaxit.cli.evaluate import evaluate
 from relaxit.cli.list import list_all
 from relaxit.cli.new_plugin import new_plugin
 from relaxit.cli.plugins import plugins
+from relaxit.cli.reproduce import reproduce
 from relaxit.cli.sample import sample
 from relaxit.cli.show import show
 from relaxit.cli.train import train
@@ -39,6 +40,7 @@ app.command()(show)
 app.command()(plugins)
 app.command()(check)
 app.add_typer(bench, name="bench")
+app.command()(reproduce)
 app.command()(new_plugin)
 app.add_typer(zoo, name="zoo")
 app.command()(doctor)

@@ -29,6 +29,7 @@ FLAGS = {
     "data.dir": "--data-dir",
     "data.binarise": "--binarise",
     "data.validation": "--validation",
+    "optimizer.method": "--optimizer",
     "optimizer.lr": "--lr",
     "optimizer.schedule": "--lr-schedule",
     "optimizer.weight_decay": "--weight-decay",

@@ -112,6 +112,9 @@ def train(
     batch_size: Annotated[
         int | None, _option("--batch-size", help="Images a step.", panel=_RUN)
     ] = None,
+    optimizer: Annotated[
+        str | None, _option("--optimizer", help="adam or radam.", panel=_RUN)
+    ] = None,
     lr: Annotated[float | None, _option("--lr", help="Peak learning rate.", panel=_RUN)] = None,
     lr_schedule: Annotated[
         str | None, _option("--lr-schedule", help="constant or cosine.", panel=_RUN)

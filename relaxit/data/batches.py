@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from relaxit import noise
+
 __all__ = ["Binarise", "read"]
 
 Binarise = Literal["none", "threshold", "dynamic"]
@@ -40,6 +42,6 @@ def read(
     if binarise == "threshold":
         return (grey > 0.5).to(torch.float32)
     if binarise == "dynamic":
-        noise = torch.rand(grey.shape, device=grey.device, generator=generator)
-        return (noise < grey).to(torch.float32)
+        drawn = noise.uniform(grey.shape, device=grey.device, generator=generator)
+        return (drawn < grey).to(torch.float32)
     return grey

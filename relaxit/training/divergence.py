@@ -9,9 +9,28 @@ from torch import Tensor
 
 from relaxit.errors import DivergenceError
 
-__all__ = ["DivergenceGuard"]
+__all__ = ["DivergenceGuard", "FirstBad"]
 
 _SNAPSHOT_EVERY = 50
+
+
+class FirstBad:
+    """The first step whose loss was not finite; no device is waited for.
+
+    Args:
+        shape: of the losses, one for each of several runs.
+        device: where they are.
+
+    Attributes:
+        step: int64 of that shape; -1 where there was none.
+    """
+
+    def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
+        self.step = torch.full(shape, -1, dtype=torch.int64, device=device)
+
+    def see(self, loss: Tensor, step: int) -> None:
+        bad = ~loss.detach().isfinite() & (self.step < 0)
+        self.step.masked_fill_(bad, step)
 
 
 class DivergenceGuard:
@@ -26,7 +45,7 @@ class DivergenceGuard:
         self.live = [tensor.detach() for tensor in tensors]
         self.good = [tensor.clone() for tensor in self.live]
         self.good_step = 0
-        self.first_bad = torch.full((), -1, dtype=torch.int64, device=device)
+        self.first_bad = FirstBad((), device)
         self.look_every = 1 if device.type == "cpu" else _SNAPSHOT_EVERY
 
     def watch(self, loss: Tensor, step: int) -> None:
@@ -35,8 +54,7 @@ class DivergenceGuard:
         Raises:
             DivergenceError: naming the first bad step; the weights are the last good ones again.
         """
-        bad = ~loss.detach().isfinite() & (self.first_bad < 0)
-        self.first_bad.masked_fill_(bad, step)
+        self.first_bad.see(loss, step)
         if step % self.look_every:
             return
         self.settle()
@@ -56,12 +74,12 @@ class DivergenceGuard:
         """
         self.settle()
         if not all(bool(tensor.isfinite().all()) for tensor in self.live):
-            self.first_bad.fill_(step)
+            self.first_bad.step.fill_(step)
             self.settle()
 
     def settle(self) -> None:
         """Look now. Raises as :meth:`watch`."""
-        first_bad = int(self.first_bad)
+        first_bad = int(self.first_bad.step)
         if first_bad < 0:
             return
         torch._foreach_copy_(self.live, self.good)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,7 +22,15 @@ from relaxit.training.seeds import derive
 from relaxit.training.task import ESTIMATOR_STATE, Row, Setup, Task
 from relaxit.training.temperature import Temperature
 
-__all__ = ["Experiment", "build", "build_model", "build_task", "in_full", "load_images"]
+__all__ = [
+    "Experiment",
+    "build",
+    "build_members",
+    "build_model",
+    "build_task",
+    "in_full",
+    "load_images",
+]
 
 DEFAULT_DATA_DIR = "data"
 
@@ -149,6 +157,17 @@ def build(config: RunConfig, download: bool = False) -> Experiment:
         RelaxitError: whatever is wrong with the configuration or the data, before anything is
             written.
     """
+    return build_members(config, [config.seed], download)[0]
+
+
+def build_members(
+    config: RunConfig, seeds: Sequence[int], download: bool = False
+) -> list[Experiment]:
+    """Runs that differ in their seed only, of one set of pictures that is loaded once.
+
+    Raises:
+        RelaxitError: as :func:`build`.
+    """
     device = choose_device(config.device)
     task, setup = build_task(config)
     images = load_images(config, download)
@@ -157,19 +176,26 @@ def build(config: RunConfig, download: bool = False) -> Experiment:
             f"task {task.name!r} needs labels, which data set {config.data.name!r} does not have; "
             "choose another --dataset"
         )
-    model = build_model(task, setup, images.format)
-    task.prepare(setup, model, images)
     steps = config.epochs * -(-len(images.train) // config.batch_size)
-    return Experiment(
-        config=in_full(config, task, setup),
-        device=device,
-        images=images.to(device),
-        task=task,
-        setup=setup,
-        model=model.to(device),
-        temperature=Temperature(config.temperature, steps).to(device),
-        steps=steps,
-    )
+    moved = images.to(device)
+    members = []
+    for seed in seeds:
+        own = replace(setup, seed=seed)
+        model = build_model(task, own, images.format)
+        task.prepare(own, model, images)
+        members.append(
+            Experiment(
+                config=in_full(config, task, own).model_copy(update={"seed": seed}),
+                device=device,
+                images=moved,
+                task=task,
+                setup=own,
+                model=model.to(device),
+                temperature=Temperature(config.temperature, steps).to(device),
+                steps=steps,
+            )
+        )
+    return members
 
 
 def in_full(config: RunConfig, task: Task, setup: Setup) -> RunConfig:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from relaxit.data.dataset import Part
-from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError, ShapeError
-from relaxit.schedules import cosine_decay, ramp
+from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError
+from relaxit.training import course
 from relaxit.training.checkpoint import load_state, save_model, save_state
 from relaxit.training.divergence import DivergenceGuard
 from relaxit.training.experiment import Experiment
@@ -20,7 +20,7 @@ from relaxit.training.report import Report, Silent
 from relaxit.training.rundir import RunDirectory
 from relaxit.training.seeds import derive
 from relaxit.training.stopping import StopRequest
-from relaxit.training.task import Row, Step, Terms
+from relaxit.training.task import Row, Step
 from relaxit.training.tracking import Tracker
 
 __all__ = ["Outcome", "Report", "Silent", "Trainer", "train"]
@@ -58,68 +58,36 @@ class Trainer:
 
     def __post_init__(self) -> None:
         e, device = self.experiment, self.experiment.device
-        settings = e.config.optimizer
         weights, tau = list(e.model.parameters()), list(e.temperature.parameters())
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": weights, "weight_decay": settings.weight_decay},
-                *([{"params": tau, "weight_decay": 0.0}] if tau else []),
-            ],
-            lr=settings.lr,
-            fused=True,
-        )
-        self.generator = torch.Generator(device).manual_seed(derive(e.config.seed, "noise"))
+        self.optimizer = course.build_optimizer(e.config.optimizer, weights, tau)
+        self.generator = course.noise_generator(e)
         self.train = e.images.part("train", e.task.needs_labels)
         self.totals = torch.zeros(2 + len(e.task.metrics), device=device)
         self.guard = DivergenceGuard([*weights, *tau], device)
-
-    def learning_rate(self) -> float:
-        """Peak rate times warm-up times decay, at this step."""
-        settings, steps = self.experiment.config.optimizer, self.experiment.steps
-        decay = cosine_decay(self.step, steps) if settings.schedule == "cosine" else 1.0
-        return settings.lr * decay * ramp(self.step + 1, settings.warmup * steps)
-
-    def kl_weight(self, step: int) -> float:
-        """Weight of the KL term at a step."""
-        return ramp(step, self.experiment.config.objective.kl_warmup * self.experiment.steps)
 
     def train_step(self, batch: Part) -> None:
         """One update from stored pictures ``[B, P]``."""
         e = self.experiment
         e.temperature.set_step(self.step)
-        now = Step(e.temperature(), self.kl_weight(self.step), self.generator)
+        now = Step(e.temperature(), course.kl_weight(e, self.step), self.generator)
         terms = e.task.terms(e.setup, e.model, batch, now)
-        self._check_shapes(terms)
+        course.check_shapes(e.task, terms)
         loss = terms.loss.mean()
         self.guard.watch(loss, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        rate = self.learning_rate()
+        rate = course.learning_rate(e, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        with torch.no_grad():
-            examples = len(terms.loss)
-            sums = [metric.sum() for metric in terms.metrics.values()]
-            self.totals += torch.stack([loss * examples, *sums, loss.new_full((), examples)])
+        self.totals += course.totals_of(terms, loss.detach())
         self.step += 1
         self.position += 1
-
-    def _check_shapes(self, terms: Terms) -> None:
-        task, shapes = self.experiment.task, [m.shape for m in terms.metrics.values()]
-        if tuple(terms.metrics) != task.metrics or {terms.loss.shape, *shapes} != {
-            torch.Size([terms.loss.numel()])
-        }:
-            given = {key: list(m.shape) for key, m in terms.metrics.items()}
-            raise ShapeError(
-                f"task {task.name!r}: expected a loss [E] and metrics {list(task.metrics)} of the "
-                f"same shape, got a loss of shape {list(terms.loss.shape)} and metrics {given}"
-            )
 
     def run_epoch(self, report: Report, stop: StopRequest) -> bool:
         """Train to the end of the epoch, or until a stop is asked for. True if it was finished."""
         e, size = self.experiment, self.experiment.config.batch_size
-        order = self._order()
+        order = course.order(e, self.epoch)
         began, told = time.perf_counter(), 0.0
         seen = 0
         for start in range(self.position * size, len(order), size):
@@ -135,37 +103,14 @@ class Trainer:
         self.seconds += time.perf_counter() - began
         return self.position == e.steps_per_epoch
 
-    def _order(self) -> Tensor:
-        # From seed and epoch alone, on the CPU: the same on every device and after a restart.
-        seed = derive(self.experiment.config.seed, "order", self.epoch)
-        generator = torch.Generator().manual_seed(seed)
-        count = len(self.experiment.images.train)
-        return torch.randperm(count, generator=generator).to(self.experiment.device)
-
     def means(self) -> dict[str, float]:
         """Loss and training metrics of this epoch so far. Waits for the device."""
-        task = self.experiment.task
-        loss, *sums, examples = self.totals.tolist()
-        found = task.summarise(dict(zip(task.metrics, sums, strict=True)), examples)
-        return {"train_loss": loss / examples, **{f"train_{k}": v for k, v in found.items()}}
+        return course.means(self.experiment.task, self.totals.tolist())
 
-    def summary(self, finished: bool) -> dict[str, float | int]:
-        """Metrics of the epoch: of training, then those of the held-out parts."""
-        e = self.experiment
-        row: dict[str, float | int] = {
-            "epoch": self.epoch + 1,
-            "step": self.step,
-            "temperature": float(e.temperature().detach()),
-        }
-        if e.task.has_kl:
-            row["kl_weight"] = self.kl_weight(self.step - 1)
-        row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
-        row.update(self.means())
-        seed = derive(e.config.seed, "evaluation")
-        if len(e.images.validation):
-            row.update(e.evaluate("validation", seed))
-        if len(e.images.test):
-            row.update(e.evaluate("test", seed))
+    def summary(self, finished: bool, evaluate: bool = True) -> dict[str, float | int]:
+        """Metrics of the epoch: of training, then those of the held-out parts, if asked for."""
+        totals = self.totals.tolist()
+        row = course.row(self.experiment, self.epoch + 1, self.step, totals, evaluate)
         row["seconds"] = self.seconds
         row["images_per_second"] = self.images_done / self.seconds
         return row if finished else {**row, "partial": 1}

@@ -1,0 +1,242 @@
+"""``relaxit reproduce``: run a stored study and compare it with its targets."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from relaxit.cli.output import print_json, print_table, tell
+from relaxit.cli.plugin_file import PluginFiles
+from relaxit.errors import ConfigurationError, ReproductionError
+
+if TYPE_CHECKING:
+    from relaxit.reproduce.compare import Comparison, Row
+    from relaxit.reproduce.run import CellRun
+    from relaxit.reproduce.study import Cell, Study
+    from relaxit.training.stopping import StopRequest
+
+__all__ = ["reproduce"]
+
+_MODES = ("auto", "always", "never")
+
+
+def reproduce(
+    name: Annotated[
+        str | None, typer.Argument(help="Study, or a file of one; a list of all if absent.")
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option("--sizes", help="Only these sizes, separated by commas.")
+    ] = None,
+    estimators: Annotated[
+        str | None, typer.Option("--estimators", help="Only these estimators, likewise.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Seeds 0 to N - 1 of each cell.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Epochs of each run; those of the study.")
+    ] = None,
+    ensemble: Annotated[
+        str, typer.Option("--ensemble", help="auto, always or never: all seeds of a cell as one.")
+    ] = "auto",
+    tolerance: Annotated[
+        float | None, typer.Option("--tolerance", help="Largest |z|; that of the study if absent.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+    data_dir: Annotated[
+        str | None, typer.Option("--data-dir", help="Folder of the data files.")
+    ] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch missing files from the network.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="FILE.json or FILE.md; both in reproductions/ if absent."),
+    ] = None,
+    list_studies: Annotated[bool, typer.Option("--list", help="List the studies.")] = False,
+    plugin_files: PluginFiles = None,
+    json: Annotated[bool, typer.Option("--json", help="The document as JSON on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No human text.")] = False,
+) -> None:
+    """Run a stored study, compare each cell with its targets, and write the table to a file.
+
+    Exits with 6 if a cell is off by more than the tolerance, or a seed of it diverged; with 0 if
+    nothing could be compared. Ctrl-C keeps the cells that are finished.
+    """
+    from relaxit.reproduce.study import find
+
+    del plugin_files  # loaded by the option itself
+    if list_studies or name is None:
+        _list(json)
+        return
+    study = find(name)
+    cells = study.select(_words(sizes), _words(estimators))
+    if ensemble not in _MODES:
+        raise ConfigurationError(f"--ensemble is auto, always or never, got {ensemble!r}")
+    if tolerance is not None and not tolerance > 0:
+        raise ConfigurationError(f"--tolerance must be > 0, got {tolerance}")
+    files = _files(study.name, out)
+    over: dict[str, Any] = {"device": device}
+    over |= {"epochs": epochs} if epochs else {}
+    over |= {"data": {"dir": data_dir}} if data_dir else {}
+
+    from relaxit.environment import flushed_denormals
+    from relaxit.training.stopping import StopRequest
+
+    count = seeds or study.seeds
+    with flushed_denormals(), StopRequest() as stop:
+        work = _Work(study, cells, over, count, ensemble, tolerance, stop, download, quiet)
+        try:
+            work.run()
+        except BaseException:
+            if work.runs:  # what is finished is kept, whatever ended the next cell
+                work.write(files, epochs)
+            raise
+    document = work.write(files, epochs)
+    if json:
+        print_json(document)
+    work.conclude(files)
+    if stop.exit_code:
+        raise typer.Exit(stop.exit_code)
+    _judge(work.comparisons)
+
+
+def _judge(comparisons: Sequence[Comparison]) -> None:
+    failed = [c for c in comparisons if c.failed]
+    if failed:
+        labels = dict.fromkeys(f"{c.size} {c.estimator}" for c in failed)
+        raise ReproductionError(
+            f"{len(failed)} of {len(comparisons)} comparisons are off by more than the tolerance, "
+            f"or diverged: {', '.join(labels)}"
+        )
+
+
+class _Work:
+    """The cells of a study, one after the other; also who is told of their progress."""
+
+    def __init__(
+        self,
+        study: Study,
+        cells: Sequence[Cell],
+        over: dict[str, Any],
+        seeds: int,
+        mode: str,
+        tolerance: float | None,
+        stop: StopRequest,
+        download: bool,
+        quiet: bool,
+    ) -> None:
+        self.study, self.cells, self.over, self.seeds = study, cells, over, range(seeds)
+        self.mode, self.tolerance, self.stop = mode, tolerance, stop
+        self.download, self.quiet = download, quiet
+        self.runs: list[tuple[Cell, CellRun]] = []
+        self.comparisons: list[Comparison] = []
+        self.label = ""
+        self.epochs = 0
+        self.device = ""
+
+    def run(self) -> None:
+        """Train and compare until done, or until a signal."""
+        from relaxit.environment import choose_device
+        from relaxit.reproduce.compare import compare, reached
+        from relaxit.reproduce.run import run_cell
+        from relaxit.training.experiment import build_task
+
+        self.device = str(choose_device(self.over["device"]))
+        configs = [self.study.config(cell, self.over) for cell in self.cells]
+        for config in configs:
+            build_task(config)  # a name or option that does not fit shows before anything is run
+        tell(f"study {self.study.name} on {self.device}: {self.study.summary}", self.quiet)
+        for number, (cell, config) in enumerate(zip(self.cells, configs, strict=True), 1):
+            self.label = f"cell {number}/{len(self.cells)}, {cell.label}"
+            self.epochs = config.epochs
+            targets = reached(self.study, cell, config)
+            looked = {target.epoch for target in targets} | {config.epochs}
+            mode = cast(Literal["auto", "always", "never"], self.mode)
+            done = run_cell(config, self.seeds, looked, mode, self, self.stop, self.download)
+            if not done.finished:
+                tell(f"{self.label}: stopped, not counted", self.quiet)
+                return
+            tell(f"{self.label}: {done.seconds:.0f} s", self.quiet)
+            self.runs.append((cell, done))
+            found = compare(self.study, cell, targets, done.rows, done.lost, self.tolerance)
+            self.comparisons += found
+
+    def began(self, way: str, seeds: int) -> None:
+        said = {"ensemble": "as one ensemble", "in turn": "in turn"}[way]
+        tell(f"{self.label}: {seeds} seeds {said if seeds > 1 else ''}".rstrip(), self.quiet)
+
+    def epoch(self, seed: int | None, row: Row) -> None:
+        whose = "all seeds, the first" if seed is None else f"seed {seed}"
+        tell(
+            f"{self.label}: epoch {row['epoch']}/{self.epochs}, {whose}: train loss "
+            f"{row['train_loss']:.4f}",
+            self.quiet,
+        )
+
+    def write(self, files: Sequence[Path], epochs: int | None) -> dict[str, Any]:
+        """Write the document and the table; the document."""
+        from relaxit.files import write_whole
+        from relaxit.reproduce.report import document, markdown
+
+        found = document(self.study, self.seeds, epochs, self.device, self.runs, self.comparisons)
+        for path in files:
+            _make_folder(path.parent)
+            if path.suffix == ".md":
+                write_whole(path, markdown(self.study, self.comparisons, len(self.seeds)))
+            else:
+                write_whole(path, json_module.dumps(found, indent=2) + "\n")
+        return found
+
+    def conclude(self, files: Sequence[Path]) -> None:
+        """The table for the person, and where it was written."""
+        from relaxit.reproduce.report import foot, table
+
+        if self.quiet:
+            return
+        if self.comparisons:
+            tell(table(self.study, self.comparisons))
+        for line in foot(self.study, self.comparisons, len(self.seeds)):
+            tell(line)
+        tell(f"written: {', '.join(map(str, files))}")
+
+
+def _list(json: bool) -> None:
+    from relaxit.reproduce.study import read, studies
+
+    found = {name: read(path) for name, path in studies().items()}
+    if json:
+        print_json({name: study.summary for name, study in found.items()})
+        return
+    rows = [[name, str(len(study.cells)), study.summary] for name, study in found.items()]
+    print_table("studies", ["name", "cells", "summary"], rows)
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _files(name: str, out: Path | None) -> list[Path]:
+    """What is to be written; refused before anything is trained."""
+    if out is None:
+        stem = Path("reproductions") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+        return [stem.with_name(stem.name + suffix) for suffix in (".json", ".md")]
+    if out.suffix not in (".json", ".md"):
+        raise ConfigurationError(f"--out ends in .json or .md, got {str(out)!r}")
+    return [out]
+
+
+def _make_folder(path: Path) -> None:
+    from relaxit.errors import CheckpointError
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror}") from error

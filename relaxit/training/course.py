@@ -1,0 +1,149 @@
+"""What a run does when: functions of its configuration, its seed and the global step.
+
+A run alone and the members of an ensemble both follow them, so that they are the same run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from relaxit.config import Optimizer
+from relaxit.errors import ShapeError
+from relaxit.schedules import cosine_decay, ramp
+from relaxit.training.experiment import Experiment
+from relaxit.training.seeds import derive
+from relaxit.training.task import Row, Task, Terms
+
+__all__ = [
+    "build_optimizer",
+    "check_shapes",
+    "kl_weight",
+    "learning_rate",
+    "means",
+    "noise_generator",
+    "order",
+    "row",
+    "totals_of",
+]
+
+
+def build_optimizer(
+    settings: Optimizer, weights: Iterable[nn.Parameter | Tensor], tau: Iterable[Tensor]
+) -> torch.optim.Optimizer:
+    """The optimizer of a run; every step of it is elementwise.
+
+    Args:
+        settings: which, its rate and its weight decay.
+        weights: the model's parameters.
+        tau: parameters of the temperature, which do not decay; may be empty.
+    """
+    groups: list[dict[str, object]] = [
+        {"params": list(params), "weight_decay": decay}
+        for params, decay in ((weights, settings.weight_decay), (tau, 0.0))
+    ]
+    groups = [group for group in groups if group["params"]]
+    if settings.method == "radam":
+        # It has no fused form.
+        return torch.optim.RAdam(groups, lr=settings.lr, decoupled_weight_decay=True)
+    return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
+
+
+def learning_rate(e: Experiment, step: int) -> float:
+    """Peak rate times warm-up times decay."""
+    settings = e.config.optimizer
+    decay = cosine_decay(step, e.steps) if settings.schedule == "cosine" else 1.0
+    return settings.lr * decay * ramp(step + 1, settings.warmup * e.steps)
+
+
+def kl_weight(e: Experiment, step: int) -> float:
+    """Weight of the KL term."""
+    return ramp(step, e.config.objective.kl_warmup * e.steps)
+
+
+def noise_generator(e: Experiment) -> torch.Generator:
+    """The source of a run's noise, at its beginning."""
+    return torch.Generator(e.device).manual_seed(derive(e.config.seed, "noise"))
+
+
+def order(e: Experiment, epoch: int) -> Tensor:
+    """Order of the training pictures ``[N]`` in an epoch.
+
+    From seed and epoch alone, on the CPU: the same on every device and after a restart.
+    """
+    generator = torch.Generator().manual_seed(derive(e.config.seed, "order", epoch))
+    return torch.randperm(len(e.images.train), generator=generator).to(e.device)
+
+
+def check_shapes(task: Task, terms: Terms) -> None:
+    """Refuse terms that are not of the shapes a task promises.
+
+    Raises:
+        ShapeError: with what was expected and what came.
+    """
+    shapes = [m.shape for m in terms.metrics.values()]
+    if tuple(terms.metrics) != task.metrics or {terms.loss.shape, *shapes} != {
+        torch.Size([terms.loss.numel()])
+    }:
+        given = {key: list(m.shape) for key, m in terms.metrics.items()}
+        raise ShapeError(
+            f"task {task.name!r}: expected a loss [E] and metrics {list(task.metrics)} of the "
+            f"same shape, got a loss of shape {list(terms.loss.shape)} and metrics {given}"
+        )
+
+
+@torch.no_grad()
+def totals_of(terms: Terms, loss: Tensor) -> Tensor:
+    """Sums over the examples of a step: loss, metrics of the task, number of examples.
+
+    Args:
+        terms: what the step cost.
+        loss: the mean that was minimised, 0-dim.
+    """
+    examples = len(terms.loss)
+    sums = [metric.sum() for metric in terms.metrics.values()]
+    return torch.stack([loss * examples, *sums, loss.new_full((), examples)])
+
+
+def means(task: Task, totals: list[float]) -> dict[str, float]:
+    """Loss and training metrics from the :func:`totals_of` many steps."""
+    loss, *sums, examples = totals
+    found = task.summarise(dict(zip(task.metrics, sums, strict=True)), examples)
+    return {"train_loss": loss / examples, **{f"train_{k}": v for k, v in found.items()}}
+
+
+def row(
+    e: Experiment, epoch: int, step: int, totals: list[float], evaluate: bool = True
+) -> dict[str, float | int]:
+    """Metrics of an epoch that has ended: of training, then those of the held-out parts.
+
+    Args:
+        e: the run, whose model and temperature are those at the end of the epoch.
+        epoch: from 1.
+        step: steps since the beginning of the run.
+        totals: of the epoch.
+        evaluate: whether the held-out parts are looked at.
+    """
+    found: dict[str, float | int] = {
+        "epoch": epoch,
+        "step": step,
+        "temperature": float(e.temperature().detach()),
+    }
+    if e.task.has_kl:
+        found["kl_weight"] = kl_weight(e, step - 1)
+    found["learning_rate"] = learning_rate(e, step - 1)
+    found.update(means(e.task, totals))
+    return {**found, **evaluation(e)} if evaluate else found
+
+
+def evaluation(e: Experiment) -> Row:
+    """Metrics of the held-out parts that there are; the same noise at every call."""
+    seed = derive(e.config.seed, "evaluation")
+    found: dict[str, float] = {}
+    if len(e.images.validation):
+        found.update(e.evaluate("validation", seed))
+    if len(e.images.test):
+        found.update(e.evaluate("test", seed))
+    return found

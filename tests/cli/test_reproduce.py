@@ -1,0 +1,134 @@
+"""``relaxit reproduce`` as a person and as a program meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from relaxit.cli.app import run
+from tests.reproduce.small import cell, write_study
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    for key in [key for key in os.environ if key.startswith("RELAXIT_")]:
+        monkeypatch.delenv(key)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """What the small study comes to, so that targets can be right or wrong."""
+    folder = tmp_path_factory.mktemp("truth")
+    path = write_study(folder)
+    out = folder / "out.json"
+    assert run(["reproduce", str(path), "--epochs", "1", "--out", str(out), "--quiet"]) in (0, 6)
+    return {c["column"]: c["mean"] for c in json.loads(out.read_text())["comparisons"]}
+
+
+def reproduce(path, *flags):
+    return run(["reproduce", str(path), "--epochs", "1", "--device", "cpu", *flags])
+
+
+def test_lists_the_studies(capsys):
+    assert run(["reproduce"]) == 0
+    first = capsys.readouterr().out
+    assert "estimators-mnist" in first
+    assert run(["reproduce", "--list", "--json"]) == 0
+    assert {"estimators-mnist", "polynomial"} <= json.loads(capsys.readouterr().out).keys()
+
+
+def test_agreement_is_0_and_leaves_a_document_and_a_table(truth, capsys):
+    path = write_study(Path(), cell(train=truth["train"], test=truth["test"]))
+    assert reproduce(path, "--json") == 0
+    said = capsys.readouterr()
+    whole = json.loads(said.out)
+    assert [c["verdict"] for c in whole["comparisons"]] == ["agrees", "agrees"]
+    assert whole["seeds"] == [0, 1, 2]
+    assert whole["cells"][0]["way"] == "ensemble"
+    table = next(Path("reproductions").glob("small-*.md")).read_text()
+    assert "| 4x3 st-gumbel |     1 |" in table
+    assert "| agrees" in table
+    assert table.split("\n\n")[2] in said.err
+    assert json.loads(next(Path("reproductions").glob("small-*.json")).read_text()) == whole
+
+
+def test_a_cell_that_is_off_is_6(truth, capsys):
+    path = write_study(Path(), cell(train=truth["train"] + 5, test=truth["test"]))
+    assert reproduce(path, "--out", "r.md") == 6
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("error: 1 of 2 comparisons are off")
+    assert "4x3 st-gumbel" in line
+    assert "off (train)" in Path("r.md").read_text()
+    assert reproduce(path, "--out", "r.md", "--tolerance", "1000", "--quiet") == 0
+
+
+def test_one_seed_has_no_error_and_nothing_is_invented(truth, capsys):
+    path = write_study(Path(), cell(train=99.0))
+    assert reproduce(path, "--seeds", "1", "--json", "--quiet") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    found = json.loads(said.out)["comparisons"]
+    assert {c["verdict"] for c in found} == {"no error known"}
+    assert {c["z"] for c in found} == {c["error"] for c in found} == {None}
+
+
+def test_no_target_reached_is_0_and_said(capsys):
+    text = cell().replace("epoch = 1", "epoch = 2")
+    assert reproduce(write_study(Path(), text), "--seeds", "2") == 0
+    assert "nothing is compared" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--sizes 4x4", "Did you mean 4x3?"),
+        ("--estimators st-gumbl", "Did you mean st-gumbel?"),
+        ("--ensemble perhaps", "auto, always or never"),
+        ("--out r.txt", "ends in .json or .md"),
+        ("--tolerance 0", "must be > 0"),
+        ("--seeds 0", "--seeds"),
+        ("--device cuda:99", "is not there"),
+    ],
+)
+def test_mistakes_are_one_line_and_2(flags, message, capsys):
+    assert reproduce(write_study(Path()), *flags.split()) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert message in lines[-1]
+    assert not Path("reproductions").exists()
+
+
+def test_an_unknown_study_is_2(capsys):
+    assert run(["reproduce", "polynomal"]) == 2
+    assert "Did you mean polynomial?" in capsys.readouterr().err
+
+
+def test_missing_data_is_4_and_finished_cells_are_kept(capsys):
+    missing = cell("mnist", recipe="data = { name = 'mnist' }")
+    path = write_study(Path(), cell(), missing)
+    assert reproduce(path, "--data-dir", "nowhere", "--out", "r.json", "--seeds", "2") == 4
+    assert "mnist is not in nowhere" in capsys.readouterr().err
+    assert [c["size"] for c in json.loads(Path("r.json").read_text())["cells"]] == ["4x3"]
+    assert reproduce(path, "--sizes", "mnist", "--data-dir", "nowhere", "--out", "s.json") == 4
+    assert not Path("s.json").exists()
+
+
+def test_ctrl_c_keeps_finished_cells_and_is_130(monkeypatch, capsys):
+    from relaxit.cli.reproduce import _Work
+
+    began = _Work.began
+
+    def interrupt(self, way, seeds):
+        began(self, way, seeds)
+        if self.label.startswith("cell 2"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(_Work, "began", interrupt)
+    path = write_study(Path(), cell(), cell("b"), cell("c"))
+    assert reproduce(path, "--out", "r.json", "--seeds", "2") == 130
+    assert [c["size"] for c in json.loads(Path("r.json").read_text())["cells"]] == ["4x3"]
+    assert "cell 2/3, b st-gumbel: stopped, not counted" in capsys.readouterr().err

@@ -1,0 +1,48 @@
+"""Which optimizer a run has, and how its rate moves."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from relaxit.cli.app import run
+from relaxit.config import Optimizer
+from relaxit.errors import ConfigurationError
+from relaxit.training import course
+from relaxit.training.loop import Silent, Trainer
+from relaxit.training.stopping import StopRequest
+from tests.training.small import small_config, small_experiment
+
+
+def test_radam_is_radam_with_decoupled_decay():
+    weight = torch.full((3,), 2.0, requires_grad=True)
+    tau = torch.zeros((), requires_grad=True)
+    settings = Optimizer(method="radam", lr=0.1, weight_decay=0.5)
+    ours = course.build_optimizer(settings, [weight], [tau])
+    assert isinstance(ours, torch.optim.RAdam)
+    weight.grad = torch.zeros(3)
+    ours.step()  # without a gradient only the decay is left
+    assert torch.allclose(weight.detach(), torch.full((3,), 2.0 * (1 - 0.1 * 0.5)))
+    assert [group["weight_decay"] for group in ours.param_groups] == [0.5, 0.0]
+
+
+def test_adam_is_the_default():
+    assert isinstance(Trainer(small_experiment()).optimizer, torch.optim.AdamW)
+
+
+def test_radam_trains_otherwise_than_adam():
+    found = []
+    for method in ("adam", "radam"):
+        trainer = Trainer(small_experiment({"optimizer": {"method": method}}))
+        trainer.run_epoch(Silent(), StopRequest())
+        found.append(trainer.means()["train_loss"])
+    assert found[0] != pytest.approx(found[1], rel=1e-3)
+
+
+def test_the_flag(capsys):
+    assert run(["train", "--optimizer", "radam", "--dry-run", "--quiet"]) == 0
+    assert '"method": "radam"' in capsys.readouterr().out
+    assert run(["train", "--optimizer", "sgd", "--dry-run"]) == 2
+    assert "--optimizer" in capsys.readouterr().err
+    with pytest.raises(ConfigurationError, match=r"optimizer\.method"):
+        small_config({"optimizer": {"method": "sgd"}})
