@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relaxit.bench.benchmark import Benchmark
     from relaxit.data.dataset import Dataset
     from relaxit.estimators.base import Estimator
+    from relaxit.gradients.problem import GradientProblem
     from relaxit.relaxation import Relaxation
     from relaxit.training.task import Task
 
@@ -68,6 +69,12 @@ def relaxit_recipes() -> Sequence[Path]:
 @hookspec
 def relaxit_benchmarks() -> Sequence[type[Benchmark]]:
     """Benchmark classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_gradient_problems() -> Sequence[type[GradientProblem]]:
+    """Gradient problem classes to register."""
     return ()
 
 

@@ -23,6 +23,7 @@ HOOKS = {
     "relaxit_tasks": "task",
     "relaxit_recipes": "recipe",
     "relaxit_benchmarks": "benchmark",
+    "relaxit_gradient_problems": "problem",
     "relaxit_commands": "command",
 }
 """Hooks, and the kind of what each returns."""

@@ -23,10 +23,11 @@ LAYERS = [
     {"law", "discrete", "relaxation"},
     {"perturb", "estimators"},
     {"hookspecs", "plugin", "discovery", "loader", "plugin_file", "names", "registry", "layer"},
-    {"config", "schedules", "scaffold", "testing", "bench"},
+    {"config", "schedules", "scaffold", "testing", "bench", "gradients"},
     {"data", "models"},
     {"training"},
-    {"vae"},
+    {"vae", "polynomial"},
+    {"reproduce"},
     {"zoo"},
     {"cli"},
     {"launcher"},
@@ -39,11 +40,12 @@ PLUGIN_MODULES = {
     "relaxit.estimators",
     "relaxit.data",
     "relaxit.vae",
+    "relaxit.polynomial",
     "relaxit.zoo",
 }
 
 # Built-in plugins that are found by name only: nobody imports them.
-UNNAMED = {"categorical", "vae"}
+UNNAMED = {"categorical", "vae", "polynomial"}
 
 # Third parties, and the only parts that may import them.
 CONFINED = {

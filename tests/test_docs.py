@@ -224,7 +224,7 @@ def test_every_hook_is_documented(hook):
 
 def test_no_other_hook_is_documented():
     page = (DOCS / "contract.md").read_text()
-    assert set(re.findall(r"\brelaxit_[a-z]+\b", page)) - {"relaxit_bins"} == {
+    assert set(re.findall(r"\brelaxit_[a-z_]+\b", page)) - {"relaxit_bins"} == {
         hook.__name__ for hook in HOOKS
     }
 
@@ -266,10 +266,17 @@ APPLIES = {
     "_no_kl_of_its_own": "`discrete_law` denied, `kl_to_uniform` written",
     "_no_bound": "`discrete_law` denied, `kl_to_uniform` written, values can be listed",
     "_rounding_denied": "`discrete_law` claimed, `exact_rounding` denied, values can be listed",
-    "_has_exact_draw": "`exact_draw` claimed, `discrete_law` claimed, values can be listed",
+    "_cannot_differ": "`conditional` claimed, values can be listed, float64, 200 params at most",
+    "_has_exact_draw": "`exact_draw` claimed, draw no argument; values drawn and can be listed",
+    "_of_other_law": "`hard`, neither `exact_draw` nor `own_law`; values can be listed",
+    "_takes_no_draws": "a `DrawEstimator`",
+    "_no_noise": "values are drawn, and the draw is no argument",
+    "_draws": "`hard`, and the cost sees the same values whatever the seed",
+    "_keeps_nothing": "a `StatefulEstimator`",
+    "_claims_nothing": "a `StatefulEstimator`, unbiased for quadratic costs; 12 values at most",
     "_bias_unknown": "`unbiased` claimed; hard values follow the mass and can be listed",
     "_is_hard": "`hard` denied",
-    "_several_unknown": "the same for hard values, 12 at most",
+    "_several_unknown": "the same for hard values that are drawn, 12 at most",
     "_direction_unknown": "`hard`, nothing claimed as `unbiased`, values can be listed",
     "_acts_through_a_sample": "a `SampleEstimator`",
 }

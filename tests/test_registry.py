@@ -132,6 +132,7 @@ def test_built_in_plugins_come_through_entry_points():
     assert plugin_named(found, "categorical").provides == {
         "relaxation": ["categorical", "binary"],
         "benchmark": ["categorical-sample", "categorical-hard"],
+        "problem": ["powers", "polynomial-cost"],
     }
     assert {p.state for p in found.plugins} == {"ok"}
     found.require_sound()

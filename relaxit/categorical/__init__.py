@@ -12,8 +12,9 @@ from relaxit import Relaxation, hookimpl
 
 if TYPE_CHECKING:
     from relaxit.bench import Benchmark
+    from relaxit.gradients import GradientProblem
 
-__all__ = ["relaxit_benchmarks", "relaxit_relaxations"]
+__all__ = ["relaxit_benchmarks", "relaxit_gradient_problems", "relaxit_relaxations"]
 
 
 @hookimpl
@@ -29,3 +30,10 @@ def relaxit_benchmarks() -> list[type[Benchmark]]:
     from relaxit.categorical.benchmarks import CategoricalHard, CategoricalSample
 
     return [CategoricalSample, CategoricalHard]
+
+
+@hookimpl
+def relaxit_gradient_problems() -> list[type[GradientProblem]]:
+    from relaxit.categorical.gradient_problems import Polynomial, Powers
+
+    return [Powers, Polynomial]

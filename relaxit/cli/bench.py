@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relaxit.cli.bench_gradients import gradients, require_writable
 from relaxit.cli.bench_table import print_report, print_setting
 from relaxit.cli.output import console, print_json
 from relaxit.cli.plugin_file import PluginFiles
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 bench = typer.Typer(help="Measure time, memory and error.", no_args_is_help=True)
+bench.command()(gradients)
 
 
 @bench.callback()
@@ -105,8 +107,7 @@ def _check(threads: int | None, out: Path | None) -> None:
     """What would otherwise be noticed after minutes of measuring."""
     if threads is not None and threads < 1:
         raise ConfigurationError(f"--threads must be >= 1, got {threads}")
-    if out and (out.is_dir() or not out.absolute().parent.is_dir()):
-        raise ConfigurationError(f"--out {out} must be a file in a folder that exists")
+    require_writable("--out", out)
 
 
 def _taking_part(

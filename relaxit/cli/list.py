@@ -11,14 +11,14 @@ from relaxit.cli.plugin_file import PluginFiles
 
 __all__ = ["list_all"]
 
-_KINDS = ("relaxation", "estimator", "dataset", "task", "benchmark")
+_KINDS = ("relaxation", "estimator", "dataset", "task", "benchmark", "problem")
 
 
 def list_all(
     plugin_files: PluginFiles = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
-    """List relaxations, estimators, data sets, tasks and benchmarks."""
+    """List relaxations, estimators, data sets, tasks, benchmarks and gradient problems."""
     del plugin_files  # loaded by the option itself
     from relaxit.registry import default
 

@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["find_any"]
 
-_KINDS = ("relaxation", "estimator", "dataset", "task", "benchmark")
+_KINDS = ("relaxation", "estimator", "dataset", "task", "benchmark", "problem")
 
 
 def find_any(name: str) -> Any:

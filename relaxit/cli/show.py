@@ -1,4 +1,4 @@
-"""``relaxit show``: everything about one relaxation, estimator, data set, task or benchmark."""
+"""``relaxit show``: everything about one relaxation, estimator, data set, task and so on."""
 
 from __future__ import annotations
 
@@ -51,7 +51,14 @@ def show(
     )
     for title in ("shapes", "capabilities"):
         if facts[title]:
-            print_table(title, ["", ""], [[k, str(v)] for k, v in facts[title].items()])
+            rows = [[k, v] for k, v in facts[title].items() if not isinstance(v, dict)]
+            print_table(title, ["", ""], [[k, _word(v)] for k, v in rows])
+    for name, reason in facts["capabilities"].get("refuses", {}).items():
+        print(f"refuses {name}: {reason}")
+
+
+def _word(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _options(cls: Any) -> list[dict[str, str]]:
@@ -85,7 +92,7 @@ def _shapes(cls: Any, texts: list[str]) -> dict[str, str]:
 
 def _capabilities(cls: Any) -> dict[str, Any]:
     if cls.kind == "estimator":
-        return {"cost is evaluated on": "hard values" if cls.hard else "soft values"}
+        return _of_estimator(cls)
     if cls.kind == "task":
         return {
             "labels": "needed" if cls.needs_labels else "not asked for",
@@ -97,3 +104,46 @@ def _capabilities(cls: Any) -> dict[str, Any]:
     found = dataclasses.asdict(cls.capabilities)
     found["dtypes"] = ", ".join(str(dtype).removeprefix("torch.") for dtype in found["dtypes"])
     return found
+
+
+def _of_estimator(cls: Any) -> dict[str, Any]:
+    """What an estimator claims, and which of the known relaxations it takes, with its defaults."""
+    from relaxit.errors import ConfigurationError
+    from relaxit.estimators.base import SampleEstimator, StatefulEstimator
+
+    found: dict[str, Any] = {
+        "cost is evaluated on": "hard values" if cls.hard else "soft values",
+        "costs for which it is unbiased": cls.unbiased or "none is claimed",
+        "acts through its sample": issubclass(cls, SampleEstimator),
+        "keeps a state": issubclass(cls, StatefulEstimator),
+    }
+    try:
+        built = cls()
+    except ConfigurationError:
+        return found  # an option is required
+    counts, refused = _tried(built)
+    least, most = (min(counts.values()), max(counts.values())) if counts else (0, 0)
+    spread = f"{least} to {most}, for one or two variables of the examples"
+    found["evaluations of the cost"] = str(least) if least == most else spread
+    found["works on"] = ", ".join(sorted({name for name, _ in counts}))
+    found["refuses"] = refused
+    return found
+
+
+def _tried(estimator: Any) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
+    """Evaluations by relaxation and number of variables, and why the others are refused."""
+    from relaxit.errors import Unsupported
+    from relaxit.registry import default
+
+    counts: dict[tuple[str, int], int] = {}
+    refused: dict[str, str] = {}
+    for name, relaxation in default().items("relaxation").items():
+        for example in relaxation.examples()[-1:]:
+            try:
+                estimator.check(example)
+            except Unsupported as error:
+                refused[name] = str(error)
+                continue
+            for variables in (1, 2):
+                counts[name, variables] = estimator.evaluations(example, variables)
+    return counts, refused

@@ -6,7 +6,7 @@ from typing import Any
 
 from relaxit.hookspecs import hookimpl
 
-__all__ = ["relaxit_tasks"]
+__all__ = ["relaxit_gradient_problems", "relaxit_tasks"]
 
 
 @hookimpl
@@ -14,3 +14,10 @@ def relaxit_tasks() -> list[type[Any]]:
     from relaxit.vae.task import VaeTask
 
     return [VaeTask]
+
+
+@hookimpl
+def relaxit_gradient_problems() -> list[type[Any]]:
+    from relaxit.vae.gradient_problem import DecoderCost
+
+    return [DecoderCost]

@@ -1,4 +1,4 @@
-"""k-subsets for relaxit: structures, estimators, a task, recipes and benchmarks."""
+"""k-subsets for relaxit: structures, estimators, a task, recipes, benchmarks and problems."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from relaxit import hookimpl
 if TYPE_CHECKING:
     from relaxit import Estimator, Relaxation, Task
     from relaxit.bench import Benchmark
+    from relaxit.gradients import GradientProblem
 
 __all__ = [
     "relaxit_benchmarks",
     "relaxit_estimators",
+    "relaxit_gradient_problems",
     "relaxit_recipes",
     "relaxit_relaxations",
     "relaxit_tasks",
@@ -48,6 +50,13 @@ def relaxit_benchmarks() -> list[type[Benchmark]]:
     from relaxit_subset import benchmarks as b
 
     return [b.SubsetMarginals, b.SubsetSlopes, b.SubsetDraw, b.SubsetRelaxed]
+
+
+@hookimpl
+def relaxit_gradient_problems() -> list[type[GradientProblem]]:
+    from relaxit_subset.gradient_problems import SubsetStudy
+
+    return [SubsetStudy]
 
 
 @hookimpl

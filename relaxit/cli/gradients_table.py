@@ -1,0 +1,67 @@
+"""The figures of a gradient problem as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relaxit.cli.output import print_table
+
+if TYPE_CHECKING:
+    from relaxit.gradients import Measurement, Report
+
+__all__ = ["print_report"]
+
+_COLUMNS = ["estimator", "tau", "bias", "var", "error", "cos mean", "cos", "costs", "from"]
+_EVIDENCE = {"exact": "all", "strata": "each", "draws": "draws"}
+
+
+def print_report(report: Report) -> None:
+    """A table of one case, one row an estimator and temperature, and the refusals below it."""
+    if report.reason:
+        word = "failed" if report.failed else "refused"
+        print(f"{report.problem.name}: {word}: {report.reason}")
+        return
+    rows = [_row(each) for each in report.measurements if each.found]
+    several = len({row[1] for row in rows} - {"-"}) > 1
+    kept = [number for number, name in enumerate(_COLUMNS) if several or name != "tau"]
+    print_table(report.title, [_COLUMNS[n] for n in kept], [[r[n] for n in kept] for r in rows])
+    print(f"  {_facts(report)}")
+    for each in report.measurements:
+        if each.outcome != "done":
+            print(f"  {each.label}: {each.outcome}: {each.reason}")
+
+
+def _facts(report: Report) -> str:
+    plural = "s" if report.variables > 1 else ""
+    count = f"{report.variables} variable{plural} of {report.relaxation!r}"
+    points = f"{report.points} points" if report.points > 1 else "1 point"
+    by = f"{report.states} joint values" if report.states else "a closed form"
+    return f"{count}, {points}; |exact gradient| {report.gradient_norm:.4g}, by {by}"
+
+
+def _row(each: Measurement) -> list[str]:
+    assert each.found is not None
+    found, m = each.found, each.found.measures
+    costs = f"{found.evaluations:g}"
+    if each.stated is not None and each.stated != found.evaluations:
+        costs += f" (says {each.stated})"
+    return [
+        each.label,
+        "-" if each.temperature is None else f"{each.temperature:g}",
+        f"<{_short(m.floor)}" if m.bias < m.floor else _short(m.bias),
+        _short(m.variance),
+        _short(m.mse),
+        f"{m.cosine_of_mean:.3f}",
+        f"{m.cosine:.2f}",
+        costs,
+        _EVIDENCE[found.evidence],
+    ]
+
+
+def _short(value: float) -> str:
+    """Two digits; what is zero but for rounding is 0."""
+    if abs(value) < 1e-9:
+        return "0"
+    if 1e-3 <= value < 1e3:
+        return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+    return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")

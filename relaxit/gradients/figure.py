@@ -1,0 +1,144 @@
+"""The picture: bias against variance, a panel a case, a marker an estimator."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from relaxit.files import write_whole
+from relaxit.gradients.report import Measurement, Report
+
+__all__ = ["draw_bias_and_variance"]
+
+_MARKERS = "osD^v<>Ph*Xpd"
+_COLUMNS = 3
+_SIZES = (11.0, 8.5, 6.0)  # so that one of several in the same place is seen behind another
+_NOTHING = 1e-9  # what is smaller is 0 but for rounding
+
+
+def draw_bias_and_variance(reports: Sequence[Report], path: Path) -> None:
+    """Write a PNG file: relative bias to the right, relative variance upwards, both logarithmic.
+
+    A hollow marker with a dash to the left has a bias that cannot be told from none, and stands at
+    its floor. What is exactly 0 stands on the edge. Grey lines join equal mean squared errors.
+    Cases without figures are left out.
+
+    Args:
+        reports: of :func:`relaxit.gradients.measure_problem`; at least one has figures.
+        path: the file, written whole or not at all.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [report for report in reports if any(each.found for each in report.measurements)]
+    labels = dict.fromkeys(
+        each.label for report in shown for each in report.measurements if each.found
+    )
+    styles = {label: _style(number) for number, label in enumerate(sorted(labels))}
+    columns = min(_COLUMNS, max(1, len(shown)))
+    rows = -(-max(1, len(shown)) // columns)
+    figure = Figure(figsize=(4.4 * columns + 2.3, 3.9 * rows + 0.3), layout="constrained")
+    FigureCanvasAgg(figure)  # no global state, no display
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes, report in zip(panels, shown, strict=False):
+        _draw(axes, report, styles)
+    for axes in panels[len(shown) :]:
+        axes.set_axis_off()
+    handles = [_handle(label, style) for label, style in styles.items()]
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=100, format="png")
+    write_whole(path, picture.getvalue())
+
+
+def _style(number: int) -> dict[str, Any]:
+    from matplotlib import colormaps
+
+    colours = [*colormaps["tab10"].colors, *colormaps["Dark2"].colors]  # type: ignore[attr-defined]
+    return {
+        "color": colours[number % len(colours)],
+        "marker": _MARKERS[number % len(_MARKERS)],
+        "markersize": _SIZES[number % len(_SIZES)],
+    }
+
+
+def _handle(label: str, style: dict[str, Any]) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none", label=label, **style)
+
+
+def _draw(axes: Any, report: Report, styles: dict[str, dict[str, Any]]) -> None:
+    axes.set(xscale="log", yscale="log", title=report.title)
+    axes.title.set_fontsize(9)
+    axes.set_xlabel("bias / |exact gradient|", fontsize=9)
+    axes.set_ylabel("variance / |exact gradient|$^2$", fontsize=9)
+    done = [each for each in report.measurements if each.found]
+    left, bottom = _frame(axes, done)
+    for label, style in styles.items():
+        mine = [(each, *_place(each, left, bottom)) for each in done if each.label == label]
+        if len(mine) > 1:  # temperatures
+            line = [place[1:3] for place in mine]
+            axes.plot(*zip(*line, strict=True), color=style["color"], linewidth=0.7, alpha=0.6)
+        for each, x, y, hollow in mine:
+            look = {**style, "markeredgewidth": 1.3, "clip_on": False, "alpha": 0.9}
+            order = 10 - style["markersize"] / 10  # the smaller ones above
+            if hollow:
+                axes.plot([x / 1.7, x], [y, y], color=style["color"], linewidth=1.3, zorder=2)
+                look["markerfacecolor"] = "white"
+            axes.plot(x, y, linestyle="none", zorder=order, **look)
+            if len(mine) > 1:
+                axes.annotate(
+                    f"{each.temperature:g}",
+                    (x, y),
+                    xytext=(5, 4),
+                    textcoords="offset points",
+                    fontsize=7,
+                )
+
+
+def _place(each: Measurement, left: float, bottom: float) -> tuple[float, float, bool]:
+    """Where a marker stands, and whether it is hollow."""
+    assert each.found is not None
+    m = each.found.measures
+    return max(m.bias, m.floor, left), max(m.variance, bottom), m.bias < m.floor
+
+
+def _frame(axes: Any, done: Sequence[Measurement]) -> tuple[float, float]:
+    """Set round limits, draw lines of equal mean squared error; the left and the lower limit."""
+    found = [each.found.measures for each in done if each.found]
+    across, upwards = [max(m.bias, m.floor) for m in found], [m.variance for m in found]
+    (left, right), (bottom, top) = limits = [_limits(across), _limits(upwards)]
+    axes.set(xlim=limits[0], ylim=limits[1])
+    steps = [left * (right / left) ** (i / 400) for i in range(401)]
+    for power in range(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1):
+        line = [(x, 10.0**power - x * x) for x in steps if 10.0**power - x * x > bottom / 10]
+        if line:
+            axes.plot(*zip(*line, strict=True), color="0.85", linewidth=0.8, zorder=0)
+    axes.tick_params(labelsize=8)
+    for dimension, values in (("x", across), ("y", upwards)):
+        if min(values) < _NOTHING:
+            axis = getattr(axes, f"{dimension}axis")
+            axis.set_major_formatter(_with_zero(limits[dimension == "y"][0]))
+    return left, bottom
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """Powers of ten around what is not 0; a decade more below, if something is."""
+    positive = [value for value in values if value >= _NOTHING] or [1.0]
+    low = math.floor(math.log10(min(positive)) - 0.1) - (min(values) < _NOTHING)
+    return 10.0**low, 10.0 ** math.ceil(math.log10(max(positive)) + 0.1)
+
+
+def _with_zero(edge: float) -> Any:
+    """Labels of powers of ten, and 0 on the edge."""
+    from matplotlib.ticker import FuncFormatter
+
+    def text(value: float, position: int | None) -> str:
+        del position
+        return "0" if value <= edge * 1.001 else f"$10^{{{round(math.log10(value))}}}$"
+
+    return FuncFormatter(text)

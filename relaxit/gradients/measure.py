@@ -1,0 +1,227 @@
+"""Measures one subject at one case, by the best evidence there is.
+
+An estimate that is a function of the drawn value is worked out for every joint value, each with its
+mass: bias and variance are then exact. If it uses further noise, some independent estimates are
+made for each value. An estimate that uses no randomness at all is made once. All others are drawn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from relaxit.bench.clock import wait_for
+from relaxit.bench.memory import peak_bytes
+from relaxit.errors import DomainError, RelaxitError
+from relaxit.gradients.joint import Joint, enumerate_joint, number_of_states
+from relaxit.gradients.memory import fitting, pieces
+from relaxit.gradients.moments import (
+    Measures,
+    Moments,
+    of_all,
+    of_draws,
+    of_strata,
+    summarise,
+)
+from relaxit.gradients.problem import Case, Point, Surroundings
+from relaxit.gradients.subject import Subject
+from relaxit.relaxation import Relaxation
+
+__all__ = ["Evidence", "Found", "Target", "measure", "targets"]
+
+Evidence = Literal["exact", "strata", "draws"]
+
+_TIMED, _PROBED = 256, 8
+
+
+@dataclass(frozen=True)
+class Target:
+    """A point with its exact gradient.
+
+    Attributes:
+        point: the point.
+        gradient: ``[D]``.
+        joint: all joint values; None if they are too many.
+    """
+
+    point: Point
+    gradient: Tensor
+    joint: Joint | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is found of a subject.
+
+    Attributes:
+        measures: bias and the rest.
+        evidence: ``exact`` if bias and variance are, ``strata`` if every joint value was looked at
+            with several draws of further noise, ``draws`` if estimates were drawn.
+        evaluations: values that the cost is given for one estimate.
+        seconds: of one estimate, as one row of a batch.
+        uses_temperature: whether the estimate depends on it.
+    """
+
+    measures: Measures
+    evidence: Evidence
+    evaluations: float
+    seconds: float
+    uses_temperature: bool
+
+
+def targets(case: Case, around: Surroundings) -> list[Target]:
+    """The points of a case with their exact gradients.
+
+    Raises:
+        RelaxitError: if there are too many joint values and no gradient is given; if a gradient is
+            zero, so that nothing is relative to it.
+    """
+    try:
+        number = number_of_states(case.relaxation, case.variables)
+        listed = number <= around.settings.states
+    except RelaxitError:
+        listed = False
+    found = []
+    for point in case.points:
+        joint = None
+        if listed:
+            joint = enumerate_joint(case.relaxation, point.params, point.cost)
+        elif point.gradient is None:
+            around.require_states(case.relaxation, case.variables)
+        gradient = joint.gradient if joint else point.gradient
+        assert gradient is not None  # or require_states has refused
+        if not bool(gradient.any()):
+            raise DomainError("the exact gradient is zero: nothing can be relative to it")
+        found.append(Target(point, gradient.detach().flatten(), joint))
+    return found
+
+
+def measure(
+    subject: Subject, relaxation: Relaxation, points: Sequence[Target], around: Surroundings
+) -> Found:
+    """Bias, variance and the rest of a subject at the points of a case.
+
+    All subjects start from the same random state.
+    """
+    device = around.device
+    generator = torch.Generator(device).manual_seed(around.settings.seed)
+    first = points[0].point
+    probe = _probe(subject, relaxation, first, device)
+    moments: list[Moments] = []
+    evidence: Evidence = "draws"
+    seconds = 0.0
+    for target in points:
+        if target.joint is not None and subject.acts_given_a_draw:
+            found, evidence = _by_states(subject, relaxation, target, generator, around)
+        elif not probe.random:
+            estimates, _ = subject.estimates(relaxation, target.point, 1, generator)
+            found, evidence = of_all(estimates, estimates.new_ones(1), target.gradient), "exact"
+        else:
+            found, spent = _by_draws(subject, relaxation, target, generator, around, probe.fit)
+            seconds += spent
+        moments.append(found)
+    measures = summarise(moments)
+    if evidence == "draws":
+        seconds /= measures.rows
+    else:
+        rows = min(_TIMED, around.settings.draws, probe.fit) if probe.random else 1
+        seconds = _timed(lambda: subject.estimates(relaxation, first, rows, generator), device)
+        seconds /= rows
+    return Found(measures, evidence, probe.evaluations, seconds, probe.uses_temperature)
+
+
+def _by_states(
+    subject: Subject,
+    relaxation: Relaxation,
+    target: Target,
+    generator: torch.Generator,
+    around: Surroundings,
+) -> tuple[Moments, Evidence]:
+    joint = target.joint
+    assert joint is not None
+
+    def given(index: Tensor) -> Tensor:
+        hard, slopes = joint.hard[index], joint.slopes[index]
+        return subject.estimates_given(relaxation, target.point, hard, slopes, generator)
+
+    every = torch.arange(len(joint.mass), device=around.device)
+    noisy = _is_random(lambda: given(every[:1]), generator, around.device)
+    if noisy:
+        # In proportion to the mass, as draws would fall, and two at least, for a variance.
+        times = (around.settings.draws * joint.mass).ceil().long().clamp_min(2)
+        every = every.repeat_interleave(times)
+    parts = pieces(len(every), lambda n: given(every[:n]), around.device)
+    estimates = torch.cat([given(every[part]) for part in parts])
+    if noisy:
+        return of_strata(estimates, every, joint.mass, target.gradient), "strata"
+    return of_all(estimates, joint.mass, target.gradient), "exact"
+
+
+def _by_draws(
+    subject: Subject,
+    relaxation: Relaxation,
+    target: Target,
+    generator: torch.Generator,
+    around: Surroundings,
+    fit: int,
+) -> tuple[Moments, float]:
+    draws = around.settings.draws
+    found: list[Tensor] = []
+
+    def draw() -> None:
+        for start in range(0, draws, fit):
+            rows = min(fit, draws - start)
+            found.append(subject.estimates(relaxation, target.point, rows, generator)[0])
+
+    seconds = _timed(draw, around.device)
+    return of_draws(torch.cat(found), target.gradient), seconds
+
+
+@dataclass(frozen=True)
+class _Probe:
+    evaluations: float
+    random: bool
+    uses_temperature: bool
+    fit: int  # rows that go through at once
+
+
+def _probe(subject: Subject, relaxation: Relaxation, point: Point, device: torch.device) -> _Probe:
+    """A few estimates, to see what they need."""
+    generator = torch.Generator(device)
+
+    def estimates(rows: int, one: Subject = subject) -> tuple[Tensor, float]:
+        return one.estimates(relaxation, point, rows, generator.manual_seed(0))
+
+    _, evaluations = estimates(1)
+    unseeded = torch.Generator(device)  # not seeded anew, which would count as a number taken
+    random = _is_random(lambda: subject.estimates(relaxation, point, 1, unseeded), unseeded, device)
+    rows = min(_PROBED, max(1, int(64 // max(evaluations, 1))))
+    hotter = Subject(subject.estimator, 2 * subject.temperature, subject.state)
+    same = torch.equal(estimates(rows)[0], estimates(rows, hotter)[0])
+    peak = peak_bytes(lambda: estimates(rows), device)
+    return _Probe(evaluations, random, not same, fitting(peak, rows))
+
+
+def _is_random(work: Callable[[], Any], generator: torch.Generator, device: torch.device) -> bool:
+    """Whether some work takes a random number, from the generator or from torch's own."""
+
+    def states() -> list[Tensor]:
+        found = [generator.get_state(), torch.get_rng_state()]
+        return [*found, torch.cuda.get_rng_state(device)] if device.type == "cuda" else found
+
+    before = states()
+    work()
+    return not all(map(torch.equal, before, states()))
+
+
+def _timed(work: Callable[[], Any], device: torch.device) -> float:
+    wait_for(device)
+    started = time.perf_counter()
+    work()
+    wait_for(device)
+    return time.perf_counter() - started

@@ -1,0 +1,162 @@
+r"""From estimates to bias, variance and cosine, with what chance alone would show.
+
+With estimates g of an exact gradient e, three kinds of evidence: all values of g with their masses
+(exact), independent draws of g, and draws of g within strata of known mass. Each gives the mean
+error ``m = E[g] - e``, the mean squared error ``E|g - e|^2``, and the trace of the covariance of
+the estimate of m, by which ``|m|^2`` is too large on average and which is taken off:
+
+    bias^2 = |m|^2 - tr Cov(m),        variance = E|g - e|^2 - bias^2.
+
+Everything is centred on e, so that nothing cancels where g is nearly right.
+
+If there is no bias, ``|m|^2 / tr Cov(m)`` is a mean of squared normal variables with some weights.
+Beyond 1.54 no weights make it larger more often than a single one does (Szekely and Bakirov,
+Probability Theory and Related Fields 126, 2003), so that the law of chi-square with one degree of
+freedom gives a bound for all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+_CHANCE = 6.635 - 1
+"""Squared bias over ``tr Cov(m)`` that chance alone exceeds once in a hundred times at most."""
+
+__all__ = ["Measures", "Moments", "of_all", "of_draws", "of_strata", "summarise"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What is known of the estimates at one point.
+
+    Attributes:
+        exact: the exact gradient, ``[D]``.
+        error: mean estimate less the exact gradient, ``[D]``.
+        uncertainty: trace of the covariance of ``error``; 0 if it is exact.
+        squared: mean squared error.
+        squared_uncertainty: variance of ``squared`` as an estimate.
+        cosine: mean cosine of an estimate with the exact gradient. One that is 0 counts as 0.
+        rows: estimates that were looked at.
+    """
+
+    exact: Tensor
+    error: Tensor
+    uncertainty: float
+    squared: float
+    squared_uncertainty: float
+    cosine: float
+    rows: int
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is known of an estimator at a case. Norms are relative to that of the exact gradient.
+
+    Attributes:
+        bias: norm of the mean estimate less the exact gradient, debiased; 0 where what is left is
+            below 0.
+        bias_squared: the same before the root, which may be negative by chance.
+        floor: what chance makes of no bias at all in one case of a hundred at most. A bias below it
+            cannot be told from none. 0 if the bias is exact.
+        variance: trace of the covariance.
+        mse: mean squared error of one estimate, variance plus squared bias.
+        mse_error: its standard error.
+        cosine_of_mean: cosine of the mean estimate with the exact gradient, mean over points.
+        cosine: mean cosine of one estimate with it.
+        rows: estimates that were looked at, over all points.
+    """
+
+    bias: float
+    bias_squared: float
+    floor: float
+    variance: float
+    mse: float
+    mse_error: float
+    cosine_of_mean: float
+    cosine: float
+    rows: int
+
+
+def of_all(estimates: Tensor, mass: Tensor, exact: Tensor) -> Moments:  # [S, D], [S], [D]
+    """From all values of an estimate that has no further noise. Nothing is uncertain."""
+    difference = estimates - exact
+    squared = mass @ difference.square().sum(-1)
+    cosine = mass @ _cosines(estimates, exact)
+    return Moments(exact, mass @ difference, 0.0, float(squared), 0.0, float(cosine), len(mass))
+
+
+def of_draws(estimates: Tensor, exact: Tensor) -> Moments:  # [n, D], [D]
+    """From independent draws, at least two.
+
+    Example:
+        >>> found = of_draws(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0]))
+        >>> found.error, found.squared, found.uncertainty
+        (tensor([1.]), 2.0, 1.0)
+    """
+    one_stratum = torch.zeros(len(estimates), dtype=torch.long, device=exact.device)
+    return of_strata(estimates, one_stratum, exact.new_ones(1), exact)
+
+
+def of_strata(
+    estimates: Tensor,  # [n, D]
+    stratum: Tensor,  # [n], of int64
+    mass: Tensor,  # [S]
+    exact: Tensor,  # [D]
+) -> Moments:
+    """From independent draws, at least two in each of S strata of known mass."""
+    number = torch.zeros_like(mass).index_add_(0, stratum, torch.ones_like(estimates[:, 0]))
+    difference = estimates - exact
+    squares = difference.square().sum(-1)
+
+    def means(values: Tensor) -> Tensor:
+        sums = values.new_zeros((len(mass), *values.shape[1:])).index_add_(0, stratum, values)
+        return sums / number.view(-1, *(1,) * (values.dim() - 1))
+
+    centres, mean_squares = means(difference), means(squares)
+    spread = means((difference - centres[stratum]).square().sum(-1)) * number / (number - 1)
+    spread_of_squares = means((squares - mean_squares[stratum]).square()) * number / (number - 1)
+    weight = mass.square() / number
+    return Moments(
+        exact,
+        mass @ centres,
+        float(weight @ spread),
+        float(mass @ mean_squares),
+        float(weight @ spread_of_squares),
+        float(mass @ means(_cosines(estimates, exact))),
+        len(estimates),
+    )
+
+
+def summarise(found: Sequence[Moments]) -> Measures:
+    """The measures of a case from the moments at its points.
+
+    The gradients of all points count as one long gradient; cosines are averaged.
+    """
+    size = sum(float(each.exact.square().sum()) for each in found)
+    plain = sum(float(each.error.square().sum()) for each in found)
+    uncertainty = sum(each.uncertainty for each in found)
+    bias_squared = (plain - uncertainty) / size
+    mse = sum(each.squared for each in found) / size
+    means = [_cosines((each.exact + each.error).unsqueeze(0), each.exact) for each in found]
+    return Measures(
+        bias=math.sqrt(max(0.0, bias_squared)),
+        bias_squared=bias_squared,
+        floor=math.sqrt(_CHANCE * uncertainty / size),
+        variance=max(0.0, mse - bias_squared),
+        mse=mse,
+        mse_error=math.sqrt(sum(each.squared_uncertainty for each in found)) / size,
+        cosine_of_mean=float(torch.cat(means).mean()),
+        cosine=sum(each.cosine for each in found) / len(found),
+        rows=sum(each.rows for each in found),
+    )
+
+
+def _cosines(estimates: Tensor, exact: Tensor) -> Tensor:  # [n, D], [D] -> [n]
+    tiny = torch.finfo(exact.dtype).tiny
+    return cosine_similarity(estimates, exact.unsqueeze(0), dim=-1, eps=tiny)

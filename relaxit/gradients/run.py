@@ -1,0 +1,154 @@
+"""Runs a gradient problem: every estimator that applies, at every case and temperature."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from relaxit.bench.failure import reason_of
+from relaxit.errors import RelaxitError
+from relaxit.estimators.base import Estimator, StatefulEstimator
+from relaxit.gradients.measure import Target, measure, targets
+from relaxit.gradients.problem import Case, GradientProblem, Surroundings
+from relaxit.gradients.report import Measurement, Report
+from relaxit.gradients.subject import State, Subject, warmed_up
+
+__all__ = ["measure_problem"]
+
+
+def measure_problem(
+    problem: GradientProblem,
+    estimators: Mapping[str, type[Estimator] | Estimator],
+    around: Surroundings | None = None,
+) -> Iterator[Report]:
+    """Measure estimators on a problem: a report for each of its cases, as it is done.
+
+    What an estimator or the problem raises is reported and stops nothing. torch's global random
+    generators are as before afterwards.
+
+    Args:
+        problem: what to measure on.
+        estimators: what to measure, by name; classes are built with their default options.
+        around: device, settings and so on; the defaults if None.
+
+    Example:
+        >>> import relaxit
+        >>> from relaxit.registry import default
+        >>> problem = default().find("problem", "powers")()
+        >>> names = ["straight-through"]
+        >>> report = next(measure_problem(problem, {n: relaxit.estimator(n) for n in names}))
+        >>> found = report.measurements[0].found
+        >>> report.title, found.evidence, found.measures.bias < 1e-9  # exact for linear costs
+        ('powers, linear', 'exact', True)
+    """
+    around = around or Surroundings()
+    try:
+        cases = iter(problem.cases(around))
+        while True:
+            with _seeded(around):
+                case = next(cases, None)
+                report = None if case is None else _measure_case(problem, case, estimators, around)
+            if report is None:
+                return
+            yield report
+    except RelaxitError as error:
+        yield Report(problem, str(error))
+    except Exception as error:
+        yield Report(problem, reason_of(error), failed=True)
+
+
+def _measure_case(
+    problem: GradientProblem,
+    case: Case,
+    estimators: Mapping[str, type[Estimator] | Estimator],
+    around: Surroundings,
+) -> Report:
+    title = f"{problem.name}, {case.label}" if case.label else problem.name
+    around.progress(f"{title}: exact gradient")
+    points = targets(case, around)
+    found: list[Measurement] = []
+    for name, estimator in estimators.items():
+        around.progress(f"{title}: {name}")
+        found += _measure_estimator(name, estimator, case, points, around)
+    found.sort(key=lambda each: each.found.measures.mse if each.found else math.inf)
+    squares = [float(target.gradient.square().sum()) for target in points]
+    return Report(
+        problem,
+        case=case.label,
+        relaxation=case.relaxation,
+        variables=case.variables,
+        points=len(points),
+        states=_states(points),
+        gradient_norm=math.sqrt(sum(squares) / len(squares)),
+        measurements=tuple(found),
+    )
+
+
+def _states(points: Sequence[Target]) -> int | None:
+    numbers = [len(target.joint.mass) for target in points if target.joint]
+    return max(numbers, default=None)
+
+
+def _measure_estimator(
+    name: str,
+    estimator: type[Estimator] | Estimator,
+    case: Case,
+    points: Sequence[Target],
+    around: Surroundings,
+) -> Iterator[Measurement]:
+    """One measurement a temperature and state; a single one if it is refused."""
+    try:
+        built = estimator if isinstance(estimator, Estimator) else estimator()
+        built.check(case.relaxation)
+        built.check_joint(case.relaxation, case.variables)
+        stated = built.evaluations(case.relaxation, case.variables)
+    except RelaxitError as error:
+        yield Measurement(name, outcome="refused", reason=str(error))
+        return
+    except Exception as error:
+        yield Measurement(name, outcome="failed", reason=reason_of(error))
+        return
+    options = built.options.model_dump(mode="json")
+    states: tuple[State, ...] = ("none", "warm") if isinstance(built, StatefulEstimator) else ("",)
+    for state in states:
+        for temperature in around.settings.temperatures:
+            try:
+                subject = _subject(built, case, temperature, state, around)
+                found = measure(subject, case.relaxation, points, around)
+            except RelaxitError as error:
+                yield Measurement(name, options, state, None, "refused", str(error), stated)
+                break
+            except Exception as error:
+                yield Measurement(name, options, state, None, "failed", reason_of(error), stated)
+                break
+            shown = temperature if found.uses_temperature else None
+            yield Measurement(name, options, state, shown, stated=stated, found=found)
+            if not found.uses_temperature:
+                break
+
+
+def _subject(
+    estimator: Estimator, case: Case, temperature: float, state: State, around: Surroundings
+) -> Subject:
+    if state != "warm":
+        return Subject(estimator, temperature)
+    assert isinstance(estimator, StatefulEstimator)
+    generator = torch.Generator(around.device).manual_seed(around.settings.seed + 1)
+    steps = around.settings.warm_up
+    return Subject(
+        estimator, temperature, warmed_up(estimator, case, temperature, steps, generator)
+    )
+
+
+@contextmanager
+def _seeded(around: Surroundings) -> Iterator[None]:
+    """torch's global generators seeded, and put back afterwards."""
+    accelerated = around.device.type != "cpu"
+    devices = [around.device] if accelerated else []
+    kind = around.device.type if accelerated else "cuda"
+    with torch.random.fork_rng(devices=devices, device_type=kind):
+        torch.manual_seed(around.settings.seed)
+        yield
