@@ -5,7 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["cool"]
+__all__ = ["cool", "may_learn"]
+
+
+def may_learn(temperature: float | Tensor) -> bool:
+    """Whether a gradient may be asked for the temperature.
+
+    Under ``torch.func``'s transforms a tensor does not say so, and is taken to ask.
+
+    Example:
+        >>> may_learn(0.5), may_learn(torch.tensor(0.5)), may_learn(torch.ones(2).requires_grad_())
+        (False, False, True)
+    """
+    if not isinstance(temperature, Tensor):
+        return False
+    if torch.compiler.is_compiling():
+        return temperature.requires_grad
+    return temperature.requires_grad or torch._C._are_functorch_transforms_active()
 
 
 def cool(scores: Tensor, temperature: float | Tensor) -> Tensor:
@@ -23,7 +39,7 @@ def cool(scores: Tensor, temperature: float | Tensor) -> Tensor:
         >>> cool(torch.tensor([1.0, -torch.inf]), 0.5)
         tensor([2., -inf])
     """
-    if not isinstance(temperature, Tensor) or not temperature.requires_grad:
+    if not may_learn(temperature):
         return scores / temperature
     infinite = scores.isinf()
     return torch.where(infinite, scores, scores.masked_fill(infinite, 0.0) / temperature)

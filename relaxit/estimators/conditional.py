@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relaxit.cooling import may_learn
 from relaxit.estimators.through import through
 from relaxit.perturb import PerturbAndRelax
 
@@ -45,11 +46,11 @@ def conditional_mean(
         generator: source of randomness.
     """
     at = at.detach()
-    learned = isinstance(temperature, Tensor) and temperature.requires_grad
     kind = relaxation.capabilities.logits
     small = kind == "bits" or (kind == "category" and params.shape[-1] < draws)
-    if small and not learned:
-        mean, jacobian = 0.0, 0.0
+    if small and not may_learn(temperature):
+        mean: Any = 0.0
+        jacobian: Any = 0.0
         for size in _sizes(draws, chunk):
             with torch.no_grad():
                 scores = relaxation.perturb_given(at, hard, torch.Size((size,)), generator)

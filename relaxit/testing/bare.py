@@ -1,4 +1,4 @@
-"""A relaxation that offers nothing but samples: what an estimator may not take for granted."""
+"""Relaxations that offer little: what an estimator may not take for granted."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import torch
 from torch import Tensor
 
 from relaxit import constraints
+from relaxit.discrete import DiscreteLaw
+from relaxit.noise import gumbel
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Capabilities
 
-__all__ = ["Bare"]
+__all__ = ["Bare", "Numbers"]
+
+STEPS = (0.0, 1.0, 3.0)
 
 
 class Bare(PerturbAndRelax):
@@ -30,3 +34,65 @@ class Bare(PerturbAndRelax):
     def argmax(self, scores: Tensor) -> Tensor:
         best = scores.argmax(-1, keepdim=True)
         return (torch.arange(3, device=scores.device) == best).to(scores.dtype)
+
+
+class Numbers(PerturbAndRelax):
+    """One of three numbers, with its law: params are scores, and no logits of the value."""
+
+    api = 1
+    name = "numbers"
+    summary = "one of three numbers, with its discrete law"
+    capabilities = Capabilities(
+        density=False, discrete_law=True, exact_rounding=True, compiles=False
+    )
+    event_shape = torch.Size(())
+    param_shape = torch.Size((3,))
+    support = torch.distributions.constraints.interval(STEPS[0], STEPS[-1])
+    vertices = constraints.one_of(torch.tensor(STEPS))
+
+    def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
+        return (scores / temperature).softmax(-1) @ scores.new_tensor(STEPS)
+
+    def argmax(self, scores: Tensor) -> Tensor:
+        return _best(scores)
+
+    def hard(self, soft: Tensor) -> Tensor:
+        return _best(-(soft.unsqueeze(-1) - soft.new_tensor(STEPS)).abs())
+
+    def discrete(self, params: Tensor) -> NumbersLaw:
+        return NumbersLaw(self, params)
+
+
+def _best(scores: Tensor) -> Tensor:
+    """The number with the highest score."""
+    best = scores.argmax(-1, keepdim=True) == torch.arange(len(STEPS), device=scores.device)
+    return (best * scores.new_tensor(STEPS)).sum(-1)
+
+
+class NumbersLaw(DiscreteLaw):
+    """Three masses, softmax of the scores."""
+
+    def _steps(self) -> Tensor:
+        return self.scores.new_tensor(STEPS)
+
+    def log_mass(self, value: Tensor) -> Tensor:
+        marks = (value.unsqueeze(-1) == self._steps()).to(value.dtype)
+        return (marks * self.scores.log_softmax(-1)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        log_p = self.scores.log_softmax(-1)
+        return -(log_p.exp() * log_p).sum(-1)
+
+    def marginals(self) -> Tensor:
+        return self.scores.softmax(-1) @ self._steps()
+
+    def best(self) -> Tensor:
+        return _best(self.scores)
+
+    def draw(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+        of = self.scores
+        g = gumbel(shape + of.shape, dtype=of.dtype, device=of.device, generator=generator)
+        return _best(of + g)
+
+    def values(self) -> Tensor:
+        return torch.tensor(STEPS)

@@ -12,6 +12,7 @@ from torch.distributions import kl_divergence
 
 from relaxit.errors import DomainError, Unsupported
 from relaxit.law import RelaxedDistribution
+from relaxit.perturb import PerturbAndRelax
 from relaxit.testing.case import RelaxationCase, claims, denies
 from relaxit.testing.check import Failed, relaxation_check, require
 from relaxit.testing.gradients import has_kl
@@ -22,6 +23,7 @@ __all__ = [
     "illegal_params_are_refused",
     "legal_params_work",
     "masked_gradients_are_finite",
+    "masked_params",
     "masks_are_limits",
     "masks_are_refused_where_denied",
 ]
@@ -45,14 +47,21 @@ def _asks(case: RelaxationCase) -> dict[str, dict[str, Callable[[], object]]]:
             "discrete.mode": lambda: q.discrete.mode,
             "kl_to_uniform": q.kl_to_uniform,
         },
+        "conditional": {"perturb_given": lambda: _given(case, q)},
     }
+
+
+def _given(case: RelaxationCase, q: RelaxedDistribution) -> Tensor:
+    if not isinstance(case.relaxation, PerturbAndRelax):
+        raise Unsupported(f"{case} perturbs no scores")
+    return case.relaxation.perturb_given(q.params, q.sample_hard())
 
 
 @relaxation_check()
 def claimed_is_there(case: RelaxationCase) -> None:
-    """What the capabilities claim exists, as tensors: densities, masses, entropy, mean, mode and
-    `kl_to_uniform`. Why: estimators and objectives go by the claim, and would fail in
-    mid-training."""
+    """What the capabilities claim exists, as tensors: densities, masses, entropy, mean, mode,
+    `kl_to_uniform` and `perturb_given`. Why: estimators and objectives go by the claim, and would
+    fail in mid-training."""
     for capability, asks in _asks(case).items():
         if not getattr(case.relaxation.capabilities, capability):
             continue
@@ -126,7 +135,7 @@ def masks_are_refused_where_denied(case: RelaxationCase) -> None:
     raise Failed("-inf was taken though masks is not claimed")
 
 
-def _masked(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
+def masked_params(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
     """Params with one entry of -inf that is legal, and the same with -200 there."""
     size = case.params().numel()
     found = 0
@@ -144,7 +153,7 @@ def masks_are_limits(case: RelaxationCase) -> None:
     """A law with an entry of `-inf` is the limit of laws in which it falls, also in a batch of
     different masks: same samples on one seed, same marginals, entropy and `kl_to_uniform`. Why: a
     masked choice that keeps some mass is chosen one day."""
-    pairs_of_params = list(_masked(case))
+    pairs_of_params = list(masked_params(case))
     batch = tuple(torch.stack(each) for each in zip(*pairs_of_params, strict=True))
     for masked, low in (*pairs_of_params, batch):
         found, limits = _seen(case, masked), _seen(case, low)
@@ -184,7 +193,7 @@ def masked_gradients_are_finite(case: RelaxationCase) -> None:
     """With a masked entry densities of own samples are finite, and gradients of samples, densities
     and divergences are finite in params and temperature. Why: 0 * inf is NaN, and infects the
     encoder."""
-    for masked, _ in _masked(case):
+    for masked, _ in masked_params(case):
         params = masked.clone().requires_grad_()
         temperature = torch.tensor(0.7, dtype=case.dtype, device=case.device).requires_grad_()
         q = case.relaxation(params, temperature)

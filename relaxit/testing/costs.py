@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor
 
 from relaxit.testing.case import EstimatorCase
 
-__all__ = ["Cost", "equal_rows"]
+__all__ = ["Cost", "equal_rows", "pair_cost", "powers_claimed"]
+
+_POWERS = {"": (), "linear": (1,), "quadratic": (1, 2), "any": (1, 2, 3)}
 
 
 @dataclass
@@ -27,11 +30,14 @@ class Cost:
         drawn = torch.randn(self.case.relaxation.event_shape, generator=generator) + 0.5
         self.weights = drawn.to(self.case.device)
 
-    def __call__(self, z: Tensor) -> Tensor:
+    def dot(self, z: Tensor) -> Tensor:
+        """``w . z``, which is not remembered."""
         event = self.case.relaxation.event_shape
         product = self.weights.to(z.dtype) * z
-        dot = product.flatten(z.dim() - len(event)).sum(-1) if event else product
-        cost: Tensor = (dot + 0.25) ** self.power
+        return product.flatten(z.dim() - len(event)).sum(-1) if event else product
+
+    def __call__(self, z: Tensor) -> Tensor:
+        cost: Tensor = (self.dot(z) + 0.25) ** self.power
         self.seen.append(z.detach())
         self.returned.append(cost.detach())
         return cost
@@ -41,3 +47,24 @@ def equal_rows(case: EstimatorCase, number: int, seed: int = 0) -> Tensor:
     """The same params in every one of so many rows, as a leaf."""
     one = case.on.params(seed=seed)
     return one.expand(number, *one.shape).clone().requires_grad_()
+
+
+def powers_claimed(case: EstimatorCase) -> tuple[int, ...]:
+    """Degrees of the costs for which the estimator claims to be unbiased."""
+    return _POWERS[case.estimator.unbiased]
+
+
+def pair_cost(case: EstimatorCase, degree: int = 0) -> Callable[[Tensor], Tensor]:
+    """One cost for two variables, of the highest degree claimed unless given.
+
+    Maps ``[..., 2, *event]`` to ``[...]``. Unlike :class:`Cost` it remembers nothing.
+    """
+    weighed = Cost(case, 1)
+    degree = degree or max(powers_claimed(case))
+
+    def cost(z: Tensor) -> Tensor:
+        factors = torch.tensor([1.0, -2.0], dtype=z.dtype, device=z.device)
+        total: Tensor = ((factors * weighed.dot(z)).sum(-1) + 0.3) ** degree
+        return total
+
+    return cost

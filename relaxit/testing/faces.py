@@ -17,18 +17,24 @@ from relaxit.relaxation import Relaxation
 from relaxit.testing import (
     bias,
     claims,
+    conditional,
     density,
     discrete,
+    draws,
     estimates,
     frequencies,
     gradients,
+    logits,
     objects,
     precision,
     randomness,
+    seen,
     shapes,
+    state,
     transforms,
     values,
 )
+from relaxit.testing.bare import Numbers
 from relaxit.testing.case import Case, EstimatorCase, RelaxationCase
 from relaxit.testing.check import Check, ConformanceError, Result, run_check
 
@@ -53,8 +59,13 @@ _PARTS = (
     gradients,
     transforms,
     precision,
+    logits,
+    conditional,
     estimates,
+    seen,
+    draws,
     bias,
+    state,
 )
 
 
@@ -84,8 +95,8 @@ def cases(
     Args:
         subject: a relaxation or an estimator, or the class of one.
         device: where tensors are made.
-        relaxations: for an estimator, the relaxations to use it on; relaxit's own if None. Those
-            that it refuses are left out.
+        relaxations: for an estimator, the relaxations to use it on; if None, one of each of
+            relaxit's own, and one whose params are no logits. Those that it refuses are left out.
 
     Raises:
         ConfigurationError: if there is nothing to check: a class without examples, an estimator
@@ -127,14 +138,15 @@ def _accepts(estimator: Estimator, relaxation: Relaxation) -> bool:
 
 
 def _own_examples() -> list[Relaxation]:
-    """Examples of the relaxations that come with relaxit: sound ground for an estimator."""
+    """Sound ground for an estimator: the last example of each relaxation that comes with relaxit,
+    and a structure with a discrete law whose params are no logits."""
     known = registry.default()
     own = [
         cls
         for name, cls in known.items("relaxation").items()
         if known.provider("relaxation", name).distribution == OWN_DISTRIBUTION
     ]
-    return [each for cls in own for each in cls.examples()]
+    return [*(examples[-1] for cls in own if (examples := cls.examples())), Numbers()]
 
 
 def results(case: Case, only: Collection[str] = ()) -> Iterator[Result]:
@@ -216,7 +228,7 @@ def check_estimator(
 
     Args:
         estimator: an instance, or a class that needs no options.
-        relaxations: what to use it on, small enough to enumerate; relaxit's own if None.
+        relaxations: what to use it on, small enough to enumerate; as for :func:`cases` if None.
         device: where tensors are made.
 
     Returns, Raises: as :func:`check_relaxation`.
@@ -259,7 +271,7 @@ def parametrize_with_checks(
     Args:
         subjects: relaxations and estimators, instances or classes.
         device: where tensors are made.
-        relaxations: for estimators, what to use them on; relaxit's own if None.
+        relaxations: for estimators, what to use them on; as for :func:`cases` if None.
 
     Raises:
         ConfigurationError: if there is nothing to check.

@@ -71,7 +71,7 @@ def rows_follow_their_own_mass(case: RelaxationCase) -> None:
     mass, in the longest dtype and in float32. Why: a model never has a batch of one."""
     for dtype in {case.dtype, *(d for d in case.dtypes if d == torch.float32)}:
         rows = case.params(3, dtype=dtype)
-        draws = DRAWS // 2
+        draws = DRAWS // 4  # in four ways and two dtypes
         batched = torch.stack([-rows[2], rows[0], rows[1] + 1]).repeat(
             draws, *(1,) * len(case.relaxation.param_shape)
         )

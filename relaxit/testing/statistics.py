@@ -8,7 +8,14 @@ from torch import Tensor
 
 from relaxit.testing.check import ALPHA, require
 
-__all__ = ["count", "threshold", "wrong_frequencies", "wrong_mean"]
+__all__ = [
+    "count",
+    "threshold",
+    "wrong_estimate",
+    "wrong_frequencies",
+    "wrong_mean",
+    "wrong_shares",
+]
 
 DRAWS = 100_000
 """Draws of a frequency check: a probability of 0.3 that is off by 4 % is seen."""
@@ -62,6 +69,19 @@ def wrong_frequencies(observed: Tensor, mass: Tensor) -> str:
     )
 
 
+def wrong_shares(one: Tensor, other: Tensor) -> str:
+    """What a chi-square test of two tables of counts ``[N]`` finds; empty if one law fits both."""
+    table = torch.stack([one, other]).double().cpu()
+    rare = table.sum(0) < 2 * FEW
+    cells = torch.cat([table[:, ~rare], table[:, rare].sum(1, keepdim=True)], 1)
+    cells = cells[:, cells.sum(0) >= 2 * FEW]
+    if cells.shape[1] < 2 or stats.chi2_contingency(cells.numpy()).pvalue > ALPHA:
+        return ""
+    shares = cells / cells.sum(1, keepdim=True)
+    worst = int((shares[0] - shares[1]).abs().argmax())
+    return f"a value occurs with share {shares[0, worst]:.4f}, among draws {shares[1, worst]:.4f}"
+
+
 def threshold(comparisons: int) -> float:
     """How many standard errors a mean may be off, if so many are compared."""
     return float(stats.norm.isf(ALPHA / 2 / max(comparisons, 1)))
@@ -78,9 +98,27 @@ def wrong_mean(values: Tensor, mean: Tensor, error: Tensor | float = 0.0) -> str
     rows = values.detach().double().reshape(len(values), -1)
     wanted = mean.detach().double().flatten()
     known = torch.as_tensor(error, dtype=torch.float64).flatten().to(rows.device)
-    got = rows.mean(0)
-    spread = (rows.var(0) / len(rows) + known.square()).sqrt()
-    allowed = threshold(rows.shape[1]) * spread + 1e-6 * (1 + wanted.abs())
+    return _wrong(rows.mean(0), wanted, (rows.var(0) / len(rows) + known.square()).sqrt())
+
+
+def wrong_estimate(
+    got: Tensor, wanted: Tensor, error: Tensor | float = 0.0, rounding: float = 1e-9
+) -> str:
+    """What a comparison of an estimate with what it should be finds; empty if it fits.
+
+    Args:
+        got: ``[...]``.
+        wanted: the same.
+        error: standard error of the first; where it is 0, rounding alone is allowed.
+        rounding: what is allowed for a number of size one.
+    """
+    given = torch.as_tensor(error, dtype=torch.float64, device=got.device).expand(got.shape)
+    got, wanted, given = (x.detach().double().flatten() for x in (got, wanted, given))
+    return _wrong(got, wanted, given, rounding)
+
+
+def _wrong(got: Tensor, wanted: Tensor, spread: Tensor, rounding: float = 1e-6) -> str:
+    allowed = threshold(len(got)) * spread + rounding * (1 + wanted.abs())
     off = (got - wanted).abs() / allowed
     if not bool(off.isfinite().all()):
         return "a mean is not finite"

@@ -11,13 +11,14 @@ import inspect
 import pytest
 
 from relaxit.testing import ALPHA, Result, cases, checks, results
-from tests.testing.broken import estimators, laws, objects, samples, sound
+from tests.testing.broken import conditional, estimators, laws, objects, samples, sound
 
 SOUND = [*sound.SOUND_RELAXATIONS, *estimators.SOUND]
 BROKEN = [
     *objects.BROKEN,
     *samples.BROKEN,
     *laws.BROKEN,
+    *conditional.BROKEN,
     *estimators.BROKEN,
 ]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import torch
 
-from relaxit import Estimator
+from relaxit import Estimator, Unsupported
+from relaxit.estimators.base import StatefulEstimator
 from relaxit.estimators.pathwise import Pathwise
-from tests.testing.broken.sound import Through, through
+from tests.testing.broken.sound import Drawn, Through, through
 
 
 class SumAndDifference(Through):
@@ -90,6 +94,9 @@ class Score(Estimator):
         log = log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
         return self.combine(f, log)
 
+    def evaluations(self, relaxation, variables=1):
+        return 2
+
     def combine(self, f, log):
         score = (f[0] - f[1]).detach() * (log[0] - log[1]) / 2
         return f.mean(0) + score - score.detach()
@@ -170,6 +177,9 @@ class BatchMeanBaseline(Score):
 
     caught_by = "unbiased_in_small_batches"
 
+    def evaluations(self, relaxation, variables=1):
+        return 1
+
     def surrogate(self, q, cost, generator=None):
         z = q.sample_hard((), generator)
         f, log = cost(z), q.discrete.log_prob(z)
@@ -232,6 +242,11 @@ class UnguardedScore(Score):
 
     caught_by = "estimates_are_finite"
 
+    def check(self, relaxation):
+        super().check(relaxation)
+        if relaxation.param_shape != relaxation.event_shape:
+            raise Unsupported(f"{self.name} needs one logit a choice, not {relaxation.name}")
+
     def surrogate(self, q, cost, generator=None):
         z = q.sample_hard((2,), generator)
         f = torch.stack([cost(z[0]), cost(z[1])])
@@ -290,7 +305,198 @@ class SilentNeed(Through):
         pass
 
 
-SOUND = [Through(), Score()]
+class TakesLogitsForGranted(Through):
+    """The softmax of the params in place of the marginals."""
+
+    caught_by = "missing_capability_is_unsupported"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        value = q.sample_hard(sample_shape, generator)
+        return through(value, q.params.softmax(-1).expand(value.shape))
+
+
+class CountsOnce(Score):
+    """Says that two evaluations are one."""
+
+    caught_by = "evaluations_are_those_claimed"
+
+    def evaluations(self, relaxation, variables=1):
+        return 1
+
+
+class SharperDraws(Through):
+    """Draws from a law of its own, and does not say so."""
+
+    caught_by = "values_follow_the_draws"
+    exact_draw, unbiased = False, ""
+
+    def sample(self, q, sample_shape=(), generator=None):
+        sharper = q.relaxation(1.2 * q.params.detach())
+        value = sharper.draw(torch.Size(sample_shape), generator)[1]
+        return through(value, q.discrete.mean.expand(value.shape))
+
+
+class Enumerates(Estimator):
+    """Goes through all joint values: sound, and draws nothing."""
+
+    api = 1
+    name = "enumerates"
+    hard = True
+    exact_draw = True
+    unbiased = "any"
+
+    def check(self, relaxation):
+        self._needs_discrete_law(relaxation, instead="pathwise")
+
+    def evaluations(self, relaxation, variables=1):
+        return len(relaxation.enumerate_vertices()) ** variables
+
+    def surrogate(self, q, cost, generator=None):
+        values = q.relaxation.enumerate_vertices().to(q.params.dtype)
+        first = cost(values[0].expand(*q.batch_shape, *q.event_shape))
+        lead, total = first.dim(), 0.0
+        rest = q.batch_shape[lead:]
+        for which in itertools.product(range(len(values)), repeat=math.prod(rest)):
+            one = values[list(which)].reshape((*rest, *values.shape[1:]))
+            z = one.expand(*q.batch_shape, *q.event_shape)
+            log = q.discrete.log_prob(z)
+            mass = (log.flatten(lead).sum(-1) if log.dim() > lead else log).exp()
+            total = total + mass * (cost(z) if any(which) else first)
+        return total
+
+
+class FixedSeed(Score):
+    """The same draws at every step."""
+
+    caught_by = "all_values_are_weighed"
+
+    def surrogate(self, q, cost, generator=None):
+        return super().surrogate(q, cost, torch.Generator(q.params.device).manual_seed(0))
+
+
+class ViewsTheDraw(Drawn):
+    """Takes for granted that the draw is contiguous."""
+
+    caught_by = "given_keeps_the_value"
+
+    def given(self, q, hard, generator=None):
+        return super().given(q, hard.view(hard.numel()).view(hard.shape), generator)
+
+
+class SamplesAtAnotherTemperature(Drawn):
+    """What is trained is not what `given` says."""
+
+    caught_by = "sample_is_that_of_given"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        return super().sample(q.relaxation(q.params, 0.5), sample_shape, generator)
+
+
+class SlightlyOff(Drawn):
+    """One part in ten thousand too long: no number of draws would show it."""
+
+    caught_by = "unbiased_as_claimed"
+
+    def given(self, q, hard, generator=None):
+        return _Factor.apply(super().given(q, hard, generator), 1.0001)
+
+
+class Average(torch.nn.Module):
+    """A moving average, and an offset that is learned."""
+
+    def __init__(self, persistent=True):
+        super().__init__()
+        self.register_buffer("average", torch.zeros(()), persistent=persistent)
+        self.offset = torch.nn.Parameter(torch.zeros(()))
+
+    def update(self, f):
+        self.average.mul_(0.8).add_(0.2 * f.mean())
+
+
+class Averaged(StatefulEstimator):
+    """The score function with a baseline that is brought up to date: sound."""
+
+    api = 1
+    name = "averaged"
+    hard = True
+    exact_draw = True
+    unbiased = "any"
+
+    def check(self, relaxation):
+        self._needs_discrete_law(relaxation, instead="pathwise")
+
+    def build_state(self, relaxation, variables):
+        return Average()
+
+    def surrogate(self, q, cost, generator=None, state=None):
+        z = q.sample_hard((), generator)
+        f, log = cost(z), q.discrete.log_prob(z)
+        log = log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
+        fixed = f.detach()
+        if state is None:
+            return f + fixed * (log - log.detach())
+        left = fixed - self.baseline(state, fixed)
+        learning = (left - state.offset).square()
+        score = (left - state.offset).detach() * log
+        return f + score - score.detach() + learning - learning.detach()
+
+    def baseline(self, state, f):
+        before = state.average.clone()
+        if state.training and torch.is_grad_enabled():
+            state.update(f)
+        return before
+
+
+class NeverUpdated(Averaged):
+    """Keeps an average that stays 0."""
+
+    caught_by = "state_is_trained"
+
+    def baseline(self, state, f):
+        return state.average.clone()
+
+
+class LearnsInEvaluation(Averaged):
+    """Brings its average up to date in a validation pass, too."""
+
+    caught_by = "state_rests_in_evaluation"
+
+    def baseline(self, state, f):
+        before = state.average.clone()
+        state.update(f)
+        return before
+
+
+class Unsaved(Averaged):
+    """An average that no checkpoint holds."""
+
+    caught_by = "state_is_restored"
+
+    def build_state(self, relaxation, variables):
+        return Average(persistent=False)
+
+
+class LooksAtItsState(Averaged):
+    """Branches on a number that it keeps."""
+
+    caught_by = "vmap_of_states"
+
+    def baseline(self, state, f):
+        before = super().baseline(state, f)
+        return before if float(before) else torch.zeros_like(before)
+
+
+class KnowsItsOwnCost(Averaged):
+    """Takes the cost into the average before it is subtracted."""
+
+    caught_by = "estimates_with_state_are_unbiased"
+
+    def baseline(self, state, f):
+        super().baseline(state, f)
+        return state.average.clone()
+
+
+SOUND = [Through(), Score(), Drawn(), Enumerates(), Averaged()]
 BROKEN = [
     SumAndDifference(),
     SoftForHard(),
@@ -315,4 +521,16 @@ BROKEN = [
     CentresParams(),
     SampleApart(),
     SilentNeed(),
+    TakesLogitsForGranted(),
+    CountsOnce(),
+    SharperDraws(),
+    FixedSeed(),
+    ViewsTheDraw(),
+    SamplesAtAnotherTemperature(),
+    SlightlyOff(),
+    NeverUpdated(),
+    LearnsInEvaluation(),
+    Unsaved(),
+    LooksAtItsState(),
+    KnowsItsOwnCost(),
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import torch
 from pydantic import Field
@@ -15,6 +16,7 @@ from torch.distributions.constraints import Constraint, independent
 from relaxit import (
     Capabilities,
     DiscreteLaw,
+    DrawEstimator,
     Options,
     PerturbAndRelax,
     SampleEstimator,
@@ -78,6 +80,14 @@ class MaskedChoice(Choice):
         return params.amax(-1).isfinite()
 
 
+class GivenChoice(MaskedChoice):
+    """The same with perturbed scores given the choice, its params being logits."""
+
+    name = "given-choice"
+    capabilities = replace(MaskedChoice.capabilities, conditional=True, logits="category")
+    perturb_given = Categorical.perturb_given
+
+
 class Concrete(Categorical):
     """The built-in relaxation, all of its claims but ``compiles``."""
 
@@ -90,6 +100,8 @@ class Concrete(Categorical):
         masks=True,
         compiles=False,
     )
+
+    perturb_given = PerturbAndRelax.perturb_given
 
     @classmethod
     def examples(cls):
@@ -241,9 +253,24 @@ class Through(SampleEstimator):
         return through(value, q.discrete.mean.expand(value.shape))
 
 
+class Drawn(DrawEstimator):
+    """The same for a draw that is given, at the law's temperature."""
+
+    api = 1
+    name = "drawn"
+    unbiased = "linear"
+
+    def given(self, q, hard, generator=None):
+        return through(hard, self.marginals(q).expand(hard.shape))
+
+    def marginals(self, q):
+        return q.relaxation.discrete(q.params / q.aligned_temperature).mean.to(q.params.dtype)
+
+
 SOUND_RELAXATIONS = [
     Choice(),
     MaskedChoice(),
+    GivenChoice(),
     Concrete(categories=3),
     Density(categories=3),
     Order(),
