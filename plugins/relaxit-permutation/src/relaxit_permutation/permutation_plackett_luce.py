@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.distributions.constraints import Constraint
 
 from relaxit import Capabilities, Options, PerturbAndRelax
+from relaxit.noise import compute_dtype
 from relaxit_permutation import lattice, polytope
+from relaxit_permutation.choices import in_order
 from relaxit_permutation.neuralsort import neuralsort
 from relaxit_permutation.plackett_luce import MOST_EXACT, PlackettLuce
 from relaxit_permutation.rounding import matrix_of, order_of, sorting_matrix
@@ -82,7 +84,9 @@ class PermutationPlackettLuce(PerturbAndRelax):
         "arXiv:2006.16038 (SoftSort)",
         "arXiv:1903.08850, equation 5 (NeuralSort), section 4 (Plackett-Luce)",
     )
-    capabilities = Capabilities(density=False, discrete_law=True, exact_rounding=True)
+    capabilities = Capabilities(
+        density=False, discrete_law=True, exact_rounding=True, conditional=True
+    )
     Options = PlackettLuceOptions
 
     @property
@@ -119,6 +123,30 @@ class PermutationPlackettLuce(PerturbAndRelax):
     def argmax(self, scores: Tensor) -> Tensor:
         return sorting_matrix(scores)
 
+    def perturb_given(
+        self,
+        params: Tensor,
+        hard: Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Gumbel-perturbed scores given their order.
+
+        The perturbed score of an item is -log of the time at which its clock, of rate exp(score),
+        rings. Given the order s_1 .. s_n the times between rings are independent, each exponential
+        with the total rate of the clocks that are left,
+
+            X_{s_i} = -log sum_{j <= i} E_j exp(-LSE(scores of s_j .. s_n)).
+        """
+        scores = params.to(compute_dtype(params.dtype))
+        rank = hard.argmax(-2)  # of each item
+        full = shape + torch.broadcast_shapes(scores.shape, rank.shape)
+        g = self.noise(full, dtype=scores.dtype, device=scores.device, generator=generator)
+        ordered = in_order(scores, hard.argmax(-1))
+        rates = _log_sums(ordered.flip(-1)).flip(-1)  # log, of all that are left
+        found = -_log_sums(-g - rates)
+        return (found - _ties(found.detach())).gather(-1, rank.expand(full))
+
     def hard(self, soft: Tensor) -> Tensor:
         """The nearest permutation where the row maxima lie in different columns, as those of soft
         samples do but for rounding; otherwise the order of the mean ranks of the columns."""
@@ -141,3 +169,24 @@ class PermutationPlackettLuce(PerturbAndRelax):
             return lattice.kl(params, None)
         n = self.options.n
         return params.sum(-1) + n * ((-params).logsumexp(-1) - math.log(n))
+
+
+def _ties(falling: Tensor) -> Tensor:  # [..., n] -> same
+    """What to take off numbers that should fall, in rows in which rounding made two of them tie.
+
+    A few units in the last place more from each number to the next; 0 in all other rows.
+    """
+    step = torch.finfo(falling.dtype).eps * falling.abs().cummax(-1).values
+    broken = (falling[..., 1:] >= falling[..., :-1]).any(-1, keepdim=True)
+    return torch.where(broken, 4 * step.cumsum(-1), 0.0)
+
+
+def _log_sums(x: Tensor) -> Tensor:
+    """Log of the running sums of ``exp(x)`` over the last dimension.
+
+    By n^2 numbers, as many as a value has: torch's ``logcumsumexp`` has NaN for a second derivative
+    where the first meets a zero, and an estimator that learns by its own square asks for it.
+    """
+    n = x.shape[-1]
+    later = torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)
+    return x.unsqueeze(-2).masked_fill(later, -torch.inf).logsumexp(-1)

@@ -1,0 +1,44 @@
+r"""ARM: augment, reinforce, merge, for independent bits.
+
+With u uniform, one a bit, and the pair b = 1[u > sigmoid(-a)], b' = 1[u < sigmoid(a)],
+
+    grad = (f(b) - f(b')) (u - 1/2).
+
+Unbiased for any cost, which need not be differentiable. Two evaluations of it, on vertices, however
+many bits one cost depends on; the value is the mean of the two. Memory is that of two graphs of the
+cost. Needs params that are logits of independent bits. ``disarm`` costs the same and its variance
+is never greater.
+
+Reference: Yin and Zhou, "ARM: Augment-REINFORCE-Merge Gradient for Stochastic Binary Networks",
+arXiv:1807.11143, theorem 1.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from relaxit.estimators.antithetic import Antithetic
+
+__all__ = ["Arm"]
+
+
+class Arm(Antithetic):
+    """The difference of two antithetic costs, weighted by the noise.
+
+    Example:
+        >>> import torch, relaxit
+        >>> logits = torch.zeros(5, requires_grad=True)
+        >>> q = relaxit.get("binary")(logits)
+        >>> relaxit.estimator("arm").surrogate(q, lambda z: z.sum(-1) ** 2).backward()
+        >>> logits.grad.shape
+        torch.Size([5])
+    """
+
+    api = 1
+    name = "arm"
+    summary = "bits: two antithetic draws, weighted by their noise"
+    references = ("arXiv:1807.11143, theorem 1",)
+
+    def weight(self, logits: Tensor, noise: Tensor, bit: Tensor, other: Tensor) -> Tensor:
+        del logits, bit, other
+        return noise.sigmoid() - 0.5

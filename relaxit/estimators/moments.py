@@ -1,0 +1,86 @@
+"""Moving averages of costs: what a baseline knows of the steps before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Moments"]
+
+
+@torch.library.custom_op("relaxit::held", mutates_args=())
+def _held(x: Tensor) -> Tensor:
+    """A copy that a compiler keeps for the backward pass.
+
+    It would rather work out such a small number again there, from a buffer that has been brought up
+    to date since: torch.compile takes no notice (torch 2.15), and the baseline would know the cost
+    it is taken from.
+    """
+    return x.clone()
+
+
+@_held.register_fake
+def _(x: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+@_held.register_vmap
+def _(info: Any, in_dims: tuple[int, ...], x: Tensor) -> tuple[Tensor, int]:
+    del info
+    return _held(x), in_dims[0]
+
+
+class Moments(nn.Module):
+    """Mean and standard deviation of the costs so far, as exponential moving averages.
+
+    They start at 0 and are corrected for it, as Adam's are. Nothing branches on a value, so that no
+    device is waited for and stacked copies of the buffers run under ``torch.func.vmap``.
+
+    Args:
+        decay: weight of the past, from 0 (the last step alone) to 1.
+
+    Example:
+        >>> moments = Moments(0.9)
+        >>> moments.mean().item()
+        0.0
+        >>> moments.update(torch.tensor([1.0, 3.0]))
+        >>> round(moments.mean().item(), 4), round(moments.deviation().item(), 4)
+        (2.0, 1.0)
+    """
+
+    first: Tensor
+    second: Tensor
+    weight: Tensor
+
+    def __init__(self, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+        for name in ("first", "second", "weight"):
+            self.register_buffer(name, torch.zeros(()))
+
+    def mean(self) -> Tensor:
+        """Mean of the costs so far, 0 before the first: a new tensor, which updates leave alone."""
+        return _kept(self.first / self._weight())
+
+    def deviation(self) -> Tensor:
+        """Standard deviation, 0 before the first cost."""
+        mean, square = self.first / self._weight(), self.second / self._weight()
+        return _kept((square - mean.square()).clamp_min(0.0).sqrt())
+
+    def _weight(self) -> Tensor:
+        return self.weight.clamp_min(torch.finfo(self.weight.dtype).tiny)
+
+    @torch.no_grad()
+    def update(self, costs: Tensor) -> None:
+        """Bring the averages up to date, in place, with the costs of a step, of any shape."""
+        costs = costs.detach().to(self.first.dtype)
+        news = (costs.mean(), costs.square().mean(), torch.ones_like(self.weight))
+        for average, new in zip((self.first, self.second, self.weight), news, strict=True):
+            average.mul_(self.decay).add_(new, alpha=1 - self.decay)
+
+
+def _kept(x: Tensor) -> Tensor:
+    kept: Tensor = _held(x) if torch.compiler.is_compiling() else x
+    return kept

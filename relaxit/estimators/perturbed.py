@@ -1,0 +1,103 @@
+r"""The perturbed optimiser: the mean vertex of perturbed scores, differentiated under the integral.
+
+With Z of density proportional to exp(-nu) and the vertex y(theta) of the highest score,
+
+    d/d theta E y(theta + s Z) = E y(theta + s Z) nu'(Z)^T / s,
+
+nu'(z) = 1 - e^{-z} for Gumbel noise, tanh(z / 2) for logistic and z for Gaussian noise. Forward the
+value is the vertex of one draw; backward this Jacobian is estimated from that draw and M - 1 more,
+
+    1/(M-1) sum_m <g, y_m - mean y> nu'(Z_m) / s,
+
+where g is the gradient of the cost at the value: each draw's baseline is the mean of the others.
+
+Unbiased for linear costs, with respect to the law of the vertex of these scores; for others g
+depends on the first draw, and it is biased. The temperature is not used. One evaluation of the
+cost, on vertices; M of the argmax, whose values are kept. Needs nothing but that argmax: params may
+have another shape than values, and no law is needed. With the relaxation's own noise at scale 1 the
+values are those of ``q.draw``; otherwise they have a law of their own.
+
+Reference: Berthet, Blondel, Teboul, Cuturi, Vert, Bach, "Learning with Differentiable Perturbed
+Optimizers", arXiv:2002.08676, proposition 3.1.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from relaxit.estimators.base import SampleEstimator
+from relaxit.estimators.perturbed_scores import NOISES, noise_of, solver
+from relaxit.estimators.through import through
+from relaxit.noise import compute_dtype
+from relaxit.options import Options
+from relaxit.relaxation import Relaxation, RelaxedDistribution
+
+__all__ = ["Perturbed", "PerturbedOptions"]
+
+
+class PerturbedOptions(Options):
+    """Options of :class:`Perturbed`."""
+
+    draws: int = Field(10, ge=2, description="draws M that the Jacobian is estimated from")
+    scale: float = Field(1.0, gt=0, description="factor s of the noise")
+    noise: NOISES = Field("own", description="the relaxation's (Gumbel or logistic), or gaussian")
+
+
+class Perturbed(SampleEstimator):
+    """Vertices of perturbed scores, with the Jacobian of their mean.
+
+    Example:
+        >>> import torch, relaxit
+        >>> logits = torch.zeros(4, requires_grad=True)
+        >>> q = relaxit.get("categorical", categories=4)(logits)
+        >>> z = relaxit.estimator("perturbed", draws=100).sample(q)
+        >>> z[0].backward()
+        >>> logits.grad.shape
+        torch.Size([4])
+    """
+
+    api = 1
+    name = "perturbed"
+    summary = "vertex of perturbed scores, Jacobian of the mean vertex by sampling"
+    Options = PerturbedOptions
+    references = ("arXiv:2002.08676, proposition 3.1",)
+    hard = True
+    unbiased = "linear"
+
+    @property
+    def own_law(self) -> bool:
+        return self.options.scale != 1 or self.options.noise != "own"
+
+    def check(self, relaxation: Relaxation) -> None:
+        owner = f"estimator {self.name!r}"
+        noise_of(owner, solver(owner, relaxation), self.options.noise)
+
+    def sample(
+        self,
+        q: RelaxedDistribution,
+        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        owner, scale, draws = f"estimator {self.name!r}", self.options.scale, self.options.draws
+        relaxation = solver(owner, q.relaxation)
+        drawn, score = noise_of(owner, relaxation, self.options.noise)
+        params = q.params.to(compute_dtype(q.params.dtype))
+        kind = {"dtype": params.dtype, "device": params.device, "generator": generator}
+        shape = torch.Size(sample_shape) + params.shape
+        first = drawn(shape, **kind)
+        fixed = params.detach()
+        value = relaxation.argmax(fixed + scale * first).to(q.params.dtype)
+        if not torch.is_grad_enabled():
+            return value
+        others = drawn(torch.Size((draws - 1, *shape)), **kind)
+        noise = torch.cat([first.unsqueeze(0), others])
+        vertices = relaxation.argmax(fixed + scale * noise)
+        # A function of params whose slope is the estimate. Infinite ones are constants.
+        weights = score(noise) * params.masked_fill(params.isinf(), 0.0) / (scale * (draws - 1))
+        event, param = len(relaxation.event_shape), len(relaxation.param_shape)
+        weight = weights.flatten(weights.dim() - param).sum(-1) if param else weights
+        apart = vertices - vertices.mean(0)
+        mean = (weight.reshape(weight.shape + (1,) * event) * apart).sum(0)
+        return through(value, mean.to(value.dtype))

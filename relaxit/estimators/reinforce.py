@@ -1,0 +1,85 @@
+r"""REINFORCE: the score function, with the mean of earlier costs as a baseline.
+
+    grad = (f(b) - m) grad log p(b),    b ~ p
+
+Unbiased for any cost. With several variables under one cost p is their joint mass. The baseline m
+is an exponential moving average of the costs of *earlier* steps: the cost of this very draw in it
+would bias the gradient by its share of the batch. It is kept in the state; without one m = 0.
+
+One evaluation of the cost, on vertices; the cost need not be differentiable. Memory is that of the
+log-mass. Needs the discrete law.
+
+References: Williams, "Simple statistical gradient-following algorithms for connectionist
+reinforcement learning", Machine Learning 8 (1992), theorem 1; Mnih and Gregor, "Neural Variational
+Inference and Learning in Belief Networks", arXiv:1402.0030, section 2.3 (baselines).
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from relaxit.estimators.base import Cost, StatefulEstimator
+from relaxit.estimators.moments import Moments
+from relaxit.estimators.score import lead_of, log_mass, with_gradient
+from relaxit.options import Options
+from relaxit.relaxation import Relaxation, RelaxedDistribution
+
+__all__ = ["Reinforce", "ReinforceOptions"]
+
+
+class ReinforceOptions(Options):
+    """Options of :class:`Reinforce`."""
+
+    decay: float = Field(0.99, ge=0, lt=1, description="weight of the past in the mean cost")
+
+
+class Reinforce(StatefulEstimator):
+    """The score function with a moving-average baseline.
+
+    Example:
+        >>> import torch, relaxit
+        >>> logits = torch.zeros(4, requires_grad=True)
+        >>> q = relaxit.get("categorical", categories=4)(logits)
+        >>> relaxit.estimator("reinforce").surrogate(q, lambda z: z[..., 0] + 1).backward()
+        >>> bool(logits.grad.any())
+        True
+    """
+
+    api = 1
+    name = "reinforce"
+    summary = "score function, moving average of the cost as baseline"
+    Options = ReinforceOptions
+    references = ("Williams, Machine Learning 8 (1992)", "arXiv:1402.0030, section 2.3")
+    hard = True
+    exact_draw = True
+    unbiased = "any"
+
+    def check(self, relaxation: Relaxation) -> None:
+        self._needs_discrete_law(relaxation, instead="st-gumbel")
+
+    def build_state(self, relaxation: Relaxation, variables: int) -> Moments:
+        del relaxation, variables
+        return Moments(self.options.decay)
+
+    def surrogate(
+        self,
+        q: RelaxedDistribution,
+        cost: Cost,
+        generator: torch.Generator | None = None,
+        state: torch.nn.Module | None = None,
+    ) -> Tensor:
+        self.check(q.relaxation)
+        hard = q.sample_hard((), generator)
+        value = cost(hard)
+        lead = lead_of(q, value)
+        if not torch.is_grad_enabled():
+            return value
+        advantage = value.detach()
+        if state is not None:
+            assert isinstance(state, Moments)  # of our own making, in build_state()
+            advantage = value.detach() - state.mean()
+            if state.training:
+                state.update(value)
+        return with_gradient(value, advantage * log_mass(q, hard, lead))

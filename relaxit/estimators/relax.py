@@ -1,0 +1,149 @@
+r"""RELAX: the score function, with a learned control variate.
+
+    grad = (f(b) - c(z')) grad log p(b) + grad c(z) - grad c(z'),
+    c(z) = eta f(y(z)) + s r(z),
+
+with perturbed scores z, their vertex b, and fresh perturbed scores z' given b. r is a network with
+one hidden layer, of all perturbed scores under one cost; it starts at 0. s is the standard
+deviation of what the first term leaves of the cost, and its mean is a baseline, both as moving
+averages over earlier steps. The first term of c is that of REBAR and is left out with
+``rebar=False``; the cost then need not be differentiable.
+
+Unbiased for any cost, whatever r is. The state holds log eta, r and the moving averages, and learns
+to make the square of the estimate small, by its gradient. Without a state r is 0: REBAR, or with
+``rebar=False`` the score function without a baseline.
+
+Three evaluations of the cost, one on vertices, two on soft values (with ``rebar=False`` one, on
+vertices); what the cost is made of gets the gradient of f(b) alone. Needs the discrete law,
+perturbed scores whose argmax follows it, and perturbed scores given the vertex (the capability
+``conditional``).
+
+Reference: Grathwohl, Choi, Wu, Roeder, Duvenaud, "Backpropagation through the Void: Optimizing
+control variates for black-box gradient estimation", arXiv:1711.00123, section 3.2 and appendix B.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from relaxit.errors import ShapeError
+from relaxit.estimators.base import Cost
+from relaxit.estimators.control_variate import ControlVariate, Draw, slopes_of
+from relaxit.estimators.moments import Moments
+from relaxit.estimators.rebar import RebarState
+from relaxit.options import Options
+from relaxit.relaxation import Relaxation, RelaxedDistribution
+
+__all__ = ["RelaxEstimator", "RelaxOptions", "RelaxState"]
+
+
+class RelaxOptions(Options):
+    """Options of :class:`RelaxEstimator`."""
+
+    hidden: int = Field(64, ge=1, description="width of the hidden layer of the network")
+    rebar: bool = Field(True, description="whether eta times the relaxed cost is added to it")
+    eta: float = Field(1.0, gt=0, description="weight of the relaxed cost at first")
+    decay: float = Field(0.99, ge=0, lt=1, description="weight of the past in the moving averages")
+
+
+class RelaxState(RebarState):
+    """The network r, its scale and baseline, and log eta.
+
+    Args:
+        options: of the estimator.
+        size: number of perturbed scores under one cost.
+    """
+
+    def __init__(self, options: RelaxOptions, size: int) -> None:
+        super().__init__(options.eta, options.rebar)
+        self.size = size
+        self.inner = nn.Linear(size, options.hidden)
+        self.outer = nn.Parameter(torch.zeros(options.hidden))
+        self.moments = Moments(options.decay)
+
+    def network(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Its value ``[*lead]`` and its slope, at scores ``[*lead, size]``.
+
+        The slope is written out, so that the gradient of the squared estimate, which depends on it,
+        is an ordinary one.
+        """
+        fixed = scores.isinf()
+        hidden = self.inner(scores.masked_fill(fixed, 0.0)).tanh()
+        value: Tensor = hidden @ self.outer
+        slope: Tensor = ((1 - hidden.square()) * self.outer) @ self.inner.weight
+        return value, slope.masked_fill(fixed, 0.0)
+
+
+class RelaxEstimator(ControlVariate):
+    """The score function less a learned function, whose gradient is added again.
+
+    Example:
+        >>> import torch, relaxit
+        >>> logits = torch.zeros(2, 4, requires_grad=True)
+        >>> categorical = relaxit.get("categorical", categories=4)
+        >>> relax = relaxit.estimator("relax", rebar=False)
+        >>> state = relax.build_state(categorical, variables=2)
+        >>> prizes = torch.arange(4.0)
+        >>> cost = lambda z: (z @ prizes).prod(-1)
+        >>> relax.surrogate(categorical(logits), cost, state=state).backward()
+        >>> logits.grad.shape, state.outer.grad.shape
+        (torch.Size([2, 4]), torch.Size([64]))
+    """
+
+    api = 1
+    name = "relax"
+    summary = "score function, learned control variate"
+    Options = RelaxOptions
+    references = ("arXiv:1711.00123, section 3.2",)
+
+    def evaluations(self, relaxation: Relaxation, variables: int = 1) -> int:
+        del relaxation, variables
+        return 3 if self.options.rebar else 1
+
+    def build_state(self, relaxation: Relaxation, variables: int) -> RelaxState:
+        return RelaxState(self.options, variables * math.prod(relaxation.param_shape))
+
+    def parts(
+        self, q: RelaxedDistribution, cost: Cost, draw: Draw, state: nn.Module | None, learns: bool
+    ) -> list[Tensor]:
+        zero = torch.zeros_like(draw.scores)
+        found, left, eta = [], draw.costs, self.options.eta
+        baseline = zero.new_zeros(())
+        if state is not None:
+            assert isinstance(state, RelaxState)  # of our own making, in build_state()
+            eta, baseline = state.log_eta.exp(), state.moments.mean()
+            found.append(self._learned(draw, state))
+        if self.options.rebar:
+            costs, at_scores, at_given = slopes_of(q, cost, draw)
+            found.append(eta * draw.gradient(-costs, at_scores, -at_given))
+            left = left - eta * costs
+        if learns:
+            assert isinstance(state, RelaxState)
+            state.moments.update(left)
+        return [draw.gradient(draw.costs - baseline, zero, zero), *found]
+
+    def _learned(self, draw: Draw, state: RelaxState) -> Tensor:
+        """What the network adds to the estimate, ``[*batch, *param_shape]``."""
+        scale, lead = state.moments.deviation(), draw.costs.shape
+        (_, at_scores), (value, at_given) = (
+            state.network(self._flat(scores, lead, state)) for scores in (draw.scores, draw.given)
+        )
+        like = draw.scores
+        return draw.gradient(
+            -scale * value,
+            (scale * at_scores).reshape(like.shape).to(like.dtype),
+            -(scale * at_given).reshape(like.shape).to(like.dtype),
+        )
+
+    def _flat(self, scores: Tensor, lead: torch.Size, state: RelaxState) -> Tensor:
+        size = math.prod(scores.shape[len(lead) :])
+        if size != state.size:
+            raise ShapeError(
+                f"estimator {self.name!r}: its state was built for {state.size} perturbed scores "
+                f"under one cost, and there are {size}"
+            )
+        return scores.reshape(*lead, size).to(state.outer.dtype)

@@ -1,0 +1,35 @@
+"""The slope of a cost at a soft value, without a graph for what else the cost is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["slope"]
+
+
+def slope(cost: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
+    """Costs ``[*lead]`` at a value, and the gradient of their sum there, both without graph.
+
+    No gradient reaches the weights of a network that the cost closes over: gradients are off
+    outside, and the transform turns them on for its argument alone. It works in plain eager code
+    and under ``torch.func``'s transforms, where ``torch.autograd.grad`` does not.
+
+    Args:
+        cost: function of one value.
+        at: where; its own graph is left out.
+
+    Example:
+        >>> weight = torch.tensor(3.0, requires_grad=True)
+        >>> value, gradient = slope(lambda z: weight * z.square(), torch.tensor([1.0, 2.0]))
+        >>> value, gradient
+        (tensor([ 3., 12.]), tensor([ 6., 12.]))
+    """
+    transform: Any = torch.func.vjp
+    with torch.no_grad():
+        value, pull = transform(cost, at.detach())
+        (gradient,) = pull(torch.ones_like(value))
+    return value, gradient

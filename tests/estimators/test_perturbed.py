@@ -1,0 +1,271 @@
+"""The perturbed optimiser against enumeration and integrals, and the Fenchel-Young loss."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from scipy import integrate, stats
+
+import relaxit
+from relaxit import Capabilities, Relaxation
+from relaxit.errors import Unsupported
+from relaxit.estimators.fenchel_young import fenchel_young_loss
+from relaxit.estimators.perturbed import Perturbed
+from relaxit.estimators.perturbed_scores import gaussian, noise_of
+from relaxit.testing.bare import Bare, Numbers
+from tests.helpers import averages, follows, params_for, seed
+
+CATEGORICAL = relaxit.get("categorical", categories=4)
+BINARY = relaxit.get("binary")
+
+
+class Plain(Relaxation):
+    """Three numbers in a row, by no argmax of scores."""
+
+    api, name = 1, "plain"
+    capabilities = Capabilities(density=False, discrete_law=False, exact_rounding=False)
+    event_shape = param_shape = torch.Size((3,))
+    support, vertices = relaxit.constraints.simplex, relaxit.constraints.one_hot
+
+    def rsample(self, params, temperature, shape, generator=None):
+        return params.softmax(-1).expand(shape + params.shape)
+
+    def hard(self, soft):
+        return soft.round()
+
+
+STRUCTURES = pytest.mark.parametrize("relaxation", [CATEGORICAL, BINARY, Numbers()], ids=repr)
+LAWS = {"gumbel_r": CATEGORICAL, "logistic": BINARY, "norm": None}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_noise_and_the_derivative_of_its_density(law):
+    kind = "own" if LAWS[law] is not None else "gaussian"
+    drawn, score = noise_of("it", LAWS[law] or BINARY, kind)
+    assert follows(drawn(torch.Size([20_000]), generator=seed(1)), law)
+    z = torch.linspace(-2, 5, 15, dtype=torch.float64)
+    density = getattr(stats, law).logpdf
+    want = -(density(z + 1e-6) - density(z - 1e-6)) / 2e-6
+    torch.testing.assert_close(score(z), torch.as_tensor(want), rtol=1e-6, atol=1e-7)
+
+
+def test_gaussian_noise_is_finite_in_both_tails(monkeypatch):
+    for value in (0.0, 1 - 2.0**-24):
+        monkeypatch.setattr(torch, "rand", lambda *_, v=value, **__: torch.full((3,), v))
+        assert bool(gaussian(torch.Size([3]), dtype=torch.float32).isfinite().all())
+
+
+def weights_for(relaxation):
+    return torch.randn(relaxation.event_shape, generator=seed(11)) + 0.5
+
+
+def estimates(estimator, relaxation, params, rows=100_000, power=1):
+    leaf = params.expand(rows, *params.shape).clone().requires_grad_()
+    z = estimator.sample(relaxation(leaf), (), seed(1))
+    cost = (weights_for(relaxation) * z).flatten(1).sum(-1) if z.dim() > 1 else z * weights_for(
+        relaxation)  # fmt: skip
+    return torch.autograd.grad((cost**power).sum(), leaf)[0], z.detach()
+
+
+def errors_off(found, exact):
+    error = found.double().std(0) / len(found) ** 0.5
+    return float(((found.double().mean(0) - exact).abs() / error).max())
+
+
+def exact_gradient(relaxation, params, power):
+    leaf = params.double().clone().requires_grad_()
+    vertices = relaxation.enumerate_vertices().double()
+    values = vertices * weights_for(relaxation).double()
+    costs = (values.flatten(1).sum(-1) if values.dim() > 1 else values) ** power
+    mass = relaxation.discrete(leaf).log_prob(vertices).exp()
+    return torch.autograd.grad((mass * costs).sum(), leaf)[0]
+
+
+@STRUCTURES
+@pytest.mark.parametrize("draws", [2, 10])
+def test_unbiased_for_linear_costs(relaxation, draws):
+    # 4 standard errors: a right estimator of 4 numbers fails at 3e-4 of seeds. Numbers has params
+    # of another shape than its values.
+    params = params_for(relaxation, dtype=torch.float32)
+    found, _ = estimates(Perturbed(draws=draws), relaxation, params)
+    exact = exact_gradient(relaxation, params, 1)
+    assert errors_off(found, exact) < 4
+    assert errors_off(found * 1.05, exact) > 4  # 5 % would be seen
+    assert errors_off(found + 0.02, exact) > 4
+
+
+def test_biased_for_cubic_ones():
+    # So that the claim is known to be no wider.
+    params = params_for(CATEGORICAL, dtype=torch.float32)
+    found, _ = estimates(Perturbed(), CATEGORICAL, params, power=3)
+    assert errors_off(found, exact_gradient(CATEGORICAL, params, 3)) > 10
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_gaussian_noise_against_its_integral(scale):
+    # One bit: P(a + s Z > 0) = Phi(a / s), with the derivative phi(a / s) / s.
+    a = torch.tensor(0.7)
+    estimator = Perturbed(noise="gaussian", scale=scale)
+    found, z = estimates(estimator, BINARY, a)
+    want = float(weights_for(BINARY)) * stats.norm.pdf(0.7 / scale) / scale
+    assert errors_off(found, torch.tensor(want)) < 4
+    assert averages(z, stats.norm.cdf(0.7 / scale))
+
+
+def test_scaled_own_noise_against_its_integral():
+    found, z = estimates(Perturbed(scale=2.0), BINARY, torch.tensor(0.7))
+    want = float(weights_for(BINARY)) * stats.logistic.pdf(0.35) / 2
+    assert errors_off(found, torch.tensor(want)) < 4
+    assert averages(z, stats.logistic.cdf(0.35))
+
+
+def test_more_draws_vary_less():
+    params = params_for(CATEGORICAL, dtype=torch.float32)
+    few, many = (
+        float(estimates(Perturbed(draws=m), CATEGORICAL, params, 5000)[0].var(0).sum())
+        for m in (2, 50)
+    )
+    assert many < few / 10
+
+
+def test_values_are_those_of_draws_unless_it_has_a_law_of_its_own():
+    assert not Perturbed().own_law
+    assert Perturbed(scale=2.0).own_law
+    assert Perturbed(noise="gaussian").own_law
+    q = CATEGORICAL(params_for(CATEGORICAL, 50))
+    assert torch.equal(Perturbed().sample(q, (3,), seed(1)), q.draw((3,), seed(1))[1])
+
+
+@STRUCTURES
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_values_and_dtypes(relaxation, dtype):
+    params = params_for(relaxation, 5, 2, dtype=dtype).requires_grad_()
+    z = Perturbed(noise="gaussian").sample(relaxation(params), (3,))
+    assert z.shape == (3, 5, 2, *relaxation.event_shape)
+    assert z.dtype == dtype
+    assert bool(relaxation.vertices.check(z).all())
+    (slope,) = torch.autograd.grad(z.sum(), params)
+    assert slope.dtype == dtype
+    assert bool(slope.isfinite().all())
+    with torch.no_grad():
+        alone = Perturbed().sample(relaxation(params), (), seed(1))
+    assert torch.equal(alone, Perturbed().sample(relaxation(params), (), seed(1)))
+
+
+def test_masked_and_forced_params_stay_as_they_are():
+    params = torch.tensor([0.3, -torch.inf, 0.1, 2.0]).expand(100, 4).clone().requires_grad_()
+    (slope,) = torch.autograd.grad(
+        (Perturbed().sample(CATEGORICAL(params)) * torch.arange(4.0)).sum(), params
+    )
+    assert bool(slope.isfinite().all())
+    assert not bool(slope[:, 1].any())
+    assert bool(slope[:, 0].any())
+    bits = torch.tensor([torch.inf, -torch.inf, 0.0], requires_grad=True)
+    z = Perturbed(draws=50).sample(BINARY(bits))
+    assert z[:2].tolist() == [1, 0]
+    assert bool(torch.autograd.grad(z.sum(), bits)[0].isfinite().all())
+
+
+@STRUCTURES
+def test_vmap_of_grad_equals_a_loop(relaxation):
+    params = params_for(relaxation, 3)
+    grad = torch.func.grad(lambda a: Perturbed().sample(relaxation(a)).square().sum())
+
+    def slope(a):
+        torch.manual_seed(5)
+        return grad(a)
+
+    torch.manual_seed(5)
+    got = torch.func.vmap(grad, randomness="same")(params)
+    torch.testing.assert_close(got, torch.stack([slope(a) for a in params]))
+
+
+def test_refusals():
+    class Odd(Bare):
+        name = "odd"
+        noise = staticmethod(torch.zeros)
+
+    class Shifted(Bare):
+        name = "shifted"
+
+        def perturb(self, params, shape, generator=None):
+            return super().perturb(params, shape, generator) + 1
+
+    Perturbed().check(Bare())
+    for relaxation in (Odd(), Shifted()):
+        with pytest.raises(Unsupported, match=f"{relaxation.name}.*use noise=gaussian"):
+            Perturbed().check(relaxation)
+        Perturbed(noise="gaussian").check(relaxation)
+    for call in (lambda r: Perturbed().check(r), lambda r: Perturbed().sample(r(torch.zeros(3)))):
+        with pytest.raises(Unsupported, match=r"'perturbed' needs an argmax.*plain"):
+            call(Plain())
+
+
+# --- the loss ---------------------------------------------------------------------------------
+
+
+def test_loss_is_the_cross_entropy_plus_eulers_constant():
+    params = params_for(CATEGORICAL, 3).requires_grad_()
+    target = torch.eye(4).double()[[2, 0, 1]]
+    value = fenchel_young_loss(CATEGORICAL, params, target, draws=100_000, generator=seed(1))
+    assert value.shape == (3,)
+    want = torch.nn.functional.cross_entropy(params, torch.tensor([2, 0, 1]), reduction="none")
+    error = math.pi / math.sqrt(6 * 100_000)  # the maximum is Gumbel
+    assert float((value - want - 0.5772156649).detach().abs().max()) < 4 * error
+    (got,) = torch.autograd.grad(value.sum(), params)
+    (wanted,) = torch.autograd.grad(want.sum(), params)
+    assert float((got - wanted).abs().max()) < 4 * 0.5 / math.sqrt(100_000)
+
+
+def test_loss_of_a_bit_against_its_integral():
+    # E max(0, a + s Z), with derivative P(a + s Z > 0).
+    a, target = torch.tensor(0.4).double().requires_grad_(), torch.tensor(1.0)
+    value = fenchel_young_loss(
+        BINARY, a, target, draws=200_000, scale=0.5, noise="gaussian", generator=seed(1)
+    )
+    density = lambda z: max(0.0, 0.4 + 0.5 * z) * stats.norm.pdf(z)  # noqa: E731
+    want = integrate.quad(density, -8, 8)[0] - 0.4
+    assert float(value.detach()) == pytest.approx(want, abs=4 * 0.5 / math.sqrt(200_000))
+    (slope,) = torch.autograd.grad(value, a)
+    error = 0.5 / math.sqrt(200_000)
+    assert float(slope) == pytest.approx(stats.norm.cdf(0.8) - 1, abs=4 * error)
+
+
+def test_loss_is_the_function_whose_gradient_it_has():
+    params = params_for(CATEGORICAL, 3).requires_grad_()
+    target = torch.eye(4).double()[:3]
+    loss = lambda a: fenchel_young_loss(CATEGORICAL, a, target, generator=seed(1))  # noqa: E731
+    assert torch.autograd.gradcheck(loss, params)  # piecewise linear on fixed noise
+
+
+def test_descent_teaches_the_target():
+    params = torch.zeros(2, 4, requires_grad=True)
+    target = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]])
+    optimiser, generator = torch.optim.Adam([params], lr=0.1), seed(1)
+    for _ in range(100):
+        optimiser.zero_grad()
+        fenchel_young_loss(CATEGORICAL, params, target, generator=generator).sum().backward()
+        optimiser.step()
+    torch.testing.assert_close(params.detach().softmax(-1), target, rtol=0, atol=0.1)
+
+
+def test_loss_of_masked_scores():
+    params = torch.tensor([[0.3, -torch.inf, 0.1, 0.0]] * 2, requires_grad=True)
+    target = torch.eye(4)[:2]
+    value = fenchel_young_loss(CATEGORICAL, params, target)
+    assert bool(value[0].isfinite())
+    assert float(value[1].detach()) == torch.inf  # its target cannot be
+    (slope,) = torch.autograd.grad(value[0], params)
+    assert bool(slope.isfinite().all())
+    assert float(slope[0, 1]) == 0
+    forced = torch.tensor([torch.inf, -torch.inf], requires_grad=True)
+    assert bool(fenchel_young_loss(BINARY, forced, torch.tensor([1.0, 0.0])).isfinite().all())
+
+
+def test_loss_refuses_what_has_no_product_of_params_and_values():
+    with pytest.raises(Unsupported, match=r"shape of values.*'numbers' are \[3\], not \[\]"):
+        fenchel_young_loss(Numbers(), torch.zeros(3), torch.zeros(()))
+    with pytest.raises(Unsupported, match="needs an argmax"):
+        fenchel_young_loss(Plain(), torch.zeros(3), torch.zeros(3))
