@@ -121,7 +121,7 @@ class Categorical(PerturbAndRelax):
         total = logits.logsumexp(-1, keepdim=True)
         full = shape + torch.broadcast_shapes(logits.shape, hard.shape)
         g = self.noise(full, dtype=logits.dtype, device=logits.device, generator=generator)
-        # -log E of the chosen category. Written out, as logaddexp is ten times slower on a stride of 0.
+        # -log E of the chosen category; copied, as logaddexp is slow over a stride of 0.
         top = (g * hard).sum(-1, keepdim=True).expand(full).contiguous()
         # A masked category is given a finite stand-in: inf - inf has no gradient.
         rest = -torch.logaddexp(total - logits.masked_fill(masked, 0.0) - g, -top)

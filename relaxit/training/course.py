@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from relaxit.config import Optimizer
-from relaxit.errors import ShapeError
+from relaxit.errors import ConfigurationError, ShapeError
 from relaxit.schedules import cosine_decay, ramp
 from relaxit.training.experiment import Experiment
 from relaxit.training.seeds import derive
@@ -19,6 +19,7 @@ from relaxit.training.task import Row, Task, Terms
 
 __all__ = [
     "build_optimizer",
+    "check_learned",
     "check_shapes",
     "kl_weight",
     "learning_rate",
@@ -91,6 +92,23 @@ def check_shapes(task: Task, terms: Terms) -> None:
         raise ShapeError(
             f"task {task.name!r}: expected a loss [E] and metrics {list(task.metrics)} of the "
             f"same shape, got a loss of shape {list(terms.loss.shape)} and metrics {given}"
+        )
+
+
+def check_learned(e: Experiment, tau: Iterable[Tensor]) -> None:
+    """Refuse to learn a temperature that the loss does not depend on; it would stay as it is.
+
+    Args:
+        e: the run.
+        tau: parameters of the temperature, after a backward pass.
+
+    Raises:
+        ConfigurationError: if one of them has no gradient.
+    """
+    if any(parameter.grad is None for parameter in tau):
+        raise ConfigurationError(
+            f"temperature.schedule = 'learned': estimator {e.setup.estimator.name!r} gives the "
+            "temperature no gradient; use another schedule, or 'pathwise'"
         )
 
 

@@ -191,6 +191,9 @@ class Ensemble:
         self._first_bad.see(losses, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()
+        if self.step == 0:
+            tau = [p for name, p in self.parameters.items() if name.startswith("temperature.")]
+            course.check_learned(first, tau)
         rate = course.learning_rate(first, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -76,6 +76,8 @@ class Trainer:
         self.guard.watch(loss, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.step == 0:
+            course.check_learned(e, e.temperature.parameters())
         rate = course.learning_rate(e, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

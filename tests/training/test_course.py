@@ -46,3 +46,15 @@ def test_the_flag(capsys):
     assert "--optimizer" in capsys.readouterr().err
     with pytest.raises(ConfigurationError, match=r"optimizer\.method"):
         small_config({"optimizer": {"method": "sgd"}})
+
+
+@pytest.mark.parametrize(("name", "learns"), [("st-gumbel", True), ("rloo", False)])
+def test_a_temperature_without_gradient_is_not_called_learned(name, learns):
+    changed = {"temperature": {"schedule": "learned"}, "estimator": {"name": name}}
+    trainer = Trainer(small_experiment(changed))
+    if learns:
+        trainer.run_epoch(Silent(), StopRequest())
+        assert trainer.experiment.temperature().item() != 1.0
+        return
+    with pytest.raises(ConfigurationError, match=r"learned.*'rloo' gives the temperature no"):
+        trainer.run_epoch(Silent(), StopRequest())
