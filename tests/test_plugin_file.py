@@ -155,7 +155,9 @@ def test_every_command_that_looks_up_names_takes_files():
         for name, command in commands.items()
         if any("--plugin" in param.opts for param in command.params)
     }
-    assert having == {"train", "evaluate", "sample", "check", "show", "list", "plugins"}
+    assert having == {
+        "train", "evaluate", "sample", "check", "show", "list", "plugins", "reproduce",
+    }  # fmt: skip
     for name in having:
         (option,) = (p for p in commands[name].params if "--plugin" in p.opts)
         assert option.multiple
