@@ -114,6 +114,8 @@ class Categorical(PerturbAndRelax):
         The largest has location LSE(a) whichever it is; the others are Gumbel variables cut off
         there, X_j = -log(E_j exp(-a_j) + E_i exp(-LSE(a))), with E exponential.
 
+        Logits of 1e4 leave float32 three digits for the noise, so that ties occur there.
+
         Reference: Maddison, Tarlow, Minka, arXiv:1411.0030, section 3.
         """
         logits = params.to(compute_dtype(params.dtype))

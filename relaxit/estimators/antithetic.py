@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.score import inner, lead_of, spread, with_gradient
+from relaxit.estimators.score import inner, lead_of, numbers, spread, with_gradient
 from relaxit.noise import compute_dtype, logistic
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -46,7 +46,7 @@ class Antithetic(Estimator):
             logits.shape, dtype=logits.dtype, device=logits.device, generator=generator
         )
         bit, other = logits + noise > 0, logits - noise > 0
-        first, second = (cost(b.to(q.params.dtype)) for b in (bit, other))
+        first, second = (numbers(cost(b.to(q.params.dtype))) for b in (bit, other))
         lead = lead_of(q, first)
         value = (first + second) / 2
         if not torch.is_grad_enabled():

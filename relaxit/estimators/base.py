@@ -136,7 +136,13 @@ class SampleEstimator(Estimator):
     def surrogate(
         self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
     ) -> Tensor:
-        return cost(self.sample(q, generator=generator))
+        costs = cost(self.sample(q, generator=generator))
+        if not costs.is_floating_point():
+            raise Unsupported(
+                f"estimator {self.name!r} differentiates the cost, and one of {costs.dtype} has no "
+                "slope; return floating numbers, or try 'rloo'"
+            )
+        return costs
 
 
 class DrawEstimator(SampleEstimator):

@@ -33,7 +33,8 @@ def conditional_mean(
     """Mean soft value given the hard one, over ``draws`` draws, differentiable in ``params``.
 
     Where params are logits the average Jacobian is summed up chunk by chunk, so that memory does
-    not grow with the number of draws; for other structures all soft values are kept.
+    not grow with the number of draws; for other structures all soft values are kept. Second
+    derivatives are those of a constant Jacobian in the first case.
 
     Args:
         relaxation: has the capability ``conditional``.

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import Cost, StatefulEstimator
-from relaxit.estimators.score import inner, lead_of, spread, sum_to, with_gradient
+from relaxit.estimators.score import inner, lead_of, numbers, spread, sum_to, with_gradient
 from relaxit.estimators.slopes import slope
+from relaxit.noise import compute_dtype
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -110,15 +111,17 @@ class ControlVariate(StatefulEstimator):
 
         def pieces(params: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
             scores = relaxation.perturb(params, torch.Size(), generator)
-            hard = relaxation.argmax(scores.detach()).to(params.dtype)
+            hard = relaxation.argmax(scores.detach()).to(q.params.dtype)
             given = relaxation.perturb_given(params, hard, torch.Size(), generator)
             mass: Tensor = relaxation.discrete(params).log_prob(hard)
             return (mass, scores, given), hard.detach()
 
         transform: Any = torch.func.vjp
         with torch.no_grad():  # for the graph outside; the transform has its own
-            (mass, scores, given), pull, hard = transform(pieces, q.params.detach(), has_aux=True)
-        value = cost(hard)
+            # In float32 at least: the squares of estimates overflow in float16.
+            params = q.params.detach().to(compute_dtype(q.params.dtype))
+            (mass, scores, given), pull, hard = transform(pieces, params, has_aux=True)
+        value = numbers(cost(hard))
         lead = lead_of(q, value)
         if not torch.is_grad_enabled():
             return value
@@ -129,8 +132,27 @@ class ControlVariate(StatefulEstimator):
             total = torch.stack(parts).sum(0)
         extra = inner(lead, q.params, total)
         if learns:
-            extra = extra + sum_to(lead, _falling_square(total, parts))
+            down: Tensor = _Down.apply(_falling_square(total, parts))
+            extra = extra + sum_to(lead, down)
         return with_gradient(value, extra)
+
+
+class _Down(torch.autograd.Function):
+    """Itself, going down whether the surrogate is minimised or, as a reward, maximised."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad.abs()
 
 
 def _falling_square(total: Tensor, parts: list[Tensor]) -> Tensor:

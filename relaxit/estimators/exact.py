@@ -23,7 +23,7 @@ from torch import Tensor
 
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.score import lead_of
+from relaxit.estimators.score import lead_of, numbers
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -74,10 +74,10 @@ class Exact(Estimator):
 
         def cost_of(state: tuple[int, ...]) -> Tensor:
             rows = torch.stack([values[i] for i in state]).reshape(rest + event)
-            return cost(rows.expand(batch + event))
+            return numbers(cost(rows.expand(batch + event).clone()))
 
         # The first evaluation tells how many variables a cost depends on.
-        first = cost(values[0].expand(batch + event))
+        first = numbers(cost(values[0].expand(batch + event).clone()))
         lead = lead_of(q, first)
         rest = batch[len(lead) :]
         variables = math.prod(rest)

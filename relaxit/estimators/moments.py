@@ -35,8 +35,10 @@ def _(info: Any, in_dims: tuple[int, ...], x: Tensor) -> tuple[Tensor, int]:
 class Moments(nn.Module):
     """Mean and standard deviation of the costs so far, as exponential moving averages.
 
-    They start at 0 and are corrected for it, as Adam's are. Nothing branches on a value, so that no
-    device is waited for and stacked copies of the buffers run under ``torch.func.vmap``.
+    They start at 0 and are corrected for it, as Adam's are, and are those of the costs less the
+    first mean, so that a spread small beside the costs is not lost in float32. Costs that are not
+    finite are left out. Nothing branches on a value, so that no device is waited for and stacked
+    copies of the buffers run under ``torch.func.vmap``.
 
     Args:
         decay: weight of the past, from 0 (the last step alone) to 1.
@@ -50,6 +52,7 @@ class Moments(nn.Module):
         (2.0, 1.0)
     """
 
+    origin: Tensor
     first: Tensor
     second: Tensor
     weight: Tensor
@@ -57,12 +60,12 @@ class Moments(nn.Module):
     def __init__(self, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        for name in ("first", "second", "weight"):
+        for name in ("origin", "first", "second", "weight"):
             self.register_buffer(name, torch.zeros(()))
 
     def mean(self) -> Tensor:
         """Mean of the costs so far, 0 before the first: a new tensor, which updates leave alone."""
-        return _kept(self.first / self._weight())
+        return _kept(self.origin + self.first / self._weight())
 
     def deviation(self) -> Tensor:
         """Standard deviation, 0 before the first cost."""
@@ -75,10 +78,16 @@ class Moments(nn.Module):
     @torch.no_grad()
     def update(self, costs: Tensor) -> None:
         """Bring the averages up to date, in place, with the costs of a step, of any shape."""
+        if not costs.numel():
+            return
         costs = costs.detach().to(self.first.dtype)
-        news = (costs.mean(), costs.square().mean(), torch.ones_like(self.weight))
+        mean = costs.mean()
+        sound = mean.isfinite()
+        self.origin.copy_(torch.where((self.weight == 0) & sound, mean, self.origin))
+        shifted = costs - self.origin
+        news = (shifted.mean(), shifted.square().mean(), torch.ones_like(self.weight))
         for average, new in zip((self.first, self.second, self.weight), news, strict=True):
-            average.mul_(self.decay).add_(new, alpha=1 - self.decay)
+            average.copy_(torch.where(sound, average.lerp(new, 1 - self.decay), average))
 
 
 def _kept(x: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from relaxit.estimators.base import Cost, StatefulEstimator
 from relaxit.estimators.moments import Moments
-from relaxit.estimators.score import lead_of, log_mass, with_gradient
+from relaxit.estimators.score import lead_of, log_mass, numbers, with_gradient
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -72,7 +72,7 @@ class Reinforce(StatefulEstimator):
     ) -> Tensor:
         self.check(q.relaxation)
         hard = q.sample_hard((), generator)
-        value = cost(hard)
+        value = numbers(cost(hard.clone()))  # a copy: a cost may work in place
         lead = lead_of(q, value)
         if not torch.is_grad_enabled():
             return value

@@ -3,8 +3,8 @@
     ReinMax + eta (J_GR(theta_D; tau) - J_STGS(theta_D; tau)) g,      theta_D = log pi_D,
 
 where J_STGS has one draw of Gumbel noise given D and J_GR the mean over many. Given D both have the
-same mean, so the estimate has ReinMax's mean exactly, for any eta and any temperature tau: unbiased
-for quadratic costs. One evaluation of the cost, on vertices; work and memory of ``gumbel-rao``.
+same mean, so the estimate has exactly the mean of ReinMax at temperature 1, for any eta and any
+temperature tau: unbiased for quadratic costs. One evaluation of the cost, on vertices; work and memory of ``gumbel-rao``.
 Needs params that are logits, and perturbed scores given the hard value (capabilities ``logits`` and
 ``conditional``).
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.score import lead_of, log_mass, with_gradient
+from relaxit.estimators.score import lead_of, log_mass, numbers, with_gradient
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -66,7 +66,8 @@ class Rloo(Estimator):
         self.check(q.relaxation)
         n = self.options.samples
         hard = q.sample_hard((n,), generator)
-        costs = torch.stack([cost(each) for each in hard.unbind(0)])
+        # Copies, as a cost may work in place.
+        costs = torch.stack([numbers(cost(each.clone())) for each in hard.unbind(0)])
         lead = lead_of(q, costs[0])
         value = costs.mean(0)
         if not torch.is_grad_enabled():

@@ -15,7 +15,17 @@ from relaxit.errors import ShapeError
 from relaxit.noise import compute_dtype
 from relaxit.relaxation import RelaxedDistribution
 
-__all__ = ["inner", "lead_of", "log_mass", "spread", "sum_to", "with_gradient"]
+__all__ = ["inner", "lead_of", "log_mass", "numbers", "spread", "sum_to", "with_gradient"]
+
+
+def numbers(costs: Tensor) -> Tensor:
+    """Costs that a gradient can be attached to: counts and truth values become float32.
+
+    Example:
+        >>> numbers(torch.tensor([True, False]))
+        tensor([1., 0.])
+    """
+    return costs if costs.is_floating_point() else costs.to(torch.float32)
 
 
 def lead_of(q: RelaxedDistribution, costs: Tensor) -> torch.Size:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relaxit.errors import Unsupported
+
 __all__ = ["slope"]
 
 
@@ -22,14 +24,24 @@ def slope(cost: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]
         cost: function of one value.
         at: where; its own graph is left out.
 
+    Raises:
+        Unsupported: if the costs are no floating numbers.
+
     Example:
         >>> weight = torch.tensor(3.0, requires_grad=True)
         >>> value, gradient = slope(lambda z: weight * z.square(), torch.tensor([1.0, 2.0]))
         >>> value, gradient
         (tensor([ 3., 12.]), tensor([ 6., 12.]))
     """
+
+    def smooth(z: Tensor) -> Tensor:
+        found = cost(z)
+        if not found.is_floating_point():
+            raise Unsupported(f"a cost of {found.dtype} has no slope; try estimator 'rloo'")
+        return found
+
     transform: Any = torch.func.vjp
     with torch.no_grad():
-        value, pull = transform(cost, at.detach())
+        value, pull = transform(smooth, at.detach())
         (gradient,) = pull(torch.ones_like(value))
     return value, gradient

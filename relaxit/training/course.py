@@ -15,12 +15,13 @@ from relaxit.errors import ConfigurationError, ShapeError
 from relaxit.schedules import cosine_decay, ramp
 from relaxit.training.experiment import Experiment
 from relaxit.training.seeds import derive
-from relaxit.training.task import Row, Task, Terms
+from relaxit.training.task import ESTIMATOR_STATE, Row, Task, Terms
 
 __all__ = [
     "build_optimizer",
     "check_learned",
     "check_shapes",
+    "decaying",
     "kl_weight",
     "learning_rate",
     "means",
@@ -39,7 +40,7 @@ def build_optimizer(
     Args:
         settings: which, its rate and its weight decay.
         weights: the model's parameters.
-        tau: parameters of the temperature, which do not decay; may be empty.
+        tau: parameters that do not decay, of temperature and estimator; may be empty.
     """
     groups: list[dict[str, object]] = [
         {"params": list(params), "weight_decay": decay}
@@ -50,6 +51,16 @@ def build_optimizer(
         # It has no fused form.
         return torch.optim.RAdam(groups, lr=settings.lr, decoupled_weight_decay=True)
     return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
+
+
+def decaying(e: Experiment) -> list[nn.Parameter]:
+    """The model's parameters without those of the estimator, which weight decay leaves alone.
+
+    Decay would pull the weight of a control variate to a value that nobody chose.
+    """
+    state = getattr(e.model, ESTIMATOR_STATE, None)
+    own = set() if state is None else set(state.parameters())
+    return [parameter for parameter in e.model.parameters() if parameter not in own]
 
 
 def learning_rate(e: Experiment, step: int) -> float:

@@ -28,7 +28,7 @@ from relaxit.noise import Streams
 from relaxit.training import course
 from relaxit.training.divergence import FirstBad
 from relaxit.training.experiment import Experiment
-from relaxit.training.task import Row, Setup, Step, Task
+from relaxit.training.task import ESTIMATOR_STATE, Row, Setup, Step, Task
 
 __all__ = ["Ensemble"]
 
@@ -108,11 +108,11 @@ class Ensemble:
         self._rehearse()
         for number, member in enumerate(members):
             self._make_views(member, number)
-        tau = {f"temperature.{name}" for name, _ in first.temperature.named_parameters()}
+        still = ("temperature.", f"model.{ESTIMATOR_STATE}.")
         self.optimizer = course.build_optimizer(
             first.config.optimizer,
-            [p for name, p in self.parameters.items() if name not in tau],
-            [p for name, p in self.parameters.items() if name in tau],
+            [p for name, p in self.parameters.items() if not name.startswith(still)],
+            [p for name, p in self.parameters.items() if name.startswith(still)],
         )
         self.totals = torch.zeros(len(members), 2 + len(first.task.metrics), device=first.device)
         self._first_bad = FirstBad((len(members),), first.device)

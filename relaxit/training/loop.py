@@ -59,7 +59,9 @@ class Trainer:
     def __post_init__(self) -> None:
         e, device = self.experiment, self.experiment.device
         weights, tau = list(e.model.parameters()), list(e.temperature.parameters())
-        self.optimizer = course.build_optimizer(e.config.optimizer, weights, tau)
+        decaying = course.decaying(e)
+        kept = [weight for weight in weights if not any(weight is each for each in decaying)]
+        self.optimizer = course.build_optimizer(e.config.optimizer, decaying, [*kept, *tau])
         self.generator = course.noise_generator(e)
         self.train = e.images.part("train", e.task.needs_labels)
         self.totals = torch.zeros(2 + len(e.task.metrics), device=device)

@@ -58,3 +58,13 @@ def test_a_temperature_without_gradient_is_not_called_learned(name, learns):
         return
     with pytest.raises(ConfigurationError, match=r"learned.*'rloo' gives the temperature no"):
         trainer.run_epoch(Silent(), StopRequest())
+
+
+def test_weight_decay_leaves_the_estimator_alone():
+    changed = {"estimator": {"name": "rebar", "options": {"eta": 0.1}}}
+    trainer = Trainer(small_experiment({**changed, "optimizer": {"weight_decay": 10.0}}))
+    (log_eta,) = trainer.experiment.model.estimator_state.parameters()
+    decay = {id(p): g["weight_decay"] for g in trainer.optimizer.param_groups for p in g["params"]}
+    assert decay.pop(id(log_eta)) == 0
+    assert set(decay.values()) == {10.0}
+    assert len(decay) == len(list(trainer.experiment.model.parameters())) - 1
