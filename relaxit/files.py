@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relaxit.errors import CheckpointError
 
-__all__ = ["write_whole"]
+__all__ = ["check_writable", "write_whole"]
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -20,7 +20,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
         CheckpointError: if the disk refuses, with the path and the reason. The old file stays.
     """
     data = content.encode() if isinstance(content, str) else content
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    part = _part(path)
     try:
         with open(part, "wb") as file:
             file.write(data)
@@ -33,6 +33,29 @@ def write_whole(path: Path, content: bytes | str) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Try whether :func:`write_whole` would succeed, once the folders that are missing are made.
+
+    Only a trial tells: the permissions of a folder do not bind everyone, nor say everything.
+    Nothing is left behind.
+
+    Raises:
+        CheckpointError: with the path and the reason.
+    """
+    try:
+        folder = next(each for each in path.absolute().parents if each.exists())
+        trial = folder / _part(path).name
+        with open(trial, "wb"):
+            pass
+        trial.unlink(missing_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _sync_folder(folder: Path) -> None:

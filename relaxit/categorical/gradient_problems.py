@@ -78,18 +78,18 @@ class Polynomial(GradientProblem):
     """Polynomial programming: mean over entries of ``|z - target| ** p`` for p = 1.5, 2, 3.
 
     The variables are separate, and the values zeros and ones, so that the expected cost is linear
-    in the marginals mu: the mean of ``mu (1 - target)**p + (1 - mu) target**p``. Params are
+    in the marginals mu: the mean of ``mu |1 - target|**p + (1 - mu) |target|**p``. Params are
     ``N(0, 1)``.
 
-    Reference: Liu, Dong, Liu, Yu, Gao, "Bridging Discrete and Backpropagation", arXiv:2304.08612,
-    section 6.1 (with which the costs and the number of bits agree).
+    Reference: Liu, Dong, Liu, Yu, Gao, "Bridging Discrete and Backpropagation", arXiv:2304.08612.
+    The costs and the number of bits agree with it.
     """
 
     api = 1
     name = "polynomial-cost"
     summary = "polynomial programming: 128 bits, distance from 0.45 to the power of 1.5, 2 and 3"
     Options = PolynomialOptions
-    references = ("arXiv:2304.08612, section 6.1",)
+    references = ("arXiv:2304.08612",)
 
     def cases(self, around: Surroundings) -> Iterator[Case]:
         relaxation = around.relaxation or Binary()
@@ -109,7 +109,7 @@ class Polynomial(GradientProblem):
 
         leaf = params.clone().requires_grad_()
         law: Any = relaxation.discrete(leaf)
-        slope = (1 - target) ** power - abs(target) ** power
+        slope = abs(1 - target) ** power - abs(target) ** power
         (gradient,) = torch.autograd.grad(slope * law.mean.mean(), leaf)
         return Point(params, cost, gradient)
 

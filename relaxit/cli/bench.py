@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relaxit.cli.bench_gradients import gradients, require_writable
+from relaxit.cli.bench_gradients import gradients
 from relaxit.cli.bench_table import print_report, print_setting
 from relaxit.cli.output import console, print_json
 from relaxit.cli.plugin_file import PluginFiles
 from relaxit.cli.settings import key_values
+from relaxit.cli.writable import require_writable
 from relaxit.errors import ConfigurationError, PluginError, UnknownName
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json as json_module
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,17 +14,18 @@ import typer
 
 from relaxit.cli.bench_table import print_setting
 from relaxit.cli.gradients_table import print_report
-from relaxit.cli.output import console, print_json, tell
+from relaxit.cli.output import console, tell
 from relaxit.cli.plugin_file import PluginFiles
 from relaxit.cli.settings import key_values
-from relaxit.errors import ConfigurationError, PluginError
+from relaxit.cli.writable import require_writable
+from relaxit.errors import ConfigurationError, DataError, PluginError
 
 if TYPE_CHECKING:
     from relaxit.estimators.base import Estimator
     from relaxit.gradients import GradientProblem, Report, Settings, Surroundings
     from relaxit.relaxation import Relaxation
 
-__all__ = ["gradients", "require_writable"]
+__all__ = ["gradients"]
 
 
 def gradients(
@@ -58,7 +60,9 @@ def gradients(
     plugin_files: PluginFiles = None,
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
     out: Annotated[Path | None, typer.Option(help="File to write the JSON to as well.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG file: bias against variance.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Bias against variance: .png, .pdf or .svg.")
+    ] = None,
 ) -> None:
     """Measure estimators of the gradient of an expected cost against the exact gradient.
 
@@ -75,6 +79,7 @@ def gradients(
     )
     require_writable("--out", out)
     require_writable("--plot", plot)
+    _require_picture("--plot", plot)
     problems = _problems(names or (), problem_options or ())
     chosen = _estimators(estimators)
     structure = _relaxation(relaxation, options or ())
@@ -87,24 +92,37 @@ def gradients(
     )
     reports, document = _run(problems, chosen, around, quiet=json)
     if all(report.reason for report in reports) and not any(report.failed for report in reports):
-        raise ConfigurationError("; ".join(dict.fromkeys(_refusal(each) for each in reports)))
+        missing = all(report.code == DataError.exit_code for report in reports)
+        kind = DataError if missing else ConfigurationError
+        raise kind("; ".join(dict.fromkeys(_refusal(each) for each in reports)))
+    text = json_module.dumps(_finite(document), indent=2, allow_nan=False)
     if out:
         from relaxit.files import write_whole
 
-        write_whole(out, json_module.dumps(document, indent=2) + "\n")
+        write_whole(out, text + "\n")
     if plot:
         from relaxit.gradients.figure import draw_bias_and_variance
 
         draw_bias_and_variance(reports, plot)
     if json:
-        print_json(document)
+        print(text)
     raise typer.Exit(PluginError.exit_code if any(each.broken for each in reports) else 0)
 
 
-def require_writable(flag: str, path: Path | None) -> None:
-    """Refuse what would otherwise be noticed after minutes of measuring."""
-    if path and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise ConfigurationError(f"{flag} {path} must be a file in a folder that exists")
+def _require_picture(flag: str, path: Path | None) -> None:
+    from relaxit.gradients.figure import ENDINGS
+
+    if path and path.suffix.lower() not in ENDINGS:
+        raise ConfigurationError(f"{flag} {path} must end in {', '.join(ENDINGS)}")
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _settings(**values: Any) -> Settings:
@@ -182,7 +200,11 @@ def _run(
     try:
         for report in _measure(problems, estimators, around):
             reports.append(report)
-            if not (quiet or (report.reason and len(problems) == 1)):  # else it is the error
+            only = len(problems) == len(reports) == 1
+            if quiet:
+                if report.failed:
+                    tell(f"{report.problem.name}: failed: {report.reason}")
+            elif report.failed or not (report.reason and only):  # which is the error itself
                 print_report(report)
     except KeyboardInterrupt as error:  # typer would end without a word
         raise typer.Abort from error

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from relaxit.cli.output import print_table
+from relaxit.cli.output import console
 
 if TYPE_CHECKING:
     from relaxit.gradients import Measurement, Report
@@ -24,11 +25,37 @@ def print_report(report: Report) -> None:
     rows = [_row(each) for each in report.measurements if each.found]
     several = len({row[1] for row in rows} - {"-"}) > 1
     kept = [number for number, name in enumerate(_COLUMNS) if several or name != "tau"]
-    print_table(report.title, [_COLUMNS[n] for n in kept], [[r[n] for n in kept] for r in rows])
+    title, columns = report.title, [_COLUMNS[n] for n in kept]
+    _print_table(title, columns, [[row[n] for n in kept] for row in rows])
     print(f"  {_facts(report)}")
     for each in report.measurements:
         if each.outcome != "done":
-            print(f"  {each.label}: {each.outcome}: {each.reason}")
+            at = "" if each.temperature is None else f" at {each.temperature:g}"
+            print(f"  {each.label}{at}: {each.outcome}: {each.reason}")
+
+
+def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """On stdout; closer together where that is narrow, and rather too wide than folded."""
+    from rich import box
+    from rich.measure import Measurement as Widths
+    from rich.table import Table
+    from rich.text import Text
+
+    screen = console(stderr=False)
+    for space in (1, 0):
+        edges = (0, space)
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=edges)
+        for column in columns:
+            heading = column if space else column.replace(" ", "\n")
+            table.add_column(heading, no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are no markup
+        unlimited = screen.options.update(width=10_000)
+        needed = Widths.get(screen, unlimited, table).maximum
+        if needed <= screen.width:
+            break
+    screen.width = max(screen.width, needed)
+    screen.print(table)
 
 
 def _facts(report: Report) -> str:

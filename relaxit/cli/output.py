@@ -28,9 +28,17 @@ def tell(message: str, quiet: bool = False) -> None:
         print(message, file=sys.stderr, flush=True)
 
 
-def print_json(value: Any) -> None:
-    """One JSON document on stdout, and nothing else there."""
-    print(json.dumps(value, indent=2))
+def print_json(value: Any, allow_nan: bool = True) -> None:
+    """One JSON document on stdout, and nothing else there.
+
+    Args:
+        value: the document.
+        allow_nan: whether NaN and infinity are written, which not every reader of JSON takes.
+
+    Raises:
+        ValueError: if there is one though it is not allowed.
+    """
+    print(json.dumps(value, indent=2, allow_nan=allow_nan))
 
 
 def print_table(

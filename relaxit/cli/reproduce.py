@@ -12,6 +12,7 @@ import typer
 
 from relaxit.cli.output import print_json, print_table, tell
 from relaxit.cli.plugin_file import PluginFiles
+from relaxit.cli.writable import require_writable
 from relaxit.errors import ConfigurationError, ReproductionError
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def reproduce(
     """Run a stored study, compare each cell with its targets, and write the table to a file.
 
     Exits with 6 if a cell is off by more than the tolerance, or a seed of it diverged; with 0 if
-    nothing could be compared. Ctrl-C keeps the cells that are finished.
+    nothing could be compared. Ctrl-C keeps the cells that are finished; if there is none, nothing
+    is written.
     """
     from relaxit.reproduce.study import find
 
@@ -96,12 +98,14 @@ def reproduce(
         try:
             work.run()
         except BaseException:
-            if work.runs:  # what is finished is kept, whatever ended the next cell
-                work.write(files, epochs)
+            work.write(files, work.document(epochs))  # kept, whatever ended the next cell
             raise
-    document = work.write(files, epochs)
-    if json:
-        print_json(document)
+    document = work.document(epochs)
+    try:
+        work.write(files, document)
+    finally:  # hours of work must not be lost to a disk that is full
+        if json:
+            print_json(document, allow_nan=False)
     work.conclude(files)
     if stop.exit_code:
         raise typer.Exit(stop.exit_code)
@@ -181,25 +185,34 @@ class _Work:
             self.quiet,
         )
 
-    def write(self, files: Sequence[Path], epochs: int | None) -> dict[str, Any]:
-        """Write the document and the table; the document."""
-        from relaxit.files import write_whole
-        from relaxit.reproduce.report import document, markdown
+    def document(self, epochs: int | None) -> dict[str, Any]:
+        """What is known of the cells that are finished."""
+        from relaxit.reproduce.report import document
 
-        found = document(self.study, self.seeds, epochs, self.device, self.runs, self.comparisons)
+        return document(self.study, self.seeds, epochs, self.device, self.runs, self.comparisons)
+
+    def write(self, files: Sequence[Path], document: dict[str, Any]) -> None:
+        """Write the document and the table, unless that of a former call would be lost for none."""
+        from relaxit.files import write_whole
+        from relaxit.reproduce.report import markdown
+
+        if not self.runs:
+            return
         for path in files:
             _make_folder(path.parent)
             if path.suffix == ".md":
                 write_whole(path, markdown(self.study, self.comparisons, len(self.seeds)))
             else:
-                write_whole(path, json_module.dumps(found, indent=2) + "\n")
-        return found
+                write_whole(path, json_module.dumps(document, indent=2, allow_nan=False) + "\n")
 
     def conclude(self, files: Sequence[Path]) -> None:
         """The table for the person, and where it was written."""
         from relaxit.reproduce.report import foot, table
 
         if self.quiet:
+            return
+        if not self.runs:
+            tell("no cell is finished: nothing is written")
             return
         if self.comparisons:
             tell(table(self.study, self.comparisons))
@@ -227,10 +240,14 @@ def _files(name: str, out: Path | None) -> list[Path]:
     """What is to be written; refused before anything is trained."""
     if out is None:
         stem = Path("reproductions") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-        return [stem.with_name(stem.name + suffix) for suffix in (".json", ".md")]
-    if out.suffix not in (".json", ".md"):
+        files = [stem.with_name(stem.name + suffix) for suffix in (".json", ".md")]
+    elif out.suffix not in (".json", ".md"):
         raise ConfigurationError(f"--out ends in .json or .md, got {str(out)!r}")
-    return [out]
+    else:
+        files = [out]
+    for path in files:
+        require_writable("--out", path, make_folder=True)
+    return files
 
 
 def _make_folder(path: Path) -> None:

@@ -225,11 +225,14 @@ def _run(
 ) -> tuple[Outcome, Path]:
     from relaxit.training.experiment import build
     from relaxit.training.loop import train as train_loop
+    from relaxit.training.rehearsal import rehearse_learned
     from relaxit.training.rundir import RunDirectory
 
     if path and not resume:
         RunDirectory(path).check_free(overwrite)
     experiment = build(config, download)  # whatever is wrong shows here, before anything is written
+    if not resume:
+        rehearse_learned(experiment)
     run = RunDirectory(path) if path else RunDirectory.fresh(config)
     if not resume:
         if path:

@@ -4,9 +4,9 @@
 
 where J_STGS has one draw of Gumbel noise given D and J_GR the mean over many. Given D both have the
 same mean, so the estimate has exactly the mean of ReinMax at temperature 1, for any eta and any
-temperature tau: unbiased for quadratic costs. One evaluation of the cost, on vertices; work and memory of ``gumbel-rao``.
-Needs params that are logits, and perturbed scores given the hard value (capabilities ``logits`` and
-``conditional``).
+temperature tau: unbiased for quadratic costs. One evaluation of the cost, on vertices; work and
+memory of ``gumbel-rao``. Needs params that are logits, and perturbed scores given the hard value
+(capabilities ``logits`` and ``conditional``).
 
 It cannot have less variance than ReinMax: given D ReinMax is not random at all, so that a term
 whose mean given D is zero only adds to it. The authors' published program takes the noise that

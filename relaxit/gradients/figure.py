@@ -11,7 +11,10 @@ from typing import Any
 from relaxit.files import write_whole
 from relaxit.gradients.report import Measurement, Report
 
-__all__ = ["draw_bias_and_variance"]
+__all__ = ["ENDINGS", "draw_bias_and_variance"]
+
+ENDINGS = (".png", ".pdf", ".svg")
+"""Of the pictures that can be written."""
 
 _MARKERS = "osD^v<>Ph*Xpd"
 _COLUMNS = 3
@@ -20,7 +23,7 @@ _NOTHING = 1e-9  # what is smaller is 0 but for rounding
 
 
 def draw_bias_and_variance(reports: Sequence[Report], path: Path) -> None:
-    """Write a PNG file: relative bias to the right, relative variance upwards, both logarithmic.
+    """Write a picture: relative bias to the right, relative variance upwards, both logarithmic.
 
     A hollow marker with a dash to the left has a bias that cannot be told from none, and stands at
     its floor. What is exactly 0 stands on the edge. Grey lines join equal mean squared errors.
@@ -28,7 +31,8 @@ def draw_bias_and_variance(reports: Sequence[Report], path: Path) -> None:
 
     Args:
         reports: of :func:`relaxit.gradients.measure_problem`; at least one has figures.
-        path: the file, written whole or not at all.
+        path: the file, written whole or not at all. Its ending, one of :data:`ENDINGS`, says of
+            which kind.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -50,7 +54,7 @@ def draw_bias_and_variance(reports: Sequence[Report], path: Path) -> None:
     handles = [_handle(label, style) for label, style in styles.items()]
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9)
     picture = io.BytesIO()
-    figure.savefig(picture, dpi=100, format="png")
+    figure.savefig(picture, dpi=100, format=path.suffix[1:].lower())
     write_whole(path, picture.getvalue())
 
 

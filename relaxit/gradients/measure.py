@@ -7,6 +7,7 @@ made for each value. An estimate that uses no randomness at all is made once. Al
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,11 +33,24 @@ from relaxit.gradients.problem import Case, Point, Surroundings
 from relaxit.gradients.subject import Subject
 from relaxit.relaxation import Relaxation
 
-__all__ = ["Evidence", "Found", "Target", "measure", "targets"]
+__all__ = ["Evidence", "Found", "NotFinite", "Target", "measure", "targets"]
 
 Evidence = Literal["exact", "strata", "draws"]
 
 _TIMED, _PROBED = 256, 8
+_PROBE_TEMPERATURES = (1.0, 2.0)  # not those measured: at two low ones an estimate may saturate
+
+
+class NotFinite(ArithmeticError):
+    """There are no figures: estimates are not finite, or too large to be squared.
+
+    Attributes:
+        uses_temperature: whether they might be at another temperature.
+    """
+
+    def __init__(self, reason: str, uses_temperature: bool) -> None:
+        super().__init__(reason)
+        self.uses_temperature = uses_temperature
 
 
 @dataclass(frozen=True)
@@ -79,7 +93,7 @@ def targets(case: Case, around: Surroundings) -> list[Target]:
 
     Raises:
         RelaxitError: if there are too many joint values and no gradient is given; if a gradient is
-            zero, so that nothing is relative to it.
+            not finite; if it is zero, so that nothing is relative to it.
     """
     try:
         number = number_of_states(case.relaxation, case.variables)
@@ -95,6 +109,8 @@ def targets(case: Case, around: Surroundings) -> list[Target]:
             around.require_states(case.relaxation, case.variables)
         gradient = joint.gradient if joint else point.gradient
         assert gradient is not None  # or require_states has refused
+        if not bool(gradient.isfinite().all()):
+            raise DomainError("the exact gradient is not finite")
         if not bool(gradient.any()):
             raise DomainError("the exact gradient is zero: nothing can be relative to it")
         found.append(Target(point, gradient.detach().flatten(), joint))
@@ -107,11 +123,14 @@ def measure(
     """Bias, variance and the rest of a subject at the points of a case.
 
     All subjects start from the same random state.
+
+    Raises:
+        NotFinite: if an estimate or a figure is not finite.
     """
     device = around.device
     generator = torch.Generator(device).manual_seed(around.settings.seed)
     first = points[0].point
-    probe = _probe(subject, relaxation, first, device)
+    probe = _probe(subject, relaxation, [target.point for target in points], device)
     moments: list[Moments] = []
     evidence: Evidence = "draws"
     seconds = 0.0
@@ -125,7 +144,7 @@ def measure(
             found, spent = _by_draws(subject, relaxation, target, generator, around, probe.fit)
             seconds += spent
         moments.append(found)
-    measures = summarise(moments)
+    measures = _finite(moments, probe.uses_temperature)
     if evidence == "draws":
         seconds /= measures.rows
     else:
@@ -133,6 +152,17 @@ def measure(
         seconds = _timed(lambda: subject.estimates(relaxation, first, rows, generator), device)
         seconds /= rows
     return Found(measures, evidence, probe.evaluations, seconds, probe.uses_temperature)
+
+
+def _finite(moments: Sequence[Moments], uses_temperature: bool) -> Measures:
+    bad, rows = (sum(getattr(m, name) for m in moments) for name in ("not_finite", "rows"))
+    if bad:
+        verb = "is" if bad == 1 else "are"
+        raise NotFinite(f"{bad} of {rows} estimates {verb} not finite", uses_temperature)
+    measures = summarise(moments)
+    if not measures.finite:
+        raise NotFinite("the estimates are too large to be squared", uses_temperature)
+    return measures
 
 
 def _by_states(
@@ -190,21 +220,41 @@ class _Probe:
     fit: int  # rows that go through at once
 
 
-def _probe(subject: Subject, relaxation: Relaxation, point: Point, device: torch.device) -> _Probe:
+def _probe(
+    subject: Subject, relaxation: Relaxation, points: Sequence[Point], device: torch.device
+) -> _Probe:
     """A few estimates, to see what they need."""
-    generator = torch.Generator(device)
+    generator, point = torch.Generator(device), points[0]
 
-    def estimates(rows: int, one: Subject = subject) -> tuple[Tensor, float]:
-        return one.estimates(relaxation, point, rows, generator.manual_seed(0))
+    def estimates(rows: int) -> tuple[Tensor, float]:
+        return subject.estimates(relaxation, point, rows, generator.manual_seed(0))
 
     _, evaluations = estimates(1)
     unseeded = torch.Generator(device)  # not seeded anew, which would count as a number taken
     random = _is_random(lambda: subject.estimates(relaxation, point, 1, unseeded), unseeded, device)
     rows = min(_PROBED, max(1, int(64 // max(evaluations, 1))))
-    hotter = Subject(subject.estimator, 2 * subject.temperature, subject.state)
-    same = torch.equal(estimates(rows)[0], estimates(rows, hotter)[0])
     peak = peak_bytes(lambda: estimates(rows), device)
-    return _Probe(evaluations, random, not same, fitting(peak, rows))
+    varies = _uses_temperature(subject, relaxation, points, rows, generator)
+    return _Probe(evaluations, random, varies, fitting(peak, rows))
+
+
+def _uses_temperature(
+    subject: Subject,
+    relaxation: Relaxation,
+    points: Sequence[Point],
+    rows: int,
+    generator: torch.Generator,
+) -> bool:
+    """Whether some estimate, with the same random numbers, is another at another temperature."""
+    subjects = [dataclasses.replace(subject, temperature=t) for t in _PROBE_TEMPERATURES]
+    for point in points:
+        one, other = (
+            each.estimates(relaxation, point, rows, generator.manual_seed(0))[0]
+            for each in subjects
+        )
+        if not torch.equal(one.nan_to_num(), other.nan_to_num()):
+            return True
+    return False
 
 
 def _is_random(work: Callable[[], Any], generator: torch.Generator, device: torch.device) -> bool:

@@ -17,6 +17,7 @@ freedom gives a bound for all.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Moments:
         squared_uncertainty: variance of ``squared`` as an estimate.
         cosine: mean cosine of an estimate with the exact gradient. One that is 0 counts as 0.
         rows: estimates that were looked at.
+        not_finite: how many of them have an entry that is no finite number.
     """
 
     exact: Tensor
@@ -52,6 +54,7 @@ class Moments:
     squared_uncertainty: float
     cosine: float
     rows: int
+    not_finite: int
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,27 @@ class Measures:
     cosine: float
     rows: int
 
+    @property
+    def finite(self) -> bool:
+        """Whether every figure is a finite number."""
+        return all(map(math.isfinite, dataclasses.astuple(self)))
+
 
 def of_all(estimates: Tensor, mass: Tensor, exact: Tensor) -> Moments:  # [S, D], [S], [D]
     """From all values of an estimate that has no further noise. Nothing is uncertain."""
     difference = estimates - exact
     squared = mass @ difference.square().sum(-1)
     cosine = mass @ _cosines(estimates, exact)
-    return Moments(exact, mass @ difference, 0.0, float(squared), 0.0, float(cosine), len(mass))
+    return Moments(
+        exact,
+        mass @ difference,
+        0.0,
+        float(squared),
+        0.0,
+        float(cosine),
+        len(mass),
+        _not_finite(estimates),
+    )
 
 
 def of_draws(estimates: Tensor, exact: Tensor) -> Moments:  # [n, D], [D]
@@ -130,13 +147,15 @@ def of_strata(
         float(weight @ spread_of_squares),
         float(mass @ means(_cosines(estimates, exact))),
         len(estimates),
+        _not_finite(estimates),
     )
 
 
 def summarise(found: Sequence[Moments]) -> Measures:
     """The measures of a case from the moments at its points.
 
-    The gradients of all points count as one long gradient; cosines are averaged.
+    The gradients of all points count as one long gradient; cosines are averaged. Estimates that are
+    not finite make figures that are not.
     """
     size = sum(float(each.exact.square().sum()) for each in found)
     plain = sum(float(each.error.square().sum()) for each in found)
@@ -145,16 +164,25 @@ def summarise(found: Sequence[Moments]) -> Measures:
     mse = sum(each.squared for each in found) / size
     means = [_cosines((each.exact + each.error).unsqueeze(0), each.exact) for each in found]
     return Measures(
-        bias=math.sqrt(max(0.0, bias_squared)),
+        bias=math.sqrt(_positive(bias_squared)),
         bias_squared=bias_squared,
         floor=math.sqrt(_CHANCE * uncertainty / size),
-        variance=max(0.0, mse - bias_squared),
+        variance=_positive(mse - bias_squared),
         mse=mse,
         mse_error=math.sqrt(sum(each.squared_uncertainty for each in found)) / size,
         cosine_of_mean=float(torch.cat(means).mean()),
         cosine=sum(each.cosine for each in found) / len(found),
         rows=sum(each.rows for each in found),
     )
+
+
+def _positive(value: float) -> float:
+    """0 for what is below; NaN stays, of which ``max(0.0, value)`` makes 0."""
+    return 0.0 if value < 0 else value
+
+
+def _not_finite(estimates: Tensor) -> int:  # [n, D]
+    return int((~estimates.isfinite()).any(-1).sum())
 
 
 def _cosines(estimates: Tensor, exact: Tensor) -> Tensor:  # [n, D], [D] -> [n]

@@ -25,7 +25,8 @@ class Measurement:
         options: its options, in values that JSON has.
         state: empty, or, of an estimator that keeps something, ``none`` or ``warm``.
         temperature: of the law; None if the estimate does not depend on it, or none was made.
-        outcome: ``done``; ``refused`` if it does not apply; ``failed`` if it raised.
+        outcome: ``done``; ``refused`` if it does not apply; ``failed`` if it raised, or if
+            estimates are not finite.
         reason: why it was refused or failed, in one line.
         stated: evaluations of the cost that it says it makes for one estimate.
         found: the figures; None unless done.
@@ -63,6 +64,7 @@ class Report:
         problem: the problem.
         reason: why there are no figures; empty if there are.
         failed: whether that reason is a mistake of the problem's own, and no refusal.
+        code: exit code that the command line has for a refusal of this kind; 0 without one.
         case: label of the case.
         relaxation: the structure; None if it never came so far.
         variables: number of variables of one cost.
@@ -75,6 +77,7 @@ class Report:
     problem: GradientProblem
     reason: str = ""
     failed: bool = False
+    code: int = 0
     case: str = ""
     relaxation: Relaxation | None = None
     variables: int = 0

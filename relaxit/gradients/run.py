@@ -11,7 +11,7 @@ import torch
 from relaxit.bench.failure import reason_of
 from relaxit.errors import RelaxitError
 from relaxit.estimators.base import Estimator, StatefulEstimator
-from relaxit.gradients.measure import Target, measure, targets
+from relaxit.gradients.measure import NotFinite, Target, measure, targets
 from relaxit.gradients.problem import Case, GradientProblem, Surroundings
 from relaxit.gradients.report import Measurement, Report
 from relaxit.gradients.subject import State, Subject, warmed_up
@@ -55,7 +55,7 @@ def measure_problem(
                 return
             yield report
     except RelaxitError as error:
-        yield Report(problem, str(error))
+        yield Report(problem, str(error), code=error.exit_code)
     except Exception as error:
         yield Report(problem, reason_of(error), failed=True)
 
@@ -118,6 +118,12 @@ def _measure_estimator(
             try:
                 subject = _subject(built, case, temperature, state, around)
                 found = measure(subject, case.relaxation, points, around)
+            except NotFinite as error:
+                shown, reason = temperature if error.uses_temperature else None, str(error)
+                yield Measurement(name, options, state, shown, "failed", reason, stated)
+                if shown is None:
+                    break
+                continue  # it may do at another temperature
             except RelaxitError as error:
                 yield Measurement(name, options, state, None, "refused", str(error), stated)
                 break

@@ -9,7 +9,7 @@ few values of each, and the best theta is certain of the best value. What an est
 shows its bias: straight-through stops where its expected gradient, not the exact one, is zero.
 
 Reference: the test problem of Tucker et al., "REBAR", arXiv:1703.07370, section 5.1 (one bit,
-p = 2, c = 0.45), over 128 bits and at other p as in Liu et al., arXiv:2304.08612, section 5.1.
+p = 2, c = 0.45), over 128 bits and at other p as in Liu et al., arXiv:2304.08612.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Polynomial(Task):
     name = "polynomial"
     summary = "discrete variables are brought near given numbers: the optimum is known"
     Options = PolynomialOptions
-    references = ("arXiv:1703.07370, section 5.1", "arXiv:2304.08612, section 5.1")
+    references = ("arXiv:1703.07370, section 5.1", "arXiv:2304.08612")
     display = Display(
         bar="cost {train_loss:.5f}",
         line="cost {train_loss:.5f}, exact expectation {test_expected_cost:.5f}",

@@ -25,11 +25,11 @@ class Comparison:
         size, estimator: the cell.
         epoch: epochs that had ended.
         column: which quantity.
-        values: ours, one a seed that did not diverge.
+        values: ours, one a seed that did not diverge; finite.
         target: what they are compared with.
         target_error: its standard error; None if it cannot be had.
         tolerance: largest ``|z|`` that counts as agreement.
-        diverged: seeds whose loss was not finite up to that epoch.
+        diverged: seeds whose loss was not finite up to that epoch, or this value after it.
     """
 
     size: str
@@ -126,11 +126,19 @@ def compare(
         tolerance: in the place of the study's.
     """
     for target in targets:
-        found = [row for every in rows.values() for row in every if row["epoch"] == target.epoch]
-        missing = tuple(seed for seed in lost if _last(rows.get(seed, ())) < target.epoch)
+        found = {
+            seed: row
+            for seed, every in rows.items()
+            for row in every
+            if row["epoch"] == target.epoch
+        }
+        missing = {seed for seed in lost if _last(rows.get(seed, ())) < target.epoch}
         for column, value in target.values.items():
             reading = study.columns[column]
-            values = tuple(reading.sign * float(row[reading.metric]) for row in found)
+            read = {seed: reading.sign * float(row[reading.metric]) for seed, row in found.items()}
+            # A held-out part may have no finite value though every loss of training has one.
+            values = tuple(value for value in read.values() if math.isfinite(value))
+            bad = {seed for seed, value in read.items() if not math.isfinite(value)}
             yield Comparison(
                 size=cell.size,
                 estimator=cell.estimator,
@@ -140,7 +148,7 @@ def compare(
                 target=value,
                 target_error=_error(target, study.error, values),
                 tolerance=study.tolerance if tolerance is None else tolerance,
-                diverged=missing,
+                diverged=tuple(sorted(missing | bad)),
             )
 
 

@@ -123,6 +123,8 @@ def document(
 ) -> dict[str, Any]:
     """All of it, for JSON: every seed's metrics, the comparisons, versions and times.
 
+    JSON knows neither infinity nor NaN: None stands for both.
+
     Args:
         study: the study.
         seeds: that were asked for.
@@ -131,7 +133,7 @@ def document(
         runs: the cells that were finished.
         comparisons: of all of them.
     """
-    return {
+    whole = {
         "study": study.model_dump(mode="json", exclude={"cells"}),
         "seeds": list(seeds),
         "epochs": epochs,
@@ -153,6 +155,7 @@ def document(
         ],
         "comparisons": [_plain(c) for c in comparisons],
     }
+    return {key: _finite(part) for key, part in whole.items()}
 
 
 def _plain(c: Comparison) -> dict[str, Any]:
@@ -162,17 +165,23 @@ def _plain(c: Comparison) -> dict[str, Any]:
         "epoch": c.epoch,
         "column": c.column,
         "values": list(c.values),
-        "mean": _finite(c.mean),
+        "mean": c.mean,
         "error": c.error,
         "target": c.target,
         "target_error": c.target_error,
-        "z": _finite(c.z),
+        "z": c.z,
         "tolerance": c.tolerance,
         "diverged": list(c.diverged),
         "verdict": c.verdict,
     }
 
 
-def _finite(value: float | None) -> float | None:
-    """JSON knows no infinity."""
-    return value if value is not None and math.isfinite(value) else None
+def _finite(value: Any) -> Any:
+    """The same with None for every number in it that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return value

@@ -7,7 +7,9 @@ import pytest
 
 import relaxit
 from relaxit.cli.app import run
-from tests.gradients.subjects import Failing, Score, Tiny
+from relaxit.gradients import GradientProblem
+from tests.gradients import subjects
+from tests.gradients.subjects import Failing, Score, Tiny, Undefined, UndefinedCold
 
 QUICK = ["--draws", "20", "--warm-up", "2", "--device", "cpu"]
 
@@ -21,12 +23,27 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+class Broken(GradientProblem):
+    """It fails before its first case, or after it."""
+
+    api, name, summary = 1, "test-broken", "a mistake of its own, or a refusal"
+
+    class Options(relaxit.Options):
+        after: int = 0
+        refuses: bool = False
+
+    def cases(self, around):
+        yield from list(Tiny().cases(around))[: self.options.after]
+        raise relaxit.Unsupported("not this") if self.options.refuses else KeyError("gone")
+
+
 @pytest.fixture
 def tiny():
-    for cls in (Tiny, Score, Failing):
+    classes = (Tiny, Score, Failing, Undefined, UndefinedCold, Broken)
+    for cls in classes:
         relaxit.register(cls)
     yield "test-tiny"
-    for cls in (Tiny, Score, Failing):
+    for cls in classes:
         relaxit.unregister(cls)
 
 
@@ -92,6 +109,68 @@ def test_a_failure_has_a_code_of_its_own(tiny, capsys):
     assert "  test-failing: failed: RuntimeError: two lines" in out.splitlines()
 
 
+def test_estimates_that_are_not_finite_are_no_figures(tiny, tmp_path, capsys):
+    assert bench(tiny, "--estimators", "test-undefined,straight-through", *QUICK) == 5
+    lines = capsys.readouterr().out.splitlines()
+    assert "  test-undefined: failed: 3 of 9 estimates are not finite" in [
+        line.replace(" at 1:", ":") for line in lines
+    ]
+    flags = ["--json", "--out", "found.json", "--plot", "found.png"]
+    assert bench(tiny, "--estimators", "test-undefined", *QUICK, *flags) == 5
+    out = capsys.readouterr().out
+    found = json.loads(out, parse_constant=pytest.fail)["problems"][0]["estimators"][0]
+    assert found["outcome"] == "failed"
+    assert "bias" not in found
+    json.loads((tmp_path / "found.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_json_has_null_for_what_is_no_number(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(subjects, "linear", lambda z: 1e200 * z[..., 0].sum(-1))
+    assert bench(tiny, "--estimators", "straight-through", *QUICK, "--json") == 5
+    first, _ = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["problems"]
+    assert first["gradient_norm"] is None
+    assert first["estimators"][0]["reason"] == "the estimates are too large to be squared"
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_a_problem_that_fails_says_why(tiny, after, flags, capsys):
+    arguments = ["--problem-option", f"after={after}", "--estimators", "straight-through"]
+    assert bench("test-broken", *arguments, *QUICK, *flags) == 5
+    out, err = capsys.readouterr()
+    assert "test-broken: failed: KeyError: 'gone'" in (err if flags else out).splitlines()
+
+
+def test_a_refusal_after_figures_is_shown(tiny, capsys):
+    arguments = ["--problem-option", "after=1", "--problem-option", "refuses=true"]
+    estimators = ["--estimators", "straight-through"]
+    assert bench("test-broken", *arguments, *estimators, *QUICK) == 0
+    assert "test-broken: refused: not this" in capsys.readouterr().out.splitlines()
+
+
+def test_missing_data_have_the_code_they_have_elsewhere(tmp_path, capsys):
+    arguments = ["--estimators", "st-gumbel", "--data-dir", str(tmp_path)]
+    assert bench("vae-cost", *arguments, *QUICK) == 4
+    (line,) = [e for e in capsys.readouterr().err.splitlines() if e.startswith("error")]
+    assert line.startswith("error: vae-cost: ")
+
+
+def test_figures_are_whole_at_80_columns(tiny, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    flags = ["--temperature", "0.123", "--temperature", "1e-3"]
+    names = ["decoupled-st-gumbel", "st-gumbel", "rloo", "test-score"]
+    assert bench(tiny, "--estimators", ",".join(names), *QUICK, *flags) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in lines if line.strip().startswith(tuple(names))]
+    assert len(rows) == 2 * (2 * 2 + 2)
+    assert {len(row) for row in rows} == {9, 11}  # the latter with "2 (says 1)"
+    assert {row[-1] for row in rows} == {"draws"}
+    assert {row[1] for row in rows} == {"0.123", "0.001", "-"}
+    places = [n for n, line in enumerate(lines) if line.split() in rows]
+    assert places[5] - places[0] == 5  # nothing stands between rows
+    assert max(len(lines[place]) for place in places) <= 80
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -110,6 +189,8 @@ def test_a_failure_has_a_code_of_its_own(tiny, capsys):
          "error: --out nowhere/x.json must be a file in a folder that exists"),
         (["--plot", "nowhere/x.png"],
          "error: --plot nowhere/x.png must be a file in a folder that exists"),
+        (["powers", "--estimators", "exact", "--plot", "x.jpg"],
+         "error: --plot x.jpg must end in .png, .pdf, .svg"),
         (["powers", "--problem-option", "x=1"],
          "error: problem 'powers': x: Extra inputs are not permitted"),
         (["powers", "--states", "4", "--estimators", "st-gumbel"],

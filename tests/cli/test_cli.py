@@ -56,6 +56,7 @@ BAD_TRAIN = [
     ("--temperature nan", 2, "--temperature"),
     ("--temperature inf", 2, "--temperature"),
     ("--schedule sudden", 2, "--schedule"),
+    ("--schedule learned --estimator rloo", 2, "gives the temperature no gradient"),
     ("--schedule exponential --temperature 0.1 --final-temperature 1", 2, "exponential"),
     ("--latents 0", 2, "--latents"),
     ("--epochs -1", 2, "--epochs"),

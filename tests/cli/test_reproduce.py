@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from relaxit.cli.app import run
+from relaxit.errors import CheckpointError
 from tests.reproduce.small import cell, write_study
 
 
@@ -102,6 +103,89 @@ def test_mistakes_are_one_line_and_2(flags, message, capsys):
     assert not Path("reproductions").exists()
 
 
+def no_training(*args, **kwargs):
+    raise AssertionError("trained before the file was tried")
+
+
+@pytest.mark.parametrize(
+    ("out", "code", "message"),
+    [
+        ("folder.json", 2, "--out folder.json must be a file"),
+        ("small.toml/r.json", 4, "Not a directory"),
+        ("small.toml/deeper/r.md", 4, "Not a directory"),
+        pytest.param(
+            "/proc/nowhere/r.json", 4, "cannot write /proc/nowhere/r.json",
+            marks=pytest.mark.skipif(not Path("/proc/self").exists(), reason="no such file system"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_written_is_refused_before_training(
+    out, code, message, monkeypatch, capsys
+):
+    monkeypatch.setattr("relaxit.reproduce.run.run_cell", no_training)
+    path = write_study(Path())
+    Path("folder.json").mkdir()
+    assert reproduce(path, "--out", out) == code
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
+
+
+def test_folders_that_cannot_be_made_are_refused_before_training(monkeypatch, capsys):
+    monkeypatch.setattr("relaxit.reproduce.run.run_cell", no_training)
+    Path("reproductions").touch()
+    assert reproduce(write_study(Path())) == 4
+    assert "cannot write reproductions" in capsys.readouterr().err
+
+
+def test_missing_folders_are_made_once_there_is_something_to_write():
+    path = write_study(Path(), cell(train=99.0))
+    assert reproduce(path, "--seeds", "1", "--out", "new/folder/r.json", "--device", "cuda:99") == 2
+    assert sorted(each.name for each in Path().iterdir()) == ["small.toml"]
+    assert reproduce(path, "--seeds", "1", "--out", "new/folder/r.json") == 0
+    assert [each.name for each in Path("new/folder").iterdir()] == ["r.json"]
+
+
+def test_the_document_is_printed_though_the_disk_refuses_it_in_the_end(monkeypatch, capsys):
+    def full(path, content):
+        raise CheckpointError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr("relaxit.files.write_whole", full)
+    assert reproduce(write_study(Path()), "--seeds", "1", "--json", "--out", "r.json") == 4
+    said = capsys.readouterr()
+    assert "No space left" in said.err
+    assert len(json.loads(said.out)["cells"]) == 1
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_value_that_is_not_finite_is_6_and_the_other_cells_are_run(seeds, monkeypatch, capsys):
+    from relaxit.vae.task import VaeTask
+
+    evaluate = VaeTask.evaluate
+
+    def broken(self, setup, model, part, seed):
+        found = evaluate(self, setup, model, part, seed)
+        if setup.latents == 5 and setup.seed == 0:
+            found["elbo_discrete"] = float("nan")
+        return found
+
+    monkeypatch.setattr(VaeTask, "evaluate", broken)
+    path = write_study(Path(), cell("bad", recipe="latents = 5"), cell("good"))
+    flags = ["--seeds", str(seeds), "--json", "--out", "r.json", "--tolerance", "1e9"]
+    assert reproduce(path, *flags) == 6
+    said = capsys.readouterr()
+    assert said.err.strip().splitlines()[-1].endswith("or diverged: bad st-gumbel")
+    for text in (said.out, Path("r.json").read_text()):
+        whole = json.loads(text, parse_constant=pytest.fail)
+        assert [c["size"] for c in whole["cells"]] == ["bad", "good"]
+        assert whole["cells"][0]["rows"]["0"][0]["test_elbo_discrete"] is None
+        by = {(c["size"], c["column"]): c for c in whole["comparisons"]}
+        assert by["bad", "test"]["verdict"] == "diverged"
+        assert by["bad", "test"]["diverged"] == [0]
+        assert len(by["bad", "test"]["values"]) == seeds - 1
+        fine = "agrees" if seeds > 1 else "no error known"
+        assert {by["bad", "train"]["verdict"], by["good", "test"]["verdict"]} == {fine}
+
+
 def test_an_unknown_study_is_2(capsys):
     assert run(["reproduce", "polynomal"]) == 2
     assert "Did you mean polynomial?" in capsys.readouterr().err
@@ -115,6 +199,26 @@ def test_missing_data_is_4_and_finished_cells_are_kept(capsys):
     assert [c["size"] for c in json.loads(Path("r.json").read_text())["cells"]] == ["4x3"]
     assert reproduce(path, "--sizes", "mnist", "--data-dir", "nowhere", "--out", "s.json") == 4
     assert not Path("s.json").exists()
+
+
+def test_ctrl_c_in_the_first_cell_leaves_the_file_of_a_former_call(monkeypatch, capsys):
+    from relaxit.cli.reproduce import _Work
+
+    interrupt = lambda self, way, seeds: os.kill(os.getpid(), signal.SIGINT)  # noqa: E731
+    monkeypatch.setattr(_Work, "began", interrupt)
+    Path("r.json").write_text("of a former call")
+    assert reproduce(write_study(Path()), "--out", "r.json", "--seeds", "2", "--json") == 130
+    assert Path("r.json").read_text() == "of a former call"
+    said = capsys.readouterr()
+    assert said.err.strip().endswith("no cell is finished: nothing is written")
+    assert json.loads(said.out)["cells"] == []
+
+
+def test_an_error_in_the_first_cell_leaves_the_file_of_a_former_call():
+    path = write_study(Path(), cell("mnist", recipe="data = { name = 'mnist' }"))
+    Path("r.json").write_text("of a former call")
+    assert reproduce(path, "--data-dir", "nowhere", "--out", "r.json") == 4
+    assert Path("r.json").read_text() == "of a former call"
 
 
 def test_ctrl_c_keeps_finished_cells_and_is_130(monkeypatch, capsys):

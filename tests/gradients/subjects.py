@@ -123,6 +123,27 @@ class Failing(Estimator):
         raise RuntimeError("two\nlines")
 
 
+class Undefined(StraightThrough):
+    """Straight-through without a gradient where the first of two variables has its first value."""
+
+    name, unbiased = "test-undefined", ""
+
+    def given(self, q, hard, generator=None):
+        value = super().given(q, hard, generator)
+        return through(hard, value * (hard[..., :1, :1] == 0).to(hard).log().add(1))
+
+
+class UndefinedCold(Undefined):
+    """The same, drawn, and only at temperatures below 1."""
+
+    name = "test-undefined-cold"
+
+    def surrogate(self, q, cost, generator=None):
+        hard = q.sample_hard(generator=generator)
+        kind = Undefined if float(q.temperature) < 1 else StraightThrough
+        return cost(kind.given(self, q, hard, generator))
+
+
 class Moved(StraightThrough):
     """Returns another value than the one given."""
 

@@ -3,11 +3,13 @@
 import itertools
 import json
 import math
+import re
 
 import pytest
 import torch
 
 import relaxit
+from relaxit.estimators.through import through
 from relaxit.gradients import (
     Case,
     GradientProblem,
@@ -169,6 +171,54 @@ def test_a_temperature_without_effect_is_not_repeated():
     }
 
 
+def test_a_saturated_estimate_uses_its_temperature():
+    # At 1e-4 and 2e-4 the softmax is a vertex: its slope is 0 at both.
+    settings = Settings(draws=20, temperatures=(1e-4, 1.0))
+    report = measured(subjects.Drawn(), settings=settings)["linear"]
+    assert sorted(each.temperature for each in report.measurements) == [1e-4, 1.0]
+
+
+def test_a_temperature_is_looked_for_at_every_point():
+    class Two(GradientProblem):
+        name = "two"
+
+        def cases(self, around):
+            far = torch.tensor([[4e3, 0.0, -4e3]] * 2, dtype=torch.float64)  # saturated
+            gradient = torch.ones_like(far)  # of no matter here
+            points = (Point(far, quadratic, gradient), Point(PARAMS, quadratic, gradient))
+            yield Case("", relaxit.get("categorical", categories=3), points)
+
+    settings = Settings(draws=20, states=1, temperatures=(0.5, 1.0))
+    report = measured(subjects.Drawn(), problem=Two(), settings=settings)[""]
+    assert sorted(each.temperature for each in report.measurements) == [0.5, 1.0]
+
+
+def test_estimates_that_are_not_finite_are_a_failure():
+    for report in measured(subjects.Undefined()).values():
+        (found,) = report.measurements
+        assert report.broken
+        assert (found.outcome, found.found) == ("failed", None)
+        assert found.reason == "3 of 9 estimates are not finite"  # all values, exactly
+
+
+def test_a_failure_at_one_temperature_leaves_the_others():
+    settings = Settings(draws=200, temperatures=(0.5, 1.0))
+    report = measured(subjects.UndefinedCold(), settings=settings)["linear"]
+    cold, warm = sorted(report.measurements, key=lambda each: each.temperature)
+    assert (cold.outcome, cold.temperature) == ("failed", 0.5)
+    assert re.fullmatch(r"\d+ of 200 estimates are not finite", cold.reason)
+    assert (warm.outcome, warm.temperature) == ("done", 1.0)
+
+
+def test_a_square_that_overflows_is_a_failure():
+    class Long(subjects.Stretched):
+        def given(self, q, hard, generator=None):
+            return through(hard, 1e200 * super().given(q, hard, generator))
+
+    (found,) = measured(Long())["linear"].measurements
+    assert (found.outcome, found.reason) == ("failed", "the estimates are too large to be squared")
+
+
 def test_what_an_estimator_keeps_is_warmed_up():
     settings = Settings(draws=4000, warm_up=400)
     report = measured(subjects.Baseline(), settings=settings)["quadratic"]
@@ -231,8 +281,11 @@ class Bad(GradientProblem):
             "zero": lambda z: 0 * z.sum((-2, -1)) + 1,
             "shape": lambda z: z.sum(-1),
             "infinite": lambda z: z.sum((-2, -1)) * torch.inf,
+            "undefined": quadratic,
         }[self.options.what]
-        yield Case("", relaxit.get("categorical", categories=3), (Point(PARAMS, cost),))
+        gradient = PARAMS * torch.nan if self.options.what == "undefined" else None
+        relaxation = relaxit.get("categorical", categories=3 if gradient is None else 70)
+        yield Case("", relaxation, (Point(PARAMS, cost, gradient),))
 
 
 @pytest.mark.parametrize(
@@ -241,6 +294,7 @@ class Bad(GradientProblem):
         ("zero", "the exact gradient is zero", False),
         ("shape", "expected [8]", False),
         ("infinite", "a cost of this problem is not finite", False),
+        ("undefined", "the exact gradient is not finite", False),
         ("raises", "KeyError: 'raises'", True),
     ],
 )

@@ -39,6 +39,25 @@ def test_an_estimate_of_zero_has_a_cosine_of_zero():
     assert summarise([found]).mse == 1
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_finite_is_counted_and_makes_no_figures(value):
+    estimates = FLAT.clone()
+    estimates[1, 0] = value
+    stratum = torch.tensor([0, 0, 1, 1])
+    kinds = [
+        of_all(estimates, FLAT_MASS, EXACT),
+        of_draws(estimates, EXACT),
+        of_strata(estimates, stratum, MASS, EXACT),
+    ]
+    for found in kinds:
+        assert found.not_finite == 1
+        measures = summarise([found, of_draws(FLAT, EXACT)])
+        assert not measures.finite
+        assert not math.isfinite(measures.bias)
+        assert not math.isfinite(measures.variance)
+    assert truth().finite
+
+
 def samples(kind: str, number: int):
     """Measures from a few draws each, over and over."""
     generator = seed(3)

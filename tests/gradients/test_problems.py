@@ -24,9 +24,10 @@ def problem(name, **options):
     [None, relaxit.get("categorical", categories=3)],
     ids=["own", "categories"],
 )
-def test_the_closed_form_of_the_polynomial(relaxation):
+@pytest.mark.parametrize("target", [0.45, 1.3, -0.2])
+def test_the_closed_form_of_the_polynomial(relaxation, target):
     around = Surroundings(relaxation=relaxation)
-    cases = list(problem("polynomial-cost", bits=3).cases(around))
+    cases = list(problem("polynomial-cost", bits=3, target=target).cases(around))
     assert [case.label for case in cases] == ["p = 1.5", "p = 2", "p = 3"]
     for case in cases:
         (point,) = case.points
@@ -116,3 +117,10 @@ def test_the_picture(tmp_path, temperatures):
     draw_bias_and_variance(reports, path)
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert path.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(("ending", "first"), [(".pdf", b"%PDF"), (".SVG", b"<?xml")])
+def test_the_picture_is_of_the_kind_of_its_ending(tmp_path, ending, first):
+    path = tmp_path / f"found{ending}"
+    draw_bias_and_variance([], path)
+    assert path.read_bytes().startswith(first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -85,6 +86,36 @@ def test_a_seed_that_diverged_before_the_target_is_named(tmp_path):
     # One that did so later is none of this epoch's business.
     later = list(compare(study, each, each.targets, rows(s0=30.0, s1=30.1, s2=30.2), {2: 900}))
     assert {c.verdict for c in later} == {"agrees", "off"}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("others", [{}, {"s0": 30.0}, {"s0": 30.0, "s1": 30.1}])
+def test_a_value_that_is_not_finite_is_a_seed_that_diverged(tmp_path, bad, others):
+    study = read(write_study(tmp_path))
+    (each,) = study.cells
+    found = rows(**others, s2=30.2)
+    found[2][0]["test_elbo_discrete"] = bad  # of the held-out part only
+    train, test = compare(study, each, each.targets, found)
+    assert (test.values, test.diverged) == (tuple(v + 1 for v in others.values()), (2,))
+    assert (test.verdict, test.failed) == ("diverged", True)
+    assert len(train.values) == len(others) + 1
+    assert train.verdict != "diverged"
+    assert "diverged (seed 2)" in table(study, [train, test])
+    run = CellRun("in turn", rows=found)
+    whole = document(study, [2], None, "cpu", [(each, run)], [train, test])
+    back = json.loads(json.dumps(whole, allow_nan=False))
+    assert back["cells"][0]["rows"]["2"][0]["test_elbo_discrete"] is None
+    assert back["cells"][0]["rows"]["2"][0]["train_elbo_discrete"] == -30.2
+    assert back["comparisons"][1]["diverged"] == [2]
+
+
+def test_seeds_lost_in_training_and_after_it_are_named_once_in_order(tmp_path):
+    study = read(write_study(tmp_path))
+    (each,) = study.cells
+    lost = {2: 17, 1: 900}
+    found = list(compare(study, each, each.targets, rows(s3=math.nan, s1=math.nan), lost))
+    assert {c.diverged for c in found} == {(1, 2, 3)}
+    assert {c.values for c in found} == {()}
 
 
 @pytest.mark.parametrize(
