@@ -38,6 +38,7 @@ __all__ = ["Evidence", "Found", "NotFinite", "Target", "measure", "targets"]
 Evidence = Literal["exact", "strata", "draws"]
 
 _TIMED, _PROBED = 256, 8
+_DEAR = 100  # evaluations of the cost from which an estimate is not made at all points to see
 _PROBE_TEMPERATURES = (1.0, 2.0)  # not those measured: at two low ones an estimate may saturate
 
 
@@ -234,7 +235,8 @@ def _probe(
     random = _is_random(lambda: subject.estimates(relaxation, point, 1, unseeded), unseeded, device)
     rows = min(_PROBED, max(1, int(64 // max(evaluations, 1))))
     peak = peak_bytes(lambda: estimates(rows), device)
-    varies = _uses_temperature(subject, relaxation, points, rows, generator)
+    looked_at = points if evaluations < _DEAR else points[:1]
+    varies = _uses_temperature(subject, relaxation, looked_at, rows, generator)
     return _Probe(evaluations, random, varies, fitting(peak, rows))
 
 
