@@ -13,7 +13,9 @@ from relaxit_permutation.permutation_plackett_luce import PermutationPlackettLuc
 from relaxit_permutation.ranking import hard_permutation, rank, soft_permutation, sort, topk
 
 HELPERS = pytest.mark.parametrize(
-    "helper", [soft_permutation, sort, rank, lambda v, *a: topk(v, 1, *a)], ids=str
+    "helper",
+    [soft_permutation, sort, rank, lambda v, *a: topk(v, 1, *a)],
+    ids=["soft_permutation", "sort", "rank", "topk"],  # the same in every process
 )
 
 
