@@ -8,6 +8,7 @@ on average.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,16 +17,16 @@ from torch import Tensor
 from relaxit.cooling import may_learn
 from relaxit.estimators.through import through
 from relaxit.perturb import PerturbAndRelax
+from relaxit.relaxation import RelaxedDistribution
 
 __all__ = ["conditional_mean"]
 
 
 def conditional_mean(
-    relaxation: PerturbAndRelax,
+    q: RelaxedDistribution,
     at: Tensor,
     params: Tensor,
     hard: Tensor,
-    temperature: float | Tensor,
     draws: int,
     chunk: int,
     generator: torch.Generator | None = None,
@@ -37,36 +38,39 @@ def conditional_mean(
     derivatives are those of a constant Jacobian in the first case.
 
     Args:
-        relaxation: has the capability ``conditional``.
+        q: a law whose relaxation has the capability ``conditional``; its temperature is used.
         at: scores ``[*sample, *batch, *param_shape]`` that are perturbed; no gradient reaches them.
         params: what gets the gradient, of that shape.
         hard: vertices ``[*sample, *batch, *event_shape]``.
-        temperature: float, or tensor that broadcasts against params.
         draws: number of draws.
         chunk: number of draws worked on at once.
         generator: source of randomness.
     """
-    at = at.detach()
-    kind = relaxation.capabilities.logits
-    small = kind == "bits" or (kind == "category" and params.shape[-1] < draws)
-    if small and not may_learn(temperature):
-        mean: Any = 0.0
-        jacobian: Any = 0.0
+    relaxation, temperature = q.relaxation, q.aligned_temperature
+    assert isinstance(relaxation, PerturbAndRelax)  # has the capability
+
+    def perturbed() -> Iterator[Tensor]:
         for size in _sizes(draws, chunk):
             with torch.no_grad():
                 scores = relaxation.perturb_given(at, hard, torch.Size((size,)), generator)
-                soft = relaxation.relax(scores, temperature)
-                mean = mean + soft.sum(0) / draws
-                jacobian = jacobian + _jacobian(soft, kind) / draws
-        value: Tensor = _Linear.apply(params, mean, jacobian / _dividing(temperature, kind))
-        return value
-    total: Any = 0.0
-    for size in _sizes(draws, chunk):
-        with torch.no_grad():
-            scores = relaxation.perturb_given(at, hard, torch.Size((size,)), generator)
-        moved = through(scores, params.expand(scores.shape))
-        total = total + relaxation.relax(moved, temperature).sum(0) / draws
-    return total
+            yield scores
+
+    kind = relaxation.capabilities.logits
+    small = kind == "bits" or (kind == "category" and params.shape[-1] < draws)
+    mean: Any = 0.0
+    if not small or may_learn(temperature):
+        for scores in perturbed():
+            moved = through(scores, params.expand(scores.shape))
+            mean = mean + relaxation.relax(moved, temperature).sum(0) / draws
+        return mean
+    jacobian: Any = 0.0
+    with torch.no_grad():
+        for scores in perturbed():
+            soft = relaxation.relax(scores, temperature)
+            mean = mean + soft.sum(0) / draws
+            jacobian = jacobian + _jacobian(soft, kind) / draws
+    value: Tensor = _Linear.apply(params, mean, jacobian / _dividing(temperature, kind))
+    return value
 
 
 def _sizes(draws: int, chunk: int) -> list[int]:

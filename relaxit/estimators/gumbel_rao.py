@@ -27,7 +27,6 @@ from relaxit.estimators.conditional import conditional_mean
 from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
 from relaxit.options import Options
-from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
 __all__ = ["GumbelRao", "RaoOptions"]
@@ -64,15 +63,13 @@ class GumbelRao(DrawEstimator):
     def given(
         self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        assert isinstance(q.relaxation, PerturbAndRelax)  # has the capability
         lead = hard.shape[: hard.dim() - len(q.event_shape)]
         params = q.params.to(compute_dtype(hard.dtype)).expand(lead + q.relaxation.param_shape)
         soft = conditional_mean(
-            q.relaxation,
+            q,
             params,
             params,
             hard,
-            q.aligned_temperature,
             self.options.draws,
             self.options.chunk,
             generator,

@@ -29,7 +29,6 @@ from relaxit.estimators.gumbel_rao import RaoOptions
 from relaxit.estimators.reinmax import second_order, shifted_logits
 from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
-from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
 __all__ = ["ControlVariateOptions", "ReinMaxControlVariate"]
@@ -65,17 +64,15 @@ class ReinMaxControlVariate(DrawEstimator):
     def given(
         self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        assert isinstance(q.relaxation, PerturbAndRelax)  # has the capability
         params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
         kind = q.relaxation.capabilities.logits
         shifted = shifted_logits(params, hard, 1.0, kind)
         one, many = (
             conditional_mean(
-                q.relaxation,
+                q,
                 shifted,
                 params,
                 hard,
-                q.aligned_temperature,
                 draws,
                 self.options.chunk,
                 generator,

@@ -26,7 +26,6 @@ from relaxit.estimators.logits import marginals
 from relaxit.estimators.reinmax import shifted_logits
 from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
-from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
 __all__ = ["ReinMaxRao"]
@@ -55,15 +54,13 @@ class ReinMaxRao(DrawEstimator):
     def given(
         self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        assert isinstance(q.relaxation, PerturbAndRelax)  # has the capability
         params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
         kind = q.relaxation.capabilities.logits
         rao = conditional_mean(
-            q.relaxation,
+            q,
             shifted_logits(params, hard, 1.0, kind),
             params,
             hard,
-            q.aligned_temperature,
             self.options.draws,
             self.options.chunk,
             generator,
