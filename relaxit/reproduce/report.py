@@ -85,6 +85,10 @@ def _verdict(group: Mapping[str, Comparison]) -> str:
     return _NONE
 
 
+_WIDE = 5.0
+"""Times the largest error of a target, beyond which ours is no measure of agreement."""
+
+
 def foot(study: Study, comparisons: Sequence[Comparison], seeds: int) -> list[str]:
     """Sentences that a reader of the table must know."""
     lines = [f"Targets: {study.source}"]
@@ -103,6 +107,13 @@ def foot(study: Study, comparisons: Sequence[Comparison], seeds: int) -> list[st
             f"Errors of targets are known as a range only: taken is our own spread over seeds "
             f"divided by the root of {e.seeds}, kept within {e.least:g} and {e.most:g}."
         )
+        lines += [
+            f"{c.size} {c.estimator}, epoch {c.epoch}, {c.column}: our seeds lie between "
+            f"{min(c.values):.{study.decimals}f} and {max(c.values):.{study.decimals}f}, far more "
+            "apart than that range allows; z says little."
+            for c in comparisons
+            if (c.error or 0.0) > _WIDE * e.most
+        ]
     return [*lines, *([study.note] if study.note else [])]
 
 

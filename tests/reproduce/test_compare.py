@@ -164,3 +164,13 @@ def test_what_is_written_says_what_it_compares_and_how(tmp_path):
     assert whole["cells"][0]["rows"]["1"][0]["train_elbo_discrete"] == -30.1
     assert BASE  # the study's own text is not repeated
     assert "cells" not in whole["study"]
+
+
+def test_a_seed_far_from_the_others_is_pointed_out(tmp_path):
+    study = read(write_study(tmp_path))
+    (each,) = study.cells
+    for far, said in ((31.0, False), (90.0, True)):
+        found = list(compare(study, each, each.targets, rows(s0=30.0, s1=far)))
+        text = "".join(foot(study, found, 2))
+        assert ("z says little" in text) == said
+        assert (f"between 30.00 and {far:.2f}" in text) == said
