@@ -1,19 +1,24 @@
-"""Gumbel and logistic noise that is right in every dtype.
+"""Exponential, Gumbel and logistic noise that is right in every dtype.
 
 The noise is drawn in float32 (float64 for float64 parameters) whatever the dtype of the logits,
 and cast last: bfloat16 uniforms are exactly zero in 0.2 % of draws and know only some 500 distinct
-Gumbel values. No eps is added anywhere. A uniform of exactly 0 stands for its whole cell
-[0, step) of the generator's grid and is replaced by the middle of that cell.
+Gumbel values. No eps is added anywhere: a uniform of exactly 0 stands for its whole cell of the
+generator's grid and is replaced by the middle of it.
 
-Range: a float32 uniform is at most ``1 - 2**-24``, so a float32 Gumbel lies in [-2.86, 16.64] and
-the upper tail of mass 6e-8 is cut. With tens of thousands of categories ask for float64.
+Floating-point uniforms are fine near 0 and coarse near 1, so the end of a law that decides, small
+exponential and large Gumbel variables, is taken from there: ``E = -log(1 - U)``. Range in float32:
+a Gumbel lies in [-2.8, 22.2], and in [-2.9, 17.4] in draws of less than some ten thousand numbers
+on the CPU, where the grid is that of ``torch.rand``.
 
 Whatever draws through :func:`uniform` also runs under ``torch.func.vmap`` with a generator of its
-own for each row, see :class:`Streams`.
+own for each row, see :class:`Streams`, and in compiled code with one, see :class:`Handle`.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +26,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Source", "Streams", "compute_dtype", "gumbel", "logistic", "uniform"]
+from relaxit.bits import LEAST, fill_uniform
+
+__all__ = [
+    "Handle",
+    "Source",
+    "Streams",
+    "compute_dtype",
+    "exponential",
+    "gumbel",
+    "logistic",
+    "uniform",
+]
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -48,7 +64,7 @@ class _Draw(torch.autograd.Function):
         drawn = torch.empty(*index.shape, *shape, dtype=dtype, device=device)
         rows = drawn.view(index.numel(), *shape)
         for row, number in zip(rows, index.flatten().tolist(), strict=True):
-            row.uniform_(generator=generators[number])
+            row.copy_(_uniform(shape, dtype, device, generators[number]))
         return drawn
 
     @staticmethod
@@ -82,27 +98,58 @@ class Streams:
         >>> def row(index):
         ...     return uniform(torch.Size([3]), generator=Streams(own, index))
         >>> both = torch.func.vmap(row)(torch.arange(2))
-        >>> torch.equal(both[1], torch.rand(3, generator=torch.Generator().manual_seed(1)))
+        >>> torch.equal(both[1], uniform((3,), generator=torch.Generator().manual_seed(1)))
         True
     """
 
     generators: Sequence[torch.Generator]
     index: Tensor
 
-    def rand(
+    def uniform(
         self, shape: torch.Size, dtype: torch.dtype, device: torch.device | str | None
     ) -> Tensor:
-        """As ``torch.rand``: uniform numbers in [0, 1)."""
+        """Uniform numbers in (0, 1), of each row's own generator."""
         drawn: Tensor = _Draw.apply(self.index, self.generators, shape, dtype, device)
         return drawn
 
 
-Source = torch.Generator | Streams | None
+_generators: weakref.WeakValueDictionary[int, torch.Generator] = weakref.WeakValueDictionary()
+_numbers = itertools.count(1)  # 0 is torch's global generator
+
+
+@dataclass(frozen=True)
+class Handle:
+    """Stands for a generator in code that ``torch.compile`` sees, which takes none.
+
+    Handed on as ``generator=`` to whatever draws through :func:`uniform`, compiled or not. The
+    generator must outlive it.
+
+    Args:
+        number: of the generator; :meth:`of` gives it one.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> a = uniform((3,), generator=Handle.of(generator))
+        >>> torch.equal(a, uniform((3,), generator=generator.manual_seed(0)))
+        True
+    """
+
+    number: int
+
+    @classmethod
+    def of(cls, generator: torch.Generator) -> Handle:
+        """The handle of a generator; each call makes another, and all are as good."""
+        number = next(_numbers)
+        _generators[number] = generator
+        return cls(number)
+
+
+Source = torch.Generator | Streams | Handle | None
 """Where noise comes from; None is torch's global generator."""
 
 
 def uniform(
-    shape: torch.Size,
+    shape: Sequence[int],
     *,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
@@ -116,23 +163,76 @@ def uniform(
         device: where to draw.
         generator: source of randomness; the global one if None.
     """
-    step = 2.0**-53 if dtype == torch.float64 else 2.0**-24
     if isinstance(generator, Streams):
-        return generator.rand(shape, dtype, device).clamp_min_(step / 2)
+        return generator.uniform(torch.Size(shape), dtype, device)
+    compiling = torch.compiler.is_compiling()
+    if isinstance(generator, Handle):
+        where = torch.empty(0, device=device).device
+        return _drawn(list(shape), dtype, where, generator.number)
+    # Compiled code on a GPU draws inside its own kernels; on the CPU that is slow.
+    if compiling and generator is None and not torch._C._are_functorch_transforms_active():
+        where = torch.empty(0, device=device).device
+        if where.type == "cpu":
+            return _drawn(list(shape), dtype, where, 0)
+    return _uniform(shape, dtype, device, generator)
+
+
+def _uniform(
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device | str | None,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """The one place where it is decided who draws."""
+    large = not torch.compiler.is_compiling() and math.prod(shape) >= LEAST
+    if large and not torch._C._are_functorch_transforms_active():
+        noise = torch.empty(shape, dtype=dtype, device=device)
+        if noise.device.type == "cpu":
+            return fill_uniform(noise, generator)
     # A compiler knows no sizes that vary together with the argument, even if it is None.
     source: dict[str, Any] = {} if generator is None else {"generator": generator}
     noise = torch.rand(shape, dtype=dtype, device=device, **source)
-    return noise.clamp_min_(step / 2)
+    return noise.clamp_min_(2.0**-54 if dtype == torch.float64 else 2.0**-25)
 
 
-def gumbel(
-    shape: torch.Size,
+@torch.library.custom_op(
+    "relaxit::uniform", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,)
+)
+def _drawn(
+    shape: Sequence[int], dtype: torch.dtype, device: torch.device, generator: int
+) -> Tensor:
+    return _uniform(shape, dtype, device, _generators[generator] if generator else None)
+
+
+@_drawn.register_fake
+def _(shape: Sequence[int], dtype: torch.dtype, device: torch.device, generator: int) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device=device)
+
+
+def exponential(
+    shape: Sequence[int],
     *,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
     generator: Source = None,
 ) -> Tensor:
-    """Standard Gumbel noise ``-log(-log U)``: location 0, scale 1, mean 0.5772.
+    """Standard exponential noise ``-log(1 - U)``: positive, mean 1.
+
+    Args:
+        shape, dtype, device, generator: as for :func:`uniform`.
+    """
+    noise = uniform(shape, dtype=dtype, device=device, generator=generator)
+    return noise.neg_().log1p_().neg_()
+
+
+def gumbel(
+    shape: Sequence[int],
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+    generator: Source = None,
+) -> Tensor:
+    """Standard Gumbel noise ``-log E``, E exponential: location 0, scale 1, mean 0.5772.
 
     Args:
         shape, dtype, device, generator: as for :func:`uniform`.
@@ -142,12 +242,12 @@ def gumbel(
         >>> g.shape, bool(g.isfinite().all())
         (torch.Size([4]), True)
     """
-    noise = uniform(shape, dtype=dtype, device=device, generator=generator)
-    return noise.log_().neg_().log_().neg_()
+    noise = exponential(shape, dtype=dtype, device=device, generator=generator)
+    return noise.log_().neg_()
 
 
 def logistic(
-    shape: torch.Size,
+    shape: Sequence[int],
     *,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,

@@ -19,7 +19,8 @@ ROOT = Path(relaxit.__file__).parent
 # Each layer imports itself and those before it.
 LAYERS = [
     {"errors", "files", "environment", "options", "shapes", "constraints"},
-    {"cooling", "noise"},
+    {"cooling", "bits"},
+    {"noise"},
     {"law", "discrete", "relaxation"},
     {"perturb", "estimators"},
     {"hookspecs", "plugin", "discovery", "loader", "plugin_file", "names", "registry", "layer"},
