@@ -16,6 +16,7 @@ Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", arXiv:161
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -24,9 +25,10 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints
+from relaxit.categorical import fused, kernels
 from relaxit.categorical.laws import LogConcrete, OneHot, one_hot
 from relaxit.cooling import cool
-from relaxit.noise import compute_dtype
+from relaxit.noise import Source, compute_dtype
 
 __all__ = ["Categorical", "CategoricalOptions"]
 
@@ -93,8 +95,59 @@ class Categorical(PerturbAndRelax):
         return [cls(categories=2), cls(categories=5)]
 
     def valid_params(self, params: Tensor) -> Tensor:
+        if fused.looks(params) and params.numel() and _all_finite(params):
+            return torch.ones(params.shape[:-1], dtype=torch.bool)  # a fifth of the time
         top = params.amax(-1)  # NaN if any entry is, -inf if all are masked
         return top.isfinite()
+
+    def rsample(
+        self,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        if found := self._fast(params, temperature, shape, generator, hard=False):
+            return found[0]
+        return super().rsample(params, temperature, shape, generator)
+
+    def draw(
+        self,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        if found := self._fast(params, temperature, shape, generator, hard=True):
+            return found
+        return super().draw(params, temperature, shape, generator)
+
+    def _fast(
+        self,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size,
+        generator: Source,
+        hard: bool,
+    ) -> Any:
+        """Soft and hard values by the fast form that fits; None where only the plain one does.
+
+        The plain form is that of the base class, with :meth:`relax` and :meth:`argmax`. A subclass
+        may have changed those.
+        """
+        if type(self) is not Categorical:
+            return None
+        if kernels.usable(params, temperature, generator):
+            source: Any = generator  # a generator of the device, or none
+            return kernels.concrete(params, temperature, shape, source, hard=hard)
+        if not fused.usable(params, temperature):
+            return None
+        wide = params.to(compute_dtype(params.dtype))
+        soft, vertex = fused.concrete(wide, temperature, shape, generator, hard=hard)
+        if wide is params:
+            return soft, vertex
+        soft = self.finish(soft.to(params.dtype), params)
+        return soft, None if vertex is None else vertex.to(params.dtype)
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
         return torch.softmax(cool(scores, temperature), dim=-1)
@@ -150,3 +203,8 @@ class Categorical(PerturbAndRelax):
 
     def discrete(self, params: Tensor) -> Distribution:
         return OneHot(self, params)
+
+
+def _all_finite(params: Tensor) -> bool:
+    low, high = params.aminmax()  # both NaN if any entry is
+    return math.isfinite(low) and math.isfinite(high)

@@ -81,7 +81,10 @@ def weigh(case: RelaxationCase, params: Tensor, temperature: float) -> Weighted:
     free, matrix, offset = _coordinates(rows)
     x, log_proposal = _propose(rows[:, free])
     points = (x @ matrix + offset).reshape(len(x), *event).to(case.device, case.dtype)
-    inside = case.relaxation.support.check(points).cpu()
+    # `support` forgives rounding: a point beyond the boundary may pass, and has no density.
+    centre = rows.mean(0).reshape(event).to(points)
+    further = centre + (points - centre) * (1 + 1e-5)
+    inside = (case.relaxation.support.check(points) & case.relaxation.support.check(further)).cpu()
     log_density = torch.full_like(log_proposal, -torch.inf)
     log_density[inside] = law.log_prob(points[inside.to(points.device)]).double().cpu()
     lost = int(log_density.isnan().sum())

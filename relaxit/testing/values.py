@@ -86,7 +86,7 @@ def hard_is_the_nearest_vertex(case: RelaxationCase) -> None:
     """No vertex is nearer to a soft value than its `hard` one, in Euclid's distance or, where all
     vertices have as many ones, in KL divergence. Why: rounding to another vertex makes a hard
     sample of another law."""
-    soft = case.relaxation(case.params(30), 1.0).sample((10,)).flatten(0, 1)
+    soft = case.relaxation(case.params(30), 1.0).sample((50,)).flatten(0, 1)
     hard = case.relaxation.hard(soft)
     excess = _excess(soft, hard, case.vertices, _distance)
     if excess >= 1e-5 and _are_marks(case.vertices):

@@ -1,0 +1,311 @@
+r"""The Concrete draw on the CPU in few passes over memory: the fast form of the plain one.
+
+A race: with E exponential and w_k = exp(a_k) / E_k the soft value is ``w^(1/tau)`` divided by its
+sum, and the hard one is where w is largest. At temperature 1 that takes one logarithm (of the
+noise) and one power of two, which PyTorch computes three times as fast as exp. Its own softmax is
+slow over few categories, and so is what reduces over them; :func:`row_sum` is not.
+
+The backward pass needs nothing but the soft value: y * (g - sum(g * y)) / tau.
+
+Same noise as the plain form, so the same sample up to rounding. Not used under ``torch.func``, nor
+where the temperature has a gradient. Compiled code calls it as the operator ``relaxit::race``: what
+the compiler makes of the plain form is two to three times as slow.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from relaxit import noise
+from relaxit.cooling import may_learn
+
+__all__ = ["concrete", "entropy", "looks", "row_sum", "usable"]
+
+_LOG2E = math.log2(math.e)
+_NOISE = 40.0
+"""More than the largest difference of two log2 E in float32."""
+_RANGE = 100.0
+"""Powers of two, between which and 1 nothing under- or overflows in float32."""
+
+
+def looks(params: Tensor) -> bool:
+    """Whether code may branch on values here: on the CPU, outside of transforms and compilers."""
+    return (
+        params.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+    )
+
+
+def usable(params: Tensor, temperature: float | Tensor) -> bool:
+    """Whether :func:`concrete` may stand for the plain form."""
+    if params.device.type != "cpu" or torch._C._are_functorch_transforms_active():
+        return False
+    return not may_learn(temperature) and (torch.compiler.is_compiling() or params.numel() > 0)
+
+
+def row_sum(x: Tensor) -> Tensor:
+    """``x.sum(-1, keepdim=True)`` of a contiguous tensor, without gradient."""
+    size = x.shape[-1]
+    if size > 64:
+        return x.sum(-1, keepdim=True)
+    # A product with ones goes along the rows at once; out= keeps autocast away.
+    sums = x.new_empty(x.numel() // size)
+    torch.mv(x.view(-1, size), x.new_ones(size), out=sums)
+    return sums.view(*x.shape[:-1], 1)
+
+
+def concrete(
+    params: Tensor,
+    temperature: float | Tensor,
+    shape: torch.Size,
+    generator: noise.Source = None,
+    *,
+    hard: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Soft and, if asked for, hard values of one noise.
+
+    Args:
+        params: logits ``[*batch, K]``, float32 or float64; ``-inf`` for masked categories.
+        temperature: a number, or a tensor ``[]`` or ``[*batch, 1]`` without gradient.
+        shape: of independent draws.
+        generator: source of randomness.
+        hard: whether the one-hot value is wanted.
+
+    Returns:
+        ``[*shape, *batch, K]`` each; the soft one floored at the smallest normal number where the
+        category is not masked.
+    """
+    if torch.compiler.is_compiling():
+        full = list(shape) + list(params.shape)
+        race = noise.exponential(
+            full, dtype=params.dtype, device=params.device, generator=generator
+        )
+        if not isinstance(temperature, Tensor):
+            temperature = torch.full((), temperature)
+        soft, vertex = torch.ops.relaxit.race(params, race, temperature, hard)
+        return soft, vertex if hard else None
+    if isinstance(temperature, Tensor) and temperature.numel() == 1:
+        temperature = float(temperature)
+    found: tuple[Tensor, Tensor | None]
+    found = _Concrete.apply(params, temperature, shape, generator, hard)
+    return found
+
+
+class _Concrete(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size,
+        generator: noise.Source,
+        hard: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        soft = noise.exponential(
+            shape + params.shape, dtype=params.dtype, device=params.device, generator=generator
+        )
+        vertex, ctx.floored = _run(soft, params, temperature, hard)
+        ctx.temperature, ctx.sampled = temperature, len(shape)
+        ctx.save_for_backward(soft)
+        ctx.save_for_forward(soft)
+        if vertex is not None:
+            ctx.mark_non_differentiable(vertex)
+        ctx.set_materialize_grads(False)
+        return soft, vertex
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad is None:
+            return (None,) * 5
+        (soft,) = ctx.saved_tensors
+        inner = _pull(soft, grad, ctx.temperature, ctx.floored)
+        if ctx.sampled:
+            inner = inner.sum(tuple(range(ctx.sampled)))
+        return inner, None, None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, None]:
+        (soft,) = ctx.saved_tensors
+        pushed = _pull(soft, tangent.expand_as(soft), ctx.temperature, False)
+        return pushed * (soft > torch.finfo(soft.dtype).tiny), None
+
+
+def _run(
+    race: Tensor, params: Tensor, temperature: float | Tensor, hard: bool
+) -> tuple[Tensor | None, bool]:
+    """The race: soft values written over its exponential noise.
+
+    Returns:
+        The winners, if asked for, and whether a soft value was put on the floor.
+    """
+    low, high = (float(end) for end in params.aminmax())
+    spread = (high - low) * _LOG2E  # inf if a category is masked
+    logits = params.sub(high).mul_(_LOG2E)
+    even, vertex = not isinstance(temperature, Tensor), None
+    if even and temperature == 1.0 and spread + _NOISE < _RANGE:
+        torch.div(logits.exp2_(), race, out=race)
+        if hard:
+            vertex = _winner(race, _top(race))
+        race.div_(row_sum(race))
+        return vertex, False
+    torch.sub(logits, race.log2_(), out=race)
+    far = not even or not spread + _NOISE < _RANGE * temperature
+    if hard or far:
+        top = _top(race)
+        vertex = _winner(race, top) if hard else None
+        if far:
+            race -= top
+    race.div_(temperature).exp2_()
+    race.div_(row_sum(race))
+    return vertex, far and _floor(race, params)
+
+
+def _top(scores: Tensor) -> Tensor:
+    return scores.amax(-1, keepdim=True)
+
+
+def _winner(scores: Tensor, top: Tensor) -> Tensor:
+    """One-hot vectors of the largest score, the first of several."""
+    vertex = torch.empty_like(scores)
+    torch.eq(scores, top, out=vertex)
+    if float(vertex.sum(dtype=torch.float64)) != top.numel():  # a tie
+        vertex.zero_().scatter_(-1, scores.argmax(-1, keepdim=True), 1.0)
+    return vertex
+
+
+def _floor(soft: Tensor, params: Tensor) -> bool:
+    """Put what is too small on the floor; whether anything was."""
+    least = torch.finfo(soft.dtype).tiny
+    below = bool(soft.min() < least)
+    if below:
+        torch.maximum(soft, (params > -torch.inf).to(soft.dtype) * least, out=soft)
+    return below
+
+
+def _pull(soft: Tensor, grad: Tensor, temperature: float | Tensor, floored: bool) -> Tensor:
+    """The Jacobian, which is symmetric, times a vector; in few passes if once is enough."""
+    if floored:  # what was put on the floor does not move
+        grad = grad * (soft > torch.finfo(soft.dtype).tiny)
+    if torch.is_grad_enabled():
+        return soft * (grad - (grad * soft).sum(-1, keepdim=True)) / temperature
+    inner = torch.empty_like(soft)
+    torch.mul(grad, soft, out=inner)
+    inner.addcmul_(soft, row_sum(inner), value=-1)
+    if isinstance(temperature, Tensor) or temperature != 1.0:
+        inner.div_(temperature)
+    return inner
+
+
+# For compilers. Defined by hand: the first call of a ``torch.library.custom_op`` imports the whole
+# of torch.compile, which takes a second.
+torch.library.define(
+    "relaxit::race",
+    "(Tensor params, Tensor noise, Tensor temperature, bool hard) -> (Tensor, Tensor)",
+)
+torch.library.define(
+    "relaxit::race_backward",
+    "(Tensor soft, Tensor grad, Tensor temperature) -> Tensor",
+)
+
+
+@torch.library.impl("relaxit::race", "CompositeExplicitAutograd")
+def _race(
+    params: Tensor, exponential: Tensor, temperature: Tensor, hard: bool
+) -> tuple[Tensor, Tensor]:
+    soft = exponential.clone(memory_format=torch.contiguous_format)
+    none = soft.new_empty(0)
+    if not soft.numel():
+        return soft, soft.clone() if hard else none
+    number = float(temperature) if temperature.numel() == 1 else temperature
+    vertex, _ = _run(soft, params, number, hard)
+    return soft, none if vertex is None else vertex
+
+
+@torch.library.impl("relaxit::race_backward", "CompositeExplicitAutograd")
+def _race_backward(soft: Tensor, grad: Tensor, temperature: Tensor) -> Tensor:
+    if not soft.numel():
+        return torch.empty_like(soft)
+    number = float(temperature) if temperature.numel() == 1 else temperature
+    with torch.no_grad():
+        return _pull(soft, grad, number, bool(soft.min() <= torch.finfo(soft.dtype).tiny))
+
+
+@torch.library.register_fake("relaxit::race")
+def _(
+    params: Tensor, exponential: Tensor, temperature: Tensor, hard: bool
+) -> tuple[Tensor, Tensor]:
+    full = exponential.shape if hard else (0,)
+    return params.new_empty(exponential.shape), params.new_empty(full)
+
+
+@torch.library.register_fake("relaxit::race_backward")
+def _(soft: Tensor, grad: Tensor, temperature: Tensor) -> Tensor:
+    return torch.empty_like(soft)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    params, exponential, temperature, _ = inputs
+    ctx.save_for_backward(output[0], temperature)
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+    ctx.sampled = exponential.dim() - params.dim()
+
+
+def _back(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 4
+    soft, temperature = ctx.saved_tensors
+    inner = torch.ops.relaxit.race_backward(soft, grad, temperature)
+    if ctx.sampled:
+        inner = inner.sum(tuple(range(ctx.sampled)))
+    return inner, None, None, None
+
+
+torch.library.register_autograd("relaxit::race", _back, setup_context=_keep)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy ``[*batch]`` in nats of the softmax of logits ``[*batch, K]``; where :func:`looks`.
+
+    With s = logits - max and Z = sum(exp(s)): H = log Z - sum(s exp(s)) / Z, and
+    dH / da_k = -p_k (log p_k + H).
+    """
+    found: Tensor = _Entropy.apply(logits.contiguous())
+    return found
+
+
+class _Entropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor) -> Tensor:
+        shifted = logits - _top(logits)
+        probs = shifted.exp()
+        if math.isinf(float(logits.min())):  # a masked category has no mass: 0, not 0 * -inf
+            shifted.masked_fill_(shifted == -torch.inf, 0.0)
+        total = row_sum(probs)
+        probs.div_(total)
+        log_probs = shifted.sub_(total.log_())
+        value = row_sum(probs * log_probs).neg_()
+        ctx.save_for_backward(logits, probs, log_probs, value)
+        ctx.save_for_forward(probs, log_probs, value)
+        return value.squeeze(-1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        logits, probs, log_probs, value = ctx.saved_tensors
+        if torch.is_grad_enabled():  # to be differentiated again: from the logits on
+            log_probs = logits.log_softmax(-1)
+            probs = log_probs.exp()
+            log_probs = log_probs.masked_fill(logits == -torch.inf, 0.0)
+            value = -(probs * log_probs).sum(-1, keepdim=True)
+            return -grad.unsqueeze(-1) * probs * (log_probs + value)
+        return torch.add(log_probs, value).mul_(probs).mul_(-grad.unsqueeze(-1))
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+        probs, log_probs, value = ctx.saved_tensors
+        return -(tangent * probs * (log_probs + value)).sum(-1)

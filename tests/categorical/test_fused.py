@@ -1,0 +1,267 @@
+"""The fast forms on the CPU against the plain ones: same noise, same sample, same gradient."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.autograd import forward_ad
+
+from relaxit import PerturbAndRelax, noise
+from relaxit.categorical import fused, inversion
+from relaxit.categorical.laws import OneHot
+from relaxit.categorical.relaxation import Categorical
+from tests.helpers import fits, seed
+
+SHAPES = [(7, 2), (5, 3, 10), (4, 64), (3, 65), (2, 1000), (4096, 10)]
+TEMPERATURES = [1.0, 0.7, 0.05, 5.0, torch.tensor(0.5)]
+SCALES = [0.0, 1.0, 30.0]
+
+
+def logits_for(shape, scale, masked=False, dtype=torch.float32):
+    logits = scale * torch.randn(shape, generator=seed(0), dtype=dtype)
+    if masked:
+        logits[..., 1::3] = -torch.inf
+    return logits.requires_grad_()
+
+
+def plain(categorical, logits, temperature, shape, generator):
+    return PerturbAndRelax.draw(categorical, logits, temperature, shape, generator)
+
+
+def close(got, want, dtype, steep=1.0):
+    """``steep``: what a rounding of the scores is multiplied by."""
+    tolerance = (1e-5 if dtype == torch.float32 else 1e-12) * max(1.0, steep)
+    torch.testing.assert_close(got, want, rtol=10 * tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("temperature", TEMPERATURES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_sample_and_gradient_are_those_of_the_plain_form(shape, temperature, scale, dtype, masked):
+    categorical = Categorical(categories=shape[-1])
+    logits = logits_for(shape, scale, masked, dtype)
+    sample = torch.Size([2])
+    assert fused.usable(logits, temperature)
+    soft, hard = fused.concrete(logits, temperature, sample, seed(1), hard=True)
+    want, vertex = plain(categorical, logits, temperature, sample, seed(1))
+    steep = scale / (50 * temperature)
+    close(soft, want, dtype, steep)
+    assert (hard == vertex).all()
+    assert not hard.requires_grad
+    assert (soft[~(logits == -torch.inf).expand_as(soft)] > 0).all()
+    arriving = torch.randn(soft.shape, generator=seed(2), dtype=dtype)
+    got = torch.autograd.grad(soft, logits, arriving)
+    # Relative to what a gradient may be: it grows as 1 / temperature.
+    (right,) = torch.autograd.grad(want, logits, arriving)
+    close(got[0] * temperature, right * temperature, dtype, steep)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_temperature_for_each_row(dtype):
+    logits = logits_for((5, 3, 10), 2.0, dtype=dtype)
+    temperature = torch.linspace(0.1, 3.0, 15, dtype=dtype).view(5, 3, 1)
+    soft, hard = fused.concrete(logits, temperature, torch.Size(), seed(1), hard=True)
+    want, vertex = plain(Categorical(categories=10), logits, temperature, torch.Size(), seed(1))
+    close(soft, want, dtype)
+    assert torch.equal(hard, vertex)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.4])
+def test_a_law_takes_it(temperature, monkeypatch):
+    calls = []
+
+    def spy(*arguments, **named):
+        calls.append(named["hard"])
+        return original(*arguments, **named)
+
+    original = fused.concrete
+    monkeypatch.setattr(fused, "concrete", spy)
+    q = Categorical(categories=3)(logits_for((4, 3), 1.0), temperature)
+    q.rsample()
+    q.draw()
+    q.sample()
+    assert calls == [False, True, False]
+
+
+class Halved(Categorical):
+    """Another smoothing than the one that the fast form knows."""
+
+    name = "halved"
+
+    def relax(self, scores, temperature):
+        return super().relax(scores, temperature) / 2
+
+
+def test_a_subclass_keeps_its_own_smoothing():
+    soft = Halved(categories=3)(torch.zeros(4, 3)).rsample()
+    torch.testing.assert_close(soft.sum(-1), torch.full((4,), 0.5))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("temperature", [1.0, 0.1])
+def test_short_dtypes(dtype, temperature):
+    categorical = Categorical(categories=10)
+    logits = logits_for((40, 10), 3.0, masked=True).detach().to(dtype).requires_grad_()
+    soft, hard = categorical.draw(logits, temperature, torch.Size(), seed(1))
+    want, vertex = plain(categorical, logits, temperature, torch.Size(), seed(1))
+    assert soft.dtype == hard.dtype == dtype
+    torch.testing.assert_close(soft, want)
+    assert torch.equal(hard, vertex)
+
+
+def test_learned_temperatures_take_the_plain_form():
+    tau = torch.tensor(0.5, requires_grad=True)
+    logits = logits_for((4, 3), 1.0)
+    assert not fused.usable(logits, tau)
+    soft = Categorical(categories=3)(logits, tau).rsample()
+    assert torch.autograd.grad(soft.square().sum(), tau)[0] != 0
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.4])
+@pytest.mark.parametrize("masked", [False, True])
+def test_second_derivatives(temperature, masked):
+    logits = logits_for((3, 4), 1.0, masked, torch.float64)
+
+    def draw(params):
+        return fused.concrete(params, temperature, torch.Size([2]), seed(3))[0]
+
+    assert torch.autograd.gradcheck(draw, logits, check_forward_ad=True) or masked
+    free = logits.detach().nan_to_num(neginf=0.0).requires_grad_()
+    assert torch.autograd.gradgradcheck(draw, free)
+    assert torch.autograd.gradcheck(draw, free, check_forward_ad=True)
+
+
+def test_forward_mode():
+    logits, tangent = torch.randn(2, 3, 4, generator=seed(0), dtype=torch.float64)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(logits, tangent)
+        soft = fused.concrete(dual, 0.5, torch.Size([2]), seed(1))[0]
+        got = forward_ad.unpack_dual(soft).tangent
+    step = 1e-6
+    ends = [
+        fused.concrete(logits + sign * step * tangent, 0.5, torch.Size([2]), seed(1))[0]
+        for sign in (1, -1)
+    ]
+    torch.testing.assert_close(got, (ends[0] - ends[1]) / (2 * step), rtol=1e-6, atol=1e-8)
+
+
+def test_ties_give_one_vertex(monkeypatch):
+    monkeypatch.setattr(noise, "exponential", lambda shape, **_: torch.ones(shape))
+    hard = fused.concrete(torch.zeros(5, 4), 1.0, torch.Size(), hard=True)[1]
+    assert torch.equal(hard, torch.eye(4)[[0] * 5])
+
+
+def test_autocast_changes_nothing():
+    logits = logits_for((40, 10), 1.0)
+    alone = fused.concrete(logits, 1.0, torch.Size(), seed(1))[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        within = fused.concrete(logits, 1.0, torch.Size(), seed(1))[0]
+    assert torch.equal(alone, within)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_entropy(shape, scale, masked, dtype):
+    logits = logits_for(shape, scale, masked, dtype)
+    wide = logits.detach().double().requires_grad_()
+    log_p = wide.log_softmax(-1)
+    right = -(log_p.exp() * log_p.masked_fill(log_p == -torch.inf, 0.0)).sum(-1)
+    got = fused.entropy(logits)
+    close(got.double(), right, dtype)
+    arriving = torch.randn(right.shape, generator=seed(1), dtype=torch.float64)
+    (want,) = torch.autograd.grad(right, wide, arriving)
+    (slope,) = torch.autograd.grad(got, logits, arriving.to(dtype))
+    close(slope.double(), want.nan_to_num(0.0), dtype)
+
+
+def test_derivatives_of_the_entropy():
+    logits = logits_for((3, 4), 1.0, dtype=torch.float64)
+    assert torch.autograd.gradcheck(fused.entropy, logits, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(fused.entropy, logits)
+    assert torch.autograd.gradcheck(fused.entropy, logits.detach().T.requires_grad_())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("categories", [2, 10, 128, 129, 130, 1000])
+@pytest.mark.parametrize("masked", [False, True])
+def test_exact_draws_follow_their_probabilities(categories, masked, dtype):
+    # alpha = 2e-5 each; by chi-square over up to 64 cells of equally many categories.
+    logits = logits_for((categories,), 2.0, masked, dtype).detach()
+    hard = inversion.draw(logits, torch.Size([20_000 if categories > 128 else 100_000]), seed(1))
+    assert ((hard == 0) | (hard == 1)).all()
+    assert (hard.sum(-1) == 1).all()
+    assert (hard[..., logits == -torch.inf] == 0).all()
+    cells = torch.arange(categories) % 64
+    probs = torch.zeros(64, dtype=torch.float64).index_add_(0, cells, logits.double().softmax(-1))
+    counts = torch.zeros(64, dtype=torch.float64).index_add_(0, cells, hard.double().sum(0))
+    kept = probs > 0
+    assert (counts[~kept] == 0).all()
+    assert fits(counts[kept].numpy(), probs[kept])
+
+
+@pytest.mark.parametrize("categories", [3, 10, 129, 1000])
+@pytest.mark.parametrize("u", [1e-12, 0.25, 0.5, 1 - 2**-24])
+def test_exact_draws_invert_the_distribution_function(categories, u, monkeypatch):
+    def constant(shape, dtype=torch.float32, **_):
+        return torch.full(shape, u, dtype=dtype)
+
+    monkeypatch.setattr(noise, "uniform", constant)
+    logits = logits_for((6, categories), 3.0, masked=True).detach()
+    hard = inversion.draw(logits, torch.Size([2]))
+    steps = logits.double().softmax(-1).cumsum(-1)
+    index = hard.argmax(-1)
+    assert (hard.sum(-1) == 1).all()
+    before = torch.cat([torch.zeros(6, 1, dtype=torch.float64), steps], -1)
+    slack = 1e-5
+    for row in range(6):
+        for k in index[:, row].tolist():
+            assert before[row, k] - slack <= u <= steps[row, k] + slack
+            assert logits[row, k] > -torch.inf
+
+
+def test_exact_draws_of_rows_far_apart():
+    # One scale for all rows would lose the second one.
+    logits = torch.tensor([[0.0, 1.0], [-300.0, -301.0]])
+    hard = inversion.draw(logits, torch.Size([20_000]), seed(0))
+    for row, p in ((0, 1 / (1 + math.e)), (1, 1 / (1 + 1 / math.e))):
+        count = hard[:, row, 0].sum().item()
+        assert fits(
+            torch.tensor([count, 20_000 - count]).numpy(),
+            torch.tensor([p, 1 - p], dtype=torch.float64),
+        )
+
+
+def test_draws_of_the_law_are_exact_and_obey_the_generator():
+    law = OneHot(Categorical(categories=5), torch.zeros(100, 5))
+    assert torch.equal(law.sample((3,), generator=seed(1)), law.sample((3,), generator=seed(1)))
+    assert law.sample((3,)).shape == (3, 100, 5)
+
+
+@pytest.mark.parametrize("temperature", [torch.tensor(1.0), torch.tensor(0.01)], ids=str)
+def test_compiled_code_calls_the_same(temperature):
+    categorical = Categorical(categories=10)
+
+    def draw(params, temperature):
+        return categorical.draw(params, temperature, torch.Size([2]))
+
+    torch._dynamo.reset()
+    compiled = torch.compile(draw, fullgraph=True, backend="aot_eager")
+    logits, results = logits_for((40, 10), 3.0, masked=True), []
+    for form in (compiled, draw):
+        torch.manual_seed(1)
+        soft, hard = form(logits, temperature)
+        arriving = torch.randn(soft.shape, generator=seed(2))
+        results.append([soft, hard, *torch.autograd.grad(soft, logits, arriving)])
+    for got, want in zip(*results, strict=True):
+        torch.testing.assert_close(got, want)
+    torch.library.opcheck(
+        torch.ops.relaxit.race.default,
+        (logits, torch.rand(2, 40, 10) + 0.1, temperature, True),
+        test_utils=("test_schema", "test_faketensor", "test_aot_dispatch_static"),
+    )
