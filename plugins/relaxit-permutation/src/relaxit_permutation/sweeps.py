@@ -27,6 +27,8 @@ import math
 import torch
 from torch import Tensor
 
+from relaxit_permutation import kernels
+
 __all__ = ["first_potentials", "floor", "sweep"]
 
 CHUNK = 10
@@ -65,12 +67,15 @@ def sweep(
         iterations: at most.
         aim: relative error of the sums at which to stop.
         watch: whether to look at the error after each chunk, for which a GPU would have to wait. If
-            not, all iterations are made.
+            not, all iterations are made, or as many as it takes where each matrix can see to that
+            by itself (:mod:`relaxit_permutation.kernels`).
         patient: whether to go on where the rate promises no convergence soon.
 
     Returns:
         The scaled matrix, its potentials, and the relative error of its sums, ``[B]``.
     """
+    if not watch and (found := kernels.sweep(x, u, v, rows, columns, iterations, aim)):
+        return found
     kernel = _kernel(x, u, v)
     whole = watch and not bool((kernel.amin() < _least(x.dtype)).any())  # nothing was too small
     room, growth = -floor(x.dtype) / 2, 0.0 if whole else _growth(rows, columns, watch)

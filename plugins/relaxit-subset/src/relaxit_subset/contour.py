@@ -130,6 +130,11 @@ def _chunk(minor: Tensor) -> int:
     return max(1, _CHUNK // max(1, minor.numel()))
 
 
+def _over_points(x: Tensor) -> Tensor:  # [..., q, n] -> [..., n]
+    # A sum of one point, as it is in large batches, would take as long as four products.
+    return x.squeeze(-2) if x.shape[-2] == 1 else x.sum(-2)
+
+
 def _marginals(tilted: _Tilted) -> Tensor:
     """``sum_j W_j r_ij`` of the minor sides, in real arithmetic."""
     m, sign = tilted.minor.unsqueeze(-2), tilted.sign.unsqueeze(-2)
@@ -139,7 +144,7 @@ def _marginals(tilted: _Tilted) -> Tensor:
     for real, imaginary, versine, sine in tilted.points():
         # e^{i phi} conj(h) = m + (1 - m) e^{i phi}, and |h|^2 = 1 - 2 m (1 - m) (1 - cos phi).
         numerator = real * (1 - major * versine) - signed * (imaginary * sine)
-        total = total + (numerator / (1 - spread * versine)).sum(-2)
+        total = total + _over_points(numerator / (1 - spread * versine))
     return tilted.minor * total.clamp_min(0.0)  # of the order of 1, or zero but for rounding
 
 
@@ -157,7 +162,7 @@ def _covariance(tilted: _Tilted, mean: Tensor, vector: Tensor) -> Tensor:
         s, t = (a * v).sum(-1, keepdim=True) - centre, (b * v).sum(-1, keepdim=True)
         x = real * s - imaginary * t - v * (real * a - imaginary * b)
         y = real * t + imaginary * s - v * (real * b + imaginary * a)
-        total = total + (a * x - b * y).sum(-2)
+        total = total + _over_points(a * x - b * y)
     return total
 
 
