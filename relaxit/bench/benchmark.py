@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from relaxit.bench.floor import Needs
 from relaxit.errors import RelaxitError
 from relaxit.options import Configured
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["Benchmark", "Contender", "Unavailable"]
+__all__ = ["OWN", "Benchmark", "Contender", "Unavailable"]
+
+OWN = "relaxit"
+"""Stands for the contenders that belong to no peer, wherever peers are named."""
 
 
 class Unavailable(RelaxitError):
@@ -41,6 +45,10 @@ class Contender:
             and not a slow success.
         reference: the others' times are divided by its own. At most one of a benchmark; the first
             contender if none says so.
+        peer: whose way it is, in a word that ``--against`` takes: ``torch``, ``pyro``. Empty for
+            the plugin's own ways, which always take part.
+        floor: it does only what nobody can do without, such as the matrix products of a training
+            step: the others' times are shown in units of its own. At most one of a benchmark.
 
     Example:
         >>> import torch
@@ -53,6 +61,8 @@ class Contender:
     note: str = ""
     compiled: bool = False
     reference: bool = False
+    peer: str = ""
+    floor: bool = False
 
 
 class Benchmark(Configured, ABC):
@@ -65,6 +75,10 @@ class Benchmark(Configured, ABC):
         structure: registered name of the relaxation it belongs to.
         error_is: what the column of errors means, where that is not the plain difference between a
             result and the oracle's: what is compared, and how much of it is chance.
+        group: the command that runs it when no benchmark is named: ``structures`` for
+            ``relaxit bench structures``, or ``sampling``.
+        presets: options of the runs that it consists of, one table a run, in this order; one run
+            with the defaults if not stated. Options of the command line are laid over each.
 
     Example:
         >>> import torch
@@ -91,6 +105,8 @@ class Benchmark(Configured, ABC):
     kind = "benchmark"
     structure: ClassVar[str] = ""
     error_is: ClassVar[str] = ""
+    group: ClassVar[str] = "structures"
+    presets: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
 
     @abstractmethod
     def contenders(self, device: torch.device) -> Sequence[Contender]:
@@ -104,6 +120,11 @@ class Benchmark(Configured, ABC):
         """
         del device
         return ()
+
+    def needs(self, device: torch.device) -> Needs | None:
+        """What the work needs at least, from which its least time follows; None if not known."""
+        del device
+        return None
 
     def oracle(self, device: torch.device) -> Tensor | tuple[Tensor, ...] | None:
         """The right answer, worked out slowly in float64; None if there is no single one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import torch
 
 from relaxit.environment import versions
 
-__all__ = ["setting", "threads"]
+__all__ = ["cores", "seconds_since_start", "setting", "threads"]
 
 
 def setting(device: torch.device) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def setting(device: torch.device) -> dict[str, Any]:
     return {
         "device": str(device),
         "device_name": _name(device),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "load": _load(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,  # with the build, which the distribution's version may lack
@@ -35,6 +36,27 @@ def setting(device: torch.device) -> dict[str, Any]:
         "platform": found["platform"],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def cores() -> int:
+    """How many cores there are; 1 where it is not known."""
+    return os.cpu_count() or 1
+
+
+def seconds_since_start() -> float | None:
+    """Age of this process: what a user has waited so far. Known on Linux only, else None.
+
+    Example:
+        >>> seconds_since_start() != 0
+        True
+    """
+    try:
+        with open("/proc/self/stat", encoding="ascii") as file:
+            began = int(file.read().rpartition(")")[2].split()[19])  # field 22, in ticks
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+    return round(now - began / os.sysconf("SC_CLK_TCK"), 3)
 
 
 def _load() -> float | None:

@@ -69,15 +69,18 @@ def _cuda_peak(call: Callable[[], Any], device: torch.device) -> int:
 
 
 def highest(changes: Iterable[int]) -> int:
-    """The highest running sum, 0 at least.
+    """The highest running sum, which never falls below 0.
+
+    What is given back without having been taken was there before. PyTorch's profiler mostly leaves
+    that out, but not where it remembers the address from an earlier use.
 
     Example:
-        >>> highest([8, 16, -8, 4, -16, -4])
-        24
+        >>> highest([8, 16, -8, 4, -16, -4]), highest([-400, 4])
+        (24, 4)
     """
     total = peak = 0
     for change in changes:
-        total += change
+        total = max(0, total + change)
         peak = max(peak, total)
     return peak
 

@@ -49,7 +49,7 @@ class Work:
             All that is measured but the times; and the call, or None if the contender was skipped
             or failed, which the measurement then says.
         """
-        found = Measurement(contender.name, contender.note, contender.compiled)
+        found = Measurement.of(contender)
         try:
             if contender.compiled:
                 self._require_compiler()

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from relaxit.bench.accuracy import Error
-from relaxit.bench.benchmark import Benchmark
+from relaxit.bench.benchmark import Benchmark, Contender
+from relaxit.bench.floor import Floor
 from relaxit.bench.rounds import Spread
 
 __all__ = ["Measurement", "Outcome", "Report"]
@@ -20,13 +21,14 @@ class Measurement:
     """What came of one contender.
 
     Attributes:
-        name, note, compiled: the contender's own.
+        name, note, compiled, peer: the contender's own.
         outcome: ``done``; ``failed`` if it raised; ``skipped`` if it cannot be run here or was not
             asked for.
         reason: why it failed or was skipped.
         first_seconds: of its preparation and its first call, compilation included.
         seconds: median and quartiles of a call.
         ratio: median over rounds of its time to the reference's in the same round.
+        floors: its time in units of the floor; None where there is none.
         memory_bytes: peak of one call beyond what was held before, the result included.
         error: distance from the oracle's answer, where there is one.
     """
@@ -34,13 +36,20 @@ class Measurement:
     name: str
     note: str
     compiled: bool
+    peer: str = ""
     outcome: Outcome = "done"
     reason: str = ""
     first_seconds: float | None = None
     seconds: Spread | None = None
     ratio: float | None = None
+    floors: float | None = None
     memory_bytes: int | None = None
     error: Error | None = None
+
+    @classmethod
+    def of(cls, contender: Contender) -> Measurement:
+        """Of a contender of which nothing is known yet."""
+        return cls(contender.name, contender.note, contender.compiled, contender.peer)
 
 
 @dataclass
@@ -51,6 +60,7 @@ class Report:
         benchmark: the object that was run.
         reference: name of the contender whose times the ratios are of.
         input_bytes: size of its inputs; 0 if it names none.
+        floor: the least time of the work on this machine; None if it is not known.
         rounds: how many were run.
         reason: why nothing was run; empty if something was.
         measurements: one a contender, in the benchmark's order.
@@ -59,6 +69,7 @@ class Report:
     benchmark: Benchmark
     reference: str = ""
     input_bytes: int = 0
+    floor: Floor | None = None
     rounds: int = 0
     reason: str = ""
     measurements: list[Measurement] = field(default_factory=list)
@@ -74,6 +85,12 @@ class Report:
         failed = any(each.outcome == "failed" for each in self.measurements)
         return not self.measured and (bool(self.reason) or failed)
 
+    @property
+    def excuses(self) -> list[str]:
+        """Why contenders were skipped, each by its name."""
+        skipped = [each for each in self.measurements if each.outcome == "skipped"]
+        return [f"{each.name}: {each.reason}" for each in skipped]
+
     def in_inputs(self, measurement: Measurement) -> float | None:
         """Peak memory of a contender in units of the inputs' size; None where either is unknown."""
         if measurement.memory_bytes is None or not self.input_bytes:
@@ -86,12 +103,14 @@ class Report:
         return {
             "name": benchmark.name,
             "structure": benchmark.structure,
+            "group": benchmark.group,
             "summary": benchmark.summary,
             "options": benchmark.options.model_dump(mode="json"),
             "references": list(benchmark.references),
             "error_is": benchmark.error_is,
             "reference": self.reference,
             "input_bytes": self.input_bytes,
+            "floor": self.floor.to_json() if self.floor else None,
             "rounds": self.rounds,
             "reason": self.reason,
             "contenders": [

@@ -12,7 +12,7 @@ from typing import Any
 from relaxit.bench.clock import Timer
 from relaxit.bench.failure import reason_of
 
-__all__ = ["LEAST", "Spread", "median_ratio", "run_rounds"]
+__all__ = ["LEAST", "Interrupted", "Spread", "median_ratio", "run_rounds"]
 
 LEAST = 3
 """Rounds that are run whatever they cost, unless fewer are asked for."""
@@ -38,6 +38,20 @@ class Spread:
             return cls(seconds[0], seconds[0], seconds[0])
         lower, median, upper = statistics.quantiles(seconds, n=4, method="inclusive")
         return cls(median, lower, upper)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during the rounds, with what the whole rounds before it gave.
+
+    Attributes:
+        times, failed: as :func:`run_rounds` would have returned them.
+    """
+
+    def __init__(self, times: dict[str, list[float]], failed: dict[str, str]) -> None:
+        super().__init__()
+        whole = min(map(len, times.values()), default=0)
+        self.times = {name: seconds[:whole] for name, seconds in times.items()}
+        self.failed = failed
 
 
 def run_rounds(
@@ -67,23 +81,29 @@ def run_rounds(
     Returns:
         Seconds by name, one for each round; and by name why a call was given up, which has then no
         seconds. The others go on.
+
+    Raises:
+        Interrupted: at Ctrl-C.
     """
     order = random.Random(seed)
     names, end = list(calls), clock() + seconds
     times: dict[str, list[float]] = {name: [] for name in calls}
     failed: dict[str, str] = {}
-    for number in range(1, rounds + 1):
-        if not names or (number > LEAST and clock() >= end):
-            break
-        progress(number)
-        order.shuffle(names)
-        for name in list(names):
-            try:
-                times[name].append(timer(calls[name]))
-            except Exception as error:
-                failed[name] = reason_of(error)
-                names.remove(name)
-                del times[name]
+    try:
+        for number in range(1, rounds + 1):
+            if not names or (number > LEAST and clock() >= end):
+                break
+            progress(number)
+            order.shuffle(names)
+            for name in list(names):
+                try:
+                    times[name].append(timer(calls[name]))
+                except Exception as error:
+                    failed[name] = reason_of(error)
+                    names.remove(name)
+                    del times[name]
+    except KeyboardInterrupt as error:
+        raise Interrupted(times, failed) from error
     return times, failed
 
 

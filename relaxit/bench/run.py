@@ -8,17 +8,26 @@ from contextlib import contextmanager
 
 import torch
 
-from relaxit.bench.benchmark import Benchmark, Contender
+from relaxit.bench.benchmark import OWN, Benchmark, Contender
 from relaxit.bench.clock import Timer, timer_for
 from relaxit.bench.failure import reason_of
+from relaxit.bench.floor import Floor, Rates, floor_of
 from relaxit.bench.memory import bytes_of
 from relaxit.bench.prepare import Call, Work
 from relaxit.bench.report import Report
-from relaxit.bench.rounds import Spread, median_ratio, run_rounds
+from relaxit.bench.rounds import Interrupted, Spread, median_ratio, run_rounds
 from relaxit.bench.settings import Settings
 from relaxit.errors import ConfigurationError
 
-__all__ = ["contenders_of", "run_benchmark"]
+__all__ = ["Stopped", "contenders_of", "run_benchmark"]
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C during the rounds; ``report`` has what the rounds before it gave."""
+
+    def __init__(self, report: object) -> None:
+        super().__init__()
+        self.report = report
 
 
 def run_benchmark(
@@ -26,6 +35,7 @@ def run_benchmark(
     device: torch.device,
     settings: Settings | None = None,
     *,
+    rates: Rates | None = None,
     timer: Timer | None = None,
     clock: Callable[[], float] = time.monotonic,
     progress: Callable[[str], None] = lambda text: None,
@@ -39,14 +49,19 @@ def run_benchmark(
         benchmark: what to run.
         device: where.
         settings: the defaults if None.
+        rates: of the machine, for the floor of a benchmark that says what its work needs; no such
+            floor if None.
         timer: makes one call and returns its seconds; the device's own if None.
         clock: where the settings' seconds are read.
         progress: told what is being done.
 
+    Raises:
+        Stopped: at Ctrl-C during the rounds, with the report so far.
+
     Example:
         >>> import relaxit.registry
         >>> found = relaxit.registry.default().items("benchmark")
-        >>> small = found["categorical-hard"](batch=8, latents=2)
+        >>> small = found["categorical-hard"](batch=8, latents=2, categories=3)
         >>> report = run_benchmark(small, torch.device("cpu"), Settings(rounds=3))
         >>> report.rounds, report.reason, report.measured
         (3, '', True)
@@ -55,15 +70,33 @@ def run_benchmark(
     report = Report(benchmark)
     with _seeded(device, settings.seed):
         try:
-            contenders = contenders_of(benchmark, device)
-            report.reference = _reference(contenders)
+            contenders = _invited(contenders_of(benchmark, device), settings.against)
+            references = _references(contenders, settings.against)
+            report.reference = references[0]
+            needs = benchmark.needs(device) if rates else None
+            report.floor = floor_of(needs, rates) if needs and rates else None
             report.input_bytes = bytes_of(benchmark.inputs(device))
             work = Work(benchmark, device, settings, benchmark.oracle(device))
         except Exception as error:
             report.reason = reason_of(error)
             return report
         calls = _prepare(report, work, contenders, progress)
-        _time(report, calls, timer or timer_for(device), settings, clock, progress)
+        try:
+            times, failed = run_rounds(
+                calls,
+                timer or timer_for(device),
+                settings.rounds,
+                settings.seconds,
+                seed=settings.seed,
+                clock=clock,
+                progress=lambda number: progress(f"round {number} of {settings.rounds} at most"),
+            )
+            _enter(report, times, failed, references)
+        except Interrupted as stop:
+            _enter(report, stop.times, stop.failed, references)
+            raise Stopped(report) from stop
+        finally:
+            _find_floors(report, contenders)
     return report
 
 
@@ -71,7 +104,8 @@ def contenders_of(benchmark: Benchmark, device: torch.device) -> list[Contender]
     """The contenders of a benchmark.
 
     Raises:
-        ConfigurationError: if there are none, two share a name, or two are the reference.
+        ConfigurationError: if there are none, two share a name, or two are the reference or the
+            floor.
     """
     found = list(benchmark.contenders(device))
     names = [contender.name for contender in found]
@@ -81,11 +115,47 @@ def contenders_of(benchmark: Benchmark, device: torch.device) -> list[Contender]
         raise ConfigurationError(f"contenders share a name: {', '.join(names)}")
     if sum(contender.reference for contender in found) > 1:
         raise ConfigurationError("more than one contender is the reference")
+    if sum(contender.floor for contender in found) > 1:
+        raise ConfigurationError("more than one contender is the floor")
     return found
 
 
-def _reference(contenders: Sequence[Contender]) -> str:
-    return next((each.name for each in contenders if each.reference), contenders[0].name)
+def _invited(contenders: list[Contender], against: frozenset[str]) -> list[Contender]:
+    """Our own and those of the peers that are named; all if none is.
+
+    Raises:
+        ConfigurationError: if nobody is left.
+    """
+    if not against:
+        return contenders
+    found = [each for each in contenders if not each.peer or each.peer in against]
+    if not found:
+        raise ConfigurationError(f"no contender is of {', '.join(sorted(against | {OWN}))}")
+    return found
+
+
+def _references(contenders: Sequence[Contender], against: frozenset[str]) -> list[str]:
+    """Whom the ratios may be to: the one that is marked; else the first.
+
+    If peers were chosen and the marked one is not among theirs: the first of theirs that has
+    times, else of ours.
+    """
+    marked = [each for each in contenders if each.reference]
+    if not marked and not against:
+        marked = [contenders[0]]
+    return [each.name for each in marked or sorted(contenders, key=lambda each: not each.peer)]
+
+
+def _find_floors(report: Report, contenders: Sequence[Contender]) -> None:
+    """Enter the times in units of the floor, which may be a contender's own time."""
+    times = {each.name: each.seconds.median for each in report.measurements if each.seconds}
+    for contender in contenders:
+        if contender.floor and (seconds := times.get(contender.name)):
+            report.floor = Floor(seconds, {contender.name: seconds})
+    if report.floor and report.floor.seconds:
+        for each in report.measurements:
+            if each.seconds:
+                each.floors = each.seconds.median / report.floor.seconds
 
 
 def _prepare(
@@ -108,25 +178,15 @@ def _prepare(
     return calls
 
 
-def _time(
+def _enter(
     report: Report,
-    calls: dict[str, Call],
-    timer: Timer,
-    settings: Settings,
-    clock: Callable[[], float],
-    progress: Callable[[str], None],
+    times: dict[str, list[float]],
+    failed: dict[str, str],
+    references: Sequence[str],
 ) -> None:
-    """Time the calls, and enter the times into the measurements."""
-    times, failed = run_rounds(
-        calls,
-        timer,
-        settings.rounds,
-        settings.seconds,
-        seed=settings.seed,
-        clock=clock,
-        progress=lambda number: progress(f"round {number} of {settings.rounds} at most"),
-    )
+    """Enter the times into the measurements."""
     report.rounds = max(map(len, times.values()), default=0)
+    report.reference = next((each for each in references if times.get(each)), references[0])
     reference = times.get(report.reference)
     for each in report.measurements:
         if each.name in failed:

@@ -25,4 +25,7 @@ class Settings(Options):
     only: frozenset[str] = Field(
         default=frozenset(), description="contenders that take part; all if empty"
     )
+    against: frozenset[str] = Field(
+        default=frozenset(), description="peers that take part, beside our own; all if empty"
+    )
     seed: int = Field(default=0, ge=0, description="of the generators and of the orders")

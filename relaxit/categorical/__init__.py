@@ -27,9 +27,14 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
 
 @hookimpl
 def relaxit_benchmarks() -> list[type[Benchmark]]:
-    from relaxit.categorical.benchmarks import CategoricalHard, CategoricalSample
+    from relaxit.categorical.benchmarks import (
+        CategoricalHard,
+        CategoricalSample,
+        CategoricalSoft,
+        CategoricalStraightThrough,
+    )
 
-    return [CategoricalSample, CategoricalHard]
+    return [CategoricalSoft, CategoricalSample, CategoricalStraightThrough, CategoricalHard]
 
 
 @hookimpl

@@ -1,8 +1,10 @@
-"""Categorical draws: relaxit's beside what PyTorch has of its own."""
+"""Draws of one category among K: relaxit's beside those of PyTorch, Pyro and an old tutorial."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -10,84 +12,210 @@ from torch import Tensor
 from torch.distributions import OneHotCategorical, RelaxedOneHotCategorical
 from torch.nn.functional import gumbel_softmax
 
-from relaxit import Options
-from relaxit.bench import Benchmark, Contender
+from relaxit import Options, RelaxedDistribution
+from relaxit.bench import Benchmark, Contender, Needs
 from relaxit.categorical.relaxation import Categorical
+from relaxit.estimators.st_gumbel import StraightThroughGumbel
+from relaxit.speed import tutorial
 
-__all__ = ["CategoricalHard", "CategoricalSample"]
+__all__ = [
+    "CategoricalHard",
+    "CategoricalSample",
+    "CategoricalSoft",
+    "CategoricalStraightThrough",
+]
 
-_TEMPERATURE = 0.5
+Draw = Callable[[Tensor], Tensor]
+"""From logits to a draw, of the same shape."""
+
+Make = Callable[[Draw], Callable[[], Tensor | tuple[Tensor, ...]]]
+"""From a way of drawing to a call that draws, and does what else is timed."""
+
+_FLOAT = 4  # bytes
+_CHECKED = "PyTorch, arguments checked"
+_TUTORIAL = "the sampler of an old tutorial's script, eps in its logarithms"
+_OURS = "parameters checked on the CPU"
 
 
 class CategoricalSizes(Options):
-    """Sizes of both benchmarks; by default those of a VAE with 30 latents of 10 categories."""
+    """Sizes of all of them; by default those of a VAE with 30 latents of 10 categories."""
 
     batch: int = Field(default=4096, ge=1, description="rows: pictures in a batch")
     latents: int = Field(default=30, ge=1, description="variables in a row")
     categories: int = Field(default=10, ge=2, description="values K of a variable")
+    temperature: float = Field(
+        default=1.0, gt=0, description="of the relaxed law; an exact draw has none"
+    )
 
 
-class CategoricalSample(Benchmark):
-    """A soft draw and its backward pass: value and gradient, both ``[batch, latents, K]``.
+class _Sampling(Benchmark):
+    """What they share: the sizes, the inputs, and one contender for each way of drawing."""
 
-    The contenders draw noise of their own, so there is no answer to compare with.
-    """
-
-    api = 1
-    name = "categorical-sample"
     structure = "categorical"
-    summary = "soft draw of categorical variables, forward and backward"
+    group = "sampling"
     Options = CategoricalSizes
-    references = ("arXiv:1611.00712 (Concrete), eq. 10", "arXiv:1611.01144 (Gumbel-softmax), eq. 2")
+    options: CategoricalSizes
+    references: ClassVar[tuple[str, ...]] = (
+        "arXiv:1611.00712 (Concrete), eq. 10",
+        "arXiv:1611.01144 (Gumbel-softmax), eq. 2",
+    )
+    presets: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {},
+        {"batch": 1024, "latents": 1, "categories": 1000},
+        {"batch": 64, "latents": 1, "categories": 32_000},
+        {"batch": 100},  # a VAE's step, where what is done once a call matters most
+    )
 
-    def inputs(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Logits, and the gradient that arrives at the draw."""
+    def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Logits, and the gradient that arrives at the draw, ``[batch, latents, K]``."""
         sizes = self.options
         shape = (2, sizes.batch, sizes.latents, sizes.categories)
         logits, arriving = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
         return logits, arriving
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
-        logits, arriving = self.inputs(device)
-        logits.requires_grad_()
+    @property
+    def variables(self) -> int:
+        return self.options.batch * self.options.latents
+
+    @property
+    def entries(self) -> int:
+        return self.variables * self.options.categories
+
+    @property
+    def law(self) -> Callable[[Tensor], RelaxedDistribution]:
+        """Ours, of logits."""
         relaxation = Categorical(categories=self.options.categories)
+        temperature = self.options.temperature
+        return lambda logits: relaxation(logits, temperature)
 
-        def relaxed(params: Tensor) -> Tensor:
-            return relaxation(params, _TEMPERATURE).rsample()
+    def softmax(self, logits: Tensor, hard: bool = False) -> Tensor:
+        """PyTorch's function."""
+        return gumbel_softmax(logits, self.options.temperature, hard)
 
-        def softmax(params: Tensor) -> Tensor:
-            return gumbel_softmax(params, _TEMPERATURE)
+    def relaxed(self, logits: Tensor) -> Tensor:
+        """A draw of PyTorch's relaxed law, which torch.compile refuses."""
+        temperature = logits.new_tensor(self.options.temperature)
+        # torch.compile turns this check off for the whole process, so it is asked for.
+        return RelaxedOneHotCategorical(temperature, logits=logits, validate_args=True).rsample()
 
-        def law(params: Tensor) -> Tensor:
-            # torch.compile turns this check off for the whole process, so it is asked for.
-            temperature = params.new_tensor(_TEMPERATURE)
-            return RelaxedOneHotCategorical(
-                temperature, logits=params, validate_args=True
-            ).rsample()
+    def pyros(self, name: str) -> Draw:
+        """A draw of one of Pyro's relaxed laws."""
+        laws = importlib.import_module("pyro.distributions")
+        law, temperature = getattr(laws, name), torch.tensor(self.options.temperature)
+        return lambda logits: law(
+            temperature.to(logits.device), logits=logits, validate_args=True
+        ).rsample()
 
-        def make(draw: Callable[[Tensor], Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
-            def call() -> tuple[Tensor, Tensor]:
-                soft = draw(logits)
-                (gradient,) = torch.autograd.grad(soft, logits, arriving)
-                return soft, gradient
+    def tutorials(self, logits: Tensor, hard: bool = False) -> Tensor:
+        """The sampler of an old tutorial's script."""
+        return tutorial.gumbel_softmax(logits, self.options.temperature, hard=hard)
 
-            return call
+    def ways(self, make: Make) -> list[Contender]:
+        """All ways of a soft draw.
 
-        def make_compiled(draw: Callable[[Tensor], Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
-            return make(torch.compile(draw, fullgraph=True))
-
+        Args:
+            make: what is done with a way of drawing; gives the call that is timed.
+        """
+        law = self.law
         return [
-            Contender("gumbel_softmax", lambda: make(softmax), "PyTorch", reference=True),
-            Contender("RelaxedOneHotCategorical", lambda: make(law), "PyTorch, arguments checked"),
-            Contender("relaxit", lambda: make(relaxed), "parameters checked on the CPU"),
-            Contender(
-                "gumbel_softmax compiled", lambda: make_compiled(softmax), "PyTorch", compiled=True
+            *_eager_and_compiled(
+                "gumbel_softmax", make, self.softmax, "PyTorch", "torch", reference=True
             ),
-            Contender("relaxit compiled", lambda: make_compiled(relaxed), compiled=True),
+            Contender(
+                "RelaxedOneHotCategorical", lambda: make(self.relaxed), _CHECKED, peer="torch"
+            ),
+            Contender(
+                "pyro",
+                lambda: make(self.pyros("RelaxedOneHotCategorical")),
+                "RelaxedOneHotCategorical of Pyro, arguments checked",
+                peer="pyro",
+            ),
+            *_eager_and_compiled("tutorial", make, self.tutorials, _TUTORIAL, "tutorial"),
+            *_eager_and_compiled("relaxit", make, lambda x: law(x).rsample(), _OURS, ""),
         ]
 
 
-class CategoricalHard(Benchmark):
+class CategoricalSoft(_Sampling):
+    """A soft draw, ``[batch, latents, K]``, without gradient."""
+
+    api = 1
+    name = "categorical-soft"
+    summary = "soft draw of categorical variables"
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        logits, _ = self.inputs(device)
+        return self.ways(lambda draw: lambda: draw(logits))
+
+    def needs(self, device: torch.device) -> Needs:
+        """Logits are read, the draw is written; a number for each entry."""
+        entries = self.entries
+        return Needs(bytes=2 * _FLOAT * entries, random_numbers=entries, launches=1)
+
+
+class CategoricalSample(_Sampling):
+    """A soft draw and its backward pass: value and gradient, both ``[batch, latents, K]``."""
+
+    api = 1
+    name = "categorical-sample"
+    summary = "soft draw of categorical variables, forward and backward"
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        return self.ways(_backward(*self.inputs(device)))
+
+    def needs(self, device: torch.device) -> Needs:
+        """Forward as above; backward reads draw and arriving gradient, and writes the gradient."""
+        entries = self.entries
+        return Needs(bytes=5 * _FLOAT * entries, random_numbers=entries, launches=2)
+
+
+class CategoricalStraightThrough(_Sampling):
+    """A one-hot draw with the gradient of the soft one, forward and backward.
+
+    Reference: arXiv:1611.01144 (Gumbel-softmax), section 2.2.
+    """
+
+    api = 1
+    name = "categorical-straight-through"
+    summary = "straight-through draw of categorical variables, forward and backward"
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        make = _backward(*self.inputs(device))
+        straight_through, ours = StraightThroughGumbel(), self.law
+        law = "RelaxedOneHotCategoricalStraightThrough"
+        return [
+            *_eager_and_compiled(
+                "gumbel_softmax",
+                make,
+                lambda x: self.softmax(x, hard=True),
+                "PyTorch, hard=True",
+                "torch",
+                reference=True,
+            ),
+            Contender(
+                "pyro",
+                lambda: make(self.pyros(law)),
+                f"{law} of Pyro, arguments checked",
+                peer="pyro",
+            ),
+            *_eager_and_compiled(
+                "tutorial", make, lambda x: self.tutorials(x, hard=True), _TUTORIAL, "tutorial"
+            ),
+            *_eager_and_compiled(
+                "relaxit",
+                make,
+                lambda x: straight_through.sample(ours(x)),
+                f"st-gumbel, {_OURS}",
+                "",
+            ),
+        ]
+
+    def needs(self, device: torch.device) -> Needs:
+        """The soft draw is written too, for the backward pass, which reads it."""
+        entries = self.entries
+        return Needs(bytes=6 * _FLOAT * entries, random_numbers=entries, launches=2)
+
+
+class CategoricalHard(_Sampling):
     """An exact discrete draw, one-hot ``[batch, latents, K]``, without gradient.
 
     All rows have the same logits, so that the mean over rows can be compared with the exact
@@ -96,9 +224,8 @@ class CategoricalHard(Benchmark):
 
     api = 1
     name = "categorical-hard"
-    structure = "categorical"
     summary = "exact one-hot draw of categorical variables"
-    Options = CategoricalSizes
+    references = ("arXiv:1411.0030 (argmax of perturbed logits)",)
     error_is = (
         "mean over the batch less the exact probability, the largest: about 3 / (2 sqrt(batch)) "
         "by chance alone"
@@ -113,20 +240,34 @@ class CategoricalHard(Benchmark):
 
     def contenders(self, device: torch.device) -> Sequence[Contender]:
         (logits,) = self.inputs(device)
-        relaxation = Categorical(categories=self.options.categories)
 
-        def ours() -> Tensor:
-            return relaxation(logits).sample_hard()
+        def make(draw: Draw) -> Callable[[], Tensor]:
+            return lambda: draw(logits)
 
-        def torchs() -> Tensor:
-            return OneHotCategorical(logits=logits, validate_args=True).sample()
+        def torchs(params: Tensor) -> Tensor:
+            return OneHotCategorical(logits=params, validate_args=True).sample()
+
+        law = self.law
 
         return [
             Contender(
-                "OneHotCategorical", lambda: torchs, "PyTorch, arguments checked", reference=True
+                "OneHotCategorical", lambda: make(torchs), _CHECKED, reference=True, peer="torch"
             ),
-            Contender("relaxit", lambda: ours, "q.sample_hard, parameters checked on the CPU"),
+            *_eager_and_compiled(
+                "gumbel_softmax",
+                make,
+                lambda x: self.softmax(x, hard=True),
+                "PyTorch, hard=True, without gradient",
+                "torch",
+            ),
+            *_eager_and_compiled(
+                "relaxit", make, lambda x: law(x).sample_hard(), f"q.sample_hard, {_OURS}", ""
+            ),
         ]
+
+    def needs(self, device: torch.device) -> Needs:
+        """Logits are read, the draw is written; one number for each variable."""
+        return Needs(bytes=2 * _FLOAT * self.entries, random_numbers=self.variables, launches=1)
 
     def oracle(self, device: torch.device) -> Tensor:
         """Exact probabilities ``[latents, K]``."""
@@ -136,3 +277,36 @@ class CategoricalHard(Benchmark):
         """Mean over the batch, ``[latents, K]``."""
         assert isinstance(result, Tensor)
         return result.double().mean(0)
+
+
+def _backward(logits: Tensor, arriving: Tensor) -> Make:
+    """Draw, and send a gradient back."""
+    logits.requires_grad_()
+
+    def make(draw: Draw) -> Callable[[], tuple[Tensor, Tensor]]:
+        def call() -> tuple[Tensor, Tensor]:
+            drawn = draw(logits)
+            (gradient,) = torch.autograd.grad(drawn, logits, arriving)
+            return drawn, gradient
+
+        return call
+
+    return make
+
+
+def _eager_and_compiled(
+    name: str, make: Make, draw: Draw, note: str, peer: str, reference: bool = False
+) -> list[Contender]:
+    """A way of drawing, and the same compiled."""
+    eager = Contender(name, lambda: make(draw), note, reference=reference, peer=peer)
+    return [eager, _compiled(name, make, draw, note.partition(",")[0] if peer else "", peer)]
+
+
+def _compiled(name: str, make: Make, draw: Draw, note: str, peer: str) -> Contender:
+    return Contender(
+        f"{name} compiled",
+        lambda: make(torch.compile(draw, fullgraph=True)),
+        note,
+        compiled=True,
+        peer=peer,
+    )

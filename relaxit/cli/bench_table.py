@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relaxit.cli.output import print_table
 
 if TYPE_CHECKING:
-    from relaxit.bench import Measurement, Report
+    from relaxit.bench import Floor, Measurement, Rates, Report
 
-__all__ = ["print_report", "print_setting"]
+__all__ = ["Unit", "print_rates", "print_report", "print_setting"]
 
-_COLUMNS = ["contender", "ms", "quartiles", "ratio", "MiB", "inputs", "error", "relative"]
-_OFTEN_EMPTY = {"inputs", "error", "relative"}
+_OFTEN_EMPTY = {"floors", "MiB", "inputs", "error", "relative"}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What times are shown in.
+
+    Attributes:
+        name: of the unit, as the column's head.
+        factor: units in a second of a call.
+    """
+
+    name: str = "ms"
+    factor: float = 1e3
+
+    def text(self, seconds: float) -> str:
+        """Three digits.
+
+        Example:
+            >>> Unit().text(0.0123456)
+            '12.3'
+        """
+        return f"{seconds * self.factor:.3g}"
 
 
 def print_setting(facts: Mapping[str, Any]) -> None:
@@ -21,25 +43,41 @@ def print_setting(facts: Mapping[str, Any]) -> None:
     print(
         f"device {facts['device']} ({facts['device_name']}), {facts['threads']} CPU threads on "
         f"{facts['cores']} cores (load {facts['load']}), torch {facts['torch']}, {facts['date']}"
+        + (f", ready after {ready:.1f} s" if (ready := facts.get("ready_seconds")) else "")
     )
 
 
-def print_report(report: Report) -> None:
+def print_rates(rates: Rates) -> None:
+    """One line: what floors are worked out from."""
+    copies = ", ".join(
+        f"{rate / 1e9:.3g} GB/s ({size / 2**20:.0f} MiB)" for size, rate in rates.copies
+    )
+    launches = f", {rates.launches / 1e3:.3g} thousand launches/s" if rates.launches else ""
+    print(
+        f"rates for floors: copies {copies}; {rates.random_numbers / 1e6:.3g} million random "
+        f"numbers/s; float32 products {rates.flops / 1e9:.3g} Gflop/s{launches}"
+    )
+
+
+def print_report(report: Report, unit: Unit = Unit()) -> None:
     """A table of one benchmark, one row a contender, and the notes below it."""
     benchmark = report.benchmark
-    sizes = ", ".join(f"{key} {value}" for key, value in benchmark.options)
+    fields = type(benchmark.options).model_fields
+    sizes = ", ".join(f"{key} {value}" for key, value in benchmark.options if fields[key].repr)
     title = f"{benchmark.name}: {benchmark.summary}" + (f" ({sizes})" if sizes else "")
     if report.reason:
         print(f"{title}\n  failed: {report.reason}")
         return
-    rows = [_row(report, each) for each in report.measurements]
+    rows = [_row(report, each, unit) for each in report.measurements]
     kept = [
-        number
-        for number, column in enumerate(_COLUMNS)
-        if column not in _OFTEN_EMPTY or any(row[number] != "-" for row in rows)
+        column
+        for column in rows[0]
+        if column not in _OFTEN_EMPTY or any(row[column] != "-" for row in rows)
     ]
-    print_table(title, [_COLUMNS[n] for n in kept], [[row[n] for n in kept] for row in rows])
+    print_table(title, kept, [[row[column] for column in kept] for row in rows])
     print(f"  {report.rounds} rounds; ratios to {report.reference}")
+    if report.floor:
+        print(f"  {_floor(report.floor, unit)}")
     if benchmark.error_is:
         print(f"  error: {benchmark.error_is}")
     for each in report.measurements:
@@ -47,18 +85,26 @@ def print_report(report: Report) -> None:
             print(f"  {each.name}: {note}")
 
 
-def _row(report: Report, each: Measurement) -> list[str]:
+def _row(report: Report, each: Measurement, unit: Unit) -> dict[str, str]:
     seconds, error, inputs = each.seconds, each.error, report.in_inputs(each)
-    return [
-        each.name,
-        _ms(seconds.median) if seconds else each.outcome,
-        f"{_ms(seconds.lower)} {_ms(seconds.upper)}" if seconds else "-",
-        "-" if each.ratio is None else f"{each.ratio:.2f}",
-        "-" if each.memory_bytes is None else f"{each.memory_bytes / 2**20:.3g}",
-        "-" if inputs is None else f"{inputs:.3g}",
-        "-" if error is None else f"{error.absolute:.1e}",
-        "-" if error is None or error.relative is None else f"{error.relative:.1e}",
-    ]
+    return {
+        "contender": each.name,
+        unit.name: unit.text(seconds.median) if seconds else each.outcome,
+        "quartiles": f"{unit.text(seconds.lower)} {unit.text(seconds.upper)}" if seconds else "-",
+        "ratio": "-" if each.ratio is None else f"{each.ratio:.2f}",
+        "floors": "-" if each.floors is None else f"{each.floors:.3g}",
+        "MiB": "-" if each.memory_bytes is None else f"{each.memory_bytes / 2**20:.3g}",
+        "inputs": "-" if inputs is None else f"{inputs:.3g}",
+        "error": "-" if error is None else f"{error.absolute:.1e}",
+        "relative": "-" if error is None or error.relative is None else f"{error.relative:.1e}",
+    }
+
+
+def _floor(floor: Floor, unit: Unit) -> str:
+    """The floor and what it is made of, the longest part first."""
+    parts = sorted(floor.parts.items(), key=lambda part: -part[1])
+    listed = ", ".join(f"{name} {unit.text(seconds)}" for name, seconds in parts)
+    return f"floor {unit.text(floor.seconds)} {unit.name}: {listed}"
 
 
 def _note(each: Measurement) -> str:
@@ -70,7 +116,3 @@ def _note(each: Measurement) -> str:
     if each.error and each.error.not_finite:
         parts.append(f"{each.error.not_finite} entries of the result are not finite")
     return "; ".join(filter(None, parts))
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relaxit.bench.rounds import LEAST, Spread, median_ratio, run_rounds
+from relaxit.bench.rounds import LEAST, Interrupted, Spread, median_ratio, run_rounds
 from tests.bench.contenders import Clock
 
 
@@ -54,6 +54,21 @@ def test_one_that_fails_in_a_later_round_leaves_the_others():
     times, failed = run_rounds(calls, clock.timer, 9, 1e9, clock=clock)
     assert {name: len(each) for name, each in times.items()} == {"a": 9, "b": 9}
     assert failed == {"fails": "StopIteration"}
+
+
+def test_ctrl_c_gives_the_whole_rounds_before_it():
+    clock = Clock()
+    left = iter([1, 1, 1])
+
+    def interrupted() -> int:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return 1
+
+    calls = {**calls_of(clock, a=1.0, b=2.0), "c": interrupted}
+    with pytest.raises(Interrupted) as stop:
+        run_rounds(calls, clock.timer, 9, 1e9)
+    assert {name: len(each) for name, each in stop.value.times.items()} == {"a": 3, "b": 3, "c": 3}
 
 
 def test_nothing_to_run_ends_at_once():

@@ -5,22 +5,28 @@ import json
 import pytest
 import torch
 
-from relaxit.bench import Benchmark, Contender, Settings, run_benchmark
+from relaxit.bench import Benchmark, Contender, Needs, Rates, Settings, run_benchmark
 from relaxit.bench import prepare as preparation
-from relaxit.bench.machine import setting, threads
+from relaxit.bench.machine import seconds_since_start, setting, threads
+from relaxit.bench.run import Stopped
 from tests.bench.contenders import Clock, Known
 
 CPU = torch.device("cpu")
 
 
-def run(benchmark: Benchmark, **settings):
+def run(benchmark: Benchmark, rates: Rates | None = None, **settings):
     clock = Clock()
 
     def timer(call) -> float:  # the time of a call is the number of entries it returns
         return float(call().numel() + clock.now)
 
     return run_benchmark(
-        benchmark, CPU, Settings(**{"rounds": 4, **settings}), timer=timer, clock=clock
+        benchmark,
+        CPU,
+        Settings(**{"rounds": 4, **settings}),
+        rates=rates,
+        timer=timer,
+        clock=clock,
     )
 
 
@@ -104,6 +110,10 @@ def test_what_is_compared_may_be_a_part_of_the_result():
             "more than one contender is the reference",
         ),
         (
+            benchmark_of(*(Contender(n, ones(1), floor=True) for n in "ab")),
+            "more than one contender is the floor",
+        ),
+        (
             benchmark_of(Contender("a", ones(1)), oracle=lambda self, device: 1 / 0),
             "ZeroDivisionError",
         ),
@@ -163,6 +173,96 @@ def test_ctrl_c_is_no_failure_of_a_contender():
         run(benchmark_of(Contender("a", lambda: interrupted)))
 
 
+def test_ctrl_c_in_a_round_leaves_what_the_rounds_before_gave():
+    calls = iter(range(100))
+
+    def interrupted():  # a first call, three to warm up, one for memory, two whole rounds
+        if next(calls) == 7:
+            raise KeyboardInterrupt
+        return torch.ones(6)
+
+    contenders = [Contender("a", ones(3)), Contender("b", lambda: interrupted)]
+    with pytest.raises(Stopped) as stop:
+        run(benchmark_of(*contenders))
+    report = stop.value.report
+    assert report.rounds == 2
+    assert [each.ratio for each in report.measurements] == [1.0, 2.0]
+    assert [each.seconds.median for each in report.measurements] == [3.0, 6.0]
+
+
+# --- peers ------------------------------------------------------------------------------------
+
+
+def peers() -> Benchmark:
+    def absent():
+        raise ModuleNotFoundError("no", name="theirs")
+
+    return benchmark_of(
+        Contender("torch's", ones(2), reference=True, peer="torch"),
+        Contender("theirs", absent, peer="theirs"),
+        Contender("hers", ones(4), peer="hers"),
+        Contender("ours", ones(8)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("against", "outcomes", "reference", "ratio"),
+    [
+        (
+            (),
+            {"torch's": "done", "theirs": "skipped", "hers": "done", "ours": "done"},
+            "torch's",
+            4,
+        ),
+        (("torch",), {"torch's": "done", "ours": "done"}, "torch's", 4),
+        (("hers",), {"hers": "done", "ours": "done"}, "hers", 2),
+        (("hers", "theirs"), {"theirs": "skipped", "hers": "done", "ours": "done"}, "hers", 2),
+        (("theirs",), {"theirs": "skipped", "ours": "done"}, "ours", 1),
+        (("relaxit",), {"ours": "done"}, "ours", 1),
+    ],
+)
+def test_peers_take_part_as_asked_and_ours_always(against, outcomes, reference, ratio):
+    report = run(peers(), against=frozenset(against))
+    assert {each.name: each.outcome for each in report.measurements} == outcomes
+    assert report.reference == reference
+    assert report.measurements[-1].ratio == ratio
+    assert report.measurements[-1].peer == ""
+
+
+def test_without_a_contender_of_its_own_a_benchmark_has_none_left():
+    report = run(benchmark_of(Contender("a", ones(1), peer="torch")), against=frozenset({"pyro"}))
+    assert "no contender is of pyro, relaxit" in report.reason
+
+
+# --- floors -----------------------------------------------------------------------------------
+
+RATES = Rates(((1, 100.0),), random_numbers=10.0, flops=1.0)
+
+
+def test_times_are_in_units_of_the_floor():
+    members = {"needs": lambda self, device: Needs(bytes=150, random_numbers=20)}  # 1.5 s, 2 s
+    benchmark = benchmark_of(Contender("a", ones(3)), Contender("b", ones(8)), **members)
+    report = run(benchmark, RATES)
+    assert (report.floor.seconds, report.floor.parts) == (2, {"memory": 1.5, "random numbers": 2})
+    assert [each.floors for each in report.measurements] == [1.5, 4]
+    assert json.loads(json.dumps(report.to_json()))["floor"]["seconds"] == 2
+    assert run(benchmark).floor is None  # nobody has measured rates
+    assert run(benchmark_of(Contender("a", ones(3))), RATES).measurements[0].floors is None
+
+
+def test_a_contender_may_be_the_floor():
+    contenders = [Contender("a", ones(6)), Contender("least", ones(4), floor=True)]
+    report = run(benchmark_of(*contenders))
+    assert report.floor.parts == {"least": 4}
+    assert [each.floors for each in report.measurements] == [1.5, 1]
+    assert run(benchmark_of(*contenders), only=frozenset({"a"})).floor is None
+
+
+def test_needs_that_raise_are_a_fault_of_the_benchmark():
+    members = {"needs": lambda self, device: 1 / 0}
+    assert "ZeroDivision" in run(benchmark_of(Contender("a", ones(1)), **members), RATES).reason
+
+
 def test_draws_are_those_of_the_seed_and_the_generator_is_put_back():
     seen = []
 
@@ -196,3 +296,10 @@ def test_threads_are_put_back():
     assert torch.get_num_threads() == before
     with threads(None):
         assert torch.get_num_threads() == before
+
+
+def test_the_age_of_the_process():
+    before = seconds_since_start()
+    if before is None:
+        pytest.skip("this system does not say when a process began")
+    assert 0 <= before <= seconds_since_start() < 1e5

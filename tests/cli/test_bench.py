@@ -1,5 +1,7 @@
 """``relaxit bench`` as a person and as a program meet it. No time is looked at."""
 
+import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -9,10 +11,18 @@ import pytest
 import torch
 
 import relaxit
+from relaxit.bench import Contender
 from relaxit.cli.app import run
 from tests.bench.contenders import Known
 
 QUICK = ["--rounds", "2", "--seconds", "0", "--device", "cpu"]
+SMALL = [word for each in ("batch=64", "latents=3", "categories=4") for word in ("-o", each)]
+COMMANDS = ("sampling", "structures", "training", "startup")
+SAMPLING = {f"categorical-{kind}" for kind in ("soft", "sample", "straight-through", "hard")}
+
+
+def absent(peer: str) -> bool:
+    return peer == "pyro" and importlib.util.find_spec("pyro") is None
 
 
 @pytest.fixture(autouse=True)
@@ -70,24 +80,28 @@ def test_all_of_them_run_without_a_name(known, capsys):
 
 
 def test_the_builtin_ones_run(capsys):
-    sizes = [word for each in ("batch=64", "latents=3", "categories=4") for word in ("-o", each)]
-    ours = ["categorical-hard", "categorical-sample"]
-    assert run(["bench", "structures", *ours, *sizes, *QUICK, "--no-compile", "--json"]) == 0
-    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)["benchmarks"]}
-    assert set(found) == set(ours)
+    assert run(["bench", "sampling", *SMALL, *QUICK, "--no-compile", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    found = {each["name"]: each for each in document["benchmarks"]}
+    assert set(found) == SAMPLING
+    assert len(document["benchmarks"]) == len(SAMPLING)  # with all sizes given one run is left
+    assert document["rates"]["random_numbers"] > 0
     for benchmark in found.values():
+        assert benchmark["floor"]["seconds"] > 0
         for each in benchmark["contenders"]:
-            assert each["outcome"] == ("skipped" if each["compiled"] else "done"), each
-            assert each["compiled"] or each["memory_bytes"] > 0
+            left_out = each["compiled"] or absent(each["peer"])
+            assert each["outcome"] == ("skipped" if left_out else "done"), each
+            assert left_out or (each["memory_bytes"] > 0 < each["floors"])
     for each in found["categorical-hard"]["contenders"]:  # four standard deviations of a mean
-        assert each["error"]["absolute"] < 4 * 0.5 / 64**0.5
+        assert each["compiled"] or each["error"]["absolute"] < 4 * 0.5 / 64**0.5
 
 
 @pytest.mark.slow
 def test_the_builtin_ones_compile(capsys):
-    arguments = ["bench", "structures", "categorical-sample", "-o", "batch=8", *QUICK, "--json"]
-    assert run(arguments) == 0
+    arguments = ["bench", "sampling", "categorical-straight-through", *SMALL, *QUICK, "--json"]
+    assert run([*arguments, "--against", "relaxit"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["benchmarks"]
+    assert [each["compiled"] for each in found["contenders"]] == [False, True]
     outcomes = {(each["outcome"], each["reason"][:30]) for each in found["contenders"]}
     assert outcomes <= {("done", ""), ("skipped", "torch.compile does not work he")}
 
@@ -104,6 +118,9 @@ def test_the_builtin_ones_compile(capsys):
         ("test-known --seconds nan", "--seconds"),
         ("test-known --seconds -1", "--seconds"),
         ("test-known --threads 0", "--threads"),
+        ("test-known --threads 1000000", "--threads"),
+        ("test-known --against tourch", "Did you mean torch?"),
+        ("test-known --against tourch", "Known: relaxit, torch."),
         ("test-known --only rihgt", "Did you mean right?"),
         ("test-known --out nowhere/file.json", "--out"),
         ("test-known --out .", "--out"),
@@ -134,15 +151,244 @@ def test_a_benchmark_that_gives_no_figure_is_a_failure(capsys):
     assert "failed: ValueError: there is no answer" in capsys.readouterr().out
 
 
-def test_ctrl_c_says_so(known, monkeypatch, capsys):
-    from relaxit.bench import run as running
+class Stops(Known):
+    """Ctrl-C comes at one of its calls."""
 
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
+    api, name = 1, "test-stops"
+    at: int
 
-    monkeypatch.setattr(running, "run_rounds", interrupted)
-    assert run(["bench", "structures", known, *QUICK]) == 130
-    assert capsys.readouterr().err.strip() == "error: stopped"
+    def contenders(self, device):
+        calls = itertools.count(1)
+
+        def call():
+            if next(calls) == self.at:
+                raise KeyboardInterrupt
+            return torch.ones(3)
+
+        return [Contender("stops", lambda: call)]
+
+    def oracle(self, device):
+        return None
+
+
+# A first call, three to warm up, one for memory, then rounds.
+@pytest.mark.parametrize(("at", "rounds"), [(1, None), (6, None), (8, 2)])
+@pytest.mark.parametrize("quiet", [True, False])
+def test_ctrl_c_leaves_what_is_done(known, capsys, tmp_path, monkeypatch, at, rounds, quiet):
+    monkeypatch.setattr(Stops, "at", at, raising=False)
+    relaxit.register(Stops)
+    arguments = ["bench", "structures", known, "test-stops", "--seconds", "0", "--rounds", "9"]
+    try:
+        assert run([*arguments, "--out", "found.json", *["--json"] * quiet]) == 130
+    finally:
+        relaxit.unregister(Stops)
+    out, err = capsys.readouterr()
+    assert err.strip().splitlines()[-1] == "error: stopped"
+    document = json.loads((tmp_path / "found.json").read_text())
+    assert document["stopped"] is True
+    found = {each["name"]: each["rounds"] for each in document["benchmarks"]}
+    assert found == ({known: 3} if rounds is None else {known: 3, "test-stops": rounds})
+    assert json.loads(out) == document if quiet else all(f"{name}: " in out for name in found)
+
+
+# --- groups, presets and peers ----------------------------------------------------------------
+
+
+class Several(Known):
+    """Another kind of work, at three sizes, of which two may become one."""
+
+    api, name, group = 1, "test-several", "sampling"
+    presets = ({"n": 3}, {}, {"n": 5})
+
+
+@pytest.fixture
+def several():
+    relaxit.register(Several)
+    yield "test-several"
+    relaxit.unregister(Several)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "runs"),
+    [
+        ("sampling --only off", [("test-several", n) for n in (3, 1000, 5)]),
+        ("structures --only off", [("test-known", 1000)]),
+        ("structures test-several", [("test-several", n) for n in (3, 1000, 5)]),  # by its name
+        ("sampling test-several -o n=7", [("test-several", 7)]),
+        ("sampling test-known test-several -o n=7", [("test-known", 7), ("test-several", 7)]),
+    ],
+)
+def test_a_command_runs_its_group_at_every_size(known, several, capsys, arguments, runs):
+    assert run(["bench", *arguments.split(), *QUICK, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["benchmarks"]
+    assert [(each["name"], each["options"]["n"]) for each in found] == runs
+
+
+def test_a_group_without_benchmarks_says_so(monkeypatch, capsys):
+    from relaxit.registry import default
+
+    monkeypatch.setattr(type(default()), "items", lambda *_: {"test-several": Several})
+    assert run(["bench", "structures", *QUICK]) == 2
+    assert "structures" in (said := capsys.readouterr().err)
+    assert "test-several" in said
+
+
+@pytest.mark.parametrize(
+    ("against", "names"),
+    [
+        ("torch", ["off", "right", "raises", "short", "absent", "refuses"]),
+        ("relaxit", ["off", "raises", "short", "absent", "refuses"]),
+        ("relaxit,torch", ["off", "right", "raises", "short", "absent", "refuses"]),
+    ],
+)
+def test_peers_are_chosen(known, capsys, against, names):
+    assert run(["bench", "structures", known, "--against", against, *QUICK, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["benchmarks"]
+    assert [each["name"] for each in found["contenders"]] == names
+    assert found["reference"] == ("right" if "torch" in against else "off")
+
+
+@pytest.mark.parametrize("contender", ["refuses", "absent"])
+def test_nothing_to_measure_is_an_error_with_the_reason(known, capsys, contender):
+    assert run(["bench", "structures", known, "--only", contender, *QUICK]) == 2
+    assert f"nothing was measured: {contender}: " in capsys.readouterr().err
+
+
+def test_only_what_is_left_out_is_an_error(capsys):
+    arguments = ["sampling", "categorical-soft", *SMALL, "--only", "relaxit compiled"]
+    assert run(["bench", *arguments, "--no-compile", *QUICK]) == 2
+    assert "compiled ones were not asked for" in capsys.readouterr().err
+
+
+# --- floors -----------------------------------------------------------------------------------
+
+
+def test_a_floor_is_shown_with_what_it_is_made_of(capsys):
+    arguments = ["sampling", "categorical-hard", *SMALL, "--only", "relaxit", *QUICK]
+    assert run(["bench", *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("rates for floors: copies ")
+    assert "million random numbers/s" in lines[1]
+    head = next(line.split() for line in lines if line.split()[:1] == ["contender"])
+    assert "floors" in head
+    (floor,) = [line for line in lines if line.startswith("  floor ")]
+    assert " ms: " in floor
+    assert "memory " in floor
+    assert "random numbers " in floor
+
+
+def test_without_needs_no_rates_are_measured(known, monkeypatch, capsys):
+    from relaxit import bench
+
+    monkeypatch.setattr(bench, "measure_rates", lambda device: 1 / 0)
+    assert run(["bench", "structures", known, *QUICK]) == 0
+    assert "floor" not in capsys.readouterr().out
+
+
+# --- training and startup ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    from relaxit.speed.pictures import write_random
+
+    write_random(tmp_path / "files", train=150, test=10)
+    return str(tmp_path / "files")
+
+
+def test_training_on_given_pictures(pictures, capsys, monkeypatch):
+    from relaxit.speed import programs
+
+    asked = []
+    monkeypatch.setattr(
+        programs,
+        "run_program",
+        lambda program, folder, threads: asked.append((program, threads)) or programs.Run(2.0),
+    )
+    arguments = [
+        "--steps",
+        "2",
+        "--rounds",
+        "1",
+        "--only",
+        "tutorial",
+        "--only",
+        "products float32",
+    ]
+    arguments += ["--data-dir", pictures, "--total", "4", "--threads", "1", "--device", "cpu"]
+    assert run(["bench", "training", *arguments, "--json"]) == 0
+    blocks, total = json.loads(capsys.readouterr().out)["benchmarks"]
+    assert [each["outcome"] for each in blocks["contenders"]] == ["done", "done"]
+    assert (blocks["options"]["steps"], blocks["options"]["pictures"]) == (2, "MNIST")
+    assert list(blocks["floor"]["parts"]) == ["products float32"]
+    assert [row["seconds"]["median"] for row in total["rows"]] == [2.0, 2.0]
+    assert {threads for _, threads in asked} == {1}
+    for program, _ in asked:
+        assert program.command[program.command.index("--epochs") + 1] == "4"
+        assert pictures in program.command
+
+
+def test_training_is_shown_as_seconds_of_an_epoch(pictures, capsys):
+    from relaxit.bench import Floor, Measurement, Report, Spread
+    from relaxit.cli.bench_training import show
+    from relaxit.speed.training import TrainingSteps
+
+    report = Report(TrainingSteps(steps=50, data_dir=pictures), floor=Floor(0.25, {"least": 0.25}))
+    spread = Spread(0.5, 0.4, 0.75)
+    report.measurements = [Measurement("one", "", False, seconds=spread, floors=2.0)]
+    show(report, steps=50)  # of 600
+    lines = capsys.readouterr().out.splitlines()
+    assert "(steps 50, pictures MNIST)" in lines[0]
+    assert "s an epoch" in lines[2]
+    (row,) = [line.split() for line in lines if line.split()[:1] == ["one"]]
+    assert row == ["one", "6", "4.8", "9", "-", "2"]
+    assert "  floor 3 s an epoch: least 3" in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("training --steps 0", 2, "--steps must be >= 1, got 0"),
+        ("training --total 0", 2, "--total must be >= 1, got 0"),
+        ("training --rounds 0", 2, "--rounds"),
+        ("training --threads 0", 2, "--threads"),
+        ("training --out .", 2, "--out"),
+        ("training --data-dir nowhere --device cpu", 4, "mnist is not in nowhere"),
+        ("training --against pyro --device cpu --data-dir files", 2, "Known: relaxit, tutorial."),
+        ("training --only tutrial --device cpu --data-dir files", 2, "Did you mean tutorial?"),
+        ("startup --rounds 0", 2, "--rounds"),
+        ("startup --only pyton --device cpu", 2, "Did you mean python?"),
+        ("startup --device cuda:99", 2, "--device auto"),
+    ],
+)
+def test_bad_arguments_of_the_larger_ones_are_one_line(pictures, capsys, arguments, code, said):
+    assert run(["bench", *arguments.split()]) == code
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_startup_runs_what_is_asked(capsys, monkeypatch, tmp_path):
+    from relaxit.speed import programs
+
+    def takes(program, folder, threads):
+        if program.name == "relaxit list":
+            raise programs.ProgramFailed("exit code 1: no list")
+        return programs.Run(float(len(program.name)), {"first line": 1.25})
+
+    monkeypatch.setattr(programs, "run_program", takes)
+    names = ["python", "import torch", "relaxit list", "relaxit train --epochs 1"]
+    only = [word for name in names for word in ("--only", name)]
+    assert run(["bench", "startup", *only, "--device", "cpu", "--out", "found.json"]) == 0
+    out = capsys.readouterr().out
+    rows = {line.strip().partition("  ")[0]: line.split() for line in out.splitlines()}
+    assert rows["python"][1:] == ["6.00", "6.00", "6.00", "0.50"]
+    assert rows["import torch"][-1] == "1.00"
+    assert rows["relaxit list"][2] == "failed"
+    assert rows["to first line"][-3:] == ["1.25", "1.25", "1.25"]
+    assert "  relaxit list: failed: ProgramFailed: exit code 1: no list" in out.splitlines()
+    (found,) = json.loads((tmp_path / "found.json").read_text())["benchmarks"]
+    assert [row["name"] for row in found["rows"]] == names
 
 
 def test_a_file_brings_a_benchmark(tmp_path, capsys):
@@ -198,9 +444,11 @@ def test_a_defect_is_named(tmp_path, capsys, body, problem):
     assert problem in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["bench", "--help"], ["bench", "structures", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["bench", "--help"], *(["bench", name, "--help"] for name in COMMANDS)]
+)
 def test_help_loads_no_torch(arguments):
     code = f"import sys; from relaxit.cli.app import run; run({arguments}); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert "structures" in done.stdout
+    assert arguments[-2] in done.stdout
     assert "torch" not in done.stdout.split()

@@ -124,9 +124,17 @@ class SoftSorting(_Valued):
             published(100),
             *map(ours, _NOTES),
             Contender(
-                "diffsort, odd-even", lambda: network("odd_even"), "n layers of soft comparisons"
+                "diffsort, odd-even",
+                lambda: network("odd_even"),
+                "n layers of soft comparisons",
+                peer="diffsort",
             ),
-            Contender("diffsort, bitonic", lambda: network("bitonic"), "log(n)^2 layers of them"),
+            Contender(
+                "diffsort, bitonic",
+                lambda: network("bitonic"),
+                "log(n)^2 layers of them",
+                peer="diffsort",
+            ),
         ]
 
     def oracle(self, device: torch.device) -> Tensor:
@@ -182,8 +190,14 @@ class SoftRanks(_Valued):
                 "torchsort, l2",
                 lambda: projected("l2"),
                 "projection onto the permutahedron, compiled C++",
+                peer="torchsort",
             ),
-            Contender("torchsort, kl", lambda: projected("kl"), "the same with an entropy"),
+            Contender(
+                "torchsort, kl",
+                lambda: projected("kl"),
+                "the same with an entropy",
+                peer="torchsort",
+            ),
         ]
 
     def oracle(self, device: torch.device) -> Tensor:

@@ -1,0 +1,101 @@
+"""The floor: the least time that a piece of work can take on this machine, whoever does it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Floor", "Needs", "Rates", "floor_of"]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a piece of work needs at least, in whatever way it is done.
+
+    Attributes:
+        bytes: read and written, where each input is read once and each result written once; of a
+            backward pass too, with what it reads again.
+        random_numbers: uniform numbers that are drawn.
+        flops: operations of matrix products, two for a multiplication and its addition.
+        launches: kernels that a device is told to run; they cost nothing on the CPU.
+
+    Example:
+        >>> Needs(bytes=8 * 1000, random_numbers=1000).flops
+        0
+    """
+
+    bytes: int = 0
+    random_numbers: int = 0
+    flops: int = 0
+    launches: int = 0
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a machine does in a second, each at its best.
+
+    Attributes:
+        copies: bytes read and written by a copy, for copies of several sizes: pairs of the bytes
+            moved and the rate. A small copy stays in a cache and is many times faster.
+        random_numbers: uniform float32 numbers.
+        flops: of a product of large float32 matrices.
+        launches: kernels that do next to nothing, one after the other; None on the CPU.
+    """
+
+    copies: tuple[tuple[int, float], ...]
+    random_numbers: float
+    flops: float
+    launches: float | None = None
+
+    def copy(self, moved: int) -> float:
+        """Bytes a second of a copy that moves so many.
+
+        The best rate of any copy that was measured from the next smaller size on, so that the time
+        that follows from it is not too long.
+
+        Example:
+            >>> rates = Rates(((2**20, 4e10), (2**24, 2e10), (2**28, 1e10)), 3e8, 1e11)
+            >>> rates.copy(1000), rates.copy(2**23), rates.copy(2**25), rates.copy(2**30)
+            (40000000000.0, 40000000000.0, 20000000000.0, 10000000000.0)
+        """
+        sizes = [size for size, _ in self.copies if size <= moved]
+        least = max(sizes, default=0)
+        return max(rate for size, rate in self.copies if size >= least)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least time of a piece of work.
+
+    Attributes:
+        seconds: the time.
+        parts: seconds of each thing that is needed, by name; or of the contender that is the floor.
+    """
+
+    seconds: float
+    parts: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same in values that JSON has."""
+        return asdict(self)
+
+
+def floor_of(needs: Needs, rates: Rates) -> Floor:
+    """The longest of the times that each thing needed takes by itself.
+
+    Not their sum, for memory, arithmetic and launches may overlap. So it cannot be reached where
+    they do not, and where there is work that no rate stands for: a logarithm, say.
+
+    Example:
+        >>> rates = Rates(((2**20, 1e10),), random_numbers=5e8, flops=1e11)
+        >>> floor_of(Needs(bytes=8_000_000, random_numbers=1_000_000), rates)
+        Floor(seconds=0.002, parts={'memory': 0.0008, 'random numbers': 0.002})
+    """
+    parts = {
+        "memory": needs.bytes / rates.copy(needs.bytes),
+        "random numbers": needs.random_numbers / rates.random_numbers,
+        "matrix products": needs.flops / rates.flops,
+        "launches": needs.launches / rates.launches if rates.launches else 0.0,
+    }
+    parts = {name: seconds for name, seconds in parts.items() if seconds}
+    return Floor(max(parts.values(), default=0.0), parts)

@@ -1,0 +1,237 @@
+"""Whole programs from Enter to their end, in turn, round after round."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from relaxit.bench.rounds import Interrupted, Spread, median_ratio, run_rounds
+from relaxit.bench.run import Stopped
+from relaxit.errors import RelaxitError
+
+__all__ = ["RELAXIT", "Program", "ProgramReport", "Row", "Run", "run_program", "time_programs"]
+
+RELAXIT = (sys.executable, "-c", "from _relaxit_cli import main; main()")
+"""What the console script does."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command line.
+
+    Attributes:
+        name: what the table calls it.
+        command: its words, the first a program.
+        note: a few words about it.
+        reference: the others' times are divided by its own.
+        marks: parts of it that have a time of their own, from Enter to the first line that begins
+            so: names of the parts, and beginnings of lines.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    note: str = ""
+    reference: bool = False
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a program took.
+
+    Attributes:
+        seconds: from Enter to its end.
+        parts: from Enter to each of its marks that was seen.
+    """
+
+    seconds: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+class ProgramFailed(RelaxitError):
+    """A program ended with another code than 0."""
+
+
+@dataclass
+class Row:
+    """What came of a program: as :class:`relaxit.bench.Measurement`, with its parts."""
+
+    name: str
+    note: str
+    outcome: Literal["done", "failed"] = "done"
+    reason: str = ""
+    seconds: Spread | None = None
+    ratio: float | None = None
+    parts: dict[str, Spread] = field(default_factory=dict)
+
+
+@dataclass
+class ProgramReport:
+    """What came of some programs.
+
+    Attributes:
+        name, summary: what they are about.
+        reference: name of the program whose times the ratios are of.
+        rounds: how many were run.
+        rows: one a program.
+    """
+
+    name: str
+    summary: str
+    reference: str
+    rounds: int = 0
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def measured(self) -> bool:
+        """Whether any program has times."""
+        return any(row.seconds for row in self.rows)
+
+    @property
+    def broken(self) -> bool:
+        """Whether none has and something failed."""
+        return not self.measured and any(row.outcome == "failed" for row in self.rows)
+
+    @property
+    def excuses(self) -> list[str]:
+        """Why there are no times."""
+        return [f"{row.name}: {row.reason}" for row in self.rows if row.reason]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it in values that JSON has, times in seconds."""
+        return dataclasses.asdict(self)
+
+
+def run_program(program: Program, folder: Path, threads: int | None = None) -> Run:
+    """Run a program, and read off when it said what.
+
+    Args:
+        program: what to run.
+        folder: in which it runs.
+        threads: that PyTorch uses on the CPU; its own choice if None.
+
+    Raises:
+        ProgramFailed: with its last line, if it does not end with 0.
+
+    Example:
+        >>> greet = Program("greet", (sys.executable, "-c", "print('hello')"), marks={"said": "he"})
+        >>> run = run_program(greet, Path("."))
+        >>> 0 < run.parts["said"] <= run.seconds
+        True
+    """
+    parts: dict[str, float] = {}
+    last = ""
+    own = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        program.command,
+        cwd=folder,
+        env={**os.environ, **own},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            now = time.perf_counter() - began
+            last = line.strip() or last
+            for part, beginning in program.marks.items():
+                if part not in parts and line.startswith(beginning):
+                    parts[part] = now
+        code = process.wait()
+        seconds = time.perf_counter() - began
+    finally:
+        process.kill()  # at Ctrl-C; does nothing to a program that has ended
+        process.wait()
+    if code:
+        raise ProgramFailed(f"exit code {code}: {last}")
+    return Run(seconds, parts)
+
+
+def time_programs(
+    report: ProgramReport,
+    programs: Sequence[Program],
+    runner: Callable[[Program], Run],
+    *,
+    rounds: int,
+    seconds: float = float("inf"),
+    warm_up: bool = True,
+    clock: Callable[[], float] = time.monotonic,
+    progress: Callable[[str], None] = lambda text: None,
+) -> ProgramReport:
+    """Run all programs, one of each a round.
+
+    Args:
+        report: that is filled in.
+        programs: at least one.
+        runner: runs one.
+        rounds: at most so many.
+        seconds: no round begins later than this, after the first three.
+        warm_up: whether each is run once before, so that its files are in memory.
+        clock: where ``seconds`` are read.
+        progress: told what is being done.
+
+    Raises:
+        Stopped: at Ctrl-C during the rounds, with the report so far.
+    """
+    runs: dict[str, list[Run]] = {program.name: [] for program in programs}
+
+    def timer(call: Callable[[], Any]) -> float:
+        done: Run = call()
+        return done.seconds
+
+    def call_of(program: Program) -> Callable[[], Run]:
+        def call() -> Run:
+            progress(program.name)
+            done = runner(program)
+            runs[program.name].append(done)
+            return done
+
+        return call
+
+    calls = {program.name: call_of(program) for program in programs}
+    if warm_up:
+        run_rounds(calls, timer, 1, seconds)
+        for found in runs.values():
+            found.clear()
+    try:
+        times, failed = run_rounds(calls, timer, rounds, seconds, clock=clock)
+    except Interrupted as stop:
+        _enter(report, programs, stop.times, stop.failed, runs)
+        raise Stopped(report) from stop
+    _enter(report, programs, times, failed, runs)
+    return report
+
+
+def _enter(
+    report: ProgramReport,
+    programs: Sequence[Program],
+    times: Mapping[str, list[float]],
+    failed: Mapping[str, str],
+    runs: Mapping[str, list[Run]],
+) -> None:
+    """Enter what was found into the report."""
+    report.rounds = max(map(len, times.values()), default=0)
+    reference = times.get(report.reference)
+    for program in programs:
+        row = Row(program.name, program.note)
+        report.rows.append(row)
+        if program.name in failed:
+            row.outcome, row.reason = "failed", failed[program.name]
+        if not (found := times.get(program.name)):
+            continue
+        done = runs[program.name][: len(found)]
+        row.seconds = Spread.of(found)
+        row.ratio = median_ratio(found, reference) if reference else None
+        for part in program.marks:
+            if seconds := [run.parts[part] for run in done if part in run.parts]:
+                row.parts[part] = Spread.of(seconds)

@@ -1,0 +1,114 @@
+"""A block of steps at small sizes, and what the floor consists of. No time is looked at."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from relaxit.bench import Settings, run_benchmark
+from relaxit.bench import prepare as preparation
+from relaxit.speed.pictures import pictures_in, write_random
+from relaxit.speed.products import flops, products
+from relaxit.speed.training import TrainingSteps
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures")
+    write_random(path, train=150, test=10)  # an epoch of two batches, the second of another size
+    return path
+
+
+def test_one_block_of_every_contender(folder, monkeypatch):
+    monkeypatch.setattr(preparation, "_WARM_UP_CALLS", 0)
+    benchmark = TrainingSteps(steps=1, data_dir=str(folder))
+    settings = Settings(rounds=1, seconds=0, compiled=False)
+    report = run_benchmark(benchmark, CPU, settings)
+    found = {each.name: each for each in report.measurements}
+    assert report.reason == ""
+    assert {name: each.outcome for name, each in found.items() if not each.compiled} == {
+        "tutorial": "done",
+        "relaxit eager float32": "done",
+        "relaxit eager bfloat16": "done",
+        "products float32": "done",
+        "products bfloat16": "done",
+    }
+    assert {each.reason for each in found.values() if each.compiled} == {
+        "compiled ones were not asked for"
+    }
+    assert report.reference == "tutorial"
+    assert list(report.floor.parts) == ["products float32"]
+    assert found["products float32"].floors == 1
+    assert found["tutorial"].peer == "tutorial"
+
+
+def test_a_gpu_has_graphs_and_tf32(folder):
+    def ours(device: str) -> set[str]:
+        found = TrainingSteps(data_dir=str(folder)).contenders(torch.device(device))
+        return {each.name for each in found if each.name.startswith("relaxit")}
+
+    engines, precisions = ("eager", "compile", "graph"), ("float32", "tf32", "bfloat16")
+    assert ours("cuda") == {f"relaxit {e} {p}" for e in engines for p in precisions}
+    assert ours("cpu") == {f"relaxit {e} {p}" for e in engines[:2] for p in precisions[::2]}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_one_block_of_every_contender_on_a_gpu(folder):
+    benchmark = TrainingSteps(steps=2, data_dir=str(folder))
+    report = run_benchmark(benchmark, torch.device("cuda"), Settings(rounds=1, seconds=0))
+    assert {each.name: each.reason for each in report.measurements if each.reason} == {}
+
+
+def test_each_call_goes_on_with_the_training(folder):
+    benchmark = TrainingSteps(steps=10, data_dir=str(folder))
+    contenders = {each.name: each for each in benchmark.contenders(CPU)}
+    script = contenders["tutorial"].make()
+    first, second = script(), script()
+    assert first.shape == (10, 2)  # both losses of every step, sums over the pictures of a batch
+    assert second[::2, 0].mean() < first[::2, 0].mean()
+    ours = contenders["relaxit eager float32"].make()
+    before = ours().clone()
+    assert ours()[0] < before[0]  # the mean loss since the beginning
+
+
+@pytest.mark.parametrize(("encoder", "decoder"), [([6, 4], [4, 6]), ([9, 5, 4, 8], [8, 3, 5, 9])])
+def test_products_are_those_of_a_step(encoder, decoder):
+    batch = 7
+    with FlopCounterMode(display=False) as counted:
+        products(encoder, decoder, batch, "float32", CPU)()
+    assert counted.get_total_flops() == flops(encoder, decoder, batch)
+
+    layers = [torch.nn.Linear(a, b, bias=False) for a, b in pairwise(encoder)]
+    again = [torch.nn.Linear(a, b, bias=False) for a, b in pairwise(decoder)]
+    network = torch.nn.Sequential(*layers, torch.nn.Tanh(), *again)
+    with FlopCounterMode(display=False) as true:  # autograd's own: forward, backward, decoder again
+        network(torch.randn(batch, encoder[0])).sum().backward()
+        with torch.no_grad():
+            torch.nn.Sequential(*again)(torch.randn(batch, decoder[0]))
+    assert counted.get_total_flops() == true.get_total_flops()
+
+
+def test_bfloat16_products_are_in_bfloat16():
+    assert products([4, 3], [3, 4], 2, "bfloat16", CPU)().dtype == torch.bfloat16
+
+
+def test_random_pictures_go_and_given_ones_stay(folder, monkeypatch):
+    from relaxit.speed import pictures
+
+    monkeypatch.setattr(pictures, "write_random", lambda path: write_random(path, 3, 2))
+    with pictures_in(None) as made:
+        files = {path.name: path.stat().st_size for path in (made / "MNIST" / "raw").iterdir()}
+    assert not made.exists()
+    assert files == {
+        "train-images-idx3-ubyte": 16 + 3 * 784,
+        "train-labels-idx1-ubyte": 8 + 3,
+        "t10k-images-idx3-ubyte": 16 + 2 * 784,
+        "t10k-labels-idx1-ubyte": 8 + 2,
+    }
+    with pictures_in(folder) as same:
+        assert same == folder
+    assert folder.exists()
