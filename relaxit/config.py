@@ -113,6 +113,12 @@ class RunConfig(Options):
     batch_size: int = Field(100, ge=1, description="images a step")
     seed: int = Field(0, ge=0, lt=2**63, description="of weights, order and noise")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    engine: Literal["auto", "eager", "compile", "graph"] = Field(
+        "auto", description="what executes a step: operations in turn, torch.compile, a CUDA graph"
+    )
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        "float32", description="arithmetic of the matrix products in training"
+    )
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._library.effects import EffectType
 
 from relaxit.bits import LEAST, fill_uniform
 
@@ -202,6 +203,10 @@ def _drawn(
     shape: Sequence[int], dtype: torch.dtype, device: torch.device, generator: int
 ) -> Tensor:
     return _uniform(shape, dtype, device, _generators[generator] if generator else None)
+
+
+# Compiled code keeps the order of the draws, and so each draw its numbers.
+_drawn.register_effect(EffectType.ORDERED)
 
 
 @_drawn.register_fake

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Annotated, Any
 
 import typer
@@ -46,6 +45,8 @@ def doctor(
 
 
 def _other_relaxit() -> str:
+    from importlib import metadata
+
     try:
         version = metadata.version("relaxit")
     except metadata.PackageNotFoundError:

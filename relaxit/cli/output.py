@@ -66,6 +66,7 @@ class EpochReport:
         self.epochs = epochs
         self.display = display
         self.quiet = quiet
+        self.waited: dict[str, float] = {}  # seconds before the first step, by what took them
         self.screen = console()
         self.bar = None
         if self.screen.is_terminal and not quiet:
@@ -85,6 +86,19 @@ class EpochReport:
     def __exit__(self, *exc: object) -> None:
         if self.bar:
             self.bar.stop()
+
+    def ready(self, engine: str, reason: str, seconds: float) -> None:
+        """What the person waited for, in seconds, now that the first step is done."""
+        parts = {**self.waited, "first step": seconds}
+        listed = ", ".join(f"{what} {each:.1f}" for what, each in parts.items())
+        self.say(f"engine {engine} ({reason}); ready in {sum(parts.values()):.1f} s ({listed})")
+
+    def say(self, line: str) -> None:
+        """A line, above the bar if there is one."""
+        if self.bar:
+            self.bar.console.print(line, markup=False)
+        else:
+            tell(line, self.quiet)
 
     def step(self, images: int, means: Mapping[str, float]) -> None:
         if self.bar:

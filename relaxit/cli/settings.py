@@ -37,6 +37,8 @@ FLAGS = {
     "batch_size": "--batch-size",
     "seed": "--seed",
     "device": "--device",
+    "engine": "--engine",
+    "precision": "--precision",
 }
 
 

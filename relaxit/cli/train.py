@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relaxit.cli.introduction import introduce
 from relaxit.cli.output import EpochReport, print_json, print_table, tell
 from relaxit.cli.plugin_file import PluginFiles, tell_changes
 from relaxit.cli.settings import configure, given
@@ -15,8 +17,8 @@ from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from relaxit.config import RunConfig
-    from relaxit.training.experiment import Experiment
     from relaxit.training.loop import Outcome
+    from relaxit.training.members import Plan
     from relaxit.training.task import Display
 
 __all__ = ["train"]
@@ -125,8 +127,34 @@ def train(
     device: Annotated[
         str | None, _option("--device", help="auto, cpu, cuda, cuda:N or mps.", panel=_RUN)
     ] = None,
+    engine: Annotated[
+        str | None,
+        _option(
+            "--engine",
+            help="auto, eager, compile or graph (CUDA): what executes the steps.",
+            panel=_RUN,
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        _option(
+            "--precision",
+            help="float32, tf32 (CUDA) or bfloat16: of the matrix products in training.",
+            panel=_RUN,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, _option("--seed", help="Of weights, order and noise.", panel=_RUN)
+    ] = None,
+    ensemble: Annotated[
+        list[str] | None,
+        _option(
+            "--ensemble",
+            help="Several runs at once: seeds=N (from --seed on), seeds=A,B,... or "
+            "temperatures=A,B,...; both for every pair.",
+            panel=_RUN,
+            env=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -155,25 +183,57 @@ def train(
     Without flags: the default recipe, a VAE on the bundled digits. Pictures, metrics and weights
     go to the run directory. Ctrl-C ends the run early and leaves it complete.
     """
+    began = time.perf_counter()
     del plugin_files  # loaded by the option itself
-    flat = given(context.params)
-    if temperature is not None and schedule is None:
+    flat, several = given(context.params), ensemble or []
+    if schedule is None and (temperature is not None or _names(several, "temperatures")):
         flat["temperature.schedule"] = "constant"
     if resume is not None:
         config, out = _resumed(resume, flat, _typed(context)), resume
     else:
         config = configure(recipe, flat, options or (), estimator_options or (), task_options or ())
+    plan = _plan(several, config, temperature, _typed(context)) if several else None
     if dry_run:
-        _dry_run(config, quiet)
+        _dry_run(config, plan, quiet)
         return
     from relaxit.environment import flushed_denormals
 
+    if plan is not None:
+        from relaxit.cli.ensemble import train_ensemble
+
+        with flushed_denormals():
+            done, where = train_ensemble(config, plan, out, overwrite, download, quiet)
+        if json:
+            print_json({"run": str(where), **done.summary()}, allow_nan=False)
+        raise typer.Exit(done.exit_code)
     with flushed_denormals():
-        outcome, where = _run(config, out, resume is not None, overwrite, download, quiet)
+        outcome, where = _run(config, out, resume is not None, overwrite, download, quiet, began)
     if json:
         last = outcome.rows[-1] if outcome.rows else {}  # none if stopped before the first step
         print_json({"run": str(where), "exit_code": outcome.exit_code, **last})
     raise typer.Exit(outcome.exit_code)
+
+
+def _names(several: Sequence[str], key: str) -> bool:
+    return any(text.partition("=")[0].strip() == key for text in several)
+
+
+def _plan(
+    several: Sequence[str], config: RunConfig, temperature: float | None, typed: set[str]
+) -> Plan:
+    """The members of ``--ensemble``, which no other flag may contradict."""
+    from relaxit.cli.ensemble import parse_plan
+
+    plan = parse_plan(several, config.seed)
+    if plan.temperatures and temperature is not None:
+        raise ConfigurationError(
+            f"--ensemble temperatures=... and --temperature {temperature}: give one of them"
+        )
+    if "seed" in typed and plan.seeds and plan.seeds[0] != config.seed:
+        raise ConfigurationError(
+            f"--ensemble seeds=A,B,... names the seeds itself: leave out --seed {config.seed}"
+        )
+    return plan
 
 
 def _typed(context: typer.Context) -> set[str]:
@@ -183,13 +243,13 @@ def _typed(context: typer.Context) -> set[str]:
 
 
 def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
-    """The configuration of a run to continue: its own, but for epochs, device and data folder."""
+    """The configuration of a run to continue: its own, but for what is no part of the law."""
     from relaxit.cli.settings import FLAGS, nest
     from relaxit.config import resolve
     from relaxit.training.rundir import RunDirectory
 
     saved = RunDirectory(path).read_config().model_dump(mode="json")
-    free = {"epochs": "epochs", "device": "device", "data_dir": "data.dir"}
+    free = {"epochs": "epochs", "device": "device", "engine": "engine", "data_dir": "data.dir"}
     allowed = {"resume", "json", "quiet", "dry_run", "download", "plugin_files", *free}
     if typed - allowed:
         named = {"options": "-o", "estimator_options": "--estimator-option"}
@@ -198,8 +258,8 @@ def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
             named.get(name, "--" + name.replace("_", "-")) for name in sorted(typed - allowed)
         )
         raise ConfigurationError(
-            f"--resume takes only --epochs, --device, --data-dir and --plugin besides; {flags} "
-            "cannot change in mid-run"
+            "--resume takes only --epochs, --device, --engine, --data-dir and --plugin besides; "
+            f"{flags} cannot change in mid-run"
         )
     changed = {key: flat[key] for name, key in free.items() if name in typed}
     tell_changes(path)
@@ -208,7 +268,7 @@ def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
     return resolve([saved, nest(changed)], FLAGS)
 
 
-def _dry_run(config: RunConfig, quiet: bool) -> None:
+def _dry_run(config: RunConfig, plan: Plan | None, quiet: bool) -> None:
     from relaxit.environment import choose_device
     from relaxit.registry import default
     from relaxit.training.experiment import build_task, in_full
@@ -217,17 +277,26 @@ def _dry_run(config: RunConfig, quiet: bool) -> None:
     default().find("dataset", config.data.name)
     task, setup = build_task(config)
     tell(f"would minimise the {task.statement(setup)}", quiet)
+    if plan is not None:
+        tell(f"members: {', '.join(plan.configs(config))}", quiet)
     print_json(in_full(config, task, setup).model_dump(mode="json"))
 
 
 def _run(
-    config: RunConfig, path: Path | None, resume: bool, overwrite: bool, download: bool, quiet: bool
+    config: RunConfig,
+    path: Path | None,
+    resume: bool,
+    overwrite: bool,
+    download: bool,
+    quiet: bool,
+    began: float,
 ) -> tuple[Outcome, Path]:
     from relaxit.training.experiment import build
     from relaxit.training.loop import train as train_loop
     from relaxit.training.rehearsal import rehearse_learned
     from relaxit.training.rundir import RunDirectory
 
+    imported = time.perf_counter()
     if path and not resume:
         RunDirectory(path).check_free(overwrite)
     experiment = build(config, download)  # whatever is wrong shows here, before anything is written
@@ -238,26 +307,15 @@ def _run(
         if path:
             run.create(overwrite)
         run.write_config(experiment.config, experiment.images.format)
-    _introduce(experiment, run.path, quiet)
+    built = time.perf_counter()
+    introduce(experiment, f"seed {config.seed}", run.path, quiet)
     done, display = len(run.read_metrics()), experiment.task.display
     with EpochReport(config.epochs, len(experiment.images.train), done, display, quiet) as report:
+        report.waited = {"import": imported - began, "data and model": built - imported}
         outcome = train_loop(experiment, run, report, resume)
     if not quiet:
         _conclude(outcome, run.path, display)
     return outcome, run.path
-
-
-def _introduce(experiment: Experiment, path: Path, quiet: bool) -> None:
-    config, images = experiment.config, experiment.images
-    why = "best there is" if config.device == "auto" else "as asked"
-    tell(f"device {experiment.device} ({why}), seed {config.seed}, run {path}", quiet)
-    tell(
-        f"{config.latents} x {experiment.relaxation!r} by {config.estimator.name}, on "
-        f"{config.data.name} ({len(images.train)} training images of "
-        f"{images.size[0]}x{images.size[1]}), {config.epochs} epochs",
-        quiet,
-    )
-    tell(f"minimises the {experiment.task.statement(experiment.setup)}", quiet)
 
 
 def _conclude(outcome: Outcome, path: Path, display: Display) -> None:

@@ -65,12 +65,13 @@ class Vae(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Pictures ``[B, P]`` to parameters ``[B, latents, *param_shape]``."""
         params: Tensor = self.encoder(x - self.mean_image)
-        return params.unflatten(-1, self.params_shape)
+        # Under autocast the network ends in bfloat16, of which a law knows nothing.
+        return params.to(x.dtype).unflatten(-1, self.params_shape)
 
     def decode(self, z: Tensor) -> Tensor:
         """Values ``[..., latents, *event_shape]`` to the logits of pixels ``[..., P]``."""
         logits: Tensor = self.decoder(z.flatten(-self.event_dims))
-        return logits
+        return logits.to(z.dtype)
 
     @torch.no_grad()
     def fit_mean(self, mean: Tensor) -> None:

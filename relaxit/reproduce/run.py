@@ -5,27 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from relaxit.config import RunConfig
-from relaxit.errors import DivergenceError, Unsupported
+from relaxit.errors import DivergenceError
 from relaxit.training.ensemble import Ensemble
 from relaxit.training.experiment import Experiment, build_members
 from relaxit.training.loop import Trainer
+from relaxit.training.members import Mode, as_one
 from relaxit.training.report import Silent
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Row
 
-__all__ = ["CellRun", "Mode", "Progress", "pays", "run_cell"]
-
-Mode = Literal["auto", "always", "never"]
-
-_MOST_PRODUCTS = 50_000_000
-"""Weights times batch size, above which a CPU gains nothing by an ensemble.
-
-Ten seeds of a VAE on one core, time as an ensemble over time in turn: 0.41 at 3e5, 0.50 at 4e6,
-0.60 at 1e7, 0.87 at 3.5e7, 1.03 at 1.1e8 (MNIST; 1.3 on two cores).
-"""
+__all__ = ["CellRun", "Progress", "run_cell"]
 
 
 class Progress(Protocol):
@@ -59,21 +51,6 @@ class CellRun:
     reason: str = ""
 
 
-def pays(experiment: Experiment, seeds: int) -> bool:
-    """Whether an ensemble is faster than as many runs in turn.
-
-    On a GPU always: a small model leaves it idle most of the time. On a CPU only where a step is
-    not arithmetic, for that is the same either way: a step of a hundred pictures through a network
-    of a million weights takes as long, or longer, for ten weights of it at once fit no cache.
-    """
-    if seeds < 2:
-        return False
-    if experiment.device.type != "cpu":
-        return True
-    weights = sum(parameter.numel() for parameter in experiment.model.parameters())
-    return weights * experiment.config.batch_size <= _MOST_PRODUCTS
-
-
 def run_cell(
     config: RunConfig,
     seeds: Sequence[int],
@@ -89,7 +66,7 @@ def run_cell(
         config: of the cell; its own seed is not used.
         seeds: at least one.
         epochs: after which of them the held-out parts are looked at.
-        mode: whether as an ensemble; ``auto`` decides by :func:`pays`.
+        mode: whether as an ensemble; ``auto`` decides by :func:`~relaxit.training.members.pays`.
         progress: who is told.
         stop: true as soon as the run is to end.
         download: whether missing data files may be fetched.
@@ -100,14 +77,7 @@ def run_cell(
     """
     members = build_members(config, seeds, download)
     began = time.perf_counter()
-    ensemble, reason = None, ""
-    if mode == "always" or (mode == "auto" and pays(members[0], len(seeds))):
-        try:
-            ensemble = Ensemble(members)
-        except Unsupported as error:
-            if mode == "always":
-                raise
-            reason = str(error)
+    ensemble, reason = as_one(members, mode)
     done = CellRun("in turn" if ensemble is None else "ensemble", reason=reason)
     progress.began(done.way, len(seeds))
     if ensemble is None:
@@ -126,21 +96,26 @@ def _together(
     stop: StopRequest,
 ) -> bool:
     """True if no signal ended it early."""
-    done.rows = {seed: [] for seed in ensemble.seeds}
+    seeds = [e.config.seed for e in ensemble.experiments]
+    done.rows = {seed: [] for seed in seeds}
     for epoch in range(1, ensemble.experiments[0].config.epochs + 1):
         try:
             if not ensemble.run_epoch(stop):
                 return False
         except DivergenceError:  # of all seeds
-            done.lost = ensemble.lost
+            done.lost = _by_seed(ensemble.lost, seeds)
             return True
-        done.lost = ensemble.lost
+        done.lost = _by_seed(ensemble.lost, seeds)
         rows = ensemble.rows(evaluate=epoch in epochs)
-        for seed, row in rows.items():
-            done.rows[seed].append(row)
+        for number, row in rows.items():
+            done.rows[seeds[number]].append(row)
         progress.epoch(None, next(iter(rows.values())))
         ensemble.next_epoch()
     return True
+
+
+def _by_seed(steps: dict[int, int], seeds: Sequence[int]) -> dict[int, int]:
+    return {seeds[number]: step for number, step in steps.items()}
 
 
 def _in_turn(

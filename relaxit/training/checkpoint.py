@@ -52,8 +52,19 @@ def load_model(model: nn.Module, path: Path) -> None:
 def save_state(state: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values, whole or not at all."""
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(_compact(state), buffer)
     write_whole(path, buffer.getvalue())
+
+
+def _compact(value: Any) -> Any:
+    """Views copied: one would be written with everything that it is a view of."""
+    if isinstance(value, torch.Tensor):
+        return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
+    if isinstance(value, dict):
+        return {key: _compact(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_compact(item) for item in value)
+    return value
 
 
 def load_state(path: Path) -> dict[str, Any]:

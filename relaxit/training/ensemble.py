@@ -1,6 +1,6 @@
-"""Several seeds of one experiment, trained as one batched step.
+"""Several seeds or temperatures of one experiment, trained as one batched step.
 
-Weights, order of the pictures and noise of each member are those of the same seed trained alone,
+Weights, order of the pictures and noise of each member are those of the same run alone,
 so that each member *is* that run, up to the rounding of batched matrix products. What is saved is
 the work per step that does not grow with the number of members: small tensors, launches of
 kernels, Python.
@@ -28,9 +28,14 @@ from relaxit.noise import Streams
 from relaxit.training import course
 from relaxit.training.divergence import FirstBad
 from relaxit.training.experiment import Experiment
+from relaxit.training.precision import matmuls
+from relaxit.training.report import Report
+from relaxit.training.stacked_linear import stack_linear_layers
 from relaxit.training.task import ESTIMATOR_STATE, Row, Setup, Step, Task
 
 __all__ = ["Ensemble"]
+
+_REPORT_SECONDS = 0.2
 
 
 class _Member(nn.Module):
@@ -56,7 +61,9 @@ class _Member(nn.Module):
 
 
 class Ensemble:
-    """S runs that differ in their seed only, as one.
+    """S runs that differ in seed and temperature only, as one.
+
+    Members are numbered from 0, in the order of the experiments.
 
     The models of the experiments are views of the stacked parameters: they are up to date at any
     moment, and each can be evaluated, drawn or saved by itself.
@@ -65,7 +72,7 @@ class Ensemble:
     and stands in :attr:`lost`. The others do not notice.
 
     Args:
-        experiments: of :func:`relaxit.training.experiment.build_members`.
+        experiments: of :func:`relaxit.training.experiment.build_all`.
 
     Attributes:
         epoch: epochs that are done.
@@ -85,14 +92,13 @@ class Ensemble:
         >>> both = Ensemble(build_members(config, seeds=[0, 1]))
         >>> both.run_epoch()
         True
-        >>> sorted(both.rows())
-        [0, 1]
+        >>> [row["epoch"] for row in both.rows().values()]
+        [1, 1]
     """
 
     def __init__(self, experiments: Sequence[Experiment]) -> None:
         first = experiments[0]
         self.experiments = list(experiments)
-        self.seeds = [e.config.seed for e in experiments]
         self.epoch = self.position = self.step = 0
         self.seconds = 0.0
         self.train = first.images.part("train", first.task.needs_labels)
@@ -104,6 +110,7 @@ class Ensemble:
         self.buffers: dict[str, Tensor]
         self.parameters, self.buffers = stack_module_state(cast(list[nn.Module], members))
         self._template = copy.deepcopy(members[0]).to("meta")
+        stack_linear_layers(self._template)
         self._index = torch.arange(len(members))
         self._rehearse()
         for number, member in enumerate(members):
@@ -119,9 +126,14 @@ class Ensemble:
 
     @property
     def lost(self) -> dict[int, int]:
-        """The seeds whose loss was not finite, each with the first such step. Waits."""
-        steps = dict(zip(self.seeds, self._first_bad.step.tolist(), strict=True))
-        return {seed: step for seed, step in steps.items() if step >= 0}
+        """Numbers of the members whose loss was not finite, with the first such step. Waits."""
+        steps = enumerate(self._first_bad.step.tolist())
+        return {number: step for number, step in steps if step >= 0}
+
+    @property
+    def images_done(self) -> int:
+        """Training images of this epoch that each member has seen."""
+        return min(self.position * self.experiments[0].config.batch_size, len(self.train))
 
     def _terms(
         self, batch: Part, state: dict[str, Tensor], kl_weight: float
@@ -146,7 +158,9 @@ class Ensemble:
         buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
         states = [generator.get_state() for generator in self.generators]
         size = min(self.experiments[0].config.batch_size, len(self.train))
-        index = torch.arange(size, device=self.experiments[0].device).expand(len(self.seeds), -1)
+        index = torch.arange(size, device=self.experiments[0].device).expand(
+            len(self.experiments), -1
+        )
         try:
             losses, _, _ = self._terms(self._take(index), {**self.parameters, **buffers}, 1.0)
             torch.autograd.grad(losses.sum(), list(self.parameters.values()), allow_unused=True)
@@ -206,8 +220,12 @@ class Ensemble:
         self.step += 1
         self.position += 1
 
-    def run_epoch(self, stop: object = None) -> bool:
+    def run_epoch(self, stop: object = None, report: Report | None = None) -> bool:
         """Train to the end of the epoch, or until ``stop`` is true. True if it was finished.
+
+        Args:
+            stop: looked at after each step.
+            report: who is told of images, counted for each member, and of means over members.
 
         Raises:
             DivergenceError: if all members are lost.
@@ -215,9 +233,15 @@ class Ensemble:
         first = self.experiments[0]
         size = first.config.batch_size
         orders = torch.stack([course.order(e, self.epoch) for e in self.experiments])
-        began = time.perf_counter()
+        began, told, seen = time.perf_counter(), 0.0, 0
         for start in range(self.position * size, orders.shape[1], size):
-            self.train_step(orders[:, start : start + size])
+            index = orders[:, start : start + size]
+            with matmuls(first.config.precision, first.device):
+                self.train_step(index)
+            seen += index.numel()
+            if report is not None and (now := time.perf_counter()) - told > _REPORT_SECONDS:
+                report.step(seen, self.means())
+                seen, told = 0, now
             if stop:
                 break
         self._check_weights()
@@ -226,7 +250,7 @@ class Ensemble:
 
     def _check_weights(self) -> None:
         """Look at the weights that the last of the losses led to."""
-        count = len(self.seeds)
+        count = len(self.experiments)
         sound = torch.ones(count, dtype=torch.bool, device=self.totals.device)
         for parameter in self.parameters.values():
             sound &= parameter.detach().reshape(count, -1).isfinite().all(1)
@@ -234,23 +258,32 @@ class Ensemble:
         self._first_bad.see(weights, self.step)
         lost = self.lost
         if len(lost) == count:
-            seed, step = min(lost.items(), key=lambda item: item[1])
+            number, step = min(lost.items(), key=lambda item: item[1])
+            config = self.experiments[number].config
             raise DivergenceError(
-                f"no loss of the {count} seeds is finite any more, the first at step {step} (seed "
-                f"{seed}). A lower --lr or a higher --temperature usually helps"
+                f"no loss of the {count} members is finite any more, the first at step {step} "
+                f"(seed {config.seed}, temperature {config.temperature.initial}). "
+                "A lower --lr or a higher --temperature usually helps"
             )
 
+    def means(self) -> dict[str, float]:
+        """Loss and training metrics of this epoch so far, over all members. Waits."""
+        return course.means(self.experiments[0].task, self.totals.sum(0).tolist())
+
     def rows(self, evaluate: bool = True) -> dict[int, Row]:
-        """Metrics of the epoch by seed, as a run alone would have them; those lost are left out.
+        """Metrics of the epoch by number of the member, as a run alone would have them.
+
+        Those that are lost are left out.
 
         Args:
             evaluate: whether the held-out parts are looked at.
         """
         found: dict[int, Row] = {}
         lost = self.lost
-        for e, totals in zip(self.experiments, self.totals.tolist(), strict=True):
-            if e.config.seed not in lost:
-                found[e.config.seed] = course.row(e, self.epoch + 1, self.step, totals, evaluate)
+        for number, totals in enumerate(self.totals.tolist()):
+            if number not in lost:
+                e = self.experiments[number]
+                found[number] = course.row(e, self.epoch + 1, self.step, totals, evaluate)
         return found
 
     def next_epoch(self) -> None:

@@ -18,6 +18,7 @@ from relaxit.estimators.base import StatefulEstimator
 from relaxit.registry import default
 from relaxit.relaxation import Relaxation
 from relaxit.schedules import temperature_schedule
+from relaxit.training.precision import check_precision
 from relaxit.training.seeds import derive
 from relaxit.training.task import ESTIMATOR_STATE, Row, Setup, Task
 from relaxit.training.temperature import Temperature
@@ -25,6 +26,7 @@ from relaxit.training.temperature import Temperature
 __all__ = [
     "Experiment",
     "build",
+    "build_all",
     "build_members",
     "build_model",
     "build_task",
@@ -118,8 +120,14 @@ def build_task(config: RunConfig) -> tuple[Task, Setup]:
         objective=config.objective,
         networks=config.model,
         seed=config.seed,
+        precision=config.precision,
     )
     _check_objective(task, config.objective)
+    if config.precision == "bfloat16" and not task.autocasts:
+        raise ConfigurationError(
+            f"precision (--precision): the networks of task {task.name!r} know no bfloat16; "
+            "use float32"
+        )
     task.check(setup)
     estimator.check_joint(relaxation, setup.latents)
     _check_memory(setup)
@@ -157,7 +165,7 @@ def build(config: RunConfig, download: bool = False) -> Experiment:
         RelaxitError: whatever is wrong with the configuration or the data, before anything is
             written.
     """
-    return build_members(config, [config.seed], download)[0]
+    return build_all([config], download)[0]
 
 
 def build_members(
@@ -168,7 +176,22 @@ def build_members(
     Raises:
         RelaxitError: as :func:`build`.
     """
+    return build_all([config.model_copy(update={"seed": seed}) for seed in seeds], download)
+
+
+def build_all(configs: Sequence[RunConfig], download: bool = False) -> list[Experiment]:
+    """Runs of one task on one set of pictures, which is loaded once.
+
+    Args:
+        configs: at least one; they may differ in seed and temperature, and in nothing else.
+        download: whether missing data files may be fetched.
+
+    Raises:
+        RelaxitError: as :func:`build`.
+    """
+    config = configs[0]
     device = choose_device(config.device)
+    _check_execution(config, device)
     task, setup = build_task(config)
     images = load_images(config, download)
     if task.needs_labels and not images.labelled:
@@ -179,19 +202,19 @@ def build_members(
     steps = config.epochs * -(-len(images.train) // config.batch_size)
     moved = images.to(device)
     members = []
-    for seed in seeds:
-        own = replace(setup, seed=seed)
+    for each in configs:
+        own = replace(setup, seed=each.seed)
         model = build_model(task, own, images.format)
         task.prepare(own, model, images)
         members.append(
             Experiment(
-                config=in_full(config, task, own).model_copy(update={"seed": seed}),
+                config=in_full(each, task, own),
                 device=device,
                 images=moved,
                 task=task,
                 setup=own,
                 model=model.to(device),
-                temperature=Temperature(config.temperature, steps).to(device),
+                temperature=Temperature(each.temperature, steps).to(device),
                 steps=steps,
             )
         )
@@ -225,6 +248,16 @@ def _check_objective(task: Task, settings: Objective) -> None:
         raise ConfigurationError(
             f"{', '.join(changed)}: task {task.name!r} has no KL term; leave such settings out"
         )
+
+
+def _check_execution(config: RunConfig, device: torch.device) -> None:
+    """Refuse what this device cannot do."""
+    if config.engine == "graph" and device.type != "cuda":
+        raise ConfigurationError(
+            f"engine (--engine): graph needs a CUDA device, this run is on {device.type}; use "
+            "auto, eager or compile"
+        )
+    check_precision(config.precision, device)
 
 
 def _check_memory(setup: Setup) -> None:

@@ -15,12 +15,15 @@ from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError
 from relaxit.training import course
 from relaxit.training.checkpoint import load_state, save_model, save_state
 from relaxit.training.divergence import DivergenceGuard
+from relaxit.training.engine import Engine, choose
 from relaxit.training.experiment import Experiment
+from relaxit.training.precision import matmuls
 from relaxit.training.report import Report, Silent
 from relaxit.training.rundir import RunDirectory
 from relaxit.training.seeds import derive
+from relaxit.training.step import State
 from relaxit.training.stopping import StopRequest
-from relaxit.training.task import Row, Step
+from relaxit.training.task import Row
 from relaxit.training.tracking import Tracker
 
 __all__ = ["Outcome", "Report", "Silent", "Trainer", "train"]
@@ -55,36 +58,49 @@ class Trainer:
     train: Part = field(init=False)
     totals: Tensor = field(init=False)
     guard: DivergenceGuard = field(init=False)
+    state: State = field(init=False)
+    engine: Engine = field(init=False)
 
     def __post_init__(self) -> None:
         e, device = self.experiment, self.experiment.device
         weights, tau = list(e.model.parameters()), list(e.temperature.parameters())
         decaying = course.decaying(e)
         kept = [weight for weight in weights if not any(weight is each for each in decaying)]
-        self.optimizer = course.build_optimizer(e.config.optimizer, decaying, [*kept, *tau])
+        name, _ = choose(e)
+        self.optimizer = course.build_optimizer(
+            e.config.optimizer, decaying, [*kept, *tau], capturable=name == "graph"
+        )
         self.generator = course.noise_generator(e)
         self.train = e.images.part("train", e.task.needs_labels)
         self.totals = torch.zeros(2 + len(e.task.metrics), device=device)
         self.guard = DivergenceGuard([*weights, *tau], device)
+        self.state = State(
+            experiment=e,
+            train=self.train,
+            optimizer=self.optimizer,
+            generator=self.generator,
+            kl_weight=torch.ones((), device=device),
+            totals=self.totals,
+            guard=self.guard,
+            source=self.generator,
+        )
+        self.engine = Engine(self.state)
 
-    def train_step(self, batch: Part) -> None:
-        """One update from stored pictures ``[B, P]``."""
+    def train_step(self, index: Tensor) -> None:
+        """One update from the training pictures at ``index``, ``[B]`` int64 on the device.
+
+        Raises:
+            DivergenceError: on the CPU, if the loss is not finite; elsewhere at the end of the
+                epoch, or when metrics are read, so that no step waits.
+        """
         e = self.experiment
-        e.temperature.set_step(self.step)
-        now = Step(e.temperature(), course.kl_weight(e, self.step), self.generator)
-        terms = e.task.terms(e.setup, e.model, batch, now)
-        course.check_shapes(e.task, terms)
-        loss = terms.loss.mean()
-        self.guard.watch(loss, self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.step == 0:
+        self.state.move_to(self.step)
+        with matmuls(e.config.precision, e.device):
+            self.engine(index)
+        if self.step == 0 and self.engine.name != "graph":  # which has looked already
             course.check_learned(e, e.temperature.parameters())
-        rate = course.learning_rate(e, self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.totals += course.totals_of(terms, loss.detach())
+        if e.device.type == "cpu":
+            self.guard.settle()
         self.step += 1
         self.position += 1
 
@@ -92,11 +108,14 @@ class Trainer:
         """Train to the end of the epoch, or until a stop is asked for. True if it was finished."""
         e, size = self.experiment, self.experiment.config.batch_size
         order = course.order(e, self.epoch)
-        began, told = time.perf_counter(), 0.0
-        seen = 0
+        began = told = time.perf_counter()
+        seen, first = 0, self.engine.seconds is None
         for start in range(self.position * size, len(order), size):
             index = order[start : start + size]
-            self.train_step(self.train.take(index))
+            self.train_step(index)
+            if first and self.engine.seconds is not None:
+                report.ready(self.engine.name, self.engine.reason, self.engine.seconds)
+                first = False
             seen += len(index)
             if (now := time.perf_counter()) - told > _REPORT_SECONDS:
                 report.step(seen, self.means())
@@ -137,7 +156,7 @@ class Trainer:
         return {
             "model": e.model.state_dict(),
             "temperature": e.temperature.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": course.plain_state(self.optimizer),
             "generator": self.generator.get_state(),
             "device": e.device.type,
             "totals": self.totals,
@@ -153,12 +172,13 @@ class Trainer:
         try:
             self.experiment.model.load_state_dict(state["model"])
             self.experiment.temperature.load_state_dict(state["temperature"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            course.load_plain_state(self.optimizer, state["optimizer"])
             self.totals.copy_(state["totals"])
             for key in ("epoch", "position", "step", "seconds"):
                 setattr(self, key, state[key])
             self._restore_noise(state["generator"], state["device"])
             self.guard.trust(self.step)
+            self.engine = Engine(self.state)  # what was recorded knows the former moments
         except (KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise CheckpointError(f"the saved state is of another run: {reason}") from error
@@ -203,12 +223,14 @@ def train(
                 if finished:
                     trainer.next_epoch()
                 if time.monotonic() - saved > _SAVE_SECONDS:
+                    tracker.flush()
                     _save(trainer, run)
                     saved = time.monotonic()
         except DivergenceError:
             save_model(experiment.model, run.model_file)
             experiment.draw(rows, run.path)
             raise
+        tracker.flush()
         _save(trainer, run)
         experiment.draw(rows, run.path)
     unfinished = trainer.epoch < experiment.config.epochs

@@ -13,6 +13,15 @@ __all__ = ["Report", "Silent"]
 class Report(Protocol):
     """Who is told how the run goes."""
 
+    def ready(self, engine: str, reason: str, seconds: float) -> None:
+        """The first step is done. Compiling or recording it, if need be, took part of the seconds.
+
+        Args:
+            engine: what executes the steps.
+            reason: why that one.
+            seconds: of the first step.
+        """
+
     def step(self, images: int, means: Mapping[str, float]) -> None:
         """``images`` more were seen; loss and training metrics of the epoch so far."""
 
@@ -22,6 +31,9 @@ class Report(Protocol):
 
 class Silent:
     """Tells nobody."""
+
+    def ready(self, engine: str, reason: str, seconds: float) -> None:
+        pass
 
     def step(self, images: int, means: Mapping[str, float]) -> None:
         pass

@@ -23,8 +23,10 @@ from relaxit.files import write_whole
 from relaxit.registry import default
 from relaxit.training import provenance
 
-__all__ = ["RunDirectory"]
+__all__ = ["ENSEMBLE_FILE", "RunDirectory", "check_place"]
 
+ENSEMBLE_FILE = "ensemble.json"
+"""What marks the folder of an ensemble, whose sub-folders are runs."""
 _FORMAT = 1
 _OWN_FILES = ("config.json", "metrics.jsonl", "model.safetensors", "train_state.pt")
 
@@ -79,12 +81,9 @@ class RunDirectory:
             ConfigurationError: if it exists and is not to be overwritten, or is something else.
             CheckpointError: if it cannot be written.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigurationError(
-                f"{self.path} exists and is not a folder; choose another --out"
-            )
+        check_place(self.path)
         if self.path.is_dir() and any(self.path.iterdir()):
-            if not self._is_run():
+            if not self.is_run():
                 raise ConfigurationError(
                     f"{self.path} exists and is not a run directory; choose another --out"
                 )
@@ -93,11 +92,6 @@ class RunDirectory:
                     f"{self.path} exists: --overwrite replaces it, "
                     f"--resume {self.path} continues it"
                 )
-        parent = next(p for p in (self.path, *self.path.absolute().parents) if p.exists())
-        if not parent.is_dir() or not os.access(parent, os.W_OK):
-            raise CheckpointError(
-                f"{self.path} cannot be written: {parent} is not a writable folder"
-            )
 
     def create(self, overwrite: bool) -> None:
         """Make the folder, without the files of a former run; what else lies there stays.
@@ -134,7 +128,8 @@ class RunDirectory:
         }
         write_whole(self.config_file, json.dumps(saved, indent=2) + "\n")
 
-    def _is_run(self) -> bool:
+    def is_run(self) -> bool:
+        """Whether a run was written here, whole or not."""
         try:
             saved = json.loads(self.config_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -180,6 +175,9 @@ class RunDirectory:
     def _read(self) -> tuple[RunConfig, list[dict[str, Any]]]:
         """The configuration, and the records of the plugins it was made with."""
         if not self.config_file.is_file():
+            if (self.path / ENSEMBLE_FILE).is_file():
+                first = min((p.parent for p in self.path.glob("*/config.json")), default="none yet")
+                raise CheckpointError(f"{self.path} is an ensemble; name one of its runs: {first}")
             raise CheckpointError(f"{self.path} is not a run directory: it has no config.json")
         try:
             saved: Any = json.loads(self.config_file.read_text(encoding="utf-8"))
@@ -222,6 +220,20 @@ class RunDirectory:
 def _pictures() -> set[str]:
     """Names of the pictures that a run of any registered task may have left."""
     return {name for task in default().items("task").values() for name in task.files}
+
+
+def check_place(path: Path) -> None:
+    """Refuse a path that cannot be written as a folder, without touching anything.
+
+    Raises:
+        ConfigurationError: if something else is there.
+        CheckpointError: if it cannot be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise ConfigurationError(f"{path} exists and is not a folder; choose another --out")
+    parent = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise CheckpointError(f"{path} cannot be written: {parent} is not a writable folder")
 
 
 def _make(path: Path) -> bool:

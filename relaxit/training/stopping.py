@@ -13,6 +13,8 @@ __all__ = ["StopRequest"]
 class StopRequest:
     """Context in which the first signal only asks for a stop; the second ends at once.
 
+    A request inside the context of another one is passed on to that.
+
     Attributes:
         exit_code: 0, or 130 after Ctrl-C, or 143 after SIGTERM.
     """
@@ -39,3 +41,6 @@ class StopRequest:
         if self:
             raise KeyboardInterrupt
         self.exit_code = 128 + number
+        outer = getattr(self._former.get(number), "__self__", None)
+        if isinstance(outer, StopRequest):
+            outer.exit_code = self.exit_code

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NoReturn
@@ -24,6 +25,7 @@ from relaxit.estimators.base import Cost, Estimator, surrogate_with
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 from relaxit.training import figures
+from relaxit.training.precision import Precision, autocast
 
 __all__ = ["ESTIMATOR_STATE", "Display", "Setup", "Step", "Task", "Terms"]
 
@@ -46,6 +48,7 @@ class Setup:
         objective: settings of the KL term, for tasks that have one.
         networks: widths and initialisation of the networks.
         seed: of the run.
+        precision: of the matrix products of the networks in training, see :meth:`products`.
     """
 
     relaxation: Relaxation
@@ -56,6 +59,7 @@ class Setup:
     objective: Objective = field(default_factory=Objective)
     networks: Model = field(default_factory=Model)
     seed: int = 0
+    precision: Precision = "float32"
 
     @property
     def params_shape(self) -> torch.Size:
@@ -65,6 +69,14 @@ class Setup:
     def law(self, params: Tensor, temperature: float | Tensor = 1.0) -> RelaxedDistribution:
         """The law of the variables, without checks of values, which would stop a GPU."""
         return self.relaxation(params, temperature, validate_args=False)
+
+    def products(self, device: torch.device) -> AbstractContextManager[None]:
+        """Context for the networks of a training step, and nothing else.
+
+        What comes out of it may be bfloat16: params of a law and terms of a loss are to be cast
+        back to float32. A task that uses it says so, see :attr:`Task.autocasts`.
+        """
+        return autocast(self.precision, device)
 
     def surrogate(
         self,
@@ -88,12 +100,12 @@ class Step:
 
     Attributes:
         temperature: 0-dim tensor on the device.
-        kl_weight: factor of the KL term, 1 after its warm-up.
+        kl_weight: factor of the KL term, 1 after its warm-up; a number or a 0-dim tensor.
         generator: the only source of randomness, so that a run can be repeated and resumed.
     """
 
     temperature: Tensor
-    kl_weight: float
+    kl_weight: float | Tensor
     generator: torch.Generator
 
 
@@ -161,6 +173,8 @@ class Task(Configured, ABC):
     Attributes:
         needs_labels: whether it is trained with labels; a data set without them is then refused.
         has_kl: whether the loss has a KL term. If not, settings of it are refused.
+        autocasts: whether its networks run under :meth:`Setup.products`. If not, the precision
+            bfloat16 is refused.
         metrics: names of the per-example metrics of a step.
         files: names of the pictures that :meth:`draw` writes.
         display: how a person sees the metrics.
@@ -169,6 +183,7 @@ class Task(Configured, ABC):
     kind: ClassVar[str] = "task"
     needs_labels: ClassVar[bool] = False
     has_kl: ClassVar[bool] = False
+    autocasts: ClassVar[bool] = False
     metrics: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ("curves.png",)
     display: ClassVar[Display] = Display()

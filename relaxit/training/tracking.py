@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -10,9 +11,15 @@ from relaxit.training.rundir import RunDirectory
 
 __all__ = ["Tracker"]
 
+_WRITE_SECONDS = 1.0
+
 
 class Tracker:
     """Writes each epoch's metrics to ``metrics.jsonl`` and to TensorBoard.
+
+    The file is written whole and synced, which took as long as a short epoch; so of epochs that
+    follow each other within a second only the last writes it. :meth:`flush` and the end of the
+    context write what is left.
 
     TensorBoard is a convenience: what goes wrong there is warned of once and stops nothing.
     """
@@ -20,6 +27,8 @@ class Tracker:
     def __init__(self, run: RunDirectory) -> None:
         self.run = run
         self.writer: Any = None
+        self._unwritten: Sequence[Mapping[str, float | int]] = ()
+        self._written = -_WRITE_SECONDS
 
     def __enter__(self) -> Self:
         try:
@@ -31,6 +40,7 @@ class Tracker:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.flush()
         try:
             if self.writer is not None:
                 self.writer.close()
@@ -39,7 +49,9 @@ class Tracker:
 
     def log(self, rows: Sequence[Mapping[str, float | int]]) -> None:
         """Record the last of the epochs so far."""
-        self.run.write_metrics(rows)
+        self._unwritten = rows
+        if time.monotonic() - self._written > _WRITE_SECONDS:
+            self.flush()
         if self.writer is None:
             return
         row = rows[-1]
@@ -49,6 +61,12 @@ class Tracker:
                     self.writer.add_scalar(key, value, row["step"])
         except Exception as error:
             self._give_up(error)
+
+    def flush(self) -> None:
+        """Write the metrics now."""
+        if self._unwritten:
+            self.run.write_metrics(self._unwritten)
+            self._unwritten, self._written = (), time.monotonic()
 
     def _give_up(self, error: Exception) -> None:
         self.writer = None

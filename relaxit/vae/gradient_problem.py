@@ -103,7 +103,7 @@ def _train(experiment: Experiment, steps: int) -> None:
             if not len(order):
                 order = torch.randperm(len(trainer.train), generator=generator)
             batch, order = order[:size], order[size:]
-            trainer.train_step(trainer.train.take(batch.to(experiment.device)))
+            trainer.train_step(batch.to(experiment.device))
     trainer.guard.check_weights(steps)
     experiment.model.eval()
 

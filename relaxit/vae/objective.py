@@ -13,6 +13,7 @@ Jang, Gu, Poole, arXiv:1611.01144, section 3.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import InitVar, dataclass
 from typing import Any, Literal
 
@@ -52,6 +53,11 @@ def pixel_loss(logits: Tensor, x: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
 
 
+def _as_they_are(device: torch.device) -> AbstractContextManager[None]:
+    del device
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class NegativeElbo:
     """What training minimises.
@@ -61,6 +67,7 @@ class NegativeElbo:
         estimator: how the gradient crosses the sample.
         kl: ``discrete`` or ``relaxed``.
         prior_temperature: temperature of the relaxed prior; None takes the posterior's.
+        products: makes the context in which the networks run, for a shorter arithmetic.
         checked: True where the same four were checked before, as in each step of a run.
 
     Raises:
@@ -72,6 +79,7 @@ class NegativeElbo:
     estimator: Estimator
     kl: Literal["discrete", "relaxed"] = "discrete"
     prior_temperature: float | None = None
+    products: Callable[[torch.device], AbstractContextManager[None]] = _as_they_are
     checked: InitVar[bool] = False
 
     def __post_init__(self, checked: bool) -> None:
@@ -108,11 +116,14 @@ class NegativeElbo:
         self, model: Vae, x: Tensor, temperature: Tensor, generator: torch.Generator | None = None
     ) -> Terms:
         """The terms for pictures ``[B, P]`` in [0, 1]; one encoder pass for both objectives."""
-        params = model.encode(x)
+        with self.products(x.device):
+            params = model.encode(x)
         q = self.relaxation(params, temperature, validate_args=False)
 
         def cost(z: Tensor) -> Tensor:
-            return pixel_loss(model.decode(z), x)
+            with self.products(x.device):
+                logits = model.decode(z)
+            return pixel_loss(logits, x)
 
         discrete_kl = self.relaxation.kl_to_uniform(params).sum(-1)
         if self.kl == "relaxed":

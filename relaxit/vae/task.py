@@ -35,6 +35,7 @@ class VaeTask(Task):
     summary = "variational autoencoder with discrete latent variables: the default"
     references = ("arXiv:1611.00712", "arXiv:1611.01144")
     has_kl = True
+    autocasts = True
     metrics = ("surrogate", "reconstruction", "kl")
     files = ("reconstructions.png", "samples.png", "curves.png")
     display = Display(
@@ -137,7 +138,12 @@ def _vae(model: nn.Module) -> Vae:
 def _objective(setup: Setup, checked: bool = False) -> NegativeElbo:
     settings = setup.objective
     return NegativeElbo(
-        setup.relaxation, setup.estimator, settings.kl, settings.prior_temperature, checked
+        setup.relaxation,
+        setup.estimator,
+        settings.kl,
+        settings.prior_temperature,
+        setup.products,
+        checked,
     )
 
 

@@ -14,6 +14,7 @@ BASE: dict[str, Any] = {
     "batch_size": 300,
     "model": {"hidden": [16, 8]},
     "device": "cpu",
+    "engine": "eager",  # also where a test has very many epochs, which auto would compile for
     "optimizer": {"lr": 3e-3},
 }
 

@@ -18,6 +18,7 @@ from relaxit.data.dataset import Format
 from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError, PluginError
 from relaxit.registry import default
 from relaxit.training.checkpoint import load_model, load_state, save_model, save_state
+from relaxit.training.divergence import DivergenceGuard
 from relaxit.training.finished import open_run
 from relaxit.training.loop import Silent, Trainer, train
 from relaxit.training.rundir import RunDirectory
@@ -324,22 +325,28 @@ def test_damaged_metrics_are_named(tmp_path):
 
 
 def test_guard_without_a_look_at_each_step_still_names_the_first_bad_one():
-    from relaxit.training.divergence import DivergenceGuard
-
     weight = torch.ones(3)
     guard = DivergenceGuard([weight], torch.device("cpu"))
-    guard.look_every = 50  # as on a GPU
-    for step in range(50):
-        guard.watch(torch.tensor(1.0), step)
+    for step in range(100):  # nobody looks
+        guard.begin(step)
+        if step == 50:
+            good = weight.clone()
+        guard.see(torch.tensor(float("nan") if step >= 60 else 1.0))
         weight += 1
-    guard.watch(torch.tensor(1.0), 50)
-    good = weight.clone()
-    for step in range(51, 100):
-        weight += 1
-        guard.watch(torch.tensor(float("nan") if step >= 60 else 1.0), step)
+    guard.begin(100)  # these weights came after a bad loss, and are not kept
     with pytest.raises(DivergenceError, match=r"step 60; the weights of step 50"):
-        guard.watch(torch.tensor(1.0), 100)
+        guard.settle()
     assert torch.equal(weight, good)
+
+
+def test_guard_keeps_no_weights_that_are_not_finite():
+    weight = torch.ones(3)
+    guard = DivergenceGuard([weight], torch.device("cpu"))
+    weight[1] = torch.inf  # the losses do not show it yet
+    guard.begin(50)
+    with pytest.raises(DivergenceError, match=r"step 50; the weights of step 0"):
+        guard.check_weights(50)
+    assert torch.equal(weight, torch.ones(3))
 
 
 def test_learned_temperature_moves_and_stays_positive(tmp_path):

@@ -297,7 +297,7 @@ def test_one_draw_serves_a_batch_and_every_picture_costs_the_same(monkeypatch):
 def test_the_rate_of_the_scores_is_that_multiple_of_the_learning_rate(rate):
     layer = {"task": {"options": {"score_rate": rate}}, "optimizer": {"lr": 1e-3}}
     trainer = Trainer(build(config(small(), layer)))
-    trainer.train_step(trainer.train.take(torch.arange(50)))
+    trainer.train_step(torch.arange(50))
     moved = trainer.experiment.model.params.detach().abs()  # Adam's first step is its rate
     assert float(moved.max()) == pytest.approx(1e-3 * rate, rel=0.01)
 
@@ -341,11 +341,12 @@ def test_shared_pixels_are_those_of_pairs_of_draws():
 def test_training_accuracy_is_that_of_the_best_pixels_too():
     experiment = with_scores(small(k=7))
     trainer = Trainer(experiment)
-    batch = trainer.train.take(torch.arange(50))
+    index = torch.arange(50)
+    batch = trainer.train.take(index)
     x = batch.pictures.float() / batch.levels
     with torch.no_grad():
         logits = experiment.model.classifier(x * selection(experiment.setup, experiment.model))
-    trainer.train_step(batch)
+    trainer.train_step(index)
     right = float((logits.argmax(-1) == batch.labels).float().mean())
     assert trainer.means()["train_accuracy"] == pytest.approx(right)
 

@@ -1,0 +1,172 @@
+"""``relaxit train --ensemble``: several seeds or temperatures, as one batched step or in turn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relaxit.cli.output import EpochReport, print_table, tell
+from relaxit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from relaxit.config import RunConfig
+    from relaxit.training.ensemble_run import EnsembleOutcome, Member
+    from relaxit.training.members import Plan
+
+__all__ = ["parse_plan", "train_ensemble"]
+
+_MOST = 10_000
+_FLAG = "--ensemble"
+
+
+def parse_plan(texts: Sequence[str], seed: int) -> Plan:
+    """Which members ``--ensemble`` asks for.
+
+    Args:
+        texts: ``seeds=N``, from ``seed`` on, or ``seeds=A,B,...``; ``temperatures=A,B,...``.
+        seed: the first of ``seeds=N``.
+
+    Raises:
+        ConfigurationError: naming what is wrong.
+
+    Example:
+        >>> parse_plan(["seeds=3", "temperatures=0.5,1"], seed=7)
+        Plan(seeds=(7, 8, 9), temperatures=(0.5, 1.0))
+    """
+    from relaxit.training.members import Plan
+
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, _, values = text.partition("=")
+        key = key.strip()
+        if key not in ("seeds", "temperatures"):
+            raise ConfigurationError(
+                f"{_FLAG} takes seeds=N, seeds=A,B,... or temperatures=A,B,..., got {text!r}"
+            )
+        if key in found:
+            raise ConfigurationError(f"{_FLAG}: {key} is given twice")
+        words = [word.strip() for word in values.split(",")]
+        read = _temperature if key == "temperatures" else _seed
+        if key == "seeds" and len(words) == 1:
+            found[key] = _from(seed, words[0])
+            continue
+        found[key] = tuple(read(word) for word in words)
+        twice = next((word for n, word in enumerate(found[key]) if word in found[key][:n]), None)
+        if twice is not None:
+            raise ConfigurationError(f"{_FLAG} {text}: {twice} is there twice")
+    return Plan(**found)
+
+
+def _from(seed: int, count: str) -> tuple[int, ...]:
+    if not (count.isascii() and count.isdigit() and 1 <= int(count) <= _MOST):
+        raise ConfigurationError(
+            f"{_FLAG} seeds: expected a number of seeds from 1 to {_MOST}, or several seeds, "
+            f"got {count!r}"
+        )
+    return tuple(range(seed, seed + int(count)))
+
+
+def _seed(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and int(word) < 2**63):
+        raise ConfigurationError(f"{_FLAG} seeds: expected whole numbers from 0, got {word!r}")
+    return int(word)
+
+
+def _temperature(word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigurationError(f"{_FLAG} temperatures: expected positive numbers, got {word!r}")
+    return value
+
+
+def train_ensemble(
+    config: RunConfig, plan: Plan, out: Path | None, overwrite: bool, download: bool, quiet: bool
+) -> tuple[EnsembleOutcome, Path]:
+    """Train the members of a plan into one folder.
+
+    Raises:
+        RelaxitError: whatever is wrong, before anything is written.
+    """
+    from relaxit.cli.introduction import introduce
+    from relaxit.training.ensemble_directory import EnsembleDirectory
+    from relaxit.training.ensemble_run import Member, train_members
+    from relaxit.training.experiment import build_all
+    from relaxit.training.rehearsal import rehearse_learned
+
+    if out:
+        EnsembleDirectory(out).check_free(overwrite)
+    configs = plan.configs(config)
+    experiments = build_all(list(configs.values()), download)
+    rehearse_learned(experiments[0])
+    folder = EnsembleDirectory(out) if out else EnsembleDirectory.fresh(config)
+    if out:
+        folder.create(overwrite)
+    members = [
+        Member(name, experiment, folder.member(name))
+        for name, experiment in zip(configs, experiments, strict=True)
+    ]
+    introduce(experiments[0], f"{len(members)} members", folder.path, quiet)
+    outcome = train_members(members, folder, _Told(members, quiet))
+    if not quiet:
+        _conclude(outcome, folder.path)
+    return outcome, folder.path
+
+
+class _Told:
+    """Says how an ensemble goes: a line an epoch for all of it, or for each member in turn."""
+
+    def __init__(self, members: Sequence[Member], quiet: bool) -> None:
+        self.members = members
+        self.quiet = quiet
+
+    def began(self, way: str, reason: str) -> None:
+        said = {
+            "one step": "all members train as one batched step; lines are means over them",
+            "in turn": "members train in turn, which is the faster way here",
+        }[way]
+        if reason:
+            said = f"members train in turn: {reason}"
+        tell(said, self.quiet)
+
+    def watch(self, member: Member | None) -> EpochReport:
+        e = self.members[0].experiment
+        count = len(self.members) if member is None else 1
+        if member is not None:
+            tell(
+                f"{member.name}, {self.members.index(member) + 1} of {len(self.members)}",
+                self.quiet,
+            )
+        images = count * len(e.images.train)
+        return EpochReport(e.config.epochs, images, 0, e.task.display, self.quiet)
+
+
+def _conclude(outcome: EnsembleOutcome, path: Path) -> None:
+    columns, rows = outcome.table()
+    if rows:
+        last = outcome.compared[0].rows[-1]
+        unit = outcome.members[0].experiment.task.display.unit
+        title = f"after epoch {last['epoch']}" + (f", {unit}" if unit else "")
+        print_table(title, columns, rows, stderr=True)
+    compared = outcome.compared
+    for member in outcome.members:
+        if member.state == "diverged":
+            tell(f"{member.name} diverged and is left out: {member.reason}")
+        elif member not in compared:
+            done = (
+                f"stopped in epoch {member.rows[-1]['epoch']}" if member.rows else "did not begin"
+            )
+            tell(f"{member.name} {done} and is left out")
+    if outcome.exit_code:
+        stopped = next((m for m in outcome.members if m.state == "stopped"), None)
+        more = (
+            f"; continue a member with: relaxit train --resume {stopped.run.path}"
+            if stopped
+            else ""
+        )
+        tell(f"stopped early{more}")
+    tell(f"members, means, standard errors and curves: {path}")

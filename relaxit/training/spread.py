@@ -1,0 +1,126 @@
+"""Metrics over the members of an ensemble: means, their standard errors, tables of them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from relaxit.training.task import Display, Row
+
+__all__ = ["Cells", "Spread", "markdown", "mean_row", "metrics_of", "spread_of", "table"]
+
+_PARTS = ("train", "validation", "test")
+Cells = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and scatter of one metric over runs.
+
+    Attributes:
+        count: runs.
+        mean: over them.
+        deviation: standard deviation of a run; None for fewer than two.
+    """
+
+    count: int
+    mean: float
+    deviation: float | None
+
+    @property
+    def error(self) -> float | None:
+        """Standard error of the mean; None for fewer than two runs."""
+        return None if self.deviation is None else self.deviation / math.sqrt(self.count)
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """Of at least one value.
+
+    Example:
+        >>> spread_of([1.0, 2.0, 3.0, 4.0]).mean
+        2.5
+        >>> round(spread_of([1.0, 2.0, 3.0, 4.0]).error, 4)  # sqrt(5 / 3) / 2
+        0.6455
+        >>> spread_of([1.0]).error is None
+        True
+    """
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(len(values), statistics.fmean(values), deviation)
+
+
+def mean_row(rows: Sequence[Row]) -> dict[str, float | int]:
+    """One row in place of several of the same epoch: times add up, all else is a mean.
+
+    Args:
+        rows: of members that trained together, each with its share of the time.
+    """
+    found: dict[str, float | int] = {}
+    for key, value in rows[0].items():
+        alike = key in ("epoch", "step", "partial")
+        found[key] = value if alike else statistics.fmean(row[key] for row in rows)
+    found["seconds"] = sum(row["seconds"] for row in rows)
+    return found
+
+
+def metrics_of(row: Row) -> list[str]:
+    """Names of the metrics of some part of the data."""
+    return [key for key in row if key.startswith(tuple(f"{part}_" for part in _PARTS))]
+
+
+def table(
+    groups: Sequence[tuple[str, Mapping[str, Row]]], display: Display
+) -> tuple[list[str], Cells]:
+    """Column headings, and a row for each member and each group of several, as texts.
+
+    Args:
+        groups: title of each group of like runs, and the last rows of its members by name.
+        display: which metrics are shown, and with how many decimals.
+
+    Example:
+        >>> shown = Display(columns={"error": "error"}, decimals=2)
+        >>> rows = {"seed-0": {"test_error": 0.5}, "seed-1": {"test_error": 0.7}}
+        >>> table([("", rows)], shown)[1]
+        [['seed-0', '0.50'], ['seed-1', '0.70'], ['mean ± s.e. of 2', '0.60 ± 0.10']]
+    """
+    every = [row for _, members in groups for row in members.values()]
+    keys = _shown(every[0], display) if every else {}
+    cells: Cells = []
+    for title, members in groups:
+        for name, row in members.items():
+            cells.append([name, *(_number(row.get(key), display.decimals) for key in keys)])
+        if len(members) > 1:
+            head = f"mean ± s.e. of {len(members)}" + (f", {title}" if title else "")
+            cells.append([head, *(_plus_minus(members, key, display.decimals) for key in keys)])
+    return ["", *keys.values()], cells
+
+
+def _shown(row: Row, display: Display) -> dict[str, str]:
+    """Headings by metric: of the held-out parts, or of the training part if there are none."""
+    held_out = [part for part in _PARTS[1:] if any(k.startswith(f"{part}_") for k in row)]
+    found = {
+        f"{part}_{metric}": f"{part} {heading}"
+        for part in held_out or ["train"]
+        for metric, heading in display.columns.items()
+        if f"{part}_{metric}" in row
+    }
+    return found or {key: key.replace("_", " ") for key in metrics_of(row)}
+
+
+def _number(value: float | int | None, decimals: int) -> str:
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def _plus_minus(members: Mapping[str, Row], key: str, decimals: int) -> str:
+    values = [row[key] for row in members.values() if key in row]
+    if len(values) < 2:
+        return ""
+    found = spread_of(values)
+    return f"{found.mean:.{decimals}f} ± {found.error:.{decimals}f}"
+
+
+def markdown(columns: Sequence[str], cells: Cells) -> str:
+    """A table as Markdown."""
+    lines = [columns, ["---"] * len(columns), *cells]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
