@@ -131,7 +131,12 @@ def test_built_in_plugins_come_through_entry_points():
     assert_others_work(found)
     assert plugin_named(found, "categorical").provides == {
         "relaxation": ["categorical", "binary"],
-        "benchmark": ["categorical-sample", "categorical-hard"],
+        "benchmark": [
+            "categorical-soft",
+            "categorical-sample",
+            "categorical-straight-through",
+            "categorical-hard",
+        ],
         "problem": ["powers", "polynomial-cost"],
     }
     assert {p.state for p in found.plugins} == {"ok"}

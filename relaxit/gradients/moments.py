@@ -187,4 +187,6 @@ def _not_finite(estimates: Tensor) -> int:  # [n, D]
 
 def _cosines(estimates: Tensor, exact: Tensor) -> Tensor:  # [n, D], [D] -> [n]
     tiny = torch.finfo(exact.dtype).tiny
+    # Scaled first: squares of estimates of 1e-200 would underflow.
+    estimates = estimates / estimates.abs().amax(-1, keepdim=True).clamp_min(tiny)
     return cosine_similarity(estimates, exact.unsqueeze(0), dim=-1, eps=tiny)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from relaxit.gradients import moments
 from relaxit.gradients.moments import of_all, of_draws, of_strata, summarise
 from tests.helpers import averages, seed
 
@@ -116,3 +117,11 @@ def test_chance_exceeds_the_floor_once_in_a_hundred_cases():
         above += found.bias > found.floor
     # Binomial, p = 0.01: a probability of less than ALPHA on either side.
     assert 4 <= above <= 42
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-150, 1e-250, 1e-306, 0.0])
+def test_cosine_of_any_size(size):
+    exact = torch.tensor([3.0, -4.0], dtype=torch.float64)
+    estimates = size * torch.tensor([[4.0, 3.0], [3.0, -4.0], [-1.0, 0.0]], dtype=torch.float64)
+    want = torch.tensor([0.0, 1.0, -0.6], dtype=torch.float64) * (size > 0)
+    torch.testing.assert_close(moments._cosines(estimates, exact), want)
