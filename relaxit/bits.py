@@ -46,11 +46,14 @@ def fill_uniform(out: Tensor, generator: torch.Generator | None = None) -> Tenso
         (True, 0.5)
     """
     blocks = [block.numpy() for block in out.view(-1).split(_BLOCK)]
-    seeds = torch.empty(len(blocks), _WORDS, dtype=torch.int64).random_(generator=generator)
+    seeds = torch.empty(len(blocks), _WORDS, dtype=torch.int64, device="cpu")
+    seeds.random_(generator=generator)
     words = seeds.numpy().view(np.uint64)
     threads = min(torch.get_num_threads(), len(blocks))
     # Only waits: the results are in the blocks.
     list((_pool().map if threads > 1 else map)(_fill, blocks, words))
+    if not out.is_inference():
+        torch.autograd.graph.increment_version(out)  # NumPy wrote into it
     return out
 
 

@@ -178,6 +178,18 @@ def uniform(
     return _uniform(shape, dtype, device, generator)
 
 
+def observed() -> bool:
+    """Whether someone follows the operations on tensors: a transform, a tracer, fake tensors.
+
+    They would not see what NumPy writes, nor have values to look at.
+    """
+    return (
+        torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
+    )
+
+
 def _uniform(
     shape: Sequence[int],
     dtype: torch.dtype,
@@ -186,7 +198,7 @@ def _uniform(
 ) -> Tensor:
     """The one place where it is decided who draws."""
     large = not torch.compiler.is_compiling() and math.prod(shape) >= LEAST
-    if large and not torch._C._are_functorch_transforms_active():
+    if large and dtype in (torch.float32, torch.float64) and not observed():
         noise = torch.empty(shape, dtype=dtype, device=device)
         if noise.device.type == "cpu":
             return fill_uniform(noise, generator)

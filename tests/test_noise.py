@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch._subclasses import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from relaxit import bits, noise
 from tests.helpers import DTYPES, fits, follows, seed
@@ -126,3 +128,27 @@ def test_compute_dtype_is_never_short(dtype):
     wide = noise.compute_dtype(dtype)
     assert wide in (torch.float32, torch.float64)
     assert torch.promote_types(wide, dtype) == wide
+
+
+def test_large_draws_of_vmapped_rows_differ():
+    rows = torch.func.vmap(lambda x: x + noise.uniform(x.shape), randomness="different")
+    drawn = rows(torch.zeros(2, bits.LEAST))
+    assert (drawn[0] != drawn[1]).float().mean() > 0.99
+
+
+def test_tracers_see_large_draws():
+    # NumPy's numbers would be none of the graph's.
+    traced = make_fx(lambda x: x + noise.uniform((bits.LEAST,)))(torch.zeros(()))
+    assert follows(traced(torch.zeros(())), "uniform")
+    with FakeTensorMode():
+        assert noise.uniform((bits.LEAST,)).shape == (bits.LEAST,)
+
+
+def test_a_filled_tensor_counts_as_changed():
+    u, x = torch.zeros(bits.LEAST), torch.ones(bits.LEAST, requires_grad=True)
+    y = (x * u).sum()
+    bits.fill_uniform(u)
+    with pytest.raises(RuntimeError, match="inplace"):
+        y.backward()
+    with torch.inference_mode():
+        assert follows(noise.uniform((bits.LEAST,)), "uniform")

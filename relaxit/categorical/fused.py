@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from relaxit import noise
 from relaxit.cooling import may_learn
@@ -32,20 +33,23 @@ _RANGE = 100.0
 """Powers of two, between which and 1 nothing under- or overflows in float32."""
 
 
-def looks(params: Tensor) -> bool:
-    """Whether code may branch on values here: on the CPU, outside of transforms and compilers."""
-    return (
-        params.device.type == "cpu"
-        and not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()
+def looks(tensor: Tensor) -> bool:
+    """Whether code may branch on values and write into memory of its own here.
+
+    On the CPU, and outside of compilers, tracers, transforms and forward-mode differentiation.
+    """
+    return tensor.device.type == "cpu" and not (
+        torch.compiler.is_compiling() or noise.observed() or forward_ad._current_level >= 0
     )
 
 
 def usable(params: Tensor, temperature: float | Tensor) -> bool:
     """Whether :func:`concrete` may stand for the plain form."""
-    if params.device.type != "cpu" or torch._C._are_functorch_transforms_active():
+    if may_learn(temperature):
         return False
-    return not may_learn(temperature) and (torch.compiler.is_compiling() or params.numel() > 0)
+    if torch.compiler.is_compiling():
+        return params.device.type == "cpu" and not torch._C._are_functorch_transforms_active()
+    return looks(params) and params.numel() > 0
 
 
 def row_sum(x: Tensor) -> Tensor:
@@ -86,7 +90,7 @@ def concrete(
             full, dtype=params.dtype, device=params.device, generator=generator
         )
         if not isinstance(temperature, Tensor):
-            temperature = torch.full((), temperature)
+            temperature = torch.full((), temperature, dtype=torch.float64, device=params.device)
         soft, vertex = torch.ops.relaxit.race(params, race, temperature, hard)
         return soft, vertex if hard else None
     if isinstance(temperature, Tensor) and temperature.numel() == 1:
@@ -112,7 +116,6 @@ class _Concrete(torch.autograd.Function):
         vertex, ctx.floored = _run(soft, params, temperature, hard)
         ctx.temperature, ctx.sampled = temperature, len(shape)
         ctx.save_for_backward(soft)
-        ctx.save_for_forward(soft)
         if vertex is not None:
             ctx.mark_non_differentiable(vertex)
         ctx.set_materialize_grads(False)
@@ -128,12 +131,6 @@ class _Concrete(torch.autograd.Function):
             inner = inner.sum(tuple(range(ctx.sampled)))
         return inner, None, None, None, None
 
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, None]:
-        (soft,) = ctx.saved_tensors
-        pushed = _pull(soft, tangent.expand_as(soft), ctx.temperature, False)
-        return pushed * (soft > torch.finfo(soft.dtype).tiny), None
-
 
 def _run(
     race: Tensor, params: Tensor, temperature: float | Tensor, hard: bool
@@ -144,17 +141,18 @@ def _run(
         The winners, if asked for, and whether a soft value was put on the floor.
     """
     low, high = (float(end) for end in params.aminmax())
-    spread = (high - low) * _LOG2E  # inf if a category is masked
-    logits = params.sub(high).mul_(_LOG2E)
+    spread = (high - low) * _LOG2E  # inf if a category is masked, NaN with any
     even, vertex = not isinstance(temperature, Tensor), None
-    if even and temperature == 1.0 and spread + _NOISE < _RANGE:
-        torch.div(logits.exp2_(), race, out=race)
+    far = not even or not spread + _NOISE < _RANGE * temperature
+    if even and temperature == 1.0 and not far:
+        torch.div(params.sub(high).mul_(_LOG2E).exp2_(), race, out=race)
         if hard:
             vertex = _winner(race, _top(race))
         race.div_(row_sum(race))
         return vertex, False
+    # Far apart, a row is measured from its own maximum: another row's would round it away.
+    logits = params.sub(_top(params) if far else high).mul_(_LOG2E)
     torch.sub(logits, race.log2_(), out=race)
-    far = not even or not spread + _NOISE < _RANGE * temperature
     if hard or far:
         top = _top(race)
         vertex = _winner(race, top) if hard else None
@@ -191,7 +189,7 @@ def _pull(soft: Tensor, grad: Tensor, temperature: float | Tensor, floored: bool
     """The Jacobian, which is symmetric, times a vector; in few passes if once is enough."""
     if floored:  # what was put on the floor does not move
         grad = grad * (soft > torch.finfo(soft.dtype).tiny)
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() or not looks(grad):
         return soft * (grad - (grad * soft).sum(-1, keepdim=True)) / temperature
     inner = torch.empty_like(soft)
     torch.mul(grad, soft, out=inner)
@@ -266,7 +264,22 @@ def _back(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | Non
     return inner, None, None, None
 
 
+def _keep_again(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _back_again(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
+    """In plain operations, which have derivatives of any order."""
+    soft, grad, temperature = ctx.saved_tensors
+    moves = soft > torch.finfo(soft.dtype).tiny
+    grad = grad * moves
+    inner, outer = ((each * soft).sum(-1, keepdim=True) for each in (grad, upstream))
+    in_soft = (upstream * (grad - inner) - grad * outer) / temperature
+    return in_soft, moves * soft * (upstream - outer) / temperature, None
+
+
 torch.library.register_autograd("relaxit::race", _back, setup_context=_keep)
+torch.library.register_autograd("relaxit::race_backward", _back_again, setup_context=_keep_again)
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -284,28 +297,22 @@ class _Entropy(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor) -> Tensor:
         shifted = logits - _top(logits)
         probs = shifted.exp()
-        if math.isinf(float(logits.min())):  # a masked category has no mass: 0, not 0 * -inf
+        if not math.isfinite(float(shifted.min())):  # a masked category: 0, not 0 * -inf
             shifted.masked_fill_(shifted == -torch.inf, 0.0)
         total = row_sum(probs)
         probs.div_(total)
         log_probs = shifted.sub_(total.log_())
         value = row_sum(probs * log_probs).neg_()
         ctx.save_for_backward(logits, probs, log_probs, value)
-        ctx.save_for_forward(probs, log_probs, value)
         return value.squeeze(-1)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         logits, probs, log_probs, value = ctx.saved_tensors
-        if torch.is_grad_enabled():  # to be differentiated again: from the logits on
+        if torch.is_grad_enabled() or not looks(grad):  # from the logits on, to be seen whole
             log_probs = logits.log_softmax(-1)
             probs = log_probs.exp()
             log_probs = log_probs.masked_fill(logits == -torch.inf, 0.0)
             value = -(probs * log_probs).sum(-1, keepdim=True)
             return -grad.unsqueeze(-1) * probs * (log_probs + value)
         return torch.add(log_probs, value).mul_(probs).mul_(-grad.unsqueeze(-1))
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
-        probs, log_probs, value = ctx.saved_tensors
-        return -(tangent * probs * (log_probs + value)).sum(-1)

@@ -48,9 +48,11 @@ def _masses(logits: Tensor, out: Tensor) -> Tensor:
 
 def _few(logits: Tensor, shape: torch.Size, generator: noise.Source) -> Tensor:
     steps = _masses(logits, logits.new_empty(logits.shape)).cumsum_(-1)
-    u = noise.uniform(shape + logits.shape[:-1], dtype=logits.dtype, generator=generator)
+    u = noise.uniform(
+        shape + logits.shape[:-1], dtype=logits.dtype, device=logits.device, generator=generator
+    )
     level = u.unsqueeze(-1).mul_(steps[..., -1:])
-    above = torch.empty(shape + logits.shape, dtype=logits.dtype)
+    above = logits.new_empty(shape + logits.shape)
     torch.gt(steps, level, out=above)  # 0 ... 0 1 ... 1, and the last is 1
     vertex = torch.empty_like(above)
     flat = above.view(-1)
@@ -71,13 +73,13 @@ def _many(logits: Tensor, shape: torch.Size, generator: noise.Source) -> Tensor:
     # Double precision from here on: the rounding of sums over many categories would show.
     sums = masses.sum(-1).double().view(*batch, blocks)
     steps = sums.cumsum(-1)
-    u = noise.uniform(shape + batch, dtype=torch.float64, generator=generator)
+    u = noise.uniform(shape + batch, dtype=torch.float64, device=logits.device, generator=generator)
     level = u.mul_(steps[..., -1]).unsqueeze(-1)
     block = (steps <= level).sum(-1, keepdim=True)
     share = (level - (steps - sums).expand(*shape, *batch, blocks).gather(-1, block)) / sums.expand(
         *shape, *batch, blocks
     ).gather(-1, block)
-    first = torch.arange(batch.numel()).view(*batch, 1) * blocks
+    first = torch.arange(batch.numel(), device=logits.device).view(*batch, 1) * blocks
     inner = masses[(first + block).flatten()].double().cumsum(-1).view(*shape, *batch, width)
     level = share.clamp_(0.0, 1 - 2**-53) * inner[..., -1:]
     index = block * width + (inner <= level).sum(-1, keepdim=True)

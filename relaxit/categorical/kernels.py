@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from relaxit.cooling import may_learn
 from relaxit.noise import Source
@@ -36,7 +37,7 @@ _there = find_spec("triton") is not None
 def usable(params: Tensor, temperature: float | Tensor, generator: Source = None) -> bool:
     """Whether :func:`concrete` is to be taken: on CUDA, with Triton, for what its programs can do.
 
-    They cannot learn a temperature, nor be mapped or differentiated by ``torch.func``.
+    They cannot learn a temperature, nor be mapped or differentiated by ``torch.func`` or forward.
 
     Args:
         params: logits ``[*batch, K]``.
@@ -53,7 +54,8 @@ def usable(params: Tensor, temperature: float | Tensor, generator: Source = None
         return False
     if isinstance(temperature, Tensor) and temperature.device != params.device:
         return False
-    return not (may_learn(temperature) or torch._C._are_functorch_transforms_active())
+    followed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return not (may_learn(temperature) or followed)
 
 
 def concrete(

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real_vector
 
-from relaxit import DiscreteLaw, Relaxation, noise, shapes
+from relaxit import DiscreteLaw, noise, shapes
 from relaxit.categorical import fused, inversion, kernels
 from relaxit.cooling import cool
 
@@ -30,17 +30,10 @@ class OneHot(DiscreteLaw):
     returns such categories now and then, pytorch#13867).
     """
 
-    def __init__(self, relaxation: Relaxation, params: Tensor) -> None:
-        super().__init__(relaxation, params)
-        self._log_probs: Tensor | None = None
-
     @property
     def log_probs(self) -> Tensor:
         """Logarithm of the probability of each category ``[*batch, K]``, float32 at least."""
-        # Worked out when it is asked for; functools.cached_property does not go through a compiler.
-        if self._log_probs is None:
-            self._log_probs = _log_softmax(self.scores)
-        return self._log_probs
+        return _log_softmax(self.scores)
 
     @property
     def probs(self) -> Tensor:
@@ -56,7 +49,8 @@ class OneHot(DiscreteLaw):
         """Entropy ``[*batch]`` in nats."""
         if fused.looks(self.scores) and self.scores.numel():
             return fused.entropy(self.scores)
-        return -_times_log(self.probs, self.log_probs).sum(-1)
+        log_probs = self.log_probs
+        return -_times_log(log_probs.exp(), log_probs).sum(-1)
 
     def marginals(self) -> Tensor:
         """The probability of each category."""
@@ -97,7 +91,8 @@ class OneHot(DiscreteLaw):
 
     def kl(self, other: OneHot) -> Tensor:
         # Where p has no mass the term is 0, whatever q says; where only q has none it is +inf.
-        return _times_log(self.probs, self.log_probs - other.log_probs).sum(-1)
+        log_probs = self.log_probs
+        return _times_log(log_probs.exp(), log_probs - other.log_probs).sum(-1)
 
 
 class LogConcrete(Distribution):

@@ -140,7 +140,7 @@ class Categorical(PerturbAndRelax):
         if kernels.usable(params, temperature, generator):
             source: Any = generator  # a generator of the device, or none
             return kernels.concrete(params, temperature, shape, source, hard=hard)
-        if not fused.usable(params, temperature):
+        if 0 in shape or not fused.usable(params, temperature):
             return None
         wide = params.to(compute_dtype(params.dtype))
         soft, vertex = fused.concrete(wide, temperature, shape, generator, hard=hard)
