@@ -39,7 +39,10 @@ def looks(tensor: Tensor) -> bool:
     On the CPU, and outside of compilers, tracers, transforms and forward-mode differentiation.
     """
     return tensor.device.type == "cpu" and not (
-        torch.compiler.is_compiling() or noise.observed() or forward_ad._current_level >= 0
+        torch.compiler.is_compiling()
+        or noise.observed()
+        or forward_ad._current_level >= 0
+        or torch._C._functorch.is_legacy_batchedtensor(tensor)  # is_grads_batched
     )
 
 

@@ -96,7 +96,7 @@ class Categorical(PerturbAndRelax):
 
     def valid_params(self, params: Tensor) -> Tensor:
         if fused.looks(params) and params.numel() and _all_finite(params):
-            return torch.ones(params.shape[:-1], dtype=torch.bool)  # a fifth of the time
+            return params.new_ones(params.shape[:-1], dtype=torch.bool)  # a fifth of the time
         top = params.amax(-1)  # NaN if any entry is, -inf if all are masked
         return top.isfinite()
 
