@@ -2,7 +2,8 @@
 
 PyTorch's generator is serial and takes some 3 ns a number. Here it gives seeds only, and the bits
 come from NumPy's SFC64: a stream for each block of the result, on as many threads as PyTorch uses.
-Blocks have one size, so that the numbers do not depend on how many threads there are.
+Blocks have one size, so that the numbers do not depend on how many threads there are. A single
+block takes its bits from PyTorch, 64 at a time.
 
 Reference: Doty-Humphrey, PractRand, sfc64, as in ``numpy.random.SFC64``.
 """
@@ -20,7 +21,7 @@ from torch import Tensor
 __all__ = ["LEAST", "fill_uniform"]
 
 LEAST = 1 << 14
-"""Numbers from which on this is the faster way; fewer are better asked of PyTorch."""
+"""Numbers from which on this takes no longer; fewer are better asked of PyTorch."""
 
 _BLOCK = 1 << 17  # numbers of a stream: long beside making it, few enough to share out
 _WORDS = 3  # of 64 bits: the state of SFC64
@@ -45,23 +46,33 @@ def fill_uniform(out: Tensor, generator: torch.Generator | None = None) -> Tenso
         >>> bool((u > 0).all() & (u < 1).all()), round(u.mean().item(), 2)
         (True, 0.5)
     """
-    blocks = [block.numpy() for block in out.view(-1).split(_BLOCK)]
-    seeds = torch.empty(len(blocks), _WORDS, dtype=torch.int64, device="cpu")
-    seeds.random_(generator=generator)
-    words = seeds.numpy().view(np.uint64)
-    threads = min(torch.get_num_threads(), len(blocks))
-    # Only waits: the results are in the blocks.
-    list((_pool().map if threads > 1 else map)(_fill, blocks, words))
+    flat = out.view(-1)
+    if flat.numel() <= _BLOCK:  # over before streams are set up, where caches are cold
+        size = -(-flat.numel() * flat.element_size() // 8)
+        drawn = torch.empty(size, dtype=torch.int64, device="cpu").random_(generator=generator)
+        _scale(flat.numpy(), drawn.numpy())
+    else:
+        blocks = [block.numpy() for block in flat.split(_BLOCK)]
+        seeds = torch.empty(len(blocks), _WORDS, dtype=torch.int64, device="cpu")
+        words = seeds.random_(generator=generator).numpy().view(np.uint64)
+        threads = min(torch.get_num_threads(), len(blocks))
+        # Only waits: the results are in the blocks.
+        list((_pool().map if threads > 1 else map)(_fill, blocks, words))
     if not out.is_inference():
         torch.autograd.graph.increment_version(out)  # NumPy wrote into it
     return out
 
 
 def _fill(block: np.ndarray, seed: np.ndarray) -> None:
+    words: Any = _Seed(seed)  # NumPy's types know none but its own
+    _scale(block, np.random.SFC64(words).random_raw(-(-block.nbytes // 8)))
+
+
+def _scale(block: np.ndarray, words: np.ndarray) -> None:
+    """Numbers in (0, 1) from the lower bits of random words; a sign bit is not used."""
     bits, integers = _FORMS[block.dtype.name]
     cell = 2.0**-bits
-    words: Any = _Seed(seed)  # NumPy's types know none but its own
-    drawn = np.random.SFC64(words).random_raw(-(-block.nbytes // 8)).view(integers)
+    drawn = words.view(integers)
     drawn &= (1 << bits) - 1
     block[...] = drawn[: block.size]
     block *= cell * (1 - np.finfo(block.dtype).eps)  # or the largest would round to 1

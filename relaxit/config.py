@@ -40,8 +40,10 @@ class Temperature(Options):
     """Temperature of the relaxation over the run."""
 
     schedule: Kind = Field("constant", description="how the temperature moves with the global step")
-    initial: PositiveFloat = Field(1.0, description="temperature at step 0")
-    final: PositiveFloat = Field(0.5, description="floor (exponential) or end (linear, cosine)")
+    initial: PositiveFloat = Field(1.0, le=1e30, description="temperature at step 0")
+    final: PositiveFloat = Field(
+        0.5, le=1e30, description="floor (exponential) or end (linear, cosine)"
+    )
     rate: float | None = Field(None, ge=0, description="decay per step of the exponential schedule")
 
 

@@ -52,11 +52,24 @@ def test_ends_of_the_generator(dtype, ones, monkeypatch):
             return np.full(size, 2**64 - 1 if ones else 0, dtype=np.uint64)
 
     monkeypatch.setattr(np.random, "SFC64", End)
-    u = draw(8, dtype)
+    u = draw(bits._BLOCK + 8, dtype)
     assert bool((u > 0).all() & (u < 1).all())
     assert (u > 0.5).all() == ones
     finest = 2.0**-32 if dtype == torch.float32 else 2.0**-54
     assert ones or (u == finest).all()
+
+
+@EACH_DTYPE
+def test_law_of_a_single_block(dtype):
+    # Bits of PyTorch's own. alpha = 2e-5.
+    source = seed(7)
+    parts = [bits.fill_uniform(torch.empty(1001, dtype=dtype), source) for _ in range(500)]
+    u = torch.cat(parts)
+    counts = np.histogram(u.double().numpy(), bins=64, range=(0, 1))[0].astype(float)
+    assert fits(counts, torch.full((64,), 1 / 64))
+    assert len(u.unique()) > 0.999 * len(u) * (1 if dtype == torch.float64 else 0.99)
+    halves = torch.stack([u[0::2] < 0.5, u[1::2] < 0.5]).double()
+    assert abs(torch.corrcoef(halves)[0, 1]) < 0.0085  # 4.3 standard errors
 
 
 @EACH_DTYPE

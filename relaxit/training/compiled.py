@@ -32,6 +32,7 @@ def compile_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
         A function that takes such rows and makes one update.
 
     Raises:
+        RuntimeError: if a step changes what is no tensor.
         Exception: whatever the compiler raises; it has no common class of its errors.
     """
     # Nothing but tensors changes from step to step: to look at all else would cost 0.3 ms a step.
@@ -47,6 +48,7 @@ def compile_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
     try:
         loss, _ = compiled(state, index)
         loss.backward()
+        before.require_tensors()
     except Exception:
         state.source = plain
         raise

@@ -48,6 +48,7 @@ def record_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
         _try(state, rows)
         # Here, as the gradients of a replay are the graph's own.
         course.check_learned(state.experiment, state.experiment.temperature.parameters())
+        before.require_tensors()
         if _places(state) != places:
             raise RuntimeError("a step puts a new tensor in the place of a buffer of the model")
         before.restore()

@@ -91,7 +91,7 @@ class Trainer:
 
         Raises:
             DivergenceError: on the CPU, if the loss is not finite; elsewhere at the end of the
-                epoch, or when metrics are read, so that no step waits.
+                epoch, so that no step waits.
         """
         e = self.experiment
         self.state.move_to(self.step)
@@ -116,6 +116,9 @@ class Trainer:
             if first and self.engine.seconds is not None:
                 report.ready(self.engine.name, self.engine.reason, self.engine.seconds)
                 first = False
+                more = start + size < len(order)
+                if self.engine.name != "eager" and more:  # compiling is told above, no step's time
+                    began = time.perf_counter()
             seen += len(index)
             if (now := time.perf_counter()) - told > _REPORT_SECONDS:
                 report.step(seen, self.means())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from relaxit.config import RunConfig
+from relaxit.config import RunConfig, resolve
 from relaxit.errors import Unsupported
 from relaxit.training.ensemble import Ensemble
 from relaxit.training.experiment import Experiment
@@ -38,6 +38,9 @@ class Plan:
     def configs(self, config: RunConfig) -> dict[str, RunConfig]:
         """The configuration of each run by its name, temperatures in the outer loop.
 
+        Raises:
+            ConfigurationError: if one of them is not what a configuration may have.
+
         Example:
             >>> from relaxit.config import resolve
             >>> structure = {"name": "categorical", "options": {"categories": 3}}
@@ -49,12 +52,11 @@ class Plan:
         """
         found: dict[str, RunConfig] = {}
         for tau in self.temperatures or (config.temperature.initial,):
-            at_tau = config.temperature.model_copy(update={"initial": tau})
             for seed in self.seeds or (config.seed,):
                 words = [f"temperature-{tau}"] if self.temperatures else []
                 words += [f"seed-{seed}"] if self.seeds else []
-                own = config.model_copy(update={"seed": seed, "temperature": at_tau})
-                found["-".join(words)] = own
+                own = {"seed": seed, "temperature": {"initial": tau}}
+                found["-".join(words)] = resolve([config.model_dump(mode="json"), own])
         return found
 
 

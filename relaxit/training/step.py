@@ -106,8 +106,27 @@ class Snapshot:
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.plain = dict(self._plain())
         self.copies = {name: tensor.clone() for name, tensor in self._tensors()}
         self.noise = state.generator.get_state()
+
+    def require_tensors(self) -> None:
+        """Refuse a step that has changed anything of the model that is no tensor.
+
+        A fast engine works with what stood there when it was set up, in every step.
+
+        Raises:
+            RuntimeError: naming it.
+        """
+        for name, value in self._plain():
+            if value != self.plain.get(name, value):
+                raise RuntimeError(f"a step changes {name} of the model, which is no tensor")
+
+    def _plain(self) -> Iterator[tuple[str, object]]:
+        for path, module in self.state.experiment.model.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, int | float | str):
+                    yield f"{path}.{name}".lstrip("."), value
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         state, e = self.state, self.state.experiment
@@ -129,5 +148,8 @@ class Snapshot:
                 tensor.copy_(self.copies[name])
             else:
                 tensor.zero_()
+        for name, value in self.plain.items():
+            path, _, leaf = name.rpartition(".")
+            setattr(self.state.experiment.model.get_submodule(path), leaf, value)
         self.state.generator.set_state(self.noise)
         self.state.optimizer.zero_grad(set_to_none=True)

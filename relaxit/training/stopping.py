@@ -31,6 +31,10 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._former[number] = signal.signal(number, self._handle)
+                # What an outer one was asked for before this one began is asked for still.
+                outer = getattr(self._former[number], "__self__", None)
+                if isinstance(outer, StopRequest):
+                    self.exit_code = self.exit_code or outer.exit_code
         return self
 
     def __exit__(self, *exc: object) -> None:

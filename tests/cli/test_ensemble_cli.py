@@ -39,6 +39,8 @@ def elsewhere(tmp_path, monkeypatch):
         ("--ensemble temperatures=", "positive numbers, got ''"),
         ("--ensemble temperatures=1,nan", "positive numbers, got 'nan'"),
         ("--ensemble temperatures=1,1.0", "1.0 is there twice"),
+        ("--ensemble temperatures=1,1e300", "equal to 1000000000000000000000000000000"),
+        ("--ensemble seeds=2 --seed 9223372036854775807", "less than 9223372036854775808"),
         ("--ensemble taus=1", "takes seeds=N, seeds=A,B,... or temperatures=A,B,..., got 'taus=1'"),
         ("--ensemble 10", "takes seeds=N"),
         ("--ensemble seeds=2 --ensemble seeds=3", "seeds is given twice"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 
 import pytest
@@ -337,3 +338,48 @@ def test_settings_of_products_are_given_back(precision):
     before = torch.backends.cuda.matmul.fp32_precision
     trained({"device": "cuda", "precision": precision}, epochs=1)
     assert torch.backends.cuda.matmul.fp32_precision == before
+
+
+class Counted(torch.nn.Module):
+    """Changes with the number of times it was called, which no tensor knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x * self.calls
+
+
+@pytest.mark.parametrize("asked", ["auto", "compile"])
+def test_a_model_that_counts_in_python_is_not_compiled(uncompiled, monkeypatch, asked):
+    monkeypatch.setattr(engine, "_LEAST_SAVING", 0.0)
+    trainer = Trainer(small_experiment({"engine": asked}))
+    trainer.experiment.model.encoder.append(Counted())
+    index = torch.arange(100)
+    if asked == "compile":
+        with pytest.raises(ConfigurationError, match=r"encoder\.\d+\.calls"):
+            trainer.train_step(index)
+        return
+    with pytest.warns(UserWarning, match="no tensor"):
+        trainer.train_step(index)
+    assert trainer.engine.name == "eager"
+    assert trainer.experiment.model.encoder[-1].calls == 1
+
+
+def test_many_values_are_not_compiled_by_themselves(monkeypatch):
+    monkeypatch.setattr(engine, "_LEAST_SAVING", 0.0)
+    layers = {"estimator": {"name": "exact"}, "engine": "auto"}
+    assert choose(small_experiment(layers))[0] == "eager"
+    assert choose(small_experiment({"engine": "auto"}))[0] == "compile"
+
+
+def test_a_stop_asked_for_before_an_inner_run_begins_is_not_lost():
+    with StopRequest() as outer:
+        signal.raise_signal(signal.SIGTERM)
+        with StopRequest() as inner:
+            assert inner.exit_code == outer.exit_code == 143
+    with StopRequest() as outer, StopRequest() as inner:
+        assert not outer
+        assert not inner
