@@ -12,6 +12,7 @@ from torch.distributions.constraints import Constraint, real_vector
 
 from relaxit import DiscreteLaw, noise, shapes
 from relaxit.categorical import fused, inversion, kernels
+from relaxit.categorical.entropy import entropy
 from relaxit.cooling import cool
 
 __all__ = ["LogConcrete", "OneHot", "one_hot"]
@@ -48,7 +49,7 @@ class OneHot(DiscreteLaw):
     def entropy(self) -> Tensor:
         """Entropy ``[*batch]`` in nats."""
         if fused.looks(self.scores) and self.scores.numel():
-            return fused.entropy(self.scores)
+            return entropy(self.scores)
         log_probs = self.log_probs
         return -_times_log(log_probs.exp(), log_probs).sum(-1)
 

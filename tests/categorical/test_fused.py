@@ -10,6 +10,7 @@ from torch.autograd import forward_ad
 
 from relaxit import PerturbAndRelax, noise
 from relaxit.categorical import fused, inversion
+from relaxit.categorical.entropy import entropy as entropy_of
 from relaxit.categorical.laws import OneHot
 from relaxit.categorical.relaxation import Categorical
 from tests.helpers import fits, seed
@@ -170,7 +171,7 @@ def test_a_row_far_from_the_others_takes_nothing_from_them(other, temperature):
     wanted = plain(categorical, near, temperature, torch.Size([100]), seed(1))
     for got, want in zip(found, wanted, strict=True):
         torch.testing.assert_close(got, want, equal_nan=True, rtol=1e-4, atol=1e-5)
-    entropy = fused.entropy(rows)
+    entropy = entropy_of(rows)
     assert entropy[1].isnan() == math.isnan(other)
     probs = rows[0].double().softmax(-1)
     assert entropy[0].item() == pytest.approx(-(probs * probs.log()).sum().item())
@@ -189,7 +190,7 @@ def test_the_law_does_not_keep_what_had_no_gradient():
 
 def test_batched_gradients():
     logits = logits_for((3, 4), 1.0, dtype=torch.float64)
-    for y in (fused.concrete(logits, 0.5, torch.Size(), seed(1))[0], fused.entropy(logits)):
+    for y in (fused.concrete(logits, 0.5, torch.Size(), seed(1))[0], entropy_of(logits)):
         arriving = torch.randn(5, *y.shape, dtype=torch.float64)
         (got,) = torch.autograd.grad(y, logits, arriving, is_grads_batched=True, retain_graph=True)
         for each, one in zip(got, arriving, strict=True):
@@ -236,7 +237,7 @@ def test_entropy(shape, scale, masked, dtype):
     wide = logits.detach().double().requires_grad_()
     log_p = wide.log_softmax(-1)
     right = -(log_p.exp() * log_p.masked_fill(log_p == -torch.inf, 0.0)).sum(-1)
-    got = fused.entropy(logits)
+    got = entropy_of(logits)
     close(got.double(), right, dtype)
     arriving = torch.randn(right.shape, generator=seed(1), dtype=torch.float64)
     (want,) = torch.autograd.grad(right, wide, arriving)
@@ -246,17 +247,17 @@ def test_entropy(shape, scale, masked, dtype):
 
 def test_derivatives_of_the_entropy():
     logits = logits_for((3, 4), 1.0, dtype=torch.float64)
-    assert torch.autograd.gradcheck(fused.entropy, logits)
-    assert torch.autograd.gradgradcheck(fused.entropy, logits)
+    assert torch.autograd.gradcheck(entropy_of, logits)
+    assert torch.autograd.gradgradcheck(entropy_of, logits)
     masked = logits_for((3, 4), 1.0, masked=True, dtype=torch.float64)
-    (slope,) = torch.autograd.grad(fused.entropy(masked).sum(), masked, create_graph=True)
+    (slope,) = torch.autograd.grad(entropy_of(masked).sum(), masked, create_graph=True)
     (second,) = torch.autograd.grad(slope.square().sum(), masked)
     log_p = masked.log_softmax(-1)
     right = -(log_p.exp() * log_p.masked_fill(masked == -torch.inf, 0.0)).sum()
     (other,) = torch.autograd.grad(right, masked, create_graph=True)
     (want,) = torch.autograd.grad(other.square().sum(), masked)
     torch.testing.assert_close(second.nan_to_num(0.0), want.nan_to_num(0.0))
-    assert torch.autograd.gradcheck(fused.entropy, logits.detach().T.requires_grad_())
+    assert torch.autograd.gradcheck(entropy_of, logits.detach().T.requires_grad_())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
