@@ -202,10 +202,16 @@ def _uniform(
         noise = torch.empty(shape, dtype=dtype, device=device)
         if noise.device.type == "cpu":
             return fill_uniform(noise, generator)
+        return noise.uniform_(generator=generator).clamp_min_(_least(dtype))
     # A compiler knows no sizes that vary together with the argument, even if it is None.
     source: dict[str, Any] = {} if generator is None else {"generator": generator}
     noise = torch.rand(shape, dtype=dtype, device=device, **source)
-    return noise.clamp_min_(2.0**-54 if dtype == torch.float64 else 2.0**-25)
+    return noise.clamp_min_(_least(dtype))
+
+
+def _least(dtype: torch.dtype) -> float:
+    """The middle of the first cell of PyTorch's grid."""
+    return 2.0**-54 if dtype == torch.float64 else 2.0**-25
 
 
 @torch.library.custom_op(
