@@ -20,6 +20,8 @@ _MOST_PRODUCTS = 50_000_000
 
 Ten seeds of a VAE on one core, time as an ensemble over time in turn: 0.41 at 3e5, 0.50 at 4e6,
 0.60 at 1e7, 0.87 at 3.5e7, 1.03 at 1.1e8 (MNIST; 1.3 on two cores).
+That was before a run alone drew by a fast form: on digits it is now 0.84 with the default networks,
+and 0.77 with hidden layers of 64 and 32 units.
 """
 
 
