@@ -1,0 +1,102 @@
+"""Arithmetic that is the same whatever the process is set to.
+
+Autocast, ``torch.set_float32_matmul_precision`` and the TF32 and BF16 switches of the backends let
+products of float32 matrices be worked out with 8 to 11 bits. That is for networks. What is
+worked out here cancels (Newton's systems, Jacobians near a vertex), and would be off by anything
+from a few per cent to everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["product", "shortened", "undisturbed"]
+
+
+def undisturbed(tensor: Tensor) -> contextlib.AbstractContextManager[Any]:
+    """Context in which autocast leaves operations on this tensor's device alone.
+
+    Example:
+        >>> x = torch.eye(2)
+        >>> with torch.autocast("cpu", torch.bfloat16), undisturbed(x):
+        ...     (x @ x).dtype
+        torch.float32
+    """
+    kind = tensor.device.type
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        return contextlib.nullcontext()
+    return torch.autocast(kind, enabled=False)
+
+
+def shortened(device: torch.device) -> bool:
+    """Whether products of float32 matrices may be worked out with fewer bits on this device now.
+
+    Example:
+        >>> shortened(torch.device("cpu"))
+        False
+        >>> with torch.autocast("cpu", torch.bfloat16):
+        ...     shortened(torch.device("cpu"))
+        True
+    """
+    if device.type == "meta":
+        return False
+    if torch.is_autocast_enabled(device.type):
+        return True
+    # Read where each backend keeps it: the common getter raises if they differ.
+    backends: Any = torch.backends
+    backend = {"cuda": backends.cuda, "cpu": backends.mkldnn}.get(device.type)
+    return backend is not None and backend.matmul.fp32_precision not in ("ieee", "none")
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """``a @ b`` of matrices ``[..., m, k]`` and ``[..., k, n]`` in all the bits of their dtype.
+
+    In float64, which nothing shortens, where float32 might be.
+
+    Example:
+        >>> product(torch.ones(2, 3), torch.ones(3, 1))
+        tensor([[3.],
+                [3.]])
+    """
+    if torch.compiler.is_compiling():
+        return torch.ops.relaxit.product(a, b)  # type: ignore[no-any-return]
+    return _product(a, b)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    if a.dtype != torch.float32 or not shortened(a.device):
+        return a @ b
+    return (a.double() @ b.double()).to(a.dtype)
+
+
+# For compilers: what the process is set to when the code runs decides, not when it is compiled.
+torch.library.define("relaxit::product", "(Tensor a, Tensor b) -> Tensor")
+
+
+@torch.library.impl("relaxit::product", "CompositeExplicitAutograd")
+def _(a: Tensor, b: Tensor) -> Tensor:
+    return _product(a, b)
+
+
+@torch.library.register_fake("relaxit::product")
+def _(a: Tensor, b: Tensor) -> Tensor:
+    return torch.matmul(a, b)
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _back(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    a, b = ctx.saved_tensors
+    return (
+        torch.ops.relaxit.product(grad, b.mT).sum_to_size(a.shape),
+        torch.ops.relaxit.product(a.mT, grad).sum_to_size(b.shape),
+    )
+
+
+torch.library.register_autograd("relaxit::product", _back, setup_context=_keep)
