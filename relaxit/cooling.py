@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-__all__ = ["cool", "may_learn"]
+from relaxit import tracing
+
+__all__ = ["cool", "log_temperature", "may_learn", "representable"]
 
 
 def may_learn(temperature: float | Tensor) -> bool:
@@ -21,7 +25,7 @@ def may_learn(temperature: float | Tensor) -> bool:
         return False
     if torch.compiler.is_compiling():
         return temperature.requires_grad
-    return temperature.requires_grad or torch._C._are_functorch_transforms_active()
+    return temperature.requires_grad or tracing.transforms_active()
 
 
 def cool(scores: Tensor, temperature: float | Tensor) -> Tensor:
@@ -31,6 +35,9 @@ def cool(scores: Tensor, temperature: float | Tensor) -> Tensor:
     the temperature there is infinite, and times the zero gradient that arrives it is NaN. So
     infinite scores are left out of the division, where a gradient may ask.
 
+    A quotient may be infinite at low temperatures: where scores are compared, subtract the largest
+    before.
+
     Args:
         scores: any shape; ``-inf`` and ``+inf`` allowed.
         temperature: float, or tensor that broadcasts against scores.
@@ -39,7 +46,43 @@ def cool(scores: Tensor, temperature: float | Tensor) -> Tensor:
         >>> cool(torch.tensor([1.0, -torch.inf]), 0.5)
         tensor([2., -inf])
     """
+    if not isinstance(temperature, Tensor):
+        return scores / representable(temperature, scores.dtype)
     if not may_learn(temperature):
         return scores / temperature
     infinite = scores.isinf()
     return torch.where(infinite, scores, scores.masked_fill(infinite, 0.0) / temperature)
+
+
+def representable(temperature: float, dtype: torch.dtype) -> float:
+    """A temperature between the smallest normal and the largest number of a dtype.
+
+    As a number of Python it may be smaller than anything that the dtype can hold, and a quotient by
+    it would be one by zero. Where it is cut off, soft values are vertices and uniform long since.
+
+    Example:
+        >>> representable(1e-300, torch.float32) == torch.finfo(torch.float32).tiny
+        True
+    """
+    info = torch.finfo(dtype)
+    return min(max(temperature, info.tiny), info.max)
+
+
+def log_temperature(temperature: float | Tensor, device: torch.device) -> float | Tensor:
+    """Logarithm of a temperature; a tensor of no dimensions where compiled code has a number.
+
+    ``math.log`` of a number would be compiled anew for each number.
+
+    Args:
+        temperature: float, or tensor.
+        device: of what the result is added to.
+
+    Example:
+        >>> log_temperature(1.0, torch.device("cpu")), log_temperature(torch.ones(2), "cpu")
+        (0.0, tensor([0., 0.]))
+    """
+    if isinstance(temperature, Tensor):
+        return temperature.log()
+    if torch.compiler.is_compiling():
+        return torch.full((), temperature, dtype=torch.float64, device=device).log()
+    return math.log(temperature)

@@ -20,6 +20,7 @@ from torch.distributions.kl import register_kl
 
 from relaxit import shapes
 from relaxit.errors import DomainError, Unsupported
+from relaxit.half import recall
 from relaxit.noise import compute_dtype
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class RelaxedDistribution(Distribution):
         if params.dtype not in relaxation.capabilities.dtypes:
             raise Unsupported(f"{name}: params of {params.dtype} are not supported")
         if not isinstance(temperature, Tensor):
-            temperature = _number(name, temperature)
+            temperature = _number(name, temperature, compute_dtype(params.dtype))
         batch_shape = shapes.batch_shape_of(name, "params", params, relaxation.param_shape)
         rank = len(relaxation.param_shape)
         self.relaxation = relaxation
@@ -68,6 +69,9 @@ class RelaxedDistribution(Distribution):
         aligned = shapes.align_temperature(name, temperature, batch_shape, rank)
         if isinstance(aligned, Tensor):  # its logarithm is a term of the density: not in half
             aligned = aligned.to(torch.promote_types(aligned.dtype, torch.float32))
+            if aligned.dtype != compute_dtype(params.dtype):  # it is rounded to that, or to 0
+                info = torch.finfo(torch.float32)
+                aligned = aligned.clamp(info.tiny, info.max)
         self.aligned_temperature = aligned
         self._checked = _checks_values(params) if validate_args is None else validate_args
         if self._checked:
@@ -151,16 +155,37 @@ class RelaxedDistribution(Distribution):
                 vertex, or a point outside the support).
         """
         shapes.batch_shape_of(self.relaxation.name, "value", value, self.event_shape)
-        result = self.relaxation.log_prob(self.params, self.aligned_temperature, value)
+        self._check_resolution(compute_dtype(value.dtype))
+        at = recall(value)
+        result = self.relaxation.log_prob(self.params, self.aligned_temperature, at)
         if self._checked:
-            inside = self.support.check(value.detach()).all() & ~result.detach().isnan().any()
-            if _known_false(inside):
+            found = result.detach()
+            lost = (found.isnan() | (found == torch.inf)).any()
+            if _known_false(self.support.check(value.detach()).all() & ~lost):
                 raise DomainError(
                     f"{self.relaxation.name}: the relaxed law has no density at this value, which "
                     "is a vertex or outside the support. For the mass of a hard value use "
-                    "q.discrete.log_prob; for soft samples that underflow use q.log_space"
+                    "q.discrete.log_prob; for soft samples that underflow use q.log_space. "
+                    f"(Temperature {self.temperature}, params up to {self._largest():.3g})"
                 )
         return result
+
+    def _largest(self) -> float:
+        """The largest finite parameter, in absolute value."""
+        finite = self.params.detach().abs()
+        return float(torch.where(finite.isfinite(), finite, 0.0).max()) if finite.numel() else 0.0
+
+    def _check_resolution(self, dtype: torch.dtype) -> None:
+        """Refuse a density that depends on digits which values of this dtype do not have."""
+        if not self._checked:
+            return
+        eps, temperature = torch.finfo(dtype).eps, self.temperature
+        within: Any = temperature * eps < 1
+        if _known_false(within.all() if isinstance(within, Tensor) else within):
+            raise DomainError(
+                f"{self.relaxation.name}: at temperature {temperature} soft values are so nearly "
+                f"uniform that {dtype} does not resolve their density; {1 / eps:.3g} at most"
+            )
 
     @property
     def discrete(self) -> Distribution:
@@ -220,12 +245,15 @@ def _kl_relaxed(p: RelaxedDistribution, q: RelaxedDistribution) -> Tensor:
     )
 
 
-def _number(name: str, temperature: Any) -> float:
+def _number(name: str, temperature: Any, dtype: torch.dtype) -> float:
     """A temperature that is no tensor: any real number, NumPy's included."""
     plain = isinstance(temperature, int | float | numbers.Real)
     if not plain or isinstance(temperature, bool):
         raise TypeError(f"{name}: temperature must be a number or tensor, got {temperature!r}")
     shapes.check_temperature_value(float(temperature))
+    most = torch.finfo(dtype).max
+    if temperature > most:
+        raise DomainError(f"{name}: temperature {temperature} is beyond {dtype}, {most:.3g} at most")
     return float(temperature)
 
 
@@ -234,7 +262,7 @@ def _checks_values(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def _known_false(flag: Tensor) -> bool:
+def _known_false(flag: Tensor | bool) -> bool:
     """Whether a 0-dim bool is False. Under vmap, where no branch may look, it is not known."""
     try:
         return not bool(flag)

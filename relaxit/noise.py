@@ -25,8 +25,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._library.effects import EffectType
 
+from relaxit import tracing
 from relaxit.bits import LEAST, fill_uniform
 
 __all__ = [
@@ -114,16 +114,16 @@ class Streams:
         return drawn
 
 
-_generators: weakref.WeakValueDictionary[int, torch.Generator] = weakref.WeakValueDictionary()
+_generators: dict[int, torch.Generator] = {}
 _numbers = itertools.count(1)  # 0 is torch's global generator
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Handle:
     """Stands for a generator in code that ``torch.compile`` sees, which takes none.
 
-    Handed on as ``generator=`` to whatever draws through :func:`uniform`, compiled or not. The
-    generator must outlive it.
+    Handed on as ``generator=`` to whatever draws through :func:`uniform`, compiled or not. What
+    was compiled with it must not be called when it is gone.
 
     Args:
         number: of the generator; :meth:`of` gives it one.
@@ -140,9 +140,11 @@ class Handle:
     @classmethod
     def of(cls, generator: torch.Generator) -> Handle:
         """The handle of a generator; each call makes another, and all are as good."""
-        number = next(_numbers)
-        _generators[number] = generator
-        return cls(number)
+        handle = cls(next(_numbers))
+        _generators[handle.number] = generator
+        # Not a weak reference to the generator, of which there are none in some versions of torch.
+        weakref.finalize(handle, _generators.pop, handle.number, None)
+        return handle
 
 
 Source = torch.Generator | Streams | Handle | None
@@ -171,23 +173,11 @@ def uniform(
         where = torch.empty(0, device=device).device
         return _drawn(list(shape), dtype, where, generator.number)
     # Compiled code on a GPU draws inside its own kernels; on the CPU that is slow.
-    if compiling and generator is None and not torch._C._are_functorch_transforms_active():
+    if compiling and generator is None and not tracing.transforms_active():
         where = torch.empty(0, device=device).device
         if where.type == "cpu":
             return _drawn(list(shape), dtype, where, 0)
     return _uniform(shape, dtype, device, generator)
-
-
-def observed() -> bool:
-    """Whether someone follows the operations on tensors: a transform, a tracer, fake tensors.
-
-    They would not see what NumPy writes, nor have values to look at.
-    """
-    return (
-        torch._C._are_functorch_transforms_active()
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._get_tracing_state() is not None
-    )
 
 
 def _uniform(
@@ -198,7 +188,7 @@ def _uniform(
 ) -> Tensor:
     """The one place where it is decided who draws."""
     large = not torch.compiler.is_compiling() and math.prod(shape) >= LEAST
-    if large and dtype in (torch.float32, torch.float64) and not observed():
+    if large and dtype in (torch.float32, torch.float64) and not tracing.observed():
         noise = torch.empty(shape, dtype=dtype, device=device)
         if noise.device.type == "cpu":
             return fill_uniform(noise, generator)
@@ -224,7 +214,7 @@ def _drawn(
 
 
 # Compiled code keeps the order of the draws, and so each draw its numbers.
-_drawn.register_effect(EffectType.ORDERED)
+tracing.ordered(_drawn)
 
 
 @_drawn.register_fake

@@ -80,6 +80,7 @@ class Configured:
     references: ClassVar[tuple[str, ...]] = ()
     expected_failures: ClassVar[Mapping[str, str]] = {}
     options: Any
+    _fields: tuple[Any, ...]
 
     def __init__(self, options: BaseModel | None = None, /, **fields: Any) -> None:
         if options is None:
@@ -88,6 +89,8 @@ class Configured:
             except ValidationError as error:
                 raise ConfigurationError(self._explain(error)) from error
         object.__setattr__(self, "options", options)
+        # What pydantic compares; on older versions of torch, compiled code cannot ask pydantic.
+        object.__setattr__(self, "_fields", tuple(options))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -110,7 +113,7 @@ class Configured:
         raise AttributeError(f"{type(self).__name__} is frozen; build another one instead")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.options == other.options
+        return type(other) is type(self) and self._fields == other._fields
 
     def __hash__(self) -> int:
         return hash((type(self), self.options))

@@ -10,12 +10,15 @@ Tricks", arXiv:2006.08063, section 3.
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from relaxit import noise
+from relaxit.half import remember
 from relaxit.relaxation import Relaxation
+from relaxit.tracing import constant_result
 
 __all__ = ["PerturbAndRelax"]
 
@@ -100,7 +103,7 @@ class PerturbAndRelax(Relaxation):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         soft = self.relax(self.perturb(params, shape, generator), temperature)
-        return self.finish(soft.to(params.dtype), params)
+        return self.store(soft, params)
 
     def draw(
         self,
@@ -112,9 +115,29 @@ class PerturbAndRelax(Relaxation):
         # The vertex comes from the scores, not from the soft value: that one may have ties where
         # the scores have none (a high temperature, a short dtype).
         scores = self.perturb(params, shape, generator)
-        soft = self.relax(scores, temperature).to(params.dtype)
-        return self.finish(soft, params), self.argmax(scores.detach()).to(params.dtype)
+        soft = self.relax(scores, temperature)
+        return self.store(soft, params), self.argmax(scores.detach()).to(params.dtype)
+
+    def store(self, soft: Tensor, params: Tensor) -> Tensor:
+        """A soft value in the dtype of params, and finished."""
+        return remember(self.finish(soft.to(params.dtype), params), soft)
+
+    @constant_result
+    def common_sum(self) -> int | None:
+        """The sum of the entries of every value; None if they differ in it, or it is no integer.
+
+        For structures whose values have the shape of their params. In compiled code a constant.
+        """
+        return _common_sum(self)
 
     def hard(self, soft: Tensor) -> Tensor:
         """The nearest vertex. All vertices having the same norm, it is the one best aligned."""
         return self.argmax(soft)
+
+
+@cache
+def _common_sum(relaxation: PerturbAndRelax) -> int | None:
+    """Maximise and minimise the sum."""
+    ones = torch.ones(relaxation.param_shape, dtype=torch.float32, device="cpu")
+    most, least = (float(relaxation.argmax(s * ones).sum()) for s in (1.0, -1.0))
+    return int(most) if most == least and most.is_integer() else None

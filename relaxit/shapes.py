@@ -42,7 +42,7 @@ def check_temperature_value(temperature: float) -> None:
     Raises:
         DomainError: for 0, a negative number, NaN or infinity.
     """
-    if not (math.isfinite(temperature) and temperature > 0):
+    if not 0 < temperature < math.inf:  # a comparison: compilers follow it for any number
         raise DomainError(f"temperature must be finite and > 0, got {temperature}")
 
 

@@ -8,7 +8,7 @@ careful one, never a wrong one.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,13 +20,13 @@ from torch.autograd import forward_ad
 __all__ = [
     "PRIVATE",
     "constant_result",
-    "copy_all",
     "fake_tensors",
     "followed",
     "observed",
     "ordered",
     "standard_gamma",
     "transforms_active",
+    "version",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -48,9 +48,8 @@ _transforms_active = _private("torch", "_C._are_functorch_transforms_active")
 _modes = _private("torch", "_C._len_torch_dispatch_stack")
 _batched = _private("torch", "_C._functorch.is_legacy_batchedtensor")
 _gamma = _private("torch", "_standard_gamma")
-_copy_each = _private("torch", "_foreach_copy_")
 
-PRIVATE = ("_transforms_active", "_modes", "_batched", "_gamma", "_copy_each")
+PRIVATE = ("_transforms_active", "_modes", "_batched", "_gamma")
 """Attributes of this module that are None where torch has lost the name behind them."""
 
 
@@ -152,13 +151,10 @@ def standard_gamma(alpha: Tensor, generator: torch.Generator | None = None) -> T
         return law.sample()
 
 
-def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
-    """Copy tensors into others, in one launch where this version can."""
-    if _copy_each is not None:
-        _copy_each(list(targets), list(sources))
-        return
-    for target, source in zip(targets, sources, strict=True):
-        target.copy_(source)
+def version(tensor: Tensor) -> int:
+    """How often a tensor was written into; 0 in compiled code, and where torch does not say."""
+    count: int = 0 if torch.compiler.is_compiling() else getattr(tensor, "_version", 0)
+    return count
 
 
 def fake_tensors() -> AbstractContextManager[Any]:

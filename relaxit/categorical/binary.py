@@ -22,7 +22,7 @@ from torch.distributions.constraints import Constraint, real
 from torch.nn.functional import logsigmoid, softplus
 
 from relaxit import Capabilities, DiscreteLaw, PerturbAndRelax, constraints, noise, shapes
-from relaxit.cooling import cool
+from relaxit.cooling import cool, log_temperature
 
 __all__ = ["Binary", "Bit", "LogitConcrete"]
 
@@ -197,7 +197,7 @@ class LogitConcrete(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         tau = self.temperature
-        log_tau = tau.log() if isinstance(tau, Tensor) else math.log(tau)
+        log_tau = log_temperature(tau, value.device)
         forced = self.params.isinf()
         score = self.params.masked_fill(forced, 0.0) - tau * value.masked_fill(forced, 0.0)
         return (log_tau + score - 2 * softplus(score)).masked_fill(forced, 0.0)

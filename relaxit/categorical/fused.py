@@ -19,10 +19,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
-from relaxit import noise
-from relaxit.cooling import may_learn
+from relaxit import noise, tracing
+from relaxit.cooling import may_learn, representable
 
 __all__ = ["concrete", "looks", "row_sum", "usable"]
 
@@ -39,10 +38,7 @@ def looks(tensor: Tensor) -> bool:
     On the CPU, and outside of compilers, tracers, transforms and forward-mode differentiation.
     """
     return tensor.device.type == "cpu" and not (
-        torch.compiler.is_compiling()
-        or noise.observed()
-        or forward_ad._current_level >= 0
-        or torch._C._functorch.is_legacy_batchedtensor(tensor)  # is_grads_batched
+        torch.compiler.is_compiling() or tracing.observed() or tracing.followed(tensor)
     )
 
 
@@ -51,7 +47,7 @@ def usable(params: Tensor, temperature: float | Tensor) -> bool:
     if may_learn(temperature):
         return False
     if torch.compiler.is_compiling():
-        return params.device.type == "cpu" and not torch._C._are_functorch_transforms_active()
+        return params.device.type == "cpu" and not tracing.transforms_active()
     return looks(params) and params.numel() > 0
 
 
@@ -98,6 +94,8 @@ def concrete(
         return soft, vertex if hard else None
     if isinstance(temperature, Tensor) and temperature.numel() == 1:
         temperature = float(temperature)
+    if not isinstance(temperature, Tensor):
+        temperature = representable(temperature, params.dtype)
     found: tuple[Tensor, Tensor | None]
     found = _Concrete.apply(params, temperature, shape, generator, hard)
     return found
@@ -146,7 +144,8 @@ def _run(
     low, high = (float(end) for end in params.aminmax())
     spread = (high - low) * _LOG2E  # inf if a category is masked, NaN with any
     even, vertex = not isinstance(temperature, Tensor), None
-    far = not even or not spread + _NOISE < _RANGE * temperature
+    # Nor may the differences themselves overflow.
+    far = not even or not spread + _NOISE < min(_RANGE * temperature, 1e38)
     if even and temperature == 1.0 and not far:
         torch.div(params.sub(high).mul_(_LOG2E).exp2_(), race, out=race)
         if hard:
@@ -222,16 +221,20 @@ def _race(
     none = soft.new_empty(0)
     if not soft.numel():
         return soft, soft.clone() if hard else none
-    number = float(temperature) if temperature.numel() == 1 else temperature
-    vertex, _ = _run(soft, params, number, hard)
+    vertex, _ = _run(soft, params, _number(temperature, soft.dtype), hard)
     return soft, none if vertex is None else vertex
+
+
+def _number(temperature: Tensor, dtype: torch.dtype) -> float | Tensor:
+    """A temperature of one element as a number, which takes fewer passes."""
+    return representable(float(temperature), dtype) if temperature.numel() == 1 else temperature
 
 
 @torch.library.impl("relaxit::race_backward", "CompositeExplicitAutograd")
 def _race_backward(soft: Tensor, grad: Tensor, temperature: Tensor) -> Tensor:
     if not soft.numel():
         return torch.empty_like(soft)
-    number = float(temperature) if temperature.numel() == 1 else temperature
+    number = _number(temperature, soft.dtype)
     with torch.no_grad():
         return _pull(soft, grad, number, bool(soft.min() <= torch.finfo(soft.dtype).tiny))
 

@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
-from relaxit.cooling import may_learn
+from relaxit import tracing
+from relaxit.cooling import may_learn, representable
 from relaxit.noise import Source
 
 __all__ = ["MOST", "concrete", "usable"]
@@ -54,8 +54,9 @@ def usable(params: Tensor, temperature: float | Tensor, generator: Source = None
         return False
     if isinstance(temperature, Tensor) and temperature.device != params.device:
         return False
-    followed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-    return not (may_learn(temperature) or followed)
+    if may_learn(temperature) or tracing.transforms_active():
+        return False
+    return torch.compiler.is_compiling() or not tracing.followed(params)
 
 
 def concrete(
@@ -88,7 +89,7 @@ def concrete(
     """
     batch, k = params.shape[:-1], params.shape[-1]
     full = shape + params.shape
-    number = None if isinstance(temperature, Tensor) else float(temperature)
+    number = None if isinstance(temperature, Tensor) else representable(temperature, torch.float32)
     heat = None
     if isinstance(temperature, Tensor):
         flat = temperature.dim() == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import torch
@@ -13,7 +12,7 @@ from torch.distributions.constraints import Constraint, real_vector
 from relaxit import DiscreteLaw, noise, shapes
 from relaxit.categorical import fused, inversion, kernels
 from relaxit.categorical.entropy import entropy
-from relaxit.cooling import cool
+from relaxit.cooling import cool, log_temperature
 
 __all__ = ["LogConcrete", "OneHot", "one_hot"]
 
@@ -152,10 +151,8 @@ class LogConcrete(Distribution):
         return torch.lgamma(count) + (count - 1) * self._log_temperature() + total - count * top
 
     def _log_temperature(self) -> float | Tensor:
-        if not isinstance(self.temperature, Tensor):
-            return math.log(self.temperature)
-        log = self.temperature.log()
-        return log if log.dim() == 0 else log.squeeze(-1)
+        log = log_temperature(self.temperature, self.params.device)
+        return log.squeeze(-1) if isinstance(log, Tensor) and log.dim() else log
 
 
 def _log_softmax(scores: Tensor) -> Tensor:

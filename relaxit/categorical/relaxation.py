@@ -139,18 +139,22 @@ class Categorical(PerturbAndRelax):
             return None
         if kernels.usable(params, temperature, generator):
             source: Any = generator  # a generator of the device, or none
-            return kernels.concrete(params, temperature, shape, source, hard=hard)
-        if 0 in shape or not fused.usable(params, temperature):
+            # What float16 samples are rounded from has to be there for their densities.
+            wide = params.float() if params.dtype == torch.float16 else params
+            soft, vertex = kernels.concrete(wide, temperature, shape, source, hard=hard)
+        elif 0 in shape or not fused.usable(params, temperature):
             return None
-        wide = params.to(compute_dtype(params.dtype))
-        soft, vertex = fused.concrete(wide, temperature, shape, generator, hard=hard)
+        else:
+            wide = params.to(compute_dtype(params.dtype))
+            soft, vertex = fused.concrete(wide, temperature, shape, generator, hard=hard)
         if wide is params:
             return soft, vertex
-        soft = self.finish(soft.to(params.dtype), params)
-        return soft, None if vertex is None else vertex.to(params.dtype)
+        return self.store(soft, params), None if vertex is None else vertex.to(params.dtype)
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        return torch.softmax(cool(scores, temperature), dim=-1)
+        # Differences first: at a low temperature the quotients alone are infinite.
+        top = scores.detach().amax(-1, keepdim=True)
+        return torch.softmax(cool(scores - top, temperature), dim=-1)
 
     def argmax(self, scores: Tensor) -> Tensor:
         return one_hot(scores.argmax(-1), scores.shape[-1], scores.dtype)

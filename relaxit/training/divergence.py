@@ -64,7 +64,7 @@ class DivergenceGuard:
 
     def trust(self, step: int) -> None:
         """Take the weights as they are for good, as after loading a saved state."""
-        torch._foreach_copy_(self.good, self.live)
+        _copy(self.live, self.good)
         self.good_step.fill_(step)
 
     def check_weights(self, step: int) -> None:
@@ -87,7 +87,7 @@ class DivergenceGuard:
         first_bad = int(self.first_bad.step)
         if first_bad < 0:
             return
-        torch._foreach_copy_(self.live, self.good)
+        _copy(self.good, self.live)
         raise DivergenceError(
             f"the loss is not finite at step {first_bad}; the weights of step "
             f"{int(self.good_step)} were kept. A lower --lr or a higher --temperature usually helps"
@@ -95,3 +95,8 @@ class DivergenceGuard:
 
     def _finite(self) -> Tensor:
         return torch.stack([tensor.isfinite().all() for tensor in self.live]).all()
+
+
+def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        target.copy_(source)

@@ -182,29 +182,44 @@ class _Contour(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_log: Tensor, grad_mean: Tensor, *_: Any) -> tuple[Any, ...]:
-        u, sign, mean, *weights = ctx.saved_tensors
-        through = _Covariance.apply(u, sign, grad_mean, mean, *weights, ctx.k)
+        u, sign, mean, real, imaginary, versine, sine = ctx.saved_tensors
+        through = _Covariance.apply(u, sign, grad_mean, mean, real, imaginary, versine, sine, ctx.k)
         return grad_log.unsqueeze(-1) * (mean - torch.sigmoid(u)) + through, None, None
 
 
 class _Covariance(torch.autograd.Function):
-    """The derivative of the marginals, times a vector; symmetric."""
+    """The derivative of the marginals, times a vector; symmetric.
+
+    Arguments are named one by one: compiled code of torch before 2.15 cannot take ``*args`` here.
+    """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(u: Tensor, sign: Tensor, vector: Tensor, mean: Tensor, *rest: Any) -> Tensor:
-        return _covariance(_Tilted(torch.sigmoid(u), sign, *rest[:4]), mean, vector)
+    def forward(
+        u: Tensor,
+        sign: Tensor,
+        vector: Tensor,
+        mean: Tensor,
+        real: Tensor,
+        imaginary: Tensor,
+        versine: Tensor,
+        sine: Tensor,
+        k: int,
+    ) -> Tensor:
+        del k
+        tilted = _Tilted(torch.sigmoid(u), sign, real, imaginary, versine, sine)
+        return _covariance(tilted, mean, vector)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        *tensors, ctx.k = inputs
-        ctx.save_for_backward(*tensors)
+        u, sign, vector, mean, real, imaginary, versine, sine, ctx.k = inputs
+        ctx.save_for_backward(u, sign, vector, mean, real, imaginary, versine, sine)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        u, sign, vector, *rest = ctx.saved_tensors
-        turned = _Covariance.apply(u, sign, grad, *rest, ctx.k)
+        u, sign, vector, mean, real, imaginary, versine, sine = ctx.saved_tensors
+        turned = _Covariance.apply(u, sign, grad, mean, real, imaginary, versine, sine, ctx.k)
 
         # Third derivatives are rare: everything is worked out again, open to differentiation.
         def product(u: Tensor) -> Tensor:
@@ -212,4 +227,4 @@ class _Covariance(torch.autograd.Function):
             return _covariance(tilted, _marginals(tilted), vector)
 
         (curved,) = torch.func.vjp(product, u)[1](grad)
-        return curved, None, turned, *[None] * (len(rest) + 1)
+        return curved, None, turned, None, None, None, None, None, None

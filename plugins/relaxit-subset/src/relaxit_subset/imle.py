@@ -33,7 +33,6 @@ Exponential Family Distributions", arXiv:2106.01798, algorithm 1 and section 4.2
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -49,6 +48,7 @@ from relaxit import (
     Unsupported,
 )
 from relaxit.noise import compute_dtype, gumbel
+from relaxit.tracing import standard_gamma
 
 __all__ = ["Imle", "sum_of_gammas"]
 
@@ -100,7 +100,7 @@ class Imle(SampleEstimator):
                 f"estimator {self.name!r} needs an argmax of scores that have the shape of values, "
                 f"which relaxation {relaxation.name!r} does not have; try 'straight-through'"
             )
-        if self.options.noise == "sum-of-gammas" and _common_sum(relaxation) is None:
+        if self.options.noise == "sum-of-gammas" and relaxation.common_sum() is None:
             raise Unsupported(
                 f"estimator {self.name!r}: sum-of-gammas noise is right only where all values have "
                 f"the same sum, and those of {relaxation!r} have not; use noise=own"
@@ -129,7 +129,7 @@ class Imle(SampleEstimator):
         generator: torch.Generator | None,
     ) -> Tensor:
         kind: dict[str, Any] = {"dtype": params.dtype, "device": params.device}
-        same = _common_sum(relaxation) if self.options.noise != "own" else None
+        same = relaxation.common_sum() if self.options.noise != "own" else None
         if not same:  # nothing is chosen, or the noise would be wrong
             drawn: Tensor = relaxation.noise(shape, generator=generator, **kind)
             return drawn
@@ -183,26 +183,6 @@ def sum_of_gammas(
         return gumbel(shape, dtype=dtype, device=device, generator=generator)
     # As torch.distributions.Gamma does it, which takes no generator.
     alpha = torch.full((terms, *shape), 1 / k, dtype=dtype, device=device)
-    drawn = torch._standard_gamma(alpha, generator=generator)
+    drawn = standard_gamma(alpha, generator)
     order = torch.arange(1, terms + 1, dtype=dtype, device=device)
     return (drawn / order.view(-1, *(1,) * len(shape))).sum(0) - math.log(terms) / k
-
-
-def _common_sum(relaxation: Any) -> int | None:
-    """The sum of the entries of every value; None if they differ in it, or it is no whole number.
-
-    A function of its own around the cache, which a compiler would look through.
-    """
-    return _extreme_sums(relaxation)
-
-
-# All that torch.compiler.assume_constant_result does, but that imports the compiler: 1.4 s for
-# whoever lists plugins or trains without it.
-_common_sum._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
-@cache
-def _extreme_sums(relaxation: Any) -> int | None:
-    ones = torch.ones(relaxation.param_shape)
-    most, least = (float(relaxation.argmax(s * ones).sum()) for s in (1.0, -1.0))
-    return int(most) if most == least and most.is_integer() else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +10,7 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real_vector
 
 from relaxit import noise
-from relaxit.cooling import cool
+from relaxit.cooling import cool, log_temperature
 from relaxit.shapes import as_size
 from relaxit_subset.balance import balance, centre
 
@@ -85,7 +84,5 @@ class BalancedLogits(Distribution):
         return torch.where(some, density, 0.0)
 
     def _log_temperature(self) -> float | Tensor:
-        if not isinstance(self.temperature, Tensor):
-            return math.log(self.temperature)
-        log = self.temperature.log()
-        return log if log.dim() == 0 else log.squeeze(-1)
+        log = log_temperature(self.temperature, self.params.device)
+        return log.squeeze(-1) if isinstance(log, Tensor) and log.dim() else log
