@@ -17,6 +17,7 @@ from torch.distributions.constraints import Constraint
 from torch.distributions.kl import register_kl
 
 from relaxit import shapes
+from relaxit.arithmetic import undisturbed
 from relaxit.errors import Unsupported
 from relaxit.noise import compute_dtype
 
@@ -114,7 +115,8 @@ class DiscreteLaw(Distribution, ABC):
         """Log-mass ``[...]`` of values ``[..., *event_shape]``; ``-inf`` for what is no value."""
         owner = f"{self.relaxation.name}, discrete law"
         shapes.batch_shape_of(owner, "value", value, self.event_shape)
-        mass = self.log_mass(value.to(self.scores.dtype))
+        with undisturbed(self.scores):
+            mass = self.log_mass(value.to(self.scores.dtype))
         return mass.masked_fill(~self.support.check(value), -torch.inf)
 
     @final
@@ -122,7 +124,7 @@ class DiscreteLaw(Distribution, ABC):
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
         """Values ``[*sample, *batch, *event_shape]`` in the dtype of params, without gradient."""
-        with torch.no_grad():
+        with torch.no_grad(), undisturbed(self.scores):
             return self.draw(shapes.as_size(sample_shape), generator).to(self.params.dtype)
 
     @final
@@ -136,13 +138,15 @@ class DiscreteLaw(Distribution, ABC):
     @final
     def mean(self) -> Tensor:
         """Marginals in the dtype of params."""
-        return self.marginals().to(self.params.dtype)
+        with undisturbed(self.scores):
+            return self.marginals().to(self.params.dtype)
 
     @property
     @final
     def mode(self) -> Tensor:
         """A value of the greatest mass, in the dtype of params."""
-        return self.best().to(self.params.dtype)
+        with undisturbed(self.scores):
+            return self.best().to(self.params.dtype)
 
     @property
     def support(self) -> Constraint:
@@ -157,4 +161,5 @@ class DiscreteLaw(Distribution, ABC):
 def _kl(p: DiscreteLaw, q: DiscreteLaw) -> Tensor:
     if p.relaxation != q.relaxation:
         raise Unsupported(f"no KL divergence between {p.relaxation!r} and {q.relaxation!r}")
-    return p.kl(q)
+    with undisturbed(p.scores):
+        return p.kl(q)

@@ -1,9 +1,9 @@
 """Gradients of float16 soft samples that do not fit into float16.
 
-A density has a slope of about ``(temperature + 1) / y`` at an entry y, and float16 ends at 65504: an
-entry of 1e-5 is stored, its slope is not, and infinity times the small derivative of the entry is
-NaN. The product of the two is a number of ordinary size. So a float16 sample remembers the float32
-one it was rounded from, and a density is differentiated through that.
+A density has a slope of about ``(temperature + 1) / y`` at an entry y, and float16 ends at 65504:
+an entry of 1e-5 is stored, its slope is not, and infinity times the small derivative of the entry
+is NaN. The product of the two is a number of ordinary size. So a float16 sample remembers the
+float32 one that it was rounded from, and a density is differentiated through that.
 """
 
 from __future__ import annotations

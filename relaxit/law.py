@@ -1,7 +1,7 @@
 """The law of a relaxed variable: what a user holds. Written once and final.
 
 All shape checks, temperature broadcasting, ``expand`` and the refusal of absent quantities live
-here, so that no plugin can get them wrong.
+here, so that no plugin can get them wrong. Autocast is for networks, and is off in here.
 
 Two laws, two names: ``q.log_prob`` is the *density of the soft sample*, ``q.discrete.log_prob`` the
 *mass of the structure*.
@@ -19,6 +19,7 @@ from torch.distributions.constraints import Constraint
 from torch.distributions.kl import register_kl
 
 from relaxit import shapes
+from relaxit.arithmetic import undisturbed
 from relaxit.errors import DomainError, Unsupported
 from relaxit.half import recall
 from relaxit.noise import compute_dtype
@@ -111,7 +112,8 @@ class RelaxedDistribution(Distribution):
     ) -> Tensor:
         """Soft sample ``[*sample, *batch, *event]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape)
-        return self.relaxation.rsample(self.params, self.aligned_temperature, shape, generator)
+        with undisturbed(self.params):
+            return self.relaxation.rsample(self.params, self.aligned_temperature, shape, generator)
 
     def sample(
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
@@ -125,12 +127,14 @@ class RelaxedDistribution(Distribution):
     ) -> tuple[Tensor, Tensor]:
         """Soft and hard sample made from the same noise. Only the soft one carries a gradient."""
         shape = shapes.as_size(sample_shape)
-        return self.relaxation.draw(self.params, self.aligned_temperature, shape, generator)
+        with undisturbed(self.params):
+            return self.relaxation.draw(self.params, self.aligned_temperature, shape, generator)
 
     def hard(self, soft: Tensor) -> Tensor:
         """The vertex nearest to ``soft`` (``[..., *event]``), without gradient."""
         shapes.batch_shape_of(self.relaxation.name, "value", soft, self.event_shape)
-        return self.relaxation.hard(soft.detach())
+        with undisturbed(soft):
+            return self.relaxation.hard(soft.detach())
 
     def sample_hard(
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
@@ -157,7 +161,8 @@ class RelaxedDistribution(Distribution):
         shapes.batch_shape_of(self.relaxation.name, "value", value, self.event_shape)
         self._check_resolution(compute_dtype(value.dtype))
         at = recall(value)
-        result = self.relaxation.log_prob(self.params, self.aligned_temperature, at)
+        with undisturbed(self.params):
+            result = self.relaxation.log_prob(self.params, self.aligned_temperature, at)
         if self._checked:
             found = result.detach()
             lost = (found.isnan() | (found == torch.inf)).any()
@@ -199,7 +204,8 @@ class RelaxedDistribution(Distribution):
 
     def kl_to_uniform(self) -> Tensor:
         """KL divergence ``[*batch]`` of the discrete law from the uniform one, in nats."""
-        return self.relaxation.kl_to_uniform(self.params.to(compute_dtype(self.params.dtype)))
+        with undisturbed(self.params):
+            return self.relaxation.kl_to_uniform(self.params.to(compute_dtype(self.params.dtype)))
 
     def _absent(self, what: str) -> NoReturn:
         raise Unsupported(
@@ -251,9 +257,8 @@ def _number(name: str, temperature: Any, dtype: torch.dtype) -> float:
     if not plain or isinstance(temperature, bool):
         raise TypeError(f"{name}: temperature must be a number or tensor, got {temperature!r}")
     shapes.check_temperature_value(float(temperature))
-    most = torch.finfo(dtype).max
-    if temperature > most:
-        raise DomainError(f"{name}: temperature {temperature} is beyond {dtype}, {most:.3g} at most")
+    if temperature > (most := torch.finfo(dtype).max):
+        raise DomainError(f"{name}: temperature {temperature} is more than {most:.3g} ({dtype})")
     return float(temperature)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from relaxit.arithmetic import undisturbed
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import SampleEstimator
 from relaxit.registry import estimator as find_estimator
@@ -96,7 +97,8 @@ class Relax(nn.Module):
 
     def forward(self, params: Tensor) -> Tensor:
         q = self.relaxation(params, self.temperature)
-        return self.estimator.sample(q) if self.training else q.sample_hard()
+        with undisturbed(params):
+            return self.estimator.sample(q) if self.training else q.sample_hard()
 
     def extra_repr(self) -> str:
         return f"{self.relaxation!r}, estimator={self.estimator.name!r}"

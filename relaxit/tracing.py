@@ -35,7 +35,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def _private(module: str, name: str) -> Any:
     """A private name of torch; None where this version does not have it."""
     try:
-        found = importlib.import_module(module)
+        found: Any = importlib.import_module(module)
     except ImportError:
         return None
     for part in name.split("."):
@@ -72,7 +72,8 @@ def observed() -> bool:
     They would not see what NumPy writes, nor have values to look at.
     """
     modes = True if _modes is None else _modes() > 0
-    return transforms_active() or modes or torch.jit.is_tracing()
+    tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
+    return transforms_active() or modes or bool(tracing)
 
 
 def followed(tensor: Tensor) -> bool:

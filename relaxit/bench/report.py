@@ -28,6 +28,7 @@ class Measurement:
         first_seconds: of its preparation and its first call, compilation included.
         seconds: median and quartiles of a call.
         ratio: median over rounds of its time to the reference's in the same round.
+        best_ratio: the same, to the fastest of the peers; None where there is no peer.
         floors: its time in units of the floor; None where there is none.
         memory_bytes: peak of one call beyond what was held before, the result included.
         error: distance from the oracle's answer, where there is one.
@@ -42,6 +43,7 @@ class Measurement:
     first_seconds: float | None = None
     seconds: Spread | None = None
     ratio: float | None = None
+    best_ratio: float | None = None
     floors: float | None = None
     memory_bytes: int | None = None
     error: Error | None = None
@@ -59,6 +61,7 @@ class Report:
     Attributes:
         benchmark: the object that was run.
         reference: name of the contender whose times the ratios are of.
+        best: name of the fastest peer, compiled ones included; empty if there is none.
         input_bytes: size of its inputs; 0 if it names none.
         floor: the least time of the work on this machine; None if it is not known.
         rounds: how many were run.
@@ -68,6 +71,7 @@ class Report:
 
     benchmark: Benchmark
     reference: str = ""
+    best: str = ""
     input_bytes: int = 0
     floor: Floor | None = None
     rounds: int = 0
@@ -109,6 +113,7 @@ class Report:
             "references": list(benchmark.references),
             "error_is": benchmark.error_is,
             "reference": self.reference,
+            "best": self.best,
             "input_bytes": self.input_bytes,
             "floor": self.floor.to_json() if self.floor else None,
             "rounds": self.rounds,

@@ -14,7 +14,7 @@ from relaxit.bench.failure import reason_of
 from relaxit.bench.floor import Floor, Rates, floor_of
 from relaxit.bench.memory import bytes_of
 from relaxit.bench.prepare import Call, Work
-from relaxit.bench.report import Report
+from relaxit.bench.report import Measurement, Report
 from relaxit.bench.rounds import Interrupted, Spread, median_ratio, run_rounds
 from relaxit.bench.settings import Settings
 from relaxit.errors import ConfigurationError
@@ -194,6 +194,17 @@ def _enter(
         if seconds := times.get(each.name):
             each.seconds = Spread.of(seconds)
             each.ratio = median_ratio(seconds, reference) if reference else None
+    peers = [each for each in report.measurements if each.peer and each.seconds]
+    if peers:
+        report.best = min(peers, key=_median).name
+        for each in report.measurements:
+            if seconds := times.get(each.name):
+                each.best_ratio = median_ratio(seconds, times[report.best])
+
+
+def _median(measurement: Measurement) -> float:
+    assert measurement.seconds is not None
+    return measurement.seconds.median
 
 
 @contextmanager

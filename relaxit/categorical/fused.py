@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from relaxit import noise, tracing
+from relaxit.arithmetic import shortened
 from relaxit.cooling import may_learn, representable
 
 __all__ = ["concrete", "looks", "row_sum", "usable"]
@@ -54,9 +55,9 @@ def usable(params: Tensor, temperature: float | Tensor) -> bool:
 def row_sum(x: Tensor) -> Tensor:
     """``x.sum(-1, keepdim=True)`` of a contiguous tensor, without gradient."""
     size = x.shape[-1]
-    if size > 64:
+    if size > 64 or shortened(x.device):
         return x.sum(-1, keepdim=True)
-    # A product with ones goes along the rows at once; out= keeps autocast away.
+    # A product with ones goes along the rows at once.
     sums = x.new_empty(x.numel() // size)
     torch.mv(x.view(-1, size), x.new_ones(size), out=sums)
     return sums.view(*x.shape[:-1], 1)

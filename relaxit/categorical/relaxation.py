@@ -149,6 +149,7 @@ class Categorical(PerturbAndRelax):
             soft, vertex = fused.concrete(wide, temperature, shape, generator, hard=hard)
         if wide is params:
             return soft, vertex
+        assert soft is not None
         return self.store(soft, params), None if vertex is None else vertex.to(params.dtype)
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:

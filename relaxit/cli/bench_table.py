@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Unit", "print_rates", "print_report", "print_setting"]
 
-_OFTEN_EMPTY = {"floors", "MiB", "inputs", "error", "relative"}
+_OFTEN_EMPTY = {"to best", "floors", "MiB", "error", "relative"}
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,17 @@ def print_report(report: Report, unit: Unit = Unit()) -> None:
     if report.reason:
         print(f"{title}\n  failed: {report.reason}")
         return
-    rows = [_row(report, each, unit) for each in report.measurements]
+    rows = [_row(each, unit) for each in report.measurements]
     kept = [
         column
         for column in rows[0]
         if column not in _OFTEN_EMPTY or any(row[column] != "-" for row in rows)
     ]
     print_table(title, kept, [[row[column] for column in kept] for row in rows])
-    print(f"  {report.rounds} rounds; ratios to {report.reference}")
+    best = f", the best peer is {report.best}" if report.best else ""
+    print(f"  {report.rounds} rounds; ratios to {report.reference}{best}")
+    if report.input_bytes:
+        print(f"  inputs {report.input_bytes / 2**20:.3g} MiB")
     if report.floor:
         print(f"  {_floor(report.floor, unit)}")
     if benchmark.error_is:
@@ -85,16 +88,16 @@ def print_report(report: Report, unit: Unit = Unit()) -> None:
             print(f"  {each.name}: {note}")
 
 
-def _row(report: Report, each: Measurement, unit: Unit) -> dict[str, str]:
-    seconds, error, inputs = each.seconds, each.error, report.in_inputs(each)
+def _row(each: Measurement, unit: Unit) -> dict[str, str]:
+    seconds, error = each.seconds, each.error
     return {
         "contender": each.name,
         unit.name: unit.text(seconds.median) if seconds else each.outcome,
         "quartiles": f"{unit.text(seconds.lower)} {unit.text(seconds.upper)}" if seconds else "-",
         "ratio": "-" if each.ratio is None else f"{each.ratio:.2f}",
+        "to best": "-" if each.best_ratio is None else f"{each.best_ratio:.2f}",
         "floors": "-" if each.floors is None else f"{each.floors:.3g}",
         "MiB": "-" if each.memory_bytes is None else f"{each.memory_bytes / 2**20:.3g}",
-        "inputs": "-" if inputs is None else f"{inputs:.3g}",
         "error": "-" if error is None else f"{error.absolute:.1e}",
         "relative": "-" if error is None or error.relative is None else f"{error.relative:.1e}",
     }

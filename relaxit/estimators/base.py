@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from relaxit.arithmetic import undisturbed
 from relaxit.errors import Unsupported
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation, RelaxedDistribution
@@ -136,7 +137,9 @@ class SampleEstimator(Estimator):
     def surrogate(
         self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
     ) -> Tensor:
-        costs = cost(self.sample(q, generator=generator))
+        with undisturbed(q.params):  # the cost, a network perhaps, is the caller's to cast
+            value = self.sample(q, generator=generator)
+        costs = cost(value)
         if not costs.is_floating_point():
             raise Unsupported(
                 f"estimator {self.name!r} differentiates the cost, and one of {costs.dtype} has no "

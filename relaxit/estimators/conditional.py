@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relaxit.arithmetic import product, undisturbed
 from relaxit.cooling import may_learn
 from relaxit.estimators.through import through
 from relaxit.perturb import PerturbAndRelax
@@ -51,7 +52,7 @@ def conditional_mean(
 
     def perturbed() -> Iterator[Tensor]:
         for size in _sizes(draws, chunk):
-            with torch.no_grad():
+            with torch.no_grad(), undisturbed(at):
                 scores = relaxation.perturb_given(at, hard, torch.Size((size,)), generator)
             yield scores
 
@@ -61,10 +62,11 @@ def conditional_mean(
     if not small or may_learn(temperature):
         for scores in perturbed():
             moved = through(scores, params.expand(scores.shape))
-            mean = mean + relaxation.relax(moved, temperature).sum(0) / draws
+            with undisturbed(moved):
+                mean = mean + relaxation.relax(moved, temperature).sum(0) / draws
         return mean
     jacobian: Any = 0.0
-    with torch.no_grad():
+    with torch.no_grad(), undisturbed(params):
         for scores in perturbed():
             soft = relaxation.relax(scores, temperature)
             mean = mean + soft.sum(0) / draws
@@ -89,7 +91,7 @@ def _jacobian(soft: Tensor, kind: str) -> Tensor:
     if kind == "bits":
         return (soft * (1 - soft)).sum(0)
     moved = soft.movedim(0, -1)  # [..., K, draws]
-    return soft.sum(0).diag_embed() - moved @ moved.transpose(-1, -2)
+    return soft.sum(0).diag_embed() - product(moved, moved.mT)
 
 
 class _Linear(torch.autograd.Function):
@@ -111,4 +113,4 @@ class _Linear(torch.autograd.Function):
         (jacobian,) = ctx.saved_tensors
         if jacobian.dim() == grad.dim():
             return jacobian * grad, None, None
-        return (jacobian @ grad.unsqueeze(-1)).squeeze(-1), None, None
+        return product(jacobian, grad.unsqueeze(-1)).squeeze(-1), None, None

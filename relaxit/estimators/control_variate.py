@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from relaxit.arithmetic import undisturbed
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import Cost, StatefulEstimator
 from relaxit.estimators.score import inner, lead_of, numbers, spread, sum_to, with_gradient
@@ -117,7 +118,8 @@ class ControlVariate(StatefulEstimator):
             return (mass, scores, given), hard.detach()
 
         transform: Any = torch.func.vjp
-        with torch.no_grad():  # for the graph outside; the transform has its own
+        # Without gradient for the graph outside; the transform has its own.
+        with torch.no_grad(), undisturbed(q.params):
             # In float32 at least: the squares of estimates overflow in float16.
             params = q.params.detach().to(compute_dtype(q.params.dtype))
             (mass, scores, given), pull, hard = transform(pieces, params, has_aux=True)
@@ -172,7 +174,8 @@ def slopes_of(q: RelaxedDistribution, cost: Cost, draw: Draw) -> tuple[Tensor, T
     params, temperature = q.params.detach(), q.aligned_temperature
 
     def of_scores(scores: Tensor) -> Tensor:
-        soft = relaxation.relax(scores, temperature).to(params.dtype)
+        with undisturbed(scores):
+            soft = relaxation.relax(scores, temperature).to(params.dtype)
         return cost(relaxation.finish(soft, params))
 
     _, at_scores = slope(of_scores, draw.scores)

@@ -20,6 +20,7 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from relaxit.arithmetic import undisturbed
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import SampleEstimator
 from relaxit.estimators.through import through
@@ -79,6 +80,7 @@ class DecoupledStraightThroughGumbel(SampleEstimator):
         noise = relaxation.noise(
             full, dtype=params.dtype, device=params.device, generator=generator
         )
-        hard = relaxation.argmax(params.detach() / self.options.forward + noise)
-        soft = relaxation.relax(params + noise, q.aligned_temperature)
+        with undisturbed(params):
+            hard = relaxation.argmax(params.detach() / self.options.forward + noise)
+            soft = relaxation.relax(params + noise, q.aligned_temperature)
         return through(hard.to(q.params.dtype), soft.to(q.params.dtype))

@@ -17,6 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from relaxit.arithmetic import undisturbed
 from relaxit.errors import Unsupported
 from relaxit.estimators.perturbed_scores import NOISES, noise_of, solver
 from relaxit.noise import Source, compute_dtype
@@ -74,7 +75,8 @@ def fenchel_young_loss(
     theta = params.to(compute_dtype(params.dtype))
     shape = torch.Size((draws, *theta.shape))
     z = drawn(shape, dtype=theta.dtype, device=theta.device, generator=generator)
-    vertices = solved.argmax(theta.detach() + scale * z).to(theta.dtype)
+    with undisturbed(theta):
+        vertices = solved.argmax(theta.detach() + scale * z).to(theta.dtype)
     apart = vertices - target.to(theta.dtype)
     # Where vertex and target agree the score does not matter, even if it is infinite.
     terms = theta.masked_fill(apart == 0, 0.0) * apart + scale * z * vertices

@@ -27,6 +27,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from relaxit.arithmetic import undisturbed
 from relaxit.estimators.base import SampleEstimator
 from relaxit.estimators.perturbed_scores import NOISES, noise_of, solver
 from relaxit.estimators.through import through
@@ -88,12 +89,14 @@ class Perturbed(SampleEstimator):
         shape = torch.Size(sample_shape) + params.shape
         first = drawn(shape, **kind)
         fixed = params.detach()
-        value = relaxation.argmax(fixed + scale * first).to(q.params.dtype)
+        with undisturbed(params):
+            value = relaxation.argmax(fixed + scale * first).to(q.params.dtype)
         if not torch.is_grad_enabled():
             return value
         others = drawn(torch.Size((draws - 1, *shape)), **kind)
         noise = torch.cat([first.unsqueeze(0), others])
-        vertices = relaxation.argmax(fixed + scale * noise)
+        with undisturbed(params):
+            vertices = relaxation.argmax(fixed + scale * noise)
         # A function of params whose slope is the estimate. Infinite ones are constants.
         weights = score(noise) * params.masked_fill(params.isinf(), 0.0) / (scale * (draws - 1))
         event, param = len(relaxation.event_shape), len(relaxation.param_shape)

@@ -30,6 +30,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from relaxit.arithmetic import undisturbed
 from relaxit.errors import ShapeError
 from relaxit.estimators.base import Cost
 from relaxit.estimators.control_variate import ControlVariate, Draw, slopes_of
@@ -72,9 +73,10 @@ class RelaxState(RebarState):
         is an ordinary one.
         """
         fixed = scores.isinf()
-        hidden = self.inner(scores.masked_fill(fixed, 0.0)).tanh()
-        value: Tensor = hidden @ self.outer
-        slope: Tensor = ((1 - hidden.square()) * self.outer) @ self.inner.weight
+        with undisturbed(scores):
+            hidden = self.inner(scores.masked_fill(fixed, 0.0)).tanh()
+            value: Tensor = hidden @ self.outer
+            slope: Tensor = ((1 - hidden.square()) * self.outer) @ self.inner.weight
         return value, slope.masked_fill(fixed, 0.0)
 
 

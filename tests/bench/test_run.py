@@ -77,6 +77,23 @@ def test_ratios_are_to_the_reference_else_to_the_first():
     assert [each.ratio for each in report.measurements] == [0.5, 1.0]
 
 
+def test_what_is_best_of_the_peers_is_found_among_compiled_ones_too():
+    ours, other = Contender("ours", ones(2)), Contender("other", ones(9), peer="b")
+    plain = Contender("plain", ones(8), peer="a", reference=True)
+    compiled = Contender("compiled", ones(4), peer="a", compiled=True)
+    report = run(benchmark_of(ours, plain, compiled, other))
+    assert (report.reference, report.best) == ("plain", "compiled")
+    assert [each.ratio for each in report.measurements] == [0.25, 1.0, 0.5, 9 / 8]
+    assert [each.best_ratio for each in report.measurements] == [0.5, 2.0, 1.0, 9 / 4]
+    assert report.to_json()["best"] == "compiled"
+
+
+def test_without_a_peer_none_is_best():
+    report = run(benchmark_of(Contender("a", ones(2)), Contender("b", ones(6))))
+    assert report.best == ""
+    assert [each.best_ratio for each in report.measurements] == [None, None]
+
+
 def test_no_ratios_without_the_reference():
     report = run(Known(), only=frozenset({"off"}))
     (off,) = report.measurements

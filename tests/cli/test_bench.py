@@ -50,8 +50,9 @@ def test_a_table_says_what_was_measured_on_what(known, capsys):
     assert f"torch {torch.__version__}, 20" in lines[0]
     assert "test-known: figures that are known (n 500)" in lines
     right = next(line.split() for line in lines if line.split()[:1] == ["right"])
-    assert right[3:] == [right[3], "1.00", "0.00191", "1", "0.0e+00", "0.0e+00"]
-    assert "  2 rounds; ratios to right" in lines
+    assert right[3:] == [right[3], "1.00", "1.00", "0.00191", "0.0e+00", "0.0e+00"]
+    assert "  2 rounds; ratios to right, the best peer is right" in lines
+    assert "  inputs 0.00191 MiB" in lines
     assert "  absent: skipped: a_peer_that_nobody_has is not installed" in lines
     assert any(line.startswith("  raises: failed: RuntimeError: ") for line in lines)
     assert err == ""

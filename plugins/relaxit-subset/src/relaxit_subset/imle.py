@@ -47,6 +47,7 @@ from relaxit import (
     SampleEstimator,
     Unsupported,
 )
+from relaxit.arithmetic import undisturbed
 from relaxit.noise import compute_dtype, gumbel
 from relaxit.tracing import standard_gamma
 
@@ -94,8 +95,8 @@ class Imle(SampleEstimator):
         return self.options.scale != 1 or self.options.noise != "own"
 
     def check(self, relaxation: Relaxation) -> None:
-        able = isinstance(relaxation, PerturbAndRelax)
-        if not able or relaxation.param_shape != relaxation.event_shape:
+        alike = relaxation.param_shape == relaxation.event_shape
+        if not isinstance(relaxation, PerturbAndRelax) or not alike:
             raise Unsupported(
                 f"estimator {self.name!r} needs an argmax of scores that have the shape of values, "
                 f"which relaxation {relaxation.name!r} does not have; try 'straight-through'"
@@ -141,7 +142,8 @@ class _Imle(torch.autograd.Function):
 
     @staticmethod
     def forward(scores: Tensor, relaxation: Any, lam: float) -> Tensor:
-        return relaxation.argmax(scores)
+        with undisturbed(scores):
+            return relaxation.argmax(scores)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -151,7 +153,8 @@ class _Imle(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         scores, value = ctx.saved_tensors
-        target = ctx.relaxation.argmax(scores - ctx.lam * grad)
+        with undisturbed(scores):
+            target = ctx.relaxation.argmax(scores - ctx.lam * grad)
         return (value - target) / ctx.lam, None, None
 
 
