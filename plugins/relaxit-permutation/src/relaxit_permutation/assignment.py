@@ -16,6 +16,9 @@ from relaxit import DomainError
 
 __all__ = ["assign", "matchable"]
 
+_UNIT = 2.0**-16
+"""Of scores, so that sums of the largest numbers there are do not overflow."""
+
 
 @torch.library.custom_op("relaxit_permutation::assign", mutates_args=())
 def assign(scores: Tensor) -> Tensor:  # [..., m, n] -> [..., m, n]
@@ -39,7 +42,8 @@ def assign(scores: Tensor) -> Tensor:  # [..., m, n] -> [..., m, n]
     from scipy.optimize import linear_sum_assignment  # slow to import, and not always needed
 
     m, n = scores.shape[-2:]
-    costs = -scores.detach().to("cpu", torch.float64).reshape(-1, m, n).numpy()
+    wide = scores.detach().to("cpu", torch.float64).reshape(-1, m, n)
+    costs = wide.mul(-_UNIT).numpy()
     chosen = np.empty((len(costs), m), dtype=np.int64)
     try:
         for row, cost in zip(chosen, costs, strict=True):

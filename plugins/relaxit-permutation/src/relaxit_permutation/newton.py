@@ -24,13 +24,17 @@ Tran-Dinh, "Generalized self-concordant functions", arXiv:1703.04599 (logarithmi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from relaxit.arithmetic import product, shortened
 from relaxit_permutation.sweeps import floor
 
 __all__ = ["newton", "system"]
+
+Product = Callable[[Tensor, Tensor], Tensor]
 
 _MODERATE = 1.3
 """Standard deviation of scores from which no continuation is needed: that of Gumbel noise."""
@@ -38,6 +42,8 @@ _NEAR = 1e-3
 """Residual from which none is needed whatever the scores."""
 _FIRST = 5
 """Sweeps where continuation begins."""
+_MOST = 1e15
+"""Scores beyond, up and down, have no part in the spread, so that potentials per s stay finite."""
 _STAGES = 8
 """Stages where nobody may look how many are needed."""
 
@@ -68,11 +74,13 @@ def newton(
     stages = min(_stages(s) if watch else _STAGES, steps)
     grow = s ** (-1 / max(stages, 1))
     z, v = x * s, torch.where(near, v, 0.0)
+    # Looked up once, not in every step.
+    times: Product = product if shortened(x.device) else torch.matmul
     for _ in range(_FIRST):
         v = _even(z, v, rows, columns)
     last = v / s
     for stage in range(stages):
-        v, _, _ = _step(z, v, rows, columns)
+        v, _, _ = _step(z, v, rows, columns, times)
         # Potentials per s, on the line through the last two stages.
         now = v / s
         ahead = now + (now - last) / grow if stage else now
@@ -81,7 +89,7 @@ def newton(
         v = ahead * s
     last_worst, stale = math.inf, 0
     for _ in range(steps - stages):
-        v, off, moved = _step(x, v, rows, columns)
+        v, off, moved = _step(x, v, rows, columns, times)
         if watch:
             worst = float(off.max())
             stale = stale + 1 if 1e-3 > worst > 0.9 * last_worst else 0
@@ -98,8 +106,8 @@ def _stages(s: Tensor) -> int:
 
 
 def _spread(x: Tensor) -> Tensor:
-    """Standard deviation ``[B, 1, 1]`` of the scores that are not masked; not 0."""
-    there = x.isfinite()
+    """Standard deviation ``[B, 1, 1]`` of the scores that are not masked or enormous; not 0."""
+    there = x.abs() < _MOST
     count = there.sum((-1, -2), keepdim=True).clamp_min(1)
     known = torch.where(there, x, 0.0)
     mean = known.sum((-1, -2), keepdim=True) / count
@@ -120,7 +128,9 @@ def _even(z: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return v + (columns / sums.clamp_min(torch.finfo(z.dtype).tiny)).log()
 
 
-def _step(z: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _step(
+    z: Tensor, v: Tensor, rows: Tensor, columns: Tensor, times: Product
+) -> tuple[Tensor, Tensor, Tensor]:
     """A sweep and a damped Newton step; the relative error ``[B]`` before, the step's length."""
     tiny = torch.finfo(z.dtype).tiny
     sums = _normalised(z, v, rows).sum(-2, keepdim=True)
@@ -128,21 +138,28 @@ def _step(z: Tensor, v: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, 
     v = v + (columns / sums.clamp_min(tiny)).log()
     p = _normalised(z, v, rows)
     lack = columns - p.sum(-2, keepdim=True)
-    d = torch.linalg.solve_ex(system(p, rows), lack.mT)[0].mT
+    d = torch.linalg.solve_ex(system(p, rows, times), lack.mT)[0].mT
     d = d - d.mean(-1, keepdim=True)
     length = d.abs()
     return v + d.sign() * length.log1p(), off, length.flatten(1).amax(1)
 
 
-def system(p: Tensor, rows: Tensor) -> Tensor:  # [..., m, n], [..., m, 1] -> [..., n, n]
+def system(
+    p: Tensor, rows: Tensor, times: Product
+) -> Tensor:  # [..., m, n], [..., m, 1] -> [..., n, n]
     """The Laplacian ``diag(c) - P^T diag(1 / rows) P`` of a P with these row sums, made regular.
 
     Its diagonal is the sum of what is off it, formed without a cancellation. The constant vector,
     which the Laplacian maps to 0, is mapped to itself, and a few units of rounding are added to the
     diagonal: where rows and columns fall into groups that are decoupled, the shift between the
     groups is as undetermined as it is irrelevant.
+
+    Args:
+        p: the matrix.
+        rows: its row sums.
+        times: product of matrices in all their bits.
     """
-    found = ((p / rows).mT @ p).neg_()
+    found = times((p / rows).mT, p).neg_()
     diagonal = found.diagonal(dim1=-2, dim2=-1)
     diagonal.zero_()
     weights = found.sum(-1).neg_()

@@ -73,4 +73,4 @@ def matchings(rows: int, columns: int) -> Tensor:  # [N, rows, columns]
     """
     orders = list(itertools.permutations(range(columns), rows))
     assert len(orders) == math.perm(columns, rows)
-    return torch.nn.functional.one_hot(torch.tensor(orders), columns).double()
+    return torch.nn.functional.one_hot(torch.tensor(orders, device="cpu"), columns).double()

@@ -47,6 +47,7 @@ from relaxit import shapes
 from relaxit.errors import ConfigurationError, DomainError, ShapeError
 from relaxit.noise import compute_dtype
 from relaxit_permutation.neuralsort import neuralsort
+from relaxit_permutation.quotient import roomy
 from relaxit_permutation.rounding import sorting_matrix
 from relaxit_permutation.sinkhorn import sinkhorn
 from relaxit_permutation.softsort import softsort
@@ -232,6 +233,7 @@ def _soft(
     if k is not None and not 1 <= k <= n:
         raise DomainError(f"{owner}: k must be from 1 to n = {n}, got {k}")
     x = (values if descending else -values).to(compute_dtype(values.dtype))
+    x, aligned = roomy(x, aligned)
     if relaxation == "softsort":
         return softsort(x, aligned, k)
     if relaxation == "neuralsort":

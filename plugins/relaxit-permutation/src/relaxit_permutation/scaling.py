@@ -13,10 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relaxit.arithmetic import undisturbed
+from relaxit_permutation.batching import in_front
 from relaxit_permutation.newton import newton
+from relaxit_permutation.reduced import reduced
 from relaxit_permutation.sweeps import first_potentials, sweep
 
 __all__ = ["SinkhornWarning", "scale"]
+
+Found = tuple[Tensor, Tensor, Tensor]
+"""Matrices ``[B, m, n]``, potentials of their columns ``[B, 1, n]`` and errors ``[B]``."""
 
 _UNWATCHED_SWEEPS = 20
 _UNWATCHED_STEPS = 18
@@ -25,6 +31,10 @@ _POLISH = 10
 """Sweeps after Newton's steps, of which they remove the last of the error."""
 _FAR = 10.0
 """Logarithm of a column's greatest entry, up or down, with which such sweeps may begin."""
+_COARSE = 1e-3
+"""Error of a sum that is mended."""
+_BLIND = 0.05
+"""Error of the logarithm of an entry, from the rounding of potentials, that is mended."""
 _REST = 5
 """Newton's steps more, where scores are so large that rounding has the last word."""
 
@@ -76,9 +86,10 @@ def scale(
     r = rows.expand(*batch, m).reshape(-1, m, 1)
     c = columns.expand(*batch, n).reshape(-1, 1, n)
     watch = x.device.type == "cpu"
-    p, v, residual = _scale(flat, r, c, iterations, steps, aim, watch)
-    if watch:
-        _warn(residual, tolerance)
+    with undisturbed(x):
+        p, v, residual = _scale(flat, r, c, iterations, steps, aim, watch)
+        if watch and x.numel():
+            _warn(residual, tolerance)
     return p.reshape(x.shape), v.reshape(*batch, n), residual.reshape(batch)
 
 
@@ -87,24 +98,42 @@ def _scale(
 ) -> tuple[Tensor, Tensor, Tensor]:
     if not x.numel():
         return x.clone(), columns.clone(), x.new_zeros(len(x))
-    u, v = first_potentials(x)
     if not watch and steps:
         iterations, steps = min(iterations, _UNWATCHED_SWEEPS), min(steps, _UNWATCHED_STEPS)
-    p, u, v, residual = sweep(x, u, v, rows, columns, iterations, aim, watch, patient=not steps)
-    if not steps:
-        return p, v, residual
-    left = (residual > aim).nonzero().squeeze(-1) if watch else None
-    if left is None or len(left) == len(x):
-        del p, u
+    found = _swept(x, rows, columns, iterations, steps, aim, watch)
+    if not steps or (watch and float(found[2].max()) <= aim):
+        return found
+    if not watch:
+        v, residual = found[1:]
+        del found
         return _finish(x, v, rows, columns, residual, steps, aim, watch)
-    if len(left):
-        x, some, rows, columns, off = (
-            each.index_select(0, left) for each in (x, v, rows, columns, residual)
-        )
-        finished = _finish(x, some, rows, columns, off, steps, aim, watch)
-        for whole, part in zip((p, v, residual), finished, strict=True):
-            whole.index_copy_(0, left, part)
+    _go_on(x, rows, columns, found, steps, aim)
+    if (poor := _poor(found[1], found[2])) is not None:
+        _mend(x, rows, columns, found, poor, iterations, steps, aim)
+    return found
+
+
+def _swept(
+    x: Tensor, rows: Tensor, columns: Tensor, iterations: int, steps: int, aim: float, watch: bool
+) -> Found:
+    u, v = first_potentials(x)
+    p, _, v, residual = sweep(x, u, v, rows, columns, iterations, aim, watch, patient=not steps)
     return p, v, residual
+
+
+def _go_on(x: Tensor, rows: Tensor, columns: Tensor, found: Found, steps: int, aim: float) -> None:
+    """Newton's method for the matrices that are left, of which ``found`` becomes what is found."""
+    left = (found[2] > aim).nonzero().squeeze(-1)
+    if len(left):
+        x, v, rows, columns, off = (
+            each.index_select(0, left) for each in (x, found[1], rows, columns, found[2])
+        )
+        _replace(found, left, _finish(x, v, rows, columns, off, steps, aim, True))
+
+
+def _replace(found: Found, index: Tensor, part: Found) -> None:
+    for whole, some in zip(found, part, strict=True):
+        whole.index_copy_(0, index, some)
 
 
 def _finish(
@@ -130,6 +159,50 @@ def _finish(
     return p, v + small, residual
 
 
+def _poor(v: Tensor, residual: Tensor) -> Tensor | None:
+    """Which matrices have sums that are wrong, or potentials that are known to no digit."""
+    rounding = torch.finfo(v.dtype).eps * v.abs().flatten(1).amax(1)
+    right = (residual <= _COARSE) & (rounding <= _BLIND)
+    return None if bool(right.all()) else right.logical_not_().nonzero().squeeze(-1)
+
+
+def _mend(
+    x: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    found: Found,
+    poor: Tensor,
+    iterations: int,
+    steps: int,
+    aim: float,
+) -> None:
+    """Begin anew with reduced scores.
+
+    Args:
+        found: matrices, potentials and errors, of which those of the matrices ``poor`` are replaced
+            by what is found now.
+        x, rows, columns, iterations, steps, aim: as for :func:`_scale`.
+    """
+    x, rows, columns = (each.index_select(0, poor) for each in (x, rows, columns))
+    copies = _copies(rows, columns)
+    if copies is None:
+        return
+    c, shift = reduced(x.double(), x.new_ones(len(x), 1, 1, dtype=torch.float64), copies)
+    anew = _swept(c.to(x.dtype), rows, columns, iterations, steps, aim, True)
+    _go_on(c.to(x.dtype), rows, columns, anew, steps, aim)
+    _replace(found, poor, (anew[0], anew[1] + shift.to(x.dtype), anew[2]))
+
+
+def _copies(rows: Tensor, columns: Tensor) -> int | None:
+    """How many columns the last row takes; None unless every other row takes one."""
+    shares = rows / columns[:, :, :1]
+    last = columns.shape[-1] - rows.shape[-2] + 1
+    one, rest = shares[:, :-1] - 1, shares[:, -1:] - last
+    even = columns - columns[:, :, :1]
+    worst = max(float(each.abs().amax()) for each in (one, rest, even) if each.numel())
+    return last if worst < _COARSE else None
+
+
 def _polish(
     x: Tensor, v: Tensor, rows: Tensor, columns: Tensor, watch: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -143,10 +216,10 @@ def _polish(
 
 
 def _warn(residual: Tensor, tolerance: float) -> None:
-    wrong = ~(residual <= tolerance)
-    if bool(wrong.any()):
-        worst = SinkhornWarning(float(residual.max()), tolerance, int(wrong.sum()))
-        warnings.warn(worst, stacklevel=2)
+    worst = float(residual.max())
+    if not worst <= tolerance:
+        matrices = int((~(residual <= tolerance)).sum())
+        warnings.warn(SinkhornWarning(worst, tolerance, matrices), stacklevel=2)
 
 
 @scale.register_fake
@@ -161,19 +234,10 @@ def _(
 def _(
     info: Any, in_dims: tuple[int | None, ...], x: Tensor, rows: Tensor, columns: Tensor, *rest: Any
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-    batched = _in_front(x, in_dims[0], info.batch_size, 0)
+    batched = in_front(x, in_dims[0], info.batch_size, 0)
     # Dimensions of sums are counted from the right, so a new one in front must find its place.
     sums = (
-        _in_front(each, dim, info.batch_size, batched.dim() - 1)
+        in_front(each, dim, info.batch_size, batched.dim() - 1)
         for each, dim in zip((rows, columns), in_dims[1:3], strict=True)
     )
     return scale(batched, *sums, *rest), (0, 0, 0)
-
-
-def _in_front(tensor: Tensor, dim: int | None, size: int, rank: int) -> Tensor:
-    """The mapped dimension in front; a tensor that has none gets it, or is left to broadcast."""
-    if dim is None:
-        return tensor if rank else tensor.expand(size, *tensor.shape)
-    moved = tensor.movedim(dim, 0)
-    missing = rank - moved.dim()
-    return moved.reshape(moved.shape[0], *(1,) * missing, *moved.shape[1:])

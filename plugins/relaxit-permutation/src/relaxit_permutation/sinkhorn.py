@@ -24,10 +24,11 @@ import torch
 from torch import Tensor
 
 from relaxit import DomainError, ShapeError
-from relaxit.cooling import cool
+from relaxit.arithmetic import product, shortened
 from relaxit.noise import compute_dtype
 from relaxit.shapes import check_temperature_value
-from relaxit_permutation.newton import system
+from relaxit_permutation.newton import Product, system
+from relaxit_permutation.quotient import quotient
 from relaxit_permutation.scaling import SinkhornWarning, scale
 
 __all__ = ["SinkhornWarning", "residual", "scaled", "sinkhorn"]
@@ -35,8 +36,6 @@ __all__ = ["SinkhornWarning", "residual", "scaled", "sinkhorn"]
 ITERATIONS = 200
 STEPS = 100
 TOLERANCE = 1e-4
-_AIM = {torch.float32: 1e-5, torch.float64: 1e-13}
-"""Errors of the sums that are aimed at where there is no reason to stop before."""
 
 
 def sinkhorn(
@@ -77,15 +76,12 @@ def sinkhorn(
     if scores.dim() < 2 or not 1 <= scores.shape[-2] <= scores.shape[-1]:
         raise ShapeError(f"sinkhorn: scores must be [*, m, n], m <= n, got {list(scores.shape)}")
     _check_settings(temperature, iterations, newton)
-    x = cool(scores.to(compute_dtype(scores.dtype)), temperature)
-    m, n = x.shape[-2:]
-    if m == n:
-        soft, _, _ = scaled(x, x.new_ones(n), x.new_ones(n), iterations, newton, tolerance)
-        return soft.to(scores.dtype)
-    # Columns that nobody takes: n - m rows without scores, which are alike, so one will do.
-    slack = torch.cat([x, torch.zeros_like(x[..., :1, :])], -2)
-    rows = torch.cat([x.new_ones(m), x.new_full((1,), n - m)])
-    soft, _, _ = scaled(slack, rows, x.new_ones(n), iterations, newton, tolerance)
+    x = quotient(scores.to(compute_dtype(scores.dtype)), temperature)
+    m, n = scores.shape[-2:]
+    rows = x.new_ones(m)
+    if m < n:
+        rows = torch.cat([rows, x.new_full((1,), n - m)])
+    soft, _, _ = scaled(x, rows, x.new_ones(n), iterations, newton, tolerance)
     return soft[..., :m, :].to(scores.dtype)
 
 
@@ -117,12 +113,19 @@ def scaled(
 
     Returns:
         The matrix; its column potentials ``[..., n]`` and relative errors ``[...]``, without
-        gradient.
+        gradient. Where potentials were too large to be known to a digit, they say nothing of
+        entries that count nothing.
     """
     found: tuple[Tensor, Tensor, Tensor] = _Scaled.apply(
-        x, rows, columns, iterations, newton, _AIM[x.dtype] if newton else 0.0, tolerance
+        x, rows, columns, iterations, newton, _aim(x.dtype) if newton else 0.0, tolerance
     )
     return found
+
+
+def _aim(dtype: torch.dtype) -> float:
+    """Error of the sums that is aimed at where there is no reason to stop before."""
+    # Written out: a number from elsewhere may be a symbol to a compiler.
+    return 1e-5 if dtype == torch.float32 else 1e-13
 
 
 def residual(soft: Tensor) -> Tensor:  # [..., m, n] -> [...]
@@ -145,9 +148,16 @@ class _Scaled(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: Tensor, rows: Tensor, columns: Tensor, *settings: Any
+        x: Tensor,
+        rows: Tensor,
+        columns: Tensor,
+        iterations: int,
+        steps: int,
+        aim: float,
+        tolerance: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return scale(x, rows, columns, *settings)
+        # Dynamo before PyTorch 2.12 wants every argument by its name.
+        return scale(x, rows, columns, iterations, steps, aim, tolerance)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -162,9 +172,20 @@ class _Scaled(torch.autograd.Function):
 
 def _along(p: Tensor, gradient: Tensor) -> Tensor:
     """``P * (G - lambda_i - mu_j)`` with rows and columns that sum to 0."""
+    if torch.compiler.is_compiling():
+        return _projected(p, gradient, product)
+    # Float32 may not do where products are shortened, or may be by the time that autograd makes
+    # second derivatives of all of this.
+    recorded = torch.is_grad_enabled() and p.requires_grad
+    if p.dtype == torch.float32 and (recorded or shortened(p.device)):
+        return _projected(p.double(), gradient.double(), torch.matmul).to(p.dtype)
+    return _projected(p, gradient, torch.matmul)
+
+
+def _projected(p: Tensor, gradient: Tensor, times: Product) -> Tensor:
     flow = p * gradient
     rows = p.sum(-1, keepdim=True)
     mean = flow.sum(-1, keepdim=True) / rows  # lambda_i less the share of mu
-    lack = flow.sum(-2, keepdim=True) - mean.mT @ p
-    mu = torch.linalg.solve_ex(system(p, rows), lack.mT)[0].mT
-    return flow - p * (mean - (mu @ p.mT).mT / rows + mu)
+    lack = flow.sum(-2, keepdim=True) - times(mean.mT, p)
+    mu = torch.linalg.solve_ex(system(p, rows, times), lack.mT)[0].mT
+    return flow - p * (mean - times(mu, p.mT).mT / rows + mu)

@@ -27,6 +27,7 @@ import math
 import torch
 from torch import Tensor
 
+from relaxit.arithmetic import shortened
 from relaxit_permutation import kernels
 
 __all__ = ["first_potentials", "floor", "sweep"]
@@ -77,7 +78,7 @@ def sweep(
     if not watch and (found := kernels.sweep(x, u, v, rows, columns, iterations, aim)):
         return found
     kernel = _kernel(x, u, v)
-    whole = watch and not bool((kernel.amin() < _least(x.dtype)).any())  # nothing was too small
+    whole = watch and not float(kernel.amin()) < _least(x.dtype)  # nothing was too small
     room, growth = -floor(x.dtype) / 2, 0.0 if whole else _growth(rows, columns, watch)
     fresh = CHUNK if whole else max(1, min(CHUNK, int(room / growth)))
     flow, free, done, history = _flow(kernel, rows, columns), fresh, 0, []
@@ -191,13 +192,21 @@ class _ShortFlow:
 class _LongFlow:
     """Iterations with the batch first: products of a row vector and a matrix, K or its transpose.
 
-    With a column vector the library is several times slower.
+    With a column vector the library is several times slower. Where products of float32 matrices
+    may be shortened they are made in float64.
     """
 
     def __init__(self, kernel: Tensor, rows: Tensor, columns: Tensor) -> None:
+        self.dtype = kernel.dtype
+        if kernel.dtype == torch.float32 and shortened(kernel.device):
+            kernel, rows, columns = kernel.double(), rows.double(), columns.double()
         self.kernel, self.turned = kernel, kernel.mT
         self.rows, self.columns = rows.mT, columns  # [B, 1, m], [B, 1, n]
-        self.a, self.b = torch.ones_like(self.rows), torch.ones_like(columns)
+        # The strides of a transposed column are not those that bmm means to write to.
+        self.a, self.b = (
+            torch.ones_like(each, memory_format=torch.contiguous_format)
+            for each in (self.rows, self.columns)
+        )
 
     def run(self, count: int) -> None:
         """So many iterations."""
@@ -210,9 +219,9 @@ class _LongFlow:
 
     def scalings(self) -> tuple[Tensor, Tensor]:
         """``a [B, m, 1]`` and ``b [B, 1, n]``."""
-        return self.a.mT, self.b
+        return self.a.mT.to(self.dtype), self.b.to(self.dtype)
 
     def residual(self) -> Tensor:
         """Relative error of the row sums, ``[B]``; those of the columns are right."""
         off = (torch.bmm(self.b, self.turned).mul_(self.a).div_(self.rows) - 1).abs_()
-        return off.flatten(1).amax(1)
+        return off.flatten(1).amax(1).to(self.dtype)
