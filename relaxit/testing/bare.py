@@ -51,7 +51,7 @@ class Numbers(PerturbAndRelax):
     vertices = constraints.one_of(torch.tensor(STEPS))
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        return (scores / temperature).softmax(-1) @ scores.new_tensor(STEPS)
+        return _mean((scores / temperature).softmax(-1))
 
     def argmax(self, scores: Tensor) -> Tensor:
         return _best(scores)
@@ -61,6 +61,11 @@ class Numbers(PerturbAndRelax):
 
     def discrete(self, params: Tensor) -> NumbersLaw:
         return NumbersLaw(self, params)
+
+
+def _mean(masses: Tensor) -> Tensor:
+    """Of the numbers; no product of matrices, which autocast would shorten."""
+    return (masses * masses.new_tensor(STEPS)).sum(-1)
 
 
 def _best(scores: Tensor) -> Tensor:
@@ -84,7 +89,7 @@ class NumbersLaw(DiscreteLaw):
         return -(log_p.exp() * log_p).sum(-1)
 
     def marginals(self) -> Tensor:
-        return self.scores.softmax(-1) @ self._steps()
+        return _mean(self.scores.softmax(-1))
 
     def best(self) -> Tensor:
         return _best(self.scores)
@@ -95,4 +100,4 @@ class NumbersLaw(DiscreteLaw):
         return _best(of + g)
 
     def values(self) -> Tensor:
-        return torch.tensor(STEPS)
+        return self._steps()

@@ -72,6 +72,11 @@ class RelaxationCase(Case):
         dtypes = [d for d in self.subject.capabilities.dtypes if self._has(d)]
         return max(dtypes, key=lambda d: torch.finfo(d).bits)
 
+    @property
+    def usual_dtype(self) -> torch.dtype:
+        """float32, in which models are, if it is claimed."""
+        return torch.float32 if torch.float32 in self.dtypes else self.dtype
+
     def _has(self, dtype: torch.dtype) -> bool:
         return not (self.device.type == "mps" and dtype == torch.float64)
 
@@ -94,7 +99,10 @@ class RelaxationCase(Case):
         """Normally distributed parameters ``[*batch, *param_shape]``."""
         shape = (*batch, *self.subject.param_shape)
         drawn = torch.randn(
-            shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+            shape,
+            generator=torch.Generator("cpu").manual_seed(seed),
+            dtype=torch.float64,
+            device="cpu",
         )
         return drawn.to(dtype or self.dtype).to(self.device)
 

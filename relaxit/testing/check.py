@@ -7,12 +7,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from relaxit.errors import RelaxitError
 from relaxit.testing.case import Case, EstimatorCase, RelaxationCase
+from relaxit.testing.process import restored
 
 __all__ = [
     "ALPHA",
@@ -21,7 +22,6 @@ __all__ = [
     "Failed",
     "Result",
     "estimator_check",
-    "global_settings",
     "object_check",
     "relaxation_check",
     "require",
@@ -182,31 +182,8 @@ def _sealed(device: torch.device) -> Iterator[None]:
 
     No warning of the subject's gets out.
     """
-    settings = global_settings()
-    try:
-        with _seeded(device):
-            yield
-    finally:
-        for name, value in settings.items():
-            if global_settings()[name] != value:
-                _SETTINGS[name][1](value)
-
-
-_SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
-    "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "anomaly mode": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-    "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "the number of threads": (torch.get_num_threads, torch.set_num_threads),
-    "deterministic algorithms": (
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
-    ),
-}
-
-
-def global_settings() -> dict[str, Any]:
-    """What a subject might change for the whole process."""
-    return {name: read() for name, (read, _) in _SETTINGS.items()}
+    with restored(), _seeded(device):
+        yield
 
 
 @contextmanager

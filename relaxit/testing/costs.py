@@ -26,9 +26,14 @@ class Cost:
     weights: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        generator = torch.Generator().manual_seed(11)
-        drawn = torch.randn(self.case.relaxation.event_shape, generator=generator) + 0.5
-        self.weights = drawn.to(self.case.device)
+        generator = torch.Generator("cpu").manual_seed(11)
+        drawn = torch.randn(
+            self.case.relaxation.event_shape,
+            generator=generator,
+            dtype=torch.float32,
+            device="cpu",
+        )
+        self.weights = drawn.to(self.case.device) + 0.5
 
     def dot(self, z: Tensor) -> Tensor:
         """``w . z``, which is not remembered."""

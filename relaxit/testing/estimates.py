@@ -11,8 +11,9 @@ from relaxit.errors import Unsupported
 from relaxit.estimators.base import DrawEstimator, SampleEstimator
 from relaxit.testing.bare import Bare, Numbers
 from relaxit.testing.case import EstimatorCase
-from relaxit.testing.check import ALPHA, Failed, estimator_check, global_settings, require
+from relaxit.testing.check import ALPHA, Failed, estimator_check, require
 from relaxit.testing.costs import Cost
+from relaxit.testing.process import global_settings
 from relaxit.testing.randomness import random_state, require_independence
 from relaxit.testing.seen import draws_nothing
 

@@ -31,7 +31,9 @@ from relaxit.testing import (
     seen,
     shapes,
     state,
+    temperatures,
     transforms,
+    unchanged,
     values,
 )
 from relaxit.testing.bare import Numbers
@@ -58,6 +60,8 @@ _PARTS = (
     density,
     gradients,
     transforms,
+    unchanged,
+    temperatures,
     precision,
     logits,
     conditional,

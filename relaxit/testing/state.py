@@ -18,9 +18,11 @@ from relaxit.testing.statistics import wrong_mean
 
 __all__ = [
     "estimates_with_state_are_unbiased",
+    "fresh_state",
     "state_is_restored",
     "state_is_trained",
     "state_rests_in_evaluation",
+    "train",
     "vmap_of_states",
 ]
 
@@ -33,12 +35,8 @@ def _keeps_nothing(case: EstimatorCase) -> str:
     return "" if isinstance(case.estimator, StatefulEstimator) else "it keeps no state"
 
 
-def _dtype(case: EstimatorCase) -> torch.dtype:
-    """float32, in which models are."""
-    return torch.float32 if torch.float32 in case.on.dtypes else case.on.dtype
-
-
-def _fresh(case: EstimatorCase) -> nn.Module:
+def fresh_state(case: EstimatorCase) -> nn.Module:
+    """The state of two variables, in training mode."""
     estimator = case.estimator
     assert isinstance(estimator, StatefulEstimator)
     built: Any = estimator.build_state(case.relaxation, VARIABLES)
@@ -62,10 +60,10 @@ def _estimate(
     return estimator.surrogate(q, cost or pair_cost(case, 2), generator, state)
 
 
-def _train(case: EstimatorCase, state: nn.Module, seed: int, steps: int = 3) -> None:
+def train(case: EstimatorCase, state: nn.Module, seed: int, steps: int = 3) -> None:
     """Some steps of descent, after which the state is not the fresh one any more."""
     for step in range(steps):
-        params = case.on.params(4, VARIABLES, seed=seed, dtype=_dtype(case)).requires_grad_()
+        params = case.on.params(4, VARIABLES, seed=seed, dtype=case.on.usual_dtype).requires_grad_()
         state.zero_grad()
         _estimate(case, state, params, 10 * seed + step).mean().backward()
         with torch.no_grad():
@@ -94,10 +92,10 @@ def state_is_trained(case: EstimatorCase) -> None:
     """`build_state` gives a module; a backward pass gives every parameter of it a finite gradient,
     and after a few steps all its parameters and some of its buffers are others. Why: a baseline
     that is never brought up to date takes nothing off the variance."""
-    state = _fresh(case)
+    state = fresh_state(case)
     before = _held(state)
     require(before, "build_state gives a module that holds nothing")
-    params = case.on.params(4, VARIABLES, dtype=_dtype(case)).requires_grad_()
+    params = case.on.params(4, VARIABLES, dtype=case.on.usual_dtype).requires_grad_()
     value = _estimate(case, state, params, 1)
     require(value.shape == (4,), f"with a state it has shape {list(value.shape)}")
     value.mean().backward()
@@ -106,7 +104,7 @@ def state_is_trained(case: EstimatorCase) -> None:
         require(slope is not None, f"no gradient reaches {name} of the state")
         finite = slope is not None and bool(slope.isfinite().all())
         require(finite, f"the gradient of {name} of the state is not finite")
-    _train(case, state, seed=2, steps=10)
+    train(case, state, seed=2, steps=10)
     changed = set(_differs(before, _held(state)))
     kept = {name for name, _ in state.named_parameters()} - changed
     require(not kept, f"after ten steps {', '.join(sorted(kept))} of the state is as it was")
@@ -120,9 +118,9 @@ def state_is_trained(case: EstimatorCase) -> None:
 def state_rests_in_evaluation(case: EstimatorCase) -> None:
     """In evaluation mode, and without gradient, an estimate leaves the state as it was. Why: a
     validation pass would otherwise change the training that follows."""
-    state = _fresh(case)
-    _train(case, state, seed=1)
-    params = case.on.params(4, VARIABLES, dtype=_dtype(case)).requires_grad_()
+    state = fresh_state(case)
+    train(case, state, seed=1)
+    params = case.on.params(4, VARIABLES, dtype=case.on.usual_dtype).requires_grad_()
     before = _held(state)
     _estimate(case, state.eval(), params).mean().backward()
     changed = _differs(before, _held(state))
@@ -137,13 +135,13 @@ def state_rests_in_evaluation(case: EstimatorCase) -> None:
 def state_is_restored(case: EstimatorCase) -> None:
     """A new state that loads the `state_dict` of an old one gives the same estimates and goes on
     as it would have. Why: a resumed run would otherwise be another run."""
-    state, other = _fresh(case), _fresh(case)
-    _train(case, state, seed=1)
+    state, other = fresh_state(case), fresh_state(case)
+    train(case, state, seed=1)
     other.load_state_dict(copy.deepcopy(state.state_dict()))
     slopes = []
     for each in (state, other):
-        params = case.on.params(4, VARIABLES, dtype=_dtype(case)).requires_grad_()
-        _train(case, each, seed=2)
+        params = case.on.params(4, VARIABLES, dtype=case.on.usual_dtype).requires_grad_()
+        train(case, each, seed=2)
         value = _estimate(case, each, params, 5).sum()
         slopes.append(torch.autograd.grad(value, params)[0])
     require(torch.equal(*slopes), "a restored state gives other estimates")
@@ -182,12 +180,12 @@ def _stacked(
 def vmap_of_states(case: EstimatorCase) -> None:
     """Under `torch.func.vmap` over stacked states estimates, and the states after them, equal those
     of a loop. Why: ensembles of seeds are trained as one batch, each with a state of its own."""
-    states = [_fresh(case) for _ in range(3)]
+    states = [fresh_state(case) for _ in range(3)]
     for number, state in enumerate(states):
-        _train(case, state, seed=number)
+        train(case, state, seed=number)
     weights, buffers = torch.func.stack_module_state(states)
-    params = case.on.params(3, 4, VARIABLES, dtype=_dtype(case)).requires_grad_()
-    function = torch.func.vmap(_stacked(case, _fresh(case)), randomness="same")
+    params = case.on.params(3, 4, VARIABLES, dtype=case.on.usual_dtype).requires_grad_()
+    function = torch.func.vmap(_stacked(case, fresh_state(case)), randomness="same")
     torch.manual_seed(5)
     got = torch.autograd.grad(function(weights, buffers, params).sum(), params)[0]
     for number, state in enumerate(states):
@@ -216,8 +214,8 @@ def estimates_with_state_are_unbiased(case: EstimatorCase) -> None:
     """With a fresh state and while it learns, one row at a time, estimates keep the claim
     `unbiased`. Why: a baseline that has already seen the cost it is subtracted from is a bias, and
     the smaller the batch the larger."""
-    one, cost = case.on.params(1, VARIABLES, dtype=_dtype(case)), pair_cost(case, 2)
-    state = _fresh(case)
+    one, cost = case.on.params(1, VARIABLES, dtype=case.on.usual_dtype), pair_cost(case, 2)
+    state = fresh_state(case)
     weights, buffers = (
         {n: t.detach().expand(COPIES, *t.shape).clone() for n, t in named}
         for named in (state.named_parameters(), state.named_buffers())

@@ -7,12 +7,13 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributions import kl_divergence
 
 from relaxit.testing.case import RelaxationCase, claims
-from relaxit.testing.check import global_settings, relaxation_check, require
+from relaxit.testing.check import relaxation_check, require
 from relaxit.testing.gradients import has_kl
+from relaxit.testing.process import global_settings
+from relaxit.tracing import fake_tensors
 
 __all__ = [
     "batching_equals_looping",
@@ -30,12 +31,12 @@ _Stance = Literal["default", "fail_on_recompile"]
 Quantity = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def quantities(case: RelaxationCase) -> dict[str, Quantity]:
+def quantities(case: RelaxationCase, temperature: float = 0.5) -> dict[str, Quantity]:
     """Deterministic functions of params, a soft and a hard value, of those that are claimed."""
     r = case.relaxation
-    found: dict[str, Quantity] = {"hard": lambda a, y, z: r(a, 0.5).hard(y)}
+    found: dict[str, Quantity] = {"hard": lambda a, y, z: r(a, temperature).hard(y)}
     if r.capabilities.density:
-        found["log_prob"] = lambda a, y, z: r(a, 0.5).log_prob(y)
+        found["log_prob"] = lambda a, y, z: r(a, temperature).log_prob(y)
     if r.capabilities.discrete_law:
         found["entropy"] = lambda a, y, z: r.discrete(a).entropy()
         found["mean"] = lambda a, y, z: r.discrete(a).mean
@@ -157,8 +158,9 @@ def inputs_are_not_mutated(case: RelaxationCase) -> None:
 
 @relaxation_check()
 def global_settings_are_left_alone(case: RelaxationCase) -> None:
-    """Grad mode, anomaly mode, default dtype, threads and determinism stay as they were. Why: they
-    are the whole process's, and whatever runs next fails for no reason of its own."""
+    """Grad mode, anomaly mode, default dtype and device, threads, determinism, autocast, denormal
+    numbers and the precision of products stay as they were. Why: they are the whole process's, and
+    whatever runs next fails for no reason of its own."""
     before = global_settings()
     q = case.relaxation(case.params(3).requires_grad_(), 0.5)
     soft, hard = q.draw((2,))
@@ -174,7 +176,7 @@ def _cannot_trace(case: RelaxationCase) -> str:
     if absent := claims("compiles")(case):
         return absent
     try:
-        with FakeTensorMode():
+        with fake_tensors():
             torch.zeros((), device="cuda")
     except (AssertionError, RuntimeError):
         return "this build of torch cannot trace for a GPU"
@@ -186,7 +188,8 @@ def device_is_that_of_params(case: RelaxationCase) -> None:
     """Samples and quantities of params on a GPU are there, found without one by tracing shapes and
     devices alone. Why: a table or a noise made on the CPU fails on the user's machine, not on the
     author's."""
-    with FakeTensorMode(allow_non_fake_inputs=True):  # a table of the subject's is real
+    with fake_tensors() as mode:
+        mode.allow_non_fake_inputs = True  # a table of the subject's is real
         params = torch.zeros((3, *case.relaxation.param_shape), device="cuda")
         q = case.relaxation(params, 0.5)
         soft, hard = q.draw((2,))
@@ -226,7 +229,7 @@ def compiled_equals_eager(case: RelaxationCase) -> None:
         total = sum((x.sum() for x in found if x.requires_grad), start=params.sum())
         return [*found, *torch.autograd.grad(total, params)]
 
-    torch._dynamo.reset()
+    torch.compiler.reset()
     # Traced in full and differentiated by the compiler; no kernels, which cost seconds and whose
     # random numbers may differ.
     compiled = torch.compile(step, fullgraph=True, backend="aot_eager")

@@ -11,7 +11,16 @@ import inspect
 import pytest
 
 from relaxit.testing import ALPHA, Result, cases, checks, results
-from tests.testing.broken import conditional, estimators, laws, objects, samples, sound
+from tests.testing.broken import (
+    conditional,
+    estimators,
+    laws,
+    objects,
+    samples,
+    settings,
+    sound,
+    temperatures,
+)
 
 SOUND = [*sound.SOUND_RELAXATIONS, *estimators.SOUND]
 BROKEN = [
@@ -20,6 +29,8 @@ BROKEN = [
     *laws.BROKEN,
     *conditional.BROKEN,
     *estimators.BROKEN,
+    *settings.BROKEN,
+    *temperatures.BROKEN,
 ]
 
 

@@ -108,7 +108,7 @@ class TakesNan(MaskedChoice):
     caught_by = "illegal_params_are_refused"
 
     def valid_params(self, params):
-        return torch.ones(params.shape[:-1], dtype=torch.bool)
+        return params.new_ones(params.shape[:-1], dtype=torch.bool)
 
 
 class TakesMasksItDenies(Choice):

@@ -186,7 +186,7 @@ def permutations(like):
 
 class PlackettLuce(DiscreteLaw):
     def log_mass(self, value):
-        ranked = (value @ self.scores.unsqueeze(-1)).squeeze(-1)
+        ranked = (value * self.scores.unsqueeze(-2)).sum(-1)
         rest = ranked.flip(-1).logcumsumexp(-1).flip(-1)
         return (ranked - rest).sum(-1)
 
@@ -194,7 +194,8 @@ class PlackettLuce(DiscreteLaw):
         return torch.stack([self.log_mass(p) for p in permutations(self.scores)], -1)
 
     def marginals(self):
-        return torch.einsum("...n,nij->...ij", self._masses().exp(), permutations(self.scores))
+        weighed = self._masses().exp()[..., None, None] * permutations(self.scores)
+        return weighed.sum(-3)
 
     def best(self):
         best = self.params.argsort(dim=-1, descending=True, stable=True)
