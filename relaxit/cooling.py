@@ -9,7 +9,7 @@ from torch import Tensor
 
 from relaxit import tracing
 
-__all__ = ["cool", "log_temperature", "may_learn", "representable"]
+__all__ = ["cool", "log_temperature", "may_learn", "never_overflowing", "representable"]
 
 
 def may_learn(temperature: float | Tensor) -> bool:
@@ -66,6 +66,19 @@ def representable(temperature: float, dtype: torch.dtype) -> float:
     """
     info = torch.finfo(dtype)
     return min(max(temperature, info.tiny), info.max)
+
+
+def never_overflowing(temperature: float, dtype: torch.dtype) -> float:
+    """A temperature by which perturbed scores can be divided, whatever the code does then.
+
+    Noise is of size one, so that at the square root of the smallest number soft values have long
+    been vertices, and quotients of scores of any sane size are far from infinite.
+
+    Example:
+        >>> never_overflowing(0.5, torch.float32), never_overflowing(1e-300, torch.float32) > 1e-20
+        (0.5, True)
+    """
+    return max(temperature, math.sqrt(torch.finfo(dtype).tiny))
 
 
 def log_temperature(temperature: float | Tensor, device: torch.device) -> float | Tensor:

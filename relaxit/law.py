@@ -20,6 +20,7 @@ from torch.distributions.kl import register_kl
 
 from relaxit import shapes
 from relaxit.arithmetic import undisturbed
+from relaxit.cooling import never_overflowing
 from relaxit.errors import DomainError, Unsupported
 from relaxit.half import recall
 from relaxit.noise import compute_dtype
@@ -73,7 +74,10 @@ class RelaxedDistribution(Distribution):
             if aligned.dtype != compute_dtype(params.dtype):  # it is rounded to that, or to 0
                 info = torch.finfo(torch.float32)
                 aligned = aligned.clamp(info.tiny, info.max)
+        self._exact_temperature = aligned  # of a density, which is infinite at 0
         self.aligned_temperature = aligned
+        if not isinstance(aligned, Tensor):
+            self.aligned_temperature = never_overflowing(aligned, compute_dtype(params.dtype))
         self._checked = _checks_values(params) if validate_args is None else validate_args
         if self._checked:
             self._check_values()
@@ -162,7 +166,7 @@ class RelaxedDistribution(Distribution):
         self._check_resolution(compute_dtype(value.dtype))
         at = recall(value)
         with undisturbed(self.params):
-            result = self.relaxation.log_prob(self.params, self.aligned_temperature, at)
+            result = self.relaxation.log_prob(self.params, self._exact_temperature, at)
         if self._checked:
             found = result.detach()
             lost = (found.isnan() | (found == torch.inf)).any()
@@ -200,7 +204,7 @@ class RelaxedDistribution(Distribution):
     @property
     def log_space(self) -> Distribution:
         """The law of the soft sample in log coordinates, exact at any temperature."""
-        return self.relaxation.log_space(self.params, self.aligned_temperature)
+        return self.relaxation.log_space(self.params, self._exact_temperature)
 
     def kl_to_uniform(self) -> Tensor:
         """KL divergence ``[*batch]`` of the discrete law from the uniform one, in nats."""

@@ -119,6 +119,14 @@ _generators: dict[int, torch.Generator] = {}
 _numbers = itertools.count(1)  # 0 is torch's global generator
 
 
+def _none_yet() -> Tensor:
+    with torch.inference_mode(False):  # or only inference mode could count on
+        return torch.zeros((), dtype=torch.int64, device="cpu")
+
+
+_global_draws = _none_yet()
+
+
 @dataclass(frozen=True, eq=False)
 class Handle:
     """Stands for a generator in code that ``torch.compile`` sees, which takes none.
@@ -126,8 +134,10 @@ class Handle:
     Handed on as ``generator=`` to whatever draws through :func:`uniform`, compiled or not. What
     was compiled with it must not be called when it is gone.
 
-    Args:
+    Attributes:
         number: of the generator; :meth:`of` gives it one.
+        draws: how many draws it stands for were made; each changes it, which is how compiled code
+            knows that their order matters.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -137,11 +147,12 @@ class Handle:
     """
 
     number: int
+    draws: Tensor
 
     @classmethod
     def of(cls, generator: torch.Generator) -> Handle:
         """The handle of a generator; each call makes another, and all are as good."""
-        handle = cls(next(_numbers))
+        handle = cls(next(_numbers), _none_yet())
         _generators[handle.number] = generator
         # Not a weak reference to the generator, of which there are none in some versions of torch.
         weakref.finalize(handle, _generators.pop, handle.number, None)
@@ -172,12 +183,12 @@ def uniform(
     compiling = torch.compiler.is_compiling()
     if isinstance(generator, Handle):
         where = torch.empty(0, device=device).device
-        return _drawn(list(shape), dtype, where, generator.number)
+        return _drawn(generator.draws, list(shape), dtype, where, generator.number)
     # Compiled code on a GPU draws inside its own kernels; on the CPU that is slow.
     if compiling and generator is None and not tracing.transforms_active():
         where = torch.empty(0, device=device).device
         if where.type == "cpu":
-            return _drawn(list(shape), dtype, where, 0)
+            return _drawn(_global_draws, list(shape), dtype, where, 0)
     return _uniform(shape, dtype, device, generator)
 
 
@@ -207,21 +218,21 @@ def _least(dtype: torch.dtype) -> float:
     return 2.0**-54 if dtype == torch.float64 else 2.0**-25
 
 
+# Compiled code keeps the order of what writes into one tensor, and so each draw its numbers.
 @torch.library.custom_op(
-    "relaxit::uniform", mutates_args=(), tags=(torch.Tag.nondeterministic_seeded,)
+    "relaxit::uniform", mutates_args=("draws",), tags=(torch.Tag.nondeterministic_seeded,)
 )
 def _drawn(
-    shape: Sequence[int], dtype: torch.dtype, device: torch.device, generator: int
+    draws: Tensor, shape: Sequence[int], dtype: torch.dtype, device: torch.device, generator: int
 ) -> Tensor:
+    draws.add_(1)
     return _uniform(shape, dtype, device, _generators[generator] if generator else None)
 
 
-# Compiled code keeps the order of the draws, and so each draw its numbers.
-tracing.ordered(_drawn)
-
-
 @_drawn.register_fake
-def _(shape: Sequence[int], dtype: torch.dtype, device: torch.device, generator: int) -> Tensor:
+def _(
+    draws: Tensor, shape: Sequence[int], dtype: torch.dtype, device: torch.device, generator: int
+) -> Tensor:
     return torch.empty(shape, dtype=dtype, device=device)
 
 

@@ -171,14 +171,17 @@ class Relaxation(Configured, ABC):
         Raises:
             Unsupported: if there is no discrete law.
         """
-        zeros = torch.zeros(self.param_shape, dtype=_widest(self.capabilities.dtypes))
-        return self.discrete(zeros).enumerate_support()
+        return self.discrete(self._zeros()).enumerate_support()
 
     @cached_property
     def log_cardinality(self) -> float:
         """Logarithm of the number of hard values: the entropy of the uniform law, in nats."""
-        zeros = torch.zeros(self.param_shape, dtype=_widest(self.capabilities.dtypes))
-        return float(self.discrete(zeros).entropy())
+        return float(self.discrete(self._zeros()).entropy())
+
+    def _zeros(self) -> Tensor:
+        """Params of the uniform law, wherever the process makes its tensors by default."""
+        dtype = _widest(self.capabilities.dtypes)
+        return torch.zeros(self.param_shape, dtype=dtype, device="cpu")
 
     def kl_to_uniform(self, params: Tensor) -> Tensor:  # [*batch]
         """KL divergence of the discrete law from the uniform one, in nats.

@@ -23,7 +23,6 @@ __all__ = [
     "fake_tensors",
     "followed",
     "observed",
-    "ordered",
     "standard_gamma",
     "transforms_active",
     "version",
@@ -94,20 +93,6 @@ def _is_batched(tensor: Tensor) -> bool:
     except (RuntimeError, NotImplementedError):
         return True
     return False
-
-
-def ordered(operator: Any) -> None:
-    """Let compiled code keep the calls of an operator in their order, if this version can.
-
-    Without it, nothing in a compiled graph says that two draws from one generator may not change
-    places: the numbers are right, but which draw gets which may differ from uncompiled code.
-
-    Args:
-        operator: what ``torch.library.custom_op`` returned.
-    """
-    effect = _private("torch._library.effects", "EffectType")
-    if effect is not None and hasattr(operator, "register_effect"):
-        operator.register_effect(effect.ORDERED)
 
 
 def constant_result(function: Function) -> Function:

@@ -18,7 +18,17 @@ ROOT = Path(relaxit.__file__).parent
 
 # Each layer imports itself and those before it.
 LAYERS = [
-    {"errors", "files", "environment", "options", "shapes", "constraints", "tracing", "arithmetic", "half"},
+    {
+        "errors",
+        "files",
+        "environment",
+        "options",
+        "shapes",
+        "constraints",
+        "tracing",
+        "arithmetic",
+        "half",
+    },
     {"cooling", "bits"},
     {"noise"},
     {"law", "discrete", "relaxation"},

@@ -374,7 +374,7 @@ def test_compiled_equals_eager(relaxation):
         total = sum(x.sum() for x in found if x.requires_grad)
         return [*found, *torch.autograd.grad(total, params)]
 
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(everything, fullgraph=True, backend="aot_eager")
     for got, want in zip(run(compiled), run(everything), strict=True):
         torch.testing.assert_close(got, want)
@@ -386,7 +386,7 @@ def test_compiled_equals_eager(relaxation):
     "relaxation", [r for r in able("compiles") if isinstance(r, PerturbAndRelax)][-2:], ids=repr
 )
 def test_inductor_equals_eager(relaxation):
-    torch._dynamo.reset()
+    torch.compiler.reset()
     scores = relaxation.perturb(params_for(relaxation, 3, dtype=torch.float32), torch.Size([2]))
     got = torch.compile(relaxation.relax, fullgraph=True)(scores, torch.tensor(0.5))
     torch.testing.assert_close(got, relaxation.relax(scores, torch.tensor(0.5)))

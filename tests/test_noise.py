@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -152,3 +157,89 @@ def test_a_filled_tensor_counts_as_changed():
         y.backward()
     with torch.inference_mode():
         assert follows(noise.uniform((bits.LEAST,)), "uniform")
+
+
+# --- compiled draws -----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="the inductor needs a C++ compiler")
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("size", [100, noise.LEAST])
+def test_the_inductor_keeps_the_order_of_draws(named, size):
+    # Consumers in the opposite order, one without any, one whose size comes from an argument: a
+    # scheduler that only follows data would move them.
+    generator = torch.Generator() if named else torch.default_generator
+    source = noise.Handle.of(generator) if named else None
+
+    def draws(x):
+        first = noise.uniform((size,), generator=source)
+        noise.exponential((7,), generator=source)
+        second = noise.gumbel((size, 2), generator=source)
+        third = noise.uniform(x.shape, generator=source)
+        return third.sum() + x, second.cumsum(0), first * 2
+
+    x = torch.zeros(3)
+    torch.compiler.reset()
+    compiled = torch.compile(draws, fullgraph=True)
+    for number in (1, 2):
+        generator.manual_seed(number)
+        wanted, state = draws(x), generator.get_state()
+        generator.manual_seed(number)
+        found = compiled(x)
+        for a, b in zip(found, wanted, strict=True):
+            torch.testing.assert_close(a, b)
+        assert torch.equal(generator.get_state(), state), "the generator is not where it should be"
+
+
+def test_the_operator_keeps_torchs_own_rules():
+    args = (noise.Handle.of(seed(0)).draws, [3], torch.float32, torch.device("cpu"), 0)
+    # Not what needs the same numbers twice.
+    tests = ("test_faketensor", "test_autograd_registration")
+    torch.library.opcheck(torch.ops.relaxit.uniform.default, args, test_utils=tests)
+
+
+def test_a_handle_keeps_its_generator_and_gives_it_up():
+    handle = noise.Handle.of(seed(4))
+    gc.collect()
+    first = noise.uniform((3,), generator=handle)
+    assert torch.equal(first, noise.uniform((3,), generator=seed(4)))
+    number = handle.number
+    assert number in noise._generators
+    del handle
+    gc.collect()
+    assert number not in noise._generators
+
+
+def test_draws_are_counted_in_inference_mode_too():
+    with torch.inference_mode():
+        handle = noise.Handle.of(seed(4))
+        noise.uniform((3,), generator=handle)
+    noise.uniform((3,), generator=handle)
+    assert handle.draws == 2
+
+
+# --- special arguments of log1p -----------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_special_arguments_are_computed_once_and_again_in_a_child():
+    code = (
+        "import os, torch\n"
+        "seen = []\n"
+        "log1p = torch.Tensor.log1p\n"
+        "torch.Tensor.log1p = lambda x: (seen.append(x), log1p(x))[1]\n"
+        "from relaxit import noise\n"
+        "def special():\n"
+        "    found = [x.dtype for x in seen if (x == 0).any() and x.isnan().any()]\n"
+        "    seen.clear()\n"
+        "    return sorted(map(str, found)) == ['torch.float32', 'torch.float64']\n"
+        "assert special(), 'at the import'\n"
+        "noise.uniform((3,))\n"
+        "assert not special(), 'a second time'\n"
+        "if os.fork() == 0:\n"
+        "    noise.uniform((3,))\n"
+        "    os._exit(0 if special() else 1)\n"
+        "assert os.wait()[1] == 0, 'in a child'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

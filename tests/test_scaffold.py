@@ -447,7 +447,7 @@ def test_vmap_and_compile(demo):
         return [*found, law.log_prob(hard), q.kl_to_uniform(), kl_divergence(law, again)]
 
     params, temperature = torch.randn(4, 3), torch.tensor([0.1, 0.5, 1.0, 2.0])
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(everything, fullgraph=True, backend="aot_eager")
     torch.manual_seed(1)
     got = compiled(params, temperature)

@@ -152,7 +152,7 @@ class Bit(DiscreteLaw):
 
     def values(self) -> Tensor:
         """Both values, ``[2]``."""
-        return torch.arange(2)
+        return torch.arange(2, device=self.params.device)
 
     def kl(self, other: Bit) -> Tensor:
         one, zero = logsigmoid(self.scores), logsigmoid(-self.scores)

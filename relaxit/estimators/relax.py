@@ -30,7 +30,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from relaxit.arithmetic import undisturbed
+from relaxit.arithmetic import product
 from relaxit.errors import ShapeError
 from relaxit.estimators.base import Cost
 from relaxit.estimators.control_variate import ControlVariate, Draw, slopes_of
@@ -73,10 +73,10 @@ class RelaxState(RebarState):
         is an ordinary one.
         """
         fixed = scores.isinf()
-        with undisturbed(scores):
-            hidden = self.inner(scores.masked_fill(fixed, 0.0)).tanh()
-            value: Tensor = hidden @ self.outer
-            slope: Tensor = ((1 - hidden.square()) * self.outer) @ self.inner.weight
+        rows = scores.masked_fill(fixed, 0.0).unsqueeze(-2)
+        hidden = (product(rows, self.inner.weight.mT) + self.inner.bias).tanh()
+        value = (hidden * self.outer).sum((-1, -2))
+        slope = product((1 - hidden.square()) * self.outer, self.inner.weight).squeeze(-2)
         return value, slope.masked_fill(fixed, 0.0)
 
 

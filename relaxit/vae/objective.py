@@ -31,7 +31,7 @@ from relaxit.training.task import ESTIMATOR_STATE
 __all__ = ["NegativeElbo", "Terms", "pixel_loss"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Terms:
     """Parts of the objective for a batch of B pictures, each ``[B]``, in nats.
 
@@ -58,7 +58,8 @@ def _as_they_are(device: torch.device) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-@dataclass(frozen=True)
+# Made in compiled steps, where torch before 2.13 cannot ask what equals it.
+@dataclass(frozen=True, eq=False)
 class NegativeElbo:
     """What training minimises.
 

@@ -326,7 +326,7 @@ def test_compiled_code_calls_the_same(temperature):
     def draw(params, temperature):
         return categorical.draw(params, temperature, torch.Size([2]))
 
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(draw, fullgraph=True, backend="aot_eager")
     logits, results = logits_for((40, 10), 3.0, masked=True), []
     for form in (compiled, draw):

@@ -299,7 +299,7 @@ def test_compiled_equals_eager(relaxation, estimator):
         value = function(params, torch.tensor(0.5, dtype=torch.float64))
         return value, torch.autograd.grad(value.sum(), params)[0]
 
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
     for got, want in zip(run(compiled), run(step), strict=True):
         torch.testing.assert_close(got, want)

@@ -352,7 +352,7 @@ def test_compiled_equals_eager(estimator):
 
     state = estimator.build_state(BINARY, 2)
     kept = copy.deepcopy(state.state_dict())
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
     for got, want in zip(run(compiled), run(step), strict=True):
         torch.testing.assert_close(got, want)

@@ -511,7 +511,7 @@ def test_compiled_equals_eager(name):
         return value, torch.autograd.grad(value.sum(), params)[0]
 
     built_once = relaxit.estimator(name, **few)
-    torch._dynamo.reset()
+    torch.compiler.reset()
     # Differentiated by the compiler two calls of rand may change places: other numbers, one law.
     backend = "eager" if name == "reinmax-cv" else "aot_eager"
     compiled = torch.compile(step, fullgraph=True, backend=backend)

@@ -12,7 +12,7 @@ import relaxit
 
 
 def compiled(function):
-    torch._dynamo.reset()
+    torch.compiler.reset()
     return torch.compile(function, fullgraph=True, backend="aot_eager")
 
 

@@ -79,5 +79,6 @@ def subsets(n: int, k: int, count: int) -> Tensor:  # [count, n]
     """
     if count > MOST_LISTED:
         raise Unsupported(f"{count} subsets of {k} out of {n} items are too many to list")
-    chosen = torch.tensor(list(itertools.combinations(range(n), k)), dtype=torch.int64)
-    return torch.zeros(count, n).scatter(-1, chosen.view(count, k), 1.0)
+    listed = list(itertools.combinations(range(n), k))
+    chosen = torch.tensor(listed, dtype=torch.int64, device="cpu").view(count, k)
+    return torch.zeros(count, n, dtype=torch.float32, device="cpu").scatter(-1, chosen, 1.0)

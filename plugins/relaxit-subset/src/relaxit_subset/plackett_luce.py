@@ -131,7 +131,7 @@ class FirstOfRace(DiscreteLaw):
         rates = scores.gather(-1, index)
         masked = (rates == -torch.inf).any(-1)
         mass = race.log_mass(rates - total.unsqueeze(-1))
-        mass = torch.where(alone, torch.where(masked, -torch.inf, 0.0), mass)
+        mass = torch.where(alone, torch.zeros_like(mass).masked_fill(masked, -torch.inf), mass)
         return torch.where(barred, -torch.inf, mass)
 
     def entropy(self) -> Tensor:
