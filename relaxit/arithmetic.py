@@ -49,7 +49,12 @@ def shortened(device: torch.device) -> bool:
         return False
     if torch.is_autocast_enabled(kind):
         return True
-    # Read where each backend keeps it: the common getter raises if they differ.
+    # The common getter is quick, and raises if the backends differ.
+    try:
+        if torch.get_float32_matmul_precision() == "highest":
+            return False
+    except RuntimeError:
+        pass
     backend: Any = {"cuda": torch.backends.cuda, "cpu": torch.backends.mkldnn}.get(kind)
     return backend is not None and backend.matmul.fp32_precision not in ("ieee", "none")
 

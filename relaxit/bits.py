@@ -2,8 +2,7 @@
 
 PyTorch's generator is serial and takes some 3 ns a number. Here it gives seeds only, and the bits
 come from NumPy's SFC64: a stream for each block of the result, on as many threads as PyTorch uses.
-Blocks have one size, so that the numbers do not depend on how many threads there are. A single
-block takes its bits from PyTorch, 64 at a time.
+Blocks have one size, so that the numbers do not depend on how many threads there are.
 
 Reference: Doty-Humphrey, PractRand, sfc64, as in ``numpy.random.SFC64``.
 """
@@ -46,18 +45,16 @@ def fill_uniform(out: Tensor, generator: torch.Generator | None = None) -> Tenso
         >>> bool((u > 0).all() & (u < 1).all()), round(u.mean().item(), 2)
         (True, 0.5)
     """
-    flat = out.view(-1)
-    if flat.numel() <= _BLOCK:  # over before streams are set up, where caches are cold
-        size = -(-flat.numel() * flat.element_size() // 8)
-        drawn = torch.empty(size, dtype=torch.int64, device="cpu").random_(generator=generator)
-        _scale(flat.numpy(), drawn.numpy())
+    flat = out.numpy().reshape(-1)
+    blocks = -(-flat.size // _BLOCK)
+    seeds = torch.empty(blocks, _WORDS, dtype=torch.int64, device="cpu")
+    words = seeds.random_(generator=generator).numpy().view(np.uint64)
+    if blocks == 1:
+        _fill(flat, words[0])
     else:
-        blocks = [block.numpy() for block in flat.split(_BLOCK)]
-        seeds = torch.empty(len(blocks), _WORDS, dtype=torch.int64, device="cpu")
-        words = seeds.random_(generator=generator).numpy().view(np.uint64)
-        threads = min(torch.get_num_threads(), len(blocks))
-        # Only waits: the results are in the blocks.
-        list((_pool().map if threads > 1 else map)(_fill, blocks, words))
+        parts = [flat[i * _BLOCK : (i + 1) * _BLOCK] for i in range(blocks)]
+        # Only waits: the results are in the parts.
+        list((_pool().map if torch.get_num_threads() > 1 else map)(_fill, parts, words))
     if not out.is_inference():
         torch.autograd.graph.increment_version(out)  # NumPy wrote into it
     return out

@@ -38,6 +38,7 @@ __all__ = [
     "exponential",
     "gumbel",
     "logistic",
+    "minus_exponential",
     "uniform",
 ]
 
@@ -248,8 +249,22 @@ def exponential(
     Args:
         shape, dtype, device, generator: as for :func:`uniform`.
     """
-    noise = uniform(shape, dtype=dtype, device=device, generator=generator)
-    return noise.neg_().log1p_().neg_()
+    return minus_exponential(shape, dtype=dtype, device=device, generator=generator).neg_()
+
+
+def minus_exponential(
+    shape: Sequence[int],
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+    generator: Source = None,
+) -> Tensor:
+    """``log(1 - U)``: exponential noise before its sign is changed, a pass over memory less.
+
+    Args:
+        shape, dtype, device, generator: as for :func:`uniform`.
+    """
+    return uniform(shape, dtype=dtype, device=device, generator=generator).neg_().log1p_()
 
 
 def gumbel(

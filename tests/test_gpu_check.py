@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -15,80 +14,87 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / ".ci" / "gpu_check.py"
-ROOT = SCRIPT.parents[1]
+# As Python itself does for `python .ci/gpu_check`.
+sys.path.insert(0, str(Path(__file__).parents[1] / ".ci" / "gpu_check"))
+import benchmarks
+import checks
+import machine
+import study
+import suite
+import training
+from commands import Command, Ended, Stop, run_commands
+from page import number, page, plain, table
+from results import Result, read_json
+from session import OWN, Part, Session, run_parts
 
-
-def _load():
-    spec = importlib.util.spec_from_file_location("gpu_check", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
-
-
-gpu = _load()
+FOLDER = Path(sys.path.pop(0))
+ROOT = FOLDER.parents[1]
 
 
 def python(name, code, *words):
-    return gpu.Command(name, (sys.executable, "-c", code, *map(str, words)))
+    return Command(name, (sys.executable, "-c", code, *map(str, words)))
 
 
 def part(name, *commands, after=lambda session, result: None):
     """A part that runs commands and fails where they do."""
 
     def work(session, result):
-        for each, ended in session.run(result, commands).items():
+        for ended in session.run(result, commands):
             if ended.code and not ended.cut:
-                result.fail(each, ended.last_line)
+                result.fail(ended.name, ended.last_line)
             elif not ended.cut:
-                result.figures[each] = ended.out.read_text()
+                result.figures[ended.name] = ended.out.read_text()
         after(session, result)
 
-    return gpu.Part(name, name.capitalize(), 1.0, work, lambda figures: iter(figures.values()))
+    return Part(name, name.capitalize(), 1.0, work, lambda figures: iter(figures.values()))
 
 
 @pytest.fixture
 def session(tmp_path):
-    return gpu.Session(
+    files = tmp_path / "gpu-check-files"
+    files.mkdir()
+    return Session(
         out=tmp_path,
-        files=gpu.prepare(tmp_path),
-        device="cpu",
-        sizes=gpu.DRY,
+        files=files,
+        parts=(),
+        dry=True,
         data_dir=None,
         minutes=1.0,
-        facts={"date": "2026-01-01T00:00:00", "torch": "2"},
-        stop=gpu.Stop(),
+        facts={"date": "2026-01-01T00:00:00", "torch": "2", "revision": "0123"},
+        stop=Stop(),
         env=dict(os.environ),
     )
 
 
-def run(session, parts, seconds, monkeypatch):
-    monkeypatch.setattr(gpu, "PARTS", tuple(parts))
-    return gpu.run_parts(session, parts, time.monotonic() + seconds)
+def run(session, parts, seconds):
+    session.parts = parts
+    return run_parts(session, time.monotonic() + seconds)
 
 
 def left_by(folder):
     """The document, after a look at whether the page says the same."""
     document = json.loads((folder / "gpu-check.json").read_text())
-    page = (folder / "gpu-check.md").read_text()
+    text = (folder / "gpu-check.md").read_text()
     for each in document["parts"]:
         row = rf"^\| {each['title']} +\| {each['outcome']} +\| .*\| +(\d+) \| +(\d+) \|$"
-        counts = re.search(row, page, re.M).groups()
+        counts = re.search(row, text, re.M).groups()
         assert counts == (str(len(each["failures"])), str(len(each["cuts"])))
-        assert f"\n## {each['title']}\n" in page
+        assert f"\n## {each['title']}\n" in text
         for what in (*each["failures"], *each["cuts"]):
-            assert gpu.plain(what["why"]) in " ".join(page.split())
-    assert f"State: {document['state']}." in " ".join(page.split())
-    for line in page.splitlines():
+            assert plain(what["why"]) in " ".join(text.split())
+    assert f"State: {document['state']}." in " ".join(text.split())
+    for line in text.splitlines():
         assert len(line) <= 80 or not line.startswith("|"), line
-    return document, {each["name"]: each for each in document["parts"]}, page
+    return document, {each["name"]: each for each in document["parts"]}, text
 
 
 def gone(pid):
     """Whether a process has ended, be it that nobody has asked after it yet."""
-    fields = gpu._stat(pid)
-    return not fields or fields[0] == "Z"
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return True
+    return fields[0] == "Z"
 
 
 def wait_for(condition, seconds=30.0):
@@ -116,11 +122,11 @@ time.sleep(60)
 # --- bounds -----------------------------------------------------------------------------------
 
 
-def test_what_hangs_is_killed_at_its_bound_with_its_children(session, monkeypatch, tmp_path):
+def test_what_hangs_is_killed_at_its_bound_with_its_children(session, tmp_path):
     file = tmp_path / "pid"
     hang = part("hang", python("sleep", HANG, file), python("late", "print(1)"))
     began = time.monotonic()
-    code = run(session, [hang, part("after", python("hello", "print('hi')"))], 24.0, monkeypatch)
+    code = run(session, [hang, part("after", python("hello", "print('hi')"))], 24.0)
     assert code == 1
     assert time.monotonic() - began < 23
     _, parts, page = left_by(tmp_path)
@@ -135,15 +141,15 @@ def test_what_hangs_is_killed_at_its_bound_with_its_children(session, monkeypatc
     assert gone(int(text_of(file).rstrip(".")))
 
 
-def test_the_last_command_has_all_the_time_and_no_more(session, monkeypatch, tmp_path):
+def test_the_last_command_has_all_the_time_and_no_more(session, tmp_path):
     hang = part("hang", python("sleep", "import time; time.sleep(60)"))
-    assert run(session, [hang, part("after", python("hello", "print(1)"))], 8.0, monkeypatch) == 1
+    assert run(session, [hang, part("after", python("hello", "print(1)"))], 8.0) == 1
     _, parts, _ = left_by(tmp_path)
     assert 3.1 < parts["hang"]["seconds"] < 4.5  # a share of 4, less a fifth to end in
     assert parts["after"]["outcome"] == "passed"
 
 
-def test_ctrl_c_comes_first(session, monkeypatch, tmp_path):
+def test_ctrl_c_comes_first(session, tmp_path):
     """What a command writes when it is asked to end is not lost."""
     code = """
 import json, time
@@ -154,36 +160,52 @@ except KeyboardInterrupt:
 """
 
     def read(session, result):
-        result.documents["figures"] = gpu.read_json(session.files / "figures.json")
+        result.documents["figures"] = read_json(session.files / "figures.json")
 
-    assert run(session, [part("bench", python("long", code), after=read)], 5.0, monkeypatch) == 1
+    assert run(session, [part("bench", python("long", code), after=read)], 5.0) == 1
     _, parts, _ = left_by(tmp_path)
     assert parts["bench"]["outcome"] == "cut"
     assert parts["bench"]["documents"]["figures"] == {"stopped": True}
 
 
-def test_no_part_is_begun_without_time(session, monkeypatch, tmp_path):
-    assert run(session, [part("one", python("a", "print(1)"))], 1.0, monkeypatch) == 1
+def test_no_part_is_begun_without_time(session, tmp_path):
+    assert run(session, [part("one", python("a", "print(1)"))], 1.0) == 1
     _, parts, _ = left_by(tmp_path)
     assert parts["one"]["outcome"] == "not run"
     assert parts["one"]["cuts"] == [{"what": "all of it", "why": "no time was left"}]
 
 
+def test_children_of_what_ended_by_itself_are_killed_too(session, tmp_path):
+    file = tmp_path / "pid"
+    wait = (
+        "while not (os.path.exists(sys.argv[1]) and os.path.getsize(sys.argv[1])): time.sleep(0.02)"
+    )
+    command = python("x", HANG.replace("time.sleep(60)\n", wait), file)
+    end = time.monotonic() + 30
+    (ended,) = run_commands([command], tmp_path, os.environ, session.stop, end)
+    assert ended.code == 0
+    assert gone(int(text_of(file).rstrip(".")))
+
+
 def test_several_at_once(session, tmp_path):
-    commands = [python(f"n {n}", "import time; time.sleep(1)") for n in range(3)]
-    began = time.monotonic()
-    end = began + 30
-    found = gpu.run_commands(commands, tmp_path, os.environ, session.stop, end, jobs=3)
-    assert list(found) == ["n 0", "n 1", "n 2"]
-    assert {each.code for each in found.values()} == {0}
-    spans = sum(each.seconds for each in found.values())
-    assert time.monotonic() - began < spans
+    """Each waits for the others."""
+    code = """
+import pathlib, sys, time
+pathlib.Path(sys.argv[1]).touch()
+while len(list(pathlib.Path().glob("here-*"))) < 3: time.sleep(0.02)
+"""
+    session.end = time.monotonic() + 30
+    result = Result("x", "X")
+    commands = [python(f"n {n}", code, f"here-{n}") for n in range(3)]
+    found = session.run(result, commands, jobs=3)
+    assert [(each.name, each.code) for each in found] == [("n 0", 0), ("n 1", 0), ("n 2", 0)]
+    assert not result.cuts
 
 
 # --- failures ---------------------------------------------------------------------------------
 
 
-def test_a_failing_part_is_reported_and_the_others_go_on(session, monkeypatch, tmp_path):
+def test_a_failing_part_is_reported_and_the_others_go_on(session, tmp_path):
     code = "import sys; print('first', file=sys.stderr); sys.exit('error: no `such` thing')"
 
     def surprise(session, result):
@@ -194,7 +216,7 @@ def test_a_failing_part_is_reported_and_the_others_go_on(session, monkeypatch, t
         part("odd", after=surprise),
         part("good", python("hello", "print('hi')")),
     ]
-    assert run(session, parts, 60.0, monkeypatch) == 1
+    assert run(session, parts, 60.0) == 1
     document, found, page = left_by(tmp_path)
     assert document["state"] == "finished"
     assert {name: each["outcome"] for name, each in found.items()} == {
@@ -209,34 +231,39 @@ def test_a_failing_part_is_reported_and_the_others_go_on(session, monkeypatch, t
     assert "No figures." in page
 
 
-def test_all_passed(session, monkeypatch, tmp_path):
-    assert run(session, [part("good", python("hello", "print('hi')"))], 60.0, monkeypatch) == 0
+def test_all_passed(session, tmp_path):
+    assert run(session, [part("good", python("hello", "print('hi')"))], 60.0) == 0
     assert left_by(tmp_path)[2].count("Nothing.") == 2
 
 
 # --- signals ----------------------------------------------------------------------------------
 
+# The command itself, with other parts.
 DRIVER = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import gpu_check as gpu
-def part(name, code):
+import runpy, sys
+folder, out, file, code = sys.argv[1:]
+sys.path.insert(0, folder)
+import checks, commands, machine, suite
+def replace(module, code):
     def work(session, result):
-        command = gpu.Command(name, (sys.executable, "-c", code, sys.argv[3]))
-        for name_, ended in session.run(result, [command]).items():
-            result.figures[name_] = ended.code
-    return gpu.Part(name, name.capitalize(), 1.0, work, lambda figures: iter(()))
-ALL = (("one", "print(1)"), ("two", sys.argv[4]), ("three", ""))
-gpu.PARTS = tuple(part(*each) for each in ALL)
-gpu.find_facts = lambda stop, revision: ({"there": True, "torch": "2", "date": "2026"}, "")
-sys.exit(gpu.main(["--out", sys.argv[2], "--minutes", "2"]))
+        command = commands.Command("it", (sys.executable, "-c", code, file))
+        for ended in session.run(result, [command]):
+            result.figures[ended.name] = ended.code
+    module.work, module.show = work, lambda figures: iter(())
+replace(machine, "print(1)")
+replace(suite, code)
+replace(checks, "")
+facts = {"there": True, "torch": "2", "date": "2026", "revision": "0123"}
+machine.find_facts = lambda stop, revision: (facts, "")
+sys.argv = ["gpu_check", "--out", out, "--minutes", "2", "--parts", "machine,tests,checks"]
+runpy.run_path(folder, run_name="__main__")
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_what_was_done(number, tmp_path):
     file, out = tmp_path / "pid", tmp_path / "out"
-    words = [sys.executable, "-c", DRIVER, SCRIPT.parent, out, file, HANG]
+    words = [sys.executable, "-c", DRIVER, FOLDER, out, file, HANG]
     process = subprocess.Popen([*map(str, words)], stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: (text_of(file) or "").endswith("."))
@@ -253,42 +280,46 @@ def test_a_signal_leaves_what_was_done(number, tmp_path):
     document, parts, _ = left_by(out)
     assert document["state"] == f"stopped by {number.name}"
     assert {name: each["outcome"] for name, each in parts.items()} == {
-        "one": "passed",
-        "two": "cut",
-        "three": "not run",
+        "machine": "passed",
+        "tests": "cut",
+        "checks": "not run",
     }
-    assert parts["one"]["figures"] == {"one": 0}
-    assert parts["three"]["cuts"][0]["why"] == f"stopped by {number.name}"
+    assert parts["machine"]["figures"] == {"it": 0}
+    assert parts["checks"]["cuts"][0]["why"] == f"stopped by {number.name}"
     assert gone(int(text_of(file).rstrip(".")))
 
 
 # --- what each part makes of its commands -----------------------------------------------------
 
 
-def answer(monkeypatch, texts, codes=()):
-    """Every command says the next of these texts instead of being run."""
-    said = iter(texts)
-    ends = iter([*codes, *[0] * 100])
+def answer(monkeypatch, *texts):
+    """Every command says the next of these texts instead of being run; the commands are kept."""
+    said, asked = iter(texts), []
 
     def run(session, result, commands, jobs=1):
-        found = {}
+        found = []
         for each in commands:
+            asked.append(each.words)
             path = session.files / f"{each.stem}.out"
             path.write_text(text if isinstance(text := next(said), str) else json.dumps(text))
             if "--out" in each.words:
-                name = each.words[each.words.index("--out") + 1]
-                (session.files / name).write_text(path.read_text())
-            found[each.name] = gpu.Ended(next(ends), 1.0, "", path, path)
+                (session.files / flag(each.words, "--out")).write_text(path.read_text())
+            found.append(Ended(each.name, 0, "", path, path))
         return found
 
-    monkeypatch.setattr(gpu.Session, "run", run)
+    monkeypatch.setattr(Session, "run", run)
+    return asked
+
+
+def flag(words, name):
+    return words[words.index(name) + 1]
 
 
 LISTED = {
-    "relaxation": [{"name": "mine", "distribution": gpu.OWN}],
+    "relaxation": [{"name": "mine", "distribution": OWN}],
     "estimator": [
-        {"name": "rloo", "distribution": gpu.OWN},
-        {"name": "arm", "distribution": gpu.OWN},
+        {"name": "rloo", "distribution": OWN},
+        {"name": "arm", "distribution": OWN},
         {"name": "theirs", "distribution": "other"},
     ],
     "benchmark": [],
@@ -301,10 +332,10 @@ def laws(name, outcome="pass"):
 
 
 def test_broken_laws_are_named(session, monkeypatch):
-    answer(monkeypatch, [LISTED, laws("mine"), laws("rloo", "fail"), "error: no such thing"])
-    session.sizes = gpu.Sizes()
-    result = gpu.Result("checks", "Conformance")
-    gpu.work_checks(session, result)
+    answer(monkeypatch, LISTED, laws("mine"), laws("rloo", "fail"), "error: no such thing")
+    session.dry = False
+    result = Result("checks", "Conformance")
+    checks.work(session, result)
     assert [row["name"] for row in result.figures["rows"]] == ["mine", "rloo"]  # not arm
     assert result.failures == [
         {"what": "rloo: a_law of rloo()", "why": "0.1 is not 0"},
@@ -332,14 +363,14 @@ def test_benchmarks_are_condensed(session, monkeypatch):
         contender("bad", None, outcome="failed", reason="it broke"),
         contender("absent", None, outcome="skipped", reason="not installed"),
     ]
-    answer(monkeypatch, [{"benchmarks": [benchmark(*rows, batch=3, data_dir="/private")]}])
-    result = gpu.Result("sampling", "Sampling")
-    gpu.work_benchmarks(session, result, [gpu.relaxit("bench x", "bench")])
+    answer(monkeypatch, {"benchmarks": [benchmark(*rows, batch=3, data_dir="/private")]})
+    result = Result("sampling", "Sampling")
+    benchmarks.run(session, result, [Command("bench x", ("bench",))])
     assert result.failures == [{"what": "draws: bad", "why": "it broke"}]
-    (table,) = result.figures["tables"]
-    assert table["compiled"] == "other compiled"
-    assert [row["to_compiled"] for row in table["rows"]] == [2.0, 1.0, 0.5, None, None]
-    lines = "\n".join(gpu.show_benchmarks(result.figures))
+    (found,) = result.figures["tables"]
+    assert found["compiled"] == "other compiled"
+    assert [row["to_compiled"] for row in found["rows"]] == [2.0, 1.0, 0.5, None, None]
+    lines = "\n".join(benchmarks.show(result.figures))
     assert "/private" not in lines
     assert "- first calls: other compiled 0.5 s" in lines
     assert "- skipped: absent: not installed" in lines
@@ -348,14 +379,14 @@ def test_benchmarks_are_condensed(session, monkeypatch):
 
 
 def test_training_is_in_seconds_of_an_epoch():
-    found = gpu.condense(benchmark(contender("tutorial", 0.5), steps=100))
-    assert "| tutorial |       3 |" in "\n".join(gpu.show_benchmark(found))
-    steps = gpu.Result("training", "", figures={"tables": [found]})
-    assert gpu.seconds_by_name(steps) == {"tutorial": 3.0}
+    found = benchmarks.condense(benchmark(contender("tutorial", 0.5), steps=100))
+    assert "| tutorial |       3 |" in "\n".join(benchmarks.show_benchmark(found))
+    steps = Result("training", "", figures={"tables": [found]})
+    assert training.script_seconds([steps]) == 3.0
     rows = [
         {"seconds": s, "test_elbo_discrete": -e} for s, e in ((9.0, 120), (1.0, 110), (2.0, 105))
     ]
-    assert gpu.figures_of(rows, 3.0) == {
+    assert training.figures_of(rows, 3.0) == {
         "epochs": 3,
         "first": 9.0,
         "seconds": 1.5,
@@ -368,37 +399,34 @@ def cell(epochs, seconds, verdict="agrees"):
     comparison = {"epoch": 1, "column": "test", "mean": 1.0, "error": 0.1, "target": 2.0}
     comparison |= {"target_error": 0.1, "z": -7.0, "verdict": verdict}
     rows = {"0": [{}] * epochs}
+    one = {"size": "8x4", "estimator": "st-gumbel", "way": "ensemble", "seconds": seconds}
     return {
-        "study": {"recipe": {"epochs": 160}},
-        "cells": [{"way": "ensemble", "seconds": seconds, "rows": rows}],
+        "study": {"name": "estimators-mnist", "recipe": {"epochs": 160}},
+        "seeds": [0],
+        "cells": [{**one, "rows": rows}],
         "comparisons": [comparison],
         "foot": ["A sentence."],
     }
 
 
 def test_a_try_says_how_many_epochs_fit(session, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        gpu, "relaxit", lambda name, *words, **env: asked.append(words) or gpu.Command(name, words)
-    )
-    answer(monkeypatch, [cell(gpu.TRY, 4.0), cell(20, 40.0, "off")])
-    session.sizes, session.data_dir, session.end = gpu.Sizes(), Path("data"), time.monotonic() + 60
-    result = gpu.Result("reproduce", "A stored study")
-    gpu.work_reproduce(session, result)
-    first, second = (words[words.index("--epochs") + 1] for words in asked)
-    assert first == gpu.TRY
+    asked = answer(monkeypatch, cell(study.TRY, 4.0), cell(20, 40.0, "off"))
+    session.dry, session.data_dir, session.end = False, Path("data"), time.monotonic() + 60
+    result = Result("reproduce", "A stored study")
+    study.work(session, result)
+    first, second = (int(flag(words, "--epochs")) for words in asked)
+    assert first == study.TRY
     assert 20 <= second <= 24  # 0.8 of 55 seconds at 2 seconds an epoch, and a start of less than 4
     assert result.figures["epochs"] == 20
     what = "estimators-mnist, 8x4, st-gumbel, epoch 1, test"
     assert result.failures == [{"what": what, "why": "off: z -7"}]
-    assert "1 ± 0.1 | 2 ± 0.1 | -7 | off" in re.sub(
-        " +", " ", "\n".join(gpu.show_reproduce(result.figures))
-    )
+    lines = "\n".join(study.show(result.figures))
+    assert "1 ± 0.1 | 2 ± 0.1 | -7 | off" in re.sub(" +", " ", lines)
 
 
 def test_epochs_that_fit():
-    assert gpu.fitting(left=100, start=10, seconds=7) == 10
-    assert gpu.fitting(left=1, start=10, seconds=7) < 0
+    assert study.fitting(left=100, start=10, seconds=7) == 10
+    assert study.fitting(left=1, start=10, seconds=7) < 0
 
 
 TESTS = """
@@ -421,18 +449,18 @@ def test_outcomes_of_tests(session, monkeypatch, tmp_path):
     (root / "pyproject.toml").write_text(marker)
     (root / "tests" / "test_it.py").write_text(TESTS)
     (root / "tests" / "test_torn.py").write_text("import nothing_of_this_name\n")
-    monkeypatch.setattr(gpu, "ROOT", root)
-    session.env["PYTHONPATH"] = str(SCRIPT.parent)
+    monkeypatch.setattr(suite, "ROOT", root)
+    session.env["PYTHONPATH"] = str(FOLDER.parent)
     session.end = time.monotonic() + 60
-    result = gpu.Result("tests", "GPU tests")
-    gpu.work_tests(session, result)
+    result = Result("tests", "GPU tests")
+    suite.work(session, result)
     assert not result.cuts
     # A file that cannot be read ends pytest before its tests; what it says stands there.
     assert [each["what"] for each in result.failures] == ["tests/test_torn.py", "pytest"]
     (root / "tests" / "test_torn.py").unlink()
     (session.files / "tests.jsonl").unlink()
-    result = gpu.Result("tests", "GPU tests")
-    gpu.work_tests(session, result)
+    result = Result("tests", "GPU tests")
+    suite.work(session, result)
     assert result.figures["counts"] == {"passed": 1, "failed": 1, "error": 1, "skipped": 1}
     assert result.figures["skips"] == {"not here": 1}
     assert [each["what"] for each in result.failures] == [
@@ -448,9 +476,9 @@ def test_outcomes_of_tests(session, monkeypatch, tmp_path):
 
 
 def test_packages_that_are_not_installed_are_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu, "version_of", lambda name: "not installed")
+    monkeypatch.setattr(machine, "version_of", lambda name: "not installed")
     monkeypatch.setenv("RELAXIT_EPOCHS", "3")  # of the user, and not of these figures
-    env = gpu.environment(tmp_path, None, dry=True)
+    env = machine.environment(tmp_path, None, dry=True)
     assert "RELAXIT_EPOCHS" not in env
     places = env["PYTHONPATH"].split(os.pathsep)
     assert {str(ROOT), str(ROOT / "relaxit" / "launcher")} <= set(places)
@@ -464,7 +492,7 @@ def test_packages_that_are_not_installed_are_found(tmp_path, monkeypatch):
 
 def start(*words, **env):
     return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, words)],
+        [sys.executable, str(FOLDER), *map(str, words)],
         env={**os.environ, **env},
         capture_output=True,
         text=True,
@@ -489,22 +517,21 @@ def test_without_a_cuda_device_it_ends_in_one_line(tmp_path):
         (["--data-dir", "nowhere"], "has no folder MNIST: nowhere"),
     ],
 )
-def test_usage(words, said, capsys):
-    with pytest.raises(SystemExit) as end:
-        gpu.main(["--out", "out", *words])
-    assert end.value.code == 2
-    assert said in capsys.readouterr().err
+def test_usage(words, said):
+    done = start("--out", "out", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
 
 
 # --- the page ---------------------------------------------------------------------------------
 
 
 def test_tables_fit():
-    text = gpu.table(["", "ms"], [["a" * 200, "1"], ["b|c", "22"]])
+    text = table(["", "ms"], [["a" * 200, "1"], ["b|c", "22"]])
     assert {len(line) for line in text.splitlines()} == {80}
     assert "b/c" in text
-    assert gpu.table(["", "x", "y"], [["a", "-", "1"]], drop_empty=True).count("|") == 9
-    assert gpu.table(["", "x"], []) == ""
+    assert table(["", "x", "y"], [["a", "-", "1"]], drop_empty=True).count("|") == 9
+    assert table(["", "x"], []) == ""
 
 
 @pytest.mark.parametrize(
@@ -522,14 +549,14 @@ def test_tables_fit():
     ],
 )
 def test_three_digits(value, text):
-    assert gpu.number(value) == text
+    assert number(value) == text
 
 
 def test_the_widest_table_there_is_has_room_for_names():
     names = ["RelaxedOneHotCategorical", "relaxit compile bfloat16", "log form, 100 iterations"]
-    numbers = [gpu.number(0.0123456)] * 5
+    numbers = [number(0.0123456)] * 5
     heads = ["", "ms", "ratio", "/ comp.", "floors", "MiB"]
-    assert "..." not in gpu.table(heads, [[name, *numbers] for name in names])
+    assert "..." not in table(heads, [[name, *numbers] for name in names])
 
 
 def test_infinity_is_no_json(session):
@@ -540,17 +567,29 @@ def test_infinity_is_no_json(session):
 # --- all of it --------------------------------------------------------------------------------
 
 
+SHOWS = {
+    "machine": machine.show,
+    "tests": suite.show,
+    "checks": checks.show,
+    "sampling": benchmarks.show,
+    "training": benchmarks.show,
+    "structures": benchmarks.show,
+    "epochs": training.show,
+    "reproduce": study.show,
+}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_dry_run(tmp_path):
     before = {name: (ROOT / name).exists() for name in ("runs", "reproductions", "gpu-check-files")}
     done = start("--dry", "--out", tmp_path, "--minutes", 14)
-    document, parts, page = left_by(tmp_path)
+    document, parts, text = left_by(tmp_path)
     assert done.returncode == 0, [each["failures"] + each["cuts"] for each in parts.values()]
-    assert list(parts) == [each.name for each in gpu.PARTS]
+    assert list(parts) == list(SHOWS)
     assert {each["outcome"] for each in parts.values()} == {"passed"}
     assert document["dry"]
-    assert page == gpu.page(document)
+    assert text == page(document, SHOWS)
     assert {name: (ROOT / name).exists() for name in before} == before
 
     figures = {name: each["figures"] for name, each in parts.items()}
@@ -561,16 +600,16 @@ def test_a_dry_run(tmp_path):
     assert [row["pass"] > 0 for row in figures["checks"]["rows"]] == [True, True]
     for name, tables in (("sampling", 4), ("training", 1), ("structures", 1)):
         assert len(figures[name]["tables"]) == tables
-        for table in figures[name]["tables"]:
-            assert any(row["ratio"] and row["memory_bytes"] is not None for row in table["rows"])
-            assert f"### {table['name']}: " in page
+        for found in figures[name]["tables"]:
+            assert any(row["ratio"] and row["memory_bytes"] is not None for row in found["rows"])
+            assert f"### {found['name']}: " in text
     assert [(row["engine"], row["precision"]) for row in figures["epochs"]["rows"]] == [
         ("eager", "float32"),
         ("eager", "bfloat16"),
     ]
     for row in figures["epochs"]["rows"]:
         assert row["epochs"] == 2
-        assert f"{row['test_elbo']:.2f}" in page
+        assert f"{row['test_elbo']:.2f}" in text
     (comparison,) = figures["reproduce"]["comparisons"]
     assert comparison["verdict"] == "agrees"
     assert set(parts["reproduce"]["documents"]) == {"reproduce"}

@@ -15,6 +15,7 @@ the compiler makes of the plain form is two to three times as slow.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import torch
@@ -58,9 +59,13 @@ def row_sum(x: Tensor) -> Tensor:
     if size > 64 or shortened(x.device):
         return x.sum(-1, keepdim=True)
     # A product with ones goes along the rows at once.
-    sums = x.new_empty(x.numel() // size)
-    torch.mv(x.view(-1, size), x.new_ones(size), out=sums)
-    return sums.view(*x.shape[:-1], 1)
+    return torch.mv(x.view(-1, size), _ones(size, x.dtype)).view(*x.shape[:-1], 1)
+
+
+@cache
+def _ones(size: int, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.ones(size, dtype=dtype, device="cpu")
 
 
 def concrete(
@@ -86,7 +91,7 @@ def concrete(
     """
     if torch.compiler.is_compiling():
         full = list(shape) + list(params.shape)
-        race = noise.exponential(
+        race = noise.minus_exponential(
             full, dtype=params.dtype, device=params.device, generator=generator
         )
         if not isinstance(temperature, Tensor):
@@ -112,7 +117,7 @@ class _Concrete(torch.autograd.Function):
         generator: noise.Source,
         hard: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        soft = noise.exponential(
+        soft = noise.minus_exponential(
             shape + params.shape, dtype=params.dtype, device=params.device, generator=generator
         )
         vertex, ctx.floored = _run(soft, params, temperature, hard)
@@ -137,7 +142,7 @@ class _Concrete(torch.autograd.Function):
 def _run(
     race: Tensor, params: Tensor, temperature: float | Tensor, hard: bool
 ) -> tuple[Tensor | None, bool]:
-    """The race: soft values written over its exponential noise.
+    """The race: soft values written over its noise, minus exponential.
 
     Returns:
         The winners, if asked for, and whether a soft value was put on the floor.
@@ -148,14 +153,16 @@ def _run(
     # Nor may the differences themselves overflow.
     far = not even or not spread + _NOISE < min(_RANGE * temperature, 1e38)
     if even and temperature == 1.0 and not far:
-        torch.div(params.sub(high).mul_(_LOG2E).exp2_(), race, out=race)
+        central = max(-low, high) * _LOG2E < _RANGE / 2  # no need to measure from the largest
+        logits = params.mul(_LOG2E) if central else params.sub(high).mul_(_LOG2E)
+        torch.div(logits.exp2_(), race, out=race)  # negative, and so are the sums
         if hard:
-            vertex = _winner(race, _top(race))
+            vertex = _winner(race, race.amin(-1, keepdim=True))
         race.div_(row_sum(race))
         return vertex, False
     # Far apart, a row is measured from its own maximum: another row's would round it away.
     logits = params.sub(_top(params) if far else high).mul_(_LOG2E)
-    torch.sub(logits, race.log2_(), out=race)
+    torch.sub(logits, race.neg_().log2_(), out=race)
     if hard or far:
         top = _top(race)
         vertex = _winner(race, top) if hard else None
@@ -174,7 +181,9 @@ def _winner(scores: Tensor, top: Tensor) -> Tensor:
     """One-hot vectors of the largest score, the first of several."""
     vertex = torch.empty_like(scores)
     torch.eq(scores, top, out=vertex)
-    if float(vertex.sum(dtype=torch.float64)) != top.numel():  # a tie
+    # Counts of up to 2^24 are exact in float32, and the sum takes a tenth of the time.
+    count = vertex.sum() if top.numel() < 1 << 24 else vertex.sum(dtype=torch.float64)
+    if float(count) != top.numel():  # a tie
         vertex.zero_().scatter_(-1, scores.argmax(-1, keepdim=True), 1.0)
     return vertex
 

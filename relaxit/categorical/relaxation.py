@@ -16,6 +16,7 @@ Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", arXiv:161
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import torch
@@ -96,7 +97,7 @@ class Categorical(PerturbAndRelax):
 
     def valid_params(self, params: Tensor) -> Tensor:
         if fused.looks(params) and params.numel() and _all_finite(params):
-            return params.new_ones(params.shape[:-1], dtype=torch.bool)  # a fifth of the time
+            return _yes().expand(params.shape[:-1])  # a fifth of the time
         top = params.amax(-1)  # NaN if any entry is, -inf if all are masked
         return top.isfinite()
 
@@ -208,6 +209,12 @@ class Categorical(PerturbAndRelax):
 
     def discrete(self, params: Tensor) -> Distribution:
         return OneHot(self, params)
+
+
+@cache
+def _yes() -> Tensor:
+    with torch.inference_mode(False):
+        return torch.ones((), dtype=torch.bool, device="cpu")
 
 
 def _all_finite(params: Tensor) -> bool:
