@@ -10,6 +10,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from relaxit.arithmetic import product, shortened, undisturbed
+from relaxit.testing.process import restored
 
 CPU = torch.device("cpu")
 PRODUCTS = {"matmul", "__matmul__", "mm", "bmm"}
@@ -33,24 +34,18 @@ def _rounded(x):
 
 @contextlib.contextmanager
 def short(precision: str) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
+    with restored():
+        torch.set_float32_matmul_precision(precision)
         with Rounds():
             yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 @contextlib.contextmanager
 def backend(precision: str) -> Iterator[None]:
-    place = torch.backends.mkldnn.matmul
-    before, place.fp32_precision = place.fp32_precision, precision
-    try:
+    with restored():
+        torch.backends.mkldnn.matmul.fp32_precision = precision
         with Rounds():
             yield
-    finally:
-        place.fp32_precision = before
 
 
 SETTINGS = {

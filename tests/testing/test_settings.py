@@ -15,12 +15,14 @@ from tests.testing.broken import settings, sound
 def as_it_was():
     """Whatever a test sets is put back by hand, in case the kit does not."""
     before = global_settings()
+    backends = (torch.backends.cuda, torch.backends.mkldnn)
+    precisions = [backend.matmul.fp32_precision for backend in backends]
     yield
     torch.set_default_dtype(torch.float32)
     torch.set_default_device(None)
     torch.set_float32_matmul_precision("highest")
-    for backend in (torch.backends.cuda, torch.backends.mkldnn):
-        backend.matmul.fp32_precision = "none"
+    for backend, precision in zip(backends, precisions, strict=True):
+        backend.matmul.fp32_precision = precision
     torch.use_deterministic_algorithms(False)
     torch.set_flush_denormal(False)
     torch.set_autocast_enabled("cpu", False)
