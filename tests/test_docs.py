@@ -279,6 +279,7 @@ APPLIES = {
     "_several_unknown": "the same for hard values that are drawn, 12 at most",
     "_direction_unknown": "`hard`, nothing claimed as `unbiased`, values can be listed",
     "_acts_through_a_sample": "a `SampleEstimator`",
+    "_repeated": "`compiles` claimed, on the first example of a class",
 }
 
 
