@@ -31,4 +31,4 @@ class LogarithmOfANumber(Choice):
         return super().relax(scores, math.exp(math.log(temperature)))
 
 
-BROKEN = [SquaredTemperature(), LogarithmOfANumber()]
+BROKEN = [SquaredTemperature(), LogarithmOfANumber(size=2)]
