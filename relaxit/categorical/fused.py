@@ -157,7 +157,7 @@ def _run(
         logits = params.mul(_LOG2E) if central else params.sub(high).mul_(_LOG2E)
         torch.div(logits.exp2_(), race, out=race)  # negative, and so are the sums
         if hard:
-            vertex = _winner(race, race.amin(-1, keepdim=True))
+            vertex = _marks(race, race.amin(-1, keepdim=True))
         race.div_(row_sum(race))
         return vertex, False
     # Far apart, a row is measured from its own maximum: another row's would round it away.
@@ -165,7 +165,7 @@ def _run(
     torch.sub(logits, race.neg_().log2_(), out=race)
     if hard or far:
         top = _top(race)
-        vertex = _winner(race, top) if hard else None
+        vertex = _marks(race, top) if hard else None
         if far:
             race -= top
     race.div_(temperature).exp2_()
@@ -177,14 +177,15 @@ def _top(scores: Tensor) -> Tensor:
     return scores.amax(-1, keepdim=True)
 
 
-def _winner(scores: Tensor, top: Tensor) -> Tensor:
-    """One-hot vectors of the largest score, the first of several."""
+def _marks(scores: Tensor, best: Tensor) -> Tensor:
+    """One-hot vectors of the score that equals the best one of its row, the first of several."""
     vertex = torch.empty_like(scores)
-    torch.eq(scores, top, out=vertex)
+    torch.eq(scores, best, out=vertex)
     # Counts of up to 2^24 are exact in float32, and the sum takes a tenth of the time.
-    count = vertex.sum() if top.numel() < 1 << 24 else vertex.sum(dtype=torch.float64)
-    if float(count) != top.numel():  # a tie
-        vertex.zero_().scatter_(-1, scores.argmax(-1, keepdim=True), 1.0)
+    count = vertex.sum() if best.numel() < 1 << 24 else vertex.sum(dtype=torch.float64)
+    if float(count) != best.numel():  # a tie
+        first = vertex.argmax(-1, keepdim=True)
+        vertex.zero_().scatter_(-1, first, 1.0)
     return vertex
 
 

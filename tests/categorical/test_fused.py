@@ -220,6 +220,18 @@ def test_ties_give_one_vertex(monkeypatch):
     assert torch.equal(hard, torch.eye(4)[[0] * 5])
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5, torch.full((3, 1), 0.5)], ids=str)
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_a_tie_in_one_row_leaves_the_others_alone(temperature, scale, monkeypatch):
+    drawn = torch.tensor([[3.0, 1.0, 1.0, 2.0], [4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0]])
+    monkeypatch.setattr(noise, "minus_exponential", lambda shape, **_: -drawn)
+    logits = torch.zeros(3, 4)
+    logits[1, 0] = scale  # near to the others, or far from them
+    wanted = (logits - drawn.log()).argmax(-1)
+    hard = fused.concrete(logits, temperature, torch.Size(), hard=True)[1]
+    assert torch.equal(hard, torch.eye(4)[wanted])
+
+
 def test_autocast_changes_nothing():
     logits = logits_for((40, 10), 1.0)
     alone = fused.concrete(logits, 1.0, torch.Size(), seed(1))[0]
