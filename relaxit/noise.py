@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from torch import Tensor
 
 from relaxit import tracing
 from relaxit.bits import LEAST, fill_uniform
+from relaxit.log1p import quicken
 
 __all__ = [
     "Handle",
@@ -200,8 +200,7 @@ def _uniform(
     generator: torch.Generator | None,
 ) -> Tensor:
     """The one place where it is decided who draws."""
-    if not _touched and not torch.compiler.is_compiling():
-        _touch_constants()
+    quicken()
     large = not torch.compiler.is_compiling() and math.prod(shape) >= LEAST
     if large and dtype in (torch.float32, torch.float64) and not tracing.observed():
         noise = torch.empty(shape, dtype=dtype, device=device)
@@ -301,38 +300,3 @@ def logistic(
         shape, dtype, device, generator: as for :func:`uniform`.
     """
     return uniform(shape, dtype=dtype, device=device, generator=generator).logit_()
-
-
-# --- log1p and expm1 at their speed -------------------------------------------------------------
-
-_touched = False
-
-
-def _touch_constants() -> None:
-    """Make log1p and expm1 as fast as they are, for the rest of the process.
-
-    With AVX-512, their vector code in PyTorch ends in loads of constants that only a special
-    argument needs, under a mask that is empty for all others. If the page of the library where
-    such a constant lies has not been mapped into the process, a load under an empty mask neither
-    fails nor maps it, but takes a slow path in the processor, every time: 8 to 15 ns a number
-    instead of 0.8, until something reads from that page. (``torch.lgamma`` or ``torch.pow`` may do
-    so by accident, and whether the page is there at the start depends on the build and on chance.)
-    So here the special arguments are computed, once.
-    """
-    global _touched
-    for dtype in (torch.float32, torch.float64):
-        special = torch.tensor(
-            [-0.0, -1.0, -2.0, -1e3, 1e3, math.inf, math.nan], dtype=dtype, device="cpu"
-        )
-        special.log1p(), special.expm1()
-    _touched = True
-
-
-def _forget_touch() -> None:
-    global _touched
-    _touched = False
-
-
-_touch_constants()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_touch)  # pages of files are not mapped in a child

@@ -27,6 +27,7 @@ LAYERS = [
         "constraints",
         "tracing",
         "arithmetic",
+        "log1p",
         "half",
     },
     {"cooling", "bits"},
