@@ -49,15 +49,28 @@ def fill_uniform(out: Tensor, generator: torch.Generator | None = None) -> Tenso
     blocks = -(-flat.size // _BLOCK)
     seeds = torch.empty(blocks, _WORDS, dtype=torch.int64, device="cpu")
     words = seeds.random_(generator=generator).numpy().view(np.uint64)
-    if blocks == 1:
-        _fill(flat, words[0])
-    else:
-        parts = [flat[i * _BLOCK : (i + 1) * _BLOCK] for i in range(blocks)]
-        # Only waits: the results are in the parts.
-        list((_pool().map if torch.get_num_threads() > 1 else map)(_fill, parts, words))
+    parts = [flat[i * _BLOCK : (i + 1) * _BLOCK] for i in range(blocks)]
+    _fill_all(list(zip(parts, words, strict=True)), min(torch.get_num_threads(), blocks))
     if not out.is_inference():
         torch.autograd.graph.increment_version(out)  # NumPy wrote into it
     return out
+
+
+def _fill_all(tasks: list[tuple[np.ndarray, np.ndarray]], threads: int) -> None:
+    """Share them out. This thread takes its part: one that only waits is one too many."""
+
+    def work() -> None:
+        while True:
+            try:
+                block, seed = tasks.pop()
+            except IndexError:
+                return
+            _fill(block, seed)
+
+    others = [_pool().submit(work) for _ in range(threads - 1)]
+    work()
+    for other in others:
+        other.result()
 
 
 def _fill(block: np.ndarray, seed: np.ndarray) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -82,6 +83,22 @@ def test_threads_change_nothing(dtype, number, monkeypatch):
         assert torch.equal(alone, draw(number, dtype, 3))
     assert alone.shape == (number,)
     assert len(alone.unique()) > 0.99 * number
+
+
+def test_no_more_threads_than_torch_has(monkeypatch):
+    at_work = set()
+
+    def fill(block, seed):
+        at_work.add(threading.get_ident())
+        time.sleep(0.01)  # or one could do it all
+
+    monkeypatch.setattr(bits, "_fill", fill)
+    for threads in (1, 2, 3):
+        at_work.clear()
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        draw(12 * bits._BLOCK)
+        assert len(at_work) == min(threads, 1 + os.cpu_count())
+        assert threading.get_ident() in at_work
 
 
 def test_seeds():
