@@ -90,7 +90,7 @@ class RelaxedDistribution(Distribution):
             if _known_false(ok.all()):
                 raise DomainError(f"{name}: temperature must be finite and > 0 everywhere")
         valid = self.relaxation.valid_params(self.params.detach())
-        if _known_false(valid.all()):
+        if _known_false(_all(valid)):
             raise DomainError(
                 f"{name}: {int((~valid).sum())} of {valid.numel()} parameter sets are illegal "
                 f"({self.relaxation.illegal_params})"
@@ -269,6 +269,12 @@ def _number(name: str, temperature: Any, dtype: torch.dtype) -> float:
 def _checks_values(tensor: Tensor) -> bool:
     # Compiled code would break its graph at the check, and a GPU would have to be waited for.
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _all(flags: Tensor) -> Tensor:
+    """Whether all are True; one that was expanded is looked at once."""
+    repeated = flags.numel() > 1 and not any(flags.stride())
+    return flags[(0,) * flags.dim()] if repeated else flags.all()
 
 
 def _known_false(flag: Tensor | bool) -> bool:

@@ -29,6 +29,7 @@ LAYERS = [
         "arithmetic",
         "log1p",
         "half",
+        "through",
     },
     {"cooling", "bits"},
     {"noise"},

@@ -25,7 +25,7 @@ from relaxit import noise, tracing
 from relaxit.arithmetic import shortened
 from relaxit.cooling import may_learn, representable
 
-__all__ = ["concrete", "looks", "row_sum", "usable"]
+__all__ = ["concrete", "looks", "row_sum", "straight_through", "usable"]
 
 _LOG2E = math.log2(math.e)
 _NOISE = 40.0
@@ -98,13 +98,24 @@ def concrete(
             temperature = torch.full((), temperature, dtype=torch.float64, device=params.device)
         soft, vertex = torch.ops.relaxit.race(params, race, temperature, hard)
         return soft, vertex if hard else None
-    if isinstance(temperature, Tensor) and temperature.numel() == 1:
-        temperature = float(temperature)
-    if not isinstance(temperature, Tensor):
-        temperature = representable(temperature, params.dtype)
     found: tuple[Tensor, Tensor | None]
-    found = _Concrete.apply(params, temperature, shape, generator, hard)
+    found = _Concrete.apply(
+        params, _number(temperature, params.dtype), shape, generator, hard, False
+    )
     return found
+
+
+def straight_through(
+    params: Tensor, temperature: float | Tensor, shape: torch.Size, generator: noise.Source = None
+) -> Tensor:
+    """Hard values with the gradient of the soft ones of the same noise; not in compiled code.
+
+    Args:
+        params, temperature, shape, generator: as for :func:`concrete`.
+    """
+    number = _number(temperature, params.dtype)
+    vertex: Tensor = _Concrete.apply(params, number, shape, generator, True, True)[1]
+    return vertex
 
 
 class _Concrete(torch.autograd.Function):
@@ -116,6 +127,7 @@ class _Concrete(torch.autograd.Function):
         shape: torch.Size,
         generator: noise.Source,
         hard: bool,
+        through: bool,  # whether the hard value passes its gradient on
     ) -> tuple[Tensor, Tensor | None]:
         soft = noise.minus_exponential(
             shape + params.shape, dtype=params.dtype, device=params.device, generator=generator
@@ -123,20 +135,21 @@ class _Concrete(torch.autograd.Function):
         vertex, ctx.floored = _run(soft, params, temperature, hard)
         ctx.temperature, ctx.sampled = temperature, len(shape)
         ctx.save_for_backward(soft)
-        if vertex is not None:
+        if vertex is not None and not through:
             ctx.mark_non_differentiable(vertex)
         ctx.set_materialize_grads(False)
         return soft, vertex
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
-        if grad is None:
-            return (None,) * 5
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        arrived = [grad for grad in grads if grad is not None]
+        if not arrived:
+            return (None,) * 6
         (soft,) = ctx.saved_tensors
-        inner = _pull(soft, grad, ctx.temperature, ctx.floored)
+        inner = _pull(soft, sum(arrived[1:], arrived[0]), ctx.temperature, ctx.floored)
         if ctx.sampled:
             inner = inner.sum(tuple(range(ctx.sampled)))
-        return inner, None, None, None, None
+        return inner, *(None,) * 5
 
 
 def _run(
@@ -236,9 +249,11 @@ def _race(
     return soft, none if vertex is None else vertex
 
 
-def _number(temperature: Tensor, dtype: torch.dtype) -> float | Tensor:
+def _number(temperature: float | Tensor, dtype: torch.dtype) -> float | Tensor:
     """A temperature of one element as a number, which takes fewer passes."""
-    return representable(float(temperature), dtype) if temperature.numel() == 1 else temperature
+    if isinstance(temperature, Tensor) and temperature.numel() != 1:
+        return temperature
+    return representable(float(temperature), dtype)
 
 
 @torch.library.impl("relaxit::race_backward", "CompositeExplicitAutograd")

@@ -123,6 +123,18 @@ class Categorical(PerturbAndRelax):
             return found
         return super().draw(params, temperature, shape, generator)
 
+    def straight_through(
+        self,
+        params: Tensor,
+        temperature: float | Tensor,
+        shape: torch.Size = torch.Size(),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        same = type(self) is Categorical and params.dtype == compute_dtype(params.dtype)
+        if same and 0 not in shape and fused.looks(params) and fused.usable(params, temperature):
+            return fused.straight_through(params, temperature, shape, generator)
+        return super().straight_through(params, temperature, shape, generator)
+
     def _fast(
         self,
         params: Tensor,

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from relaxit.arithmetic import product, undisturbed
 from relaxit.cooling import may_learn
-from relaxit.estimators.through import through
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import RelaxedDistribution
+from relaxit.through import through
 
 __all__ = ["conditional_mean"]
 

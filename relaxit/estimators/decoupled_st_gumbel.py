@@ -23,11 +23,11 @@ from torch import Tensor
 from relaxit.arithmetic import undisturbed
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import SampleEstimator
-from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
 from relaxit.options import Options
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.through import through
 
 __all__ = ["DecoupledOptions", "DecoupledStraightThroughGumbel"]
 

@@ -21,10 +21,10 @@ from torch import Tensor
 from relaxit.cooling import cool
 from relaxit.estimators.base import DrawEstimator
 from relaxit.estimators.logits import Kind, marginals
-from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.through import through
 
 __all__ = ["GappedOptions", "GappedStraightThrough"]
 

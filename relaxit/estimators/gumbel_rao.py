@@ -24,10 +24,10 @@ from torch import Tensor
 
 from relaxit.estimators.base import DrawEstimator
 from relaxit.estimators.conditional import conditional_mean
-from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.through import through
 
 __all__ = ["GumbelRao", "RaoOptions"]
 

@@ -30,10 +30,10 @@ from torch import Tensor
 from relaxit.arithmetic import undisturbed
 from relaxit.estimators.base import SampleEstimator
 from relaxit.estimators.perturbed_scores import NOISES, noise_of, solver
-from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.through import through
 
 __all__ = ["Perturbed", "PerturbedOptions"]
 

@@ -22,9 +22,9 @@ from torch import Tensor
 from relaxit.cooling import cool
 from relaxit.estimators.base import DrawEstimator
 from relaxit.estimators.logits import Kind, logits_of, marginals
-from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.through import through
 
 __all__ = ["ReinMax", "second_order", "shifted_logits"]
 

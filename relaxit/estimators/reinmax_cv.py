@@ -27,9 +27,9 @@ from relaxit.estimators.base import DrawEstimator
 from relaxit.estimators.conditional import conditional_mean
 from relaxit.estimators.gumbel_rao import RaoOptions
 from relaxit.estimators.reinmax import second_order, shifted_logits
-from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.through import through
 
 __all__ = ["ControlVariateOptions", "ReinMaxControlVariate"]
 

@@ -24,9 +24,9 @@ from relaxit.estimators.conditional import conditional_mean
 from relaxit.estimators.gumbel_rao import RaoOptions
 from relaxit.estimators.logits import marginals
 from relaxit.estimators.reinmax import shifted_logits
-from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.through import through
 
 __all__ = ["ReinMaxRao"]
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from relaxit import shapes
+from relaxit.arithmetic import undisturbed
 from relaxit.estimators.base import SampleEstimator
-from relaxit.estimators.through import through
 from relaxit.relaxation import RelaxedDistribution
 
 __all__ = ["StraightThroughGumbel"]
@@ -40,5 +41,6 @@ class StraightThroughGumbel(SampleEstimator):
         sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        soft, hard = q.draw(sample_shape, generator)
-        return through(hard, soft)
+        shape = shapes.as_size(sample_shape)
+        with undisturbed(q.params):
+            return q.relaxation.straight_through(q.params, q.aligned_temperature, shape, generator)

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from relaxit.cooling import cool
 from relaxit.estimators.base import DrawEstimator
-from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
 from relaxit.relaxation import RelaxedDistribution
+from relaxit.through import through
 
 __all__ = ["StraightThrough"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 from torch.distributions import kl_divergence
 
-from relaxit.estimators.through import through
+from relaxit.law import RelaxedDistribution
 from relaxit.testing.case import RelaxationCase, claims
 from relaxit.testing.check import Failed, relaxation_check, require
 
@@ -201,14 +201,14 @@ def finite_slope(slope: Tensor) -> bool:
 
 @relaxation_check(needs=("sample_gradients_are_right",))
 def straight_through_is_exact(case: RelaxationCase) -> None:
-    """A straight-through value of a draw is the hard value to the last bit, in every claimed dtype,
-    and its gradient is that of finite differences of the soft value of `draw`. Why: structure and
-    estimators meet there, and `draw` may go another way than `rsample`."""
+    """`straight_through` is the hard value of `draw` from the same generator, to the last bit, in
+    every claimed dtype and with a temperature a row. Its gradient is that of the soft value, and
+    that of finite differences. Why: structure and estimators meet there, and `draw` may go another
+    way than `rsample`."""
+    rows = torch.linspace(0.3, 2.0, 50, dtype=torch.float32, device=case.device)
     for dtype in case.dtypes:
-        soft, hard = case.relaxation(case.params(50, dtype=dtype).requires_grad_(), 0.7).draw((4,))
-        value = through(hard, soft)
-        require(torch.equal(value, hard), f"the value is not the hard one in {dtype}")
-        require(value.requires_grad, f"no gradient passes in {dtype}")
+        for temperature in (0.7, rows):
+            _require_through(case.relaxation(case.params(50, dtype=dtype), temperature), case)
     if no_differences(case):
         return
 
@@ -216,3 +216,19 @@ def straight_through_is_exact(case: RelaxationCase) -> None:
         return case.relaxation(a, 0.7).draw((2,), case.generator(0))[0]
 
     differentiable("the soft value of draw", soft_of_draw, case.params(2).requires_grad_())
+
+
+def _require_through(q: RelaxedDistribution, case: RelaxationCase) -> None:
+    """Both ways from the same noise, in value and gradient."""
+    params, temperature = q.params.requires_grad_(), q.aligned_temperature
+    for shape in (torch.Size(), torch.Size((4,))):
+        soft, hard = q.relaxation.draw(params, temperature, shape, case.generator(1))
+        value = q.relaxation.straight_through(params, temperature, shape, case.generator(1))
+        require(torch.equal(value, hard), f"the value is not the hard one in {params.dtype}")
+        require(value.requires_grad, f"no gradient passes in {params.dtype}")
+        arriving = torch.linspace(-1, 1, value.numel()).to(value).view(value.shape)
+        found, want = (torch.autograd.grad(y, params, arriving)[0] for y in (value, soft))
+        require(
+            torch.allclose(found, want, rtol=1e-4, atol=1e-6, equal_nan=True),
+            f"the gradient is not that of the soft value in {params.dtype}",
+        )

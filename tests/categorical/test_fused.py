@@ -13,6 +13,7 @@ from relaxit.categorical import fused, inversion
 from relaxit.categorical.entropy import entropy as entropy_of
 from relaxit.categorical.laws import OneHot
 from relaxit.categorical.relaxation import Categorical
+from relaxit.estimators.st_gumbel import StraightThroughGumbel
 from tests.helpers import fits, seed
 
 SHAPES = [(7, 2), (5, 3, 10), (4, 64), (3, 65), (2, 1000), (4096, 10)]
@@ -134,6 +135,33 @@ def test_second_derivatives(temperature):
 
     assert torch.autograd.gradcheck(draw, logits)
     assert torch.autograd.gradgradcheck(draw, logits)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("temperature", [*TEMPERATURES, torch.tensor(0.5)], ids=str)
+@pytest.mark.parametrize("sample", [(), (2,)], ids=str)
+def test_straight_through_is_the_hard_value_of_the_same_draw(sample, temperature, dtype):
+    logits = logits_for((6, 3, 10), 2.0, masked=True, dtype=dtype)
+    soft, hard = fused.concrete(logits, temperature, torch.Size(sample), seed(1), hard=True)
+    q = Categorical(categories=10)(logits, temperature)
+    value = StraightThroughGumbel().sample(q, sample, seed(1))
+    assert torch.equal(value, hard)
+    assert value.grad_fn.name() == "_ConcreteBackward"  # not a copy with another gradient
+    arriving = torch.randn(soft.shape, generator=seed(2), dtype=dtype)
+    got, want = (torch.autograd.grad(y, logits, arriving)[0] for y in (value, soft))
+    close(got, want, dtype)
+    value.mul_(2)  # belongs to the caller, and is no view of anything
+    assert torch.equal(value, 2 * hard)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.4])
+def test_second_derivatives_of_straight_through(temperature):
+    logits = logits_for((3, 4), 1.0, dtype=torch.float64)
+
+    def value(params):
+        return fused.straight_through(params, temperature, torch.Size([2]), seed(3))
+
+    assert torch.autograd.gradgradcheck(value, logits)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])

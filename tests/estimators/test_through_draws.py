@@ -12,8 +12,8 @@ from scipy import stats
 import relaxit
 from relaxit.errors import Unsupported
 from relaxit.estimators.gapped_st import _moved
-from relaxit.estimators.through import through
 from relaxit.testing.bare import Bare, Numbers
+from relaxit.through import through
 from tests.helpers import ALPHA, counts, fits, params_for, seed
 
 BINARY = relaxit.get("binary")

@@ -8,8 +8,8 @@ from torch import nn
 import relaxit
 from relaxit.estimators.base import DrawEstimator, Estimator, StatefulEstimator
 from relaxit.estimators.straight_through import StraightThrough
-from relaxit.estimators.through import through
 from relaxit.gradients import Case, GradientProblem, Point, Surroundings
+from relaxit.through import through
 
 SLOPES = torch.tensor([[1.0, -2.0, 0.5], [2.0, 0.0, -1.0]], dtype=torch.float64)
 PARAMS = torch.tensor([[0.3, -0.4, 1.1], [-0.8, 0.2, 0.0]], dtype=torch.float64)

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.estimators.through import through
 from relaxit.gradients import (
     Case,
     GradientProblem,
@@ -19,6 +18,7 @@ from relaxit.gradients import (
     measure_problem,
 )
 from relaxit.gradients import memory as memory_module
+from relaxit.through import through
 from tests.gradients import subjects
 from tests.gradients.subjects import PARAMS, SLOPES, Tiny, quadratic
 

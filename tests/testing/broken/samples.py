@@ -8,7 +8,7 @@ import torch
 
 from relaxit import noise
 from relaxit.categorical.laws import one_hot
-from relaxit.estimators.through import through
+from relaxit.through import through
 from tests.testing.broken.sound import Choice, Order
 
 
@@ -252,6 +252,26 @@ class DrawLosesGradient(Choice):
 
     def draw(self, params, temperature, shape=torch.Size(), generator=None):
         return super().draw((params + params.detach()) / 2, temperature, shape, generator)
+
+
+class ThroughAnotherDraw(Choice):
+    """A shortcut for straight-through values that takes the gradient at other noise."""
+
+    caught_by = "straight_through_is_exact"
+
+    def straight_through(self, params, temperature, shape=torch.Size(), generator=None):
+        hard = self.draw(params, temperature, shape, generator)[1]
+        return through(hard, self.rsample(params, temperature, shape, generator))
+
+
+class ThroughOfTheSoftValue(Choice):
+    """The same, rounded from the soft value by a sum that misses the vertex."""
+
+    caught_by = "straight_through_is_exact"
+
+    def straight_through(self, params, temperature, shape=torch.Size(), generator=None):
+        soft, hard = self.draw(params, temperature, shape, generator)
+        return hard + soft - soft.detach()
 
 
 class _OldSoftmax(torch.autograd.Function):

@@ -8,7 +8,7 @@ import torch
 
 from relaxit.arithmetic import undisturbed
 from relaxit.categorical.laws import LogConcrete
-from relaxit.estimators.through import through
+from relaxit.through import through
 from tests.testing.broken.estimators import Score
 from tests.testing.broken.sound import Choice, Concrete, Through
 

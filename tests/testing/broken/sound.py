@@ -26,8 +26,8 @@ from relaxit import (
 from relaxit.categorical.laws import LogConcrete, OneHot, one_hot
 from relaxit.categorical.relaxation import Categorical
 from relaxit.cooling import cool
-from relaxit.estimators.through import through
 from relaxit.noise import compute_dtype
+from relaxit.through import through
 
 
 class ChoiceOptions(Options):

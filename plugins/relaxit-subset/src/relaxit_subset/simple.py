@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from relaxit import DrawEstimator, RelaxedDistribution
-from relaxit.estimators.through import through
+from relaxit.through import through
 
 __all__ = ["Simple"]
 
