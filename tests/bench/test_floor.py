@@ -61,7 +61,7 @@ def test_rates_are_those_of_the_fastest_repetition():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_a_gpu_has_launches():
     rates = measure_rates(torch.device("cuda"))
     assert min(rates.launches, rates.flops, rates.random_numbers, rates.copy(1)) > 0

@@ -70,7 +70,7 @@ def test_what_was_there_before_does_not_count():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_known_peaks_on_a_gpu():
     device = torch.device("cuda")
 

@@ -460,7 +460,7 @@ def test_launcher_names_the_other_distribution(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_auto_takes_the_gpu(capsys):
     assert run(["train", "--epochs", "1", "--out", "run"]) == 0
     assert "device cuda:0 (best there is)" in capsys.readouterr().err

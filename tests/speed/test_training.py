@@ -56,7 +56,7 @@ def test_a_gpu_has_graphs_and_tf32(folder):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_one_block_of_every_contender_on_a_gpu(folder):
     benchmark = TrainingSteps(steps=2, data_dir=str(folder))
     report = run_benchmark(benchmark, torch.device("cuda"), Settings(rounds=1, seconds=0))

@@ -36,7 +36,7 @@ RUNS = {
     "state": (SCHEDULES, {"estimator": {"name": "relax"}}),
     "bits": ({"relaxation": {"name": "binary", "options": {}}},),
 }
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 def trained(*layers, epochs=2):

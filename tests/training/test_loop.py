@@ -443,7 +443,7 @@ def test_dotted_paths_in_a_config_import_nothing(tmp_path):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_trains_on_a_gpu_and_agrees_with_the_cpu(tmp_path):
     gpu = Trainer(small_experiment({"device": "cuda", "epochs": 30}))
     cpu = Trainer(small_experiment({"device": "cpu", "epochs": 30}))
