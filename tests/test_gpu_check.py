@@ -162,7 +162,8 @@ except KeyboardInterrupt:
     def read(session, result):
         result.documents["figures"] = read_json(session.files / "figures.json")
 
-    assert run(session, [part("bench", python("long", code), after=read)], 5.0) == 1
+    # A fifth of the time is left to end in: 2 s, as a busy machine may take one to wake it.
+    assert run(session, [part("bench", python("long", code), after=read)], 10.0) == 1
     _, parts, _ = left_by(tmp_path)
     assert parts["bench"]["outcome"] == "cut"
     assert parts["bench"]["documents"]["figures"] == {"stopped": True}

@@ -21,6 +21,7 @@ __all__ = [
     "ConformanceError",
     "Failed",
     "Result",
+    "applies",
     "estimator_check",
     "object_check",
     "relaxation_check",
@@ -155,6 +156,15 @@ def run_check(check: Check, case: Case) -> Result:
         complaint = "passes" if outcome == "pass" else f"does not apply ({reason})"
         outcome, reason = "fail", f"{complaint}, though declared an expected failure ({declared})"
     return Result(str(case), check.name, outcome, reason, time.perf_counter() - started)
+
+
+def applies(check: Check, case: Case) -> bool:
+    """Whether a check is for this case; True if asking raises, which running it will report."""
+    try:
+        with _sealed(case.device):
+            return not check.absent(case)
+    except Exception:
+        return True
 
 
 def _outcome(check: Check, case: Case) -> tuple[Outcome, str]:

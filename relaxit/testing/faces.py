@@ -38,7 +38,7 @@ from relaxit.testing import (
 )
 from relaxit.testing.bare import Numbers
 from relaxit.testing.case import Case, EstimatorCase, RelaxationCase
-from relaxit.testing.check import Check, ConformanceError, Result, run_check
+from relaxit.testing.check import Check, ConformanceError, Result, applies, run_check
 
 __all__ = [
     "cases",
@@ -174,7 +174,7 @@ def results(case: Case, only: Collection[str] = ()) -> Iterator[Result]:
 
 def run(check: Check, case: Case) -> Result:
     """Run one check on a case, unless one that it builds on fails."""
-    for name in check.needs:
+    for name in check.needs if applies(check, case) else ():
         if name not in case.failed:
             case.failed[name] = run(_named(name), case).outcome in ("fail", "not run")
         if case.failed[name]:

@@ -167,6 +167,13 @@ def test_what_builds_on_a_failure_is_not_run():
     assert found["draw_shares_its_noise"].reason == "hard_in_vertices fails"
 
 
+def test_what_does_not_apply_runs_nothing_before_it():
+    (case,) = cases(relaxit.get("categorical", categories=5))  # graphs are counted on the first
+    (result,) = results(case, ["few_graphs_for_any_temperature"])
+    assert result.outcome == "not applicable"
+    assert not case.failed  # nothing it builds on was run, and compiled
+
+
 class NoExamples(sound.Choice):
     @classmethod
     def examples(cls):
