@@ -49,6 +49,8 @@ def suite(group: str) -> Callable[..., None]:
         json: Json = False,
         out: Out = None,
     ) -> None:
+        from relaxit.environment import choose_device
+
         del plugin_files  # loaded by the option itself
         chosen = _chosen(group, names or (), options or ())
         settings = settings_of(
@@ -62,17 +64,20 @@ def suite(group: str) -> Callable[..., None]:
             print_report, device, threads, json, out, settings.model_dump(mode="json")
         )
 
+        # Before the machine's rates are measured, which takes seconds.
+        asked = taking_part(chosen, settings, choose_device(device))
+
         def work(there: torch.device, rates: Rates | None) -> Iterator[Report]:
             from relaxit.bench import run_benchmark
 
-            for benchmark in taking_part(chosen, settings, there):
+            for benchmark in asked:
 
                 def show(text: str, name: str = benchmark.name) -> None:
                     session.progress(f"{name}: {text}")
 
                 yield run_benchmark(benchmark, there, settings, rates=rates, progress=show)
 
-        session.run(work, floors=_any_needs(chosen))
+        session.run(work, floors=_any_needs(asked))
 
     return command
 
