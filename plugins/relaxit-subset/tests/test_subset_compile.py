@@ -42,6 +42,7 @@ def test_marginals_and_their_gradient(name, n, k, dtype):
         warnings.simplefilter("error")
         # The compiler of torch 2.10 to itself; hidden from users by Python's own filter.
         warnings.filterwarnings("ignore", ".*should not be instantiated", DeprecationWarning)
+        warnings.filterwarnings("ignore", "Guards may run slower on Python 3.13.0", RuntimeWarning)
         got = value_and_slope(compiled(marginals), logits)
     for one, other in zip(got, value_and_slope(marginals, logits), strict=True):
         close(one, other, 20 * torch.finfo(dtype).eps)
