@@ -174,6 +174,21 @@ def test_what_does_not_apply_runs_nothing_before_it():
     assert not case.failed  # nothing it builds on was run, and compiled
 
 
+class LeavesAtExamples(sound.Choice):
+    """Ends the program where it is asked for its examples."""
+
+    @classmethod
+    def examples(cls):
+        raise SystemExit(3)
+
+
+def test_a_subject_that_ends_the_program_fails_and_the_kit_goes_on():
+    (case,) = cases(LeavesAtExamples(size=3))
+    found = {result.check: result for result in results(case)}
+    assert found["objects_are_independent"].reason == "SystemExit: 3"
+    assert found["few_graphs_for_any_temperature"].outcome == "not run"
+
+
 class NoExamples(sound.Choice):
     @classmethod
     def examples(cls):
