@@ -126,10 +126,12 @@ class Relaxation(Configured, ABC):
         temperature: float | Tensor,
         shape: torch.Size,
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> Tensor:  # [*shape, *batch, *event_shape]
         """The hard value of :meth:`draw`, to the last bit, with the gradient of its soft value.
 
-        Write it where that takes less than drawing both and copying one.
+        The default draws both and copies the hard one. Override it where that can be avoided.
+
+        Reference: Jang, Gu, Poole, arXiv:1611.01144, section 2.2.
         """
         soft, hard = self.draw(params, temperature, shape, generator)
         return through(hard, soft)

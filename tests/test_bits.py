@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -86,18 +85,17 @@ def test_threads_change_nothing(dtype, number, monkeypatch):
 
 
 def test_no_more_threads_than_torch_has(monkeypatch):
-    at_work = set()
+    for threads in range(1, min(3, 1 + os.cpu_count()) + 1):
+        at_work, meeting = set(), threading.Barrier(threads)
 
-    def fill(block, seed):
-        at_work.add(threading.get_ident())
-        time.sleep(0.01)  # or one could do it all
+        def fill(block, seed, at_work=at_work, meeting=meeting):
+            at_work.add(threading.get_ident())
+            meeting.wait(60)  # none goes on to another block before each has one
 
-    monkeypatch.setattr(bits, "_fill", fill)
-    for threads in (1, 2, 3):
-        at_work.clear()
+        monkeypatch.setattr(bits, "_fill", fill)
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         draw(12 * bits._BLOCK)
-        assert len(at_work) == min(threads, 1 + os.cpu_count())
+        assert len(at_work) == threads
         assert threading.get_ident() in at_work
 
 

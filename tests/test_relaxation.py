@@ -60,6 +60,25 @@ class Rows(PerturbAndRelax):
         return torch.eye(scores.shape[-1], dtype=scores.dtype)[scores.argmax(-1)]
 
 
+class AllOrNone(Rows):
+    """Has one answer for the whole batch, expanded."""
+
+    name = "test-all-or-none"
+
+    def valid_params(self, params):
+        return (params.sum() >= 0).expand(params.shape[:-2])
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (1,), (4,), (2, 3)], ids=str)
+def test_an_expanded_answer_about_params_counts(batch):
+    params = torch.ones(*batch, 2, 3)
+    assert AllOrNone()(params).batch_shape == batch
+    number = math.prod(batch)
+    if number:
+        with pytest.raises(DomainError, match=f"{number} of {number} parameter sets"):
+            AllOrNone()(-params)
+
+
 class Cube(Relaxation):
     api = 1
     name = "test-cube"

@@ -130,8 +130,14 @@ class Categorical(PerturbAndRelax):
         shape: torch.Size = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        same = type(self) is Categorical and params.dtype == compute_dtype(params.dtype)
-        if same and 0 not in shape and fused.looks(params) and fused.usable(params, temperature):
+        stored_as_computed = params.dtype == compute_dtype(params.dtype)
+        if (
+            type(self) is Categorical
+            and stored_as_computed
+            and 0 not in shape
+            and not torch.compiler.is_compiling()
+            and fused.usable(params, temperature)
+        ):
             return fused.straight_through(params, temperature, shape, generator)
         return super().straight_through(params, temperature, shape, generator)
 

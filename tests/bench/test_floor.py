@@ -5,6 +5,7 @@ import torch
 
 from relaxit.bench import Needs, Rates, measure_rates
 from relaxit.bench.floor import floor_of
+from tests.conftest import needs_cuda
 
 CPU = torch.device("cpu")
 CACHES = ((100, 50.0), (1000, 20.0), (10_000, 5.0))
@@ -61,7 +62,7 @@ def test_rates_are_those_of_the_fastest_repetition():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@needs_cuda
 def test_a_gpu_has_launches():
     rates = measure_rates(torch.device("cuda"))
     assert min(rates.launches, rates.flops, rates.random_numbers, rates.copy(1)) > 0

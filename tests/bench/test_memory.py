@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from relaxit.bench.memory import peak_bytes
+from tests.conftest import needs_cuda
 
 CPU = torch.device("cpu")
 
@@ -70,7 +71,7 @@ def test_what_was_there_before_does_not_count():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@needs_cuda
 def test_known_peaks_on_a_gpu():
     device = torch.device("cuda")
 

@@ -21,10 +21,10 @@ import relaxit
 from relaxit.categorical import kernels
 from relaxit.categorical.kernels import concrete, usable
 from relaxit.noise import Streams
+from tests.conftest import needs_cuda
 from tests.helpers import averages, counts, fits, follows, seed
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 SHORT = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 """Rounding of a dtype; the interpreter cuts bfloat16 off."""

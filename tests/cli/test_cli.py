@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 import relaxit
 from relaxit.cli.app import run
 from relaxit.training.rundir import RunDirectory
+from tests.conftest import needs_cuda
 from tests.data.test_data import write_set
 from tests.training.signs import Sign
 
@@ -460,7 +460,7 @@ def test_launcher_names_the_other_distribution(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@needs_cuda
 def test_auto_takes_the_gpu(capsys):
     assert run(["train", "--epochs", "1", "--out", "run"]) == 0
     assert "device cuda:0 (best there is)" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from relaxit.bench import prepare as preparation
 from relaxit.speed.pictures import pictures_in, write_random
 from relaxit.speed.products import flops, products
 from relaxit.speed.training import TrainingSteps
+from tests.conftest import needs_cuda
 
 CPU = torch.device("cpu")
 
@@ -56,7 +57,7 @@ def test_a_gpu_has_graphs_and_tf32(folder):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@needs_cuda
 def test_one_block_of_every_contender_on_a_gpu(folder):
     benchmark = TrainingSteps(steps=2, data_dir=str(folder))
     report = run_benchmark(benchmark, torch.device("cuda"), Settings(rounds=1, seconds=0))

@@ -18,6 +18,7 @@ from relaxit.training.engine import choose, expected_saving
 from relaxit.training.loop import Silent, Trainer
 from relaxit.training.step import Snapshot
 from relaxit.training.stopping import StopRequest
+from tests.conftest import needs_cuda
 from tests.training.signs import Sign
 from tests.training.small import BASE, small_config, small_experiment
 
@@ -36,7 +37,6 @@ RUNS = {
     "state": (SCHEDULES, {"estimator": {"name": "relax"}}),
     "bits": ({"relaxation": {"name": "binary", "options": {}}},),
 }
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 def trained(*layers, epochs=2):

@@ -23,6 +23,7 @@ from relaxit.training.finished import open_run
 from relaxit.training.loop import Silent, Trainer, train
 from relaxit.training.rundir import RunDirectory
 from relaxit.training.temperature import Temperature
+from tests.conftest import needs_cuda
 from tests.training.signs import Sign
 from tests.training.small import small_config, small_experiment
 
@@ -443,7 +444,7 @@ def test_dotted_paths_in_a_config_import_nothing(tmp_path):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@needs_cuda
 def test_trains_on_a_gpu_and_agrees_with_the_cpu(tmp_path):
     gpu = Trainer(small_experiment({"device": "cuda", "epochs": 30}))
     cpu = Trainer(small_experiment({"device": "cpu", "epochs": 30}))
