@@ -10,13 +10,15 @@ Names are imported when first used, so that ``import relaxit`` does not load tor
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from relaxit import constraints as constraints
     from relaxit import noise as noise
     from relaxit.discrete import DiscreteLaw as DiscreteLaw
+    from relaxit.distribution import RelaxedDistribution as RelaxedDistribution
     from relaxit.errors import ConfigurationError as ConfigurationError
     from relaxit.errors import DomainError as DomainError
     from relaxit.errors import PluginError as PluginError
@@ -28,63 +30,61 @@ if TYPE_CHECKING:
     from relaxit.estimators.base import Estimator as Estimator
     from relaxit.estimators.base import SampleEstimator as SampleEstimator
     from relaxit.estimators.base import StatefulEstimator as StatefulEstimator
-    from relaxit.hookspecs import hookimpl as hookimpl
-    from relaxit.law import RelaxedDistribution as RelaxedDistribution
-    from relaxit.layer import Relax as Relax
+    from relaxit.hooks import hookimpl as hookimpl
+    from relaxit.nn import Relax as Relax
     from relaxit.options import Options as Options
     from relaxit.perturb import PerturbAndRelax as PerturbAndRelax
-    from relaxit.registry import estimator as estimator
-    from relaxit.registry import get as get
-    from relaxit.registry import register as register
-    from relaxit.registry import relaxations as relaxations
-    from relaxit.registry import unregister as unregister
+    from relaxit.plugins.registry import estimator as estimator
+    from relaxit.plugins.registry import get as get
+    from relaxit.plugins.registry import register as register
+    from relaxit.plugins.registry import relaxations as relaxations
+    from relaxit.plugins.registry import unregister as unregister
     from relaxit.relaxation import Capabilities as Capabilities
     from relaxit.relaxation import Relaxation as Relaxation
     from relaxit.training.task import Task as Task
 
-_HOME = {
-    "Capabilities": "relaxit.relaxation",
-    "ConfigurationError": "relaxit.errors",
-    "DiscreteLaw": "relaxit.discrete",
-    "DomainError": "relaxit.errors",
-    "DrawEstimator": "relaxit.estimators.base",
-    "Estimator": "relaxit.estimators.base",
-    "Options": "relaxit.options",
-    "PerturbAndRelax": "relaxit.perturb",
-    "PluginError": "relaxit.errors",
-    "Relax": "relaxit.layer",
-    "Relaxation": "relaxit.relaxation",
-    "RelaxedDistribution": "relaxit.law",
-    "RelaxitError": "relaxit.errors",
-    "SampleEstimator": "relaxit.estimators.base",
-    "ShapeError": "relaxit.errors",
-    "StatefulEstimator": "relaxit.estimators.base",
-    "Task": "relaxit.training.task",
-    "UnknownName": "relaxit.errors",
-    "Unsupported": "relaxit.errors",
-    "estimator": "relaxit.registry",
-    "get": "relaxit.registry",
-    "hookimpl": "relaxit.hookspecs",
-    "register": "relaxit.registry",
-    "relaxations": "relaxit.registry",
-    "unregister": "relaxit.registry",
-}
-
-_MODULES = ("constraints", "noise")
-
-__all__ = [*_HOME, *_MODULES, "__version__"]  # noqa: PLE0604
+_lazy, _, __all__ = lazy_exports(
+    __name__,
+    {
+        "relaxit.constraints": ["constraints"],
+        "relaxit.noise": ["noise"],
+        "relaxit.discrete": ["DiscreteLaw"],
+        "relaxit.distribution": ["RelaxedDistribution"],
+        "relaxit.errors": [
+            "ConfigurationError",
+            "DomainError",
+            "PluginError",
+            "RelaxitError",
+            "ShapeError",
+            "UnknownName",
+            "Unsupported",
+        ],
+        "relaxit.estimators.base": [
+            "DrawEstimator",
+            "Estimator",
+            "SampleEstimator",
+            "StatefulEstimator",
+        ],
+        "relaxit.hooks": ["hookimpl"],
+        "relaxit.nn": ["Relax"],
+        "relaxit.options": ["Options"],
+        "relaxit.perturb": ["PerturbAndRelax"],
+        "relaxit.plugins.registry": ["estimator", "get", "register", "relaxations", "unregister"],
+        "relaxit.relaxation": ["Capabilities", "Relaxation"],
+        "relaxit.training.task": ["Task"],
+    },
+)
+__all__ += ["__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    if name in _MODULES:
-        return import_module(f"relaxit.{name}")
     if name == "__version__":
         from importlib.metadata import version
 
-        return version("relaxit-framework")
-    raise AttributeError(f"module 'relaxit' has no attribute {name!r}")
+        from relaxit.hooks import OWN_DISTRIBUTION
+
+        return version(OWN_DISTRIBUTION)
+    return _lazy(name)
 
 
 def __dir__() -> list[str]:

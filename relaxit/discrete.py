@@ -18,8 +18,8 @@ from torch.distributions.kl import register_kl
 
 from relaxit import shapes
 from relaxit.arithmetic import undisturbed
+from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
-from relaxit.noise import compute_dtype
 
 if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation

@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from relaxit.errors import ConfigurationError
+from relaxit.hooks import OWN_DISTRIBUTION
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["choose_device", "devices", "flushed_denormals", "require_memory", "versions"]
 
 _REPORTED = (
-    "relaxit-framework",
+    OWN_DISTRIBUTION,
     "torch",
     "torchvision",
     "numpy",

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from relaxit import noise
-from relaxit.half import remember
+from relaxit.dtypes import compute_dtype
+from relaxit.float16 import remember
 from relaxit.relaxation import Relaxation
 from relaxit.tracing import constant_result
 
@@ -63,7 +64,7 @@ class PerturbAndRelax(Relaxation):
         self, params: Tensor, shape: torch.Size, generator: torch.Generator | None = None
     ) -> Tensor:
         """Scores plus noise, ``[*shape, *params.shape]``, float32 or float64."""
-        dtype = noise.compute_dtype(params.dtype)
+        dtype = compute_dtype(params.dtype)
         full = shape + params.shape
         drawn = self.noise(full, dtype=dtype, device=params.device, generator=generator)
         return params.to(dtype) + drawn

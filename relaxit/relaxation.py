@@ -1,7 +1,7 @@
 """The contract: :class:`Relaxation`, which a plugin writes.
 
 A relaxation is a stateless, hashable object: options, shapes, and pure functions of tensors.
-Calling it with parameters gives a :class:`~relaxit.law.RelaxedDistribution`.
+Calling it with parameters gives a :class:`~relaxit.distribution.RelaxedDistribution`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
+from relaxit.autograd import through
+from relaxit.distribution import RelaxedDistribution
 from relaxit.errors import Unsupported
-from relaxit.law import RelaxedDistribution
 from relaxit.options import Configured, Options
-from relaxit.through import through
 
 __all__ = ["API", "Capabilities", "Options", "Relaxation", "RelaxedDistribution"]
 

@@ -13,8 +13,8 @@ from scipy import stats
 from torch import Tensor
 
 from relaxit import Relaxation
-from relaxit.hookspecs import OWN_DISTRIBUTION
-from relaxit.registry import default
+from relaxit.hooks import OWN_DISTRIBUTION
+from relaxit.plugins.registry import default
 
 ALPHA = 2e-5
 """False-alarm rate of one statistical test. Seeds are fixed, so none flickers."""

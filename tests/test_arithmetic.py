@@ -10,7 +10,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from relaxit.arithmetic import product, shortened, undisturbed
-from relaxit.testing.process import restored
+from relaxit.testing.settings.process import restored
 
 CPU = torch.device("cpu")
 PRODUCTS = {"matmul", "__matmul__", "mm", "bmm"}

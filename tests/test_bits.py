@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from relaxit import bits
+from relaxit.noise import sfc64
 from tests.helpers import fits, seed
 
-TWO_AND_A_BIT = 2 * bits._BLOCK + 77  # blocks of a draw
+TWO_AND_A_BIT = 2 * sfc64._BLOCK + 77  # blocks of a draw
 EACH_DTYPE = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
 def draw(number, dtype=torch.float32, of=0):
-    return bits.fill_uniform(torch.empty(number, dtype=dtype), seed(of))
+    return sfc64.fill_uniform(torch.empty(number, dtype=dtype), seed(of))
 
 
 @EACH_DTYPE
@@ -35,7 +35,7 @@ def test_law_near_both_ends(dtype):
 def test_neighbours_and_blocks_are_independent(dtype):
     # Pairs at several distances, one of them a block, on an 8 x 8 grid. alpha = 2e-5 each.
     u = draw(1 << 20, dtype, 2)
-    for lag in (1, 2, 3, 16, bits._BLOCK):
+    for lag in (1, 2, 3, 16, sfc64._BLOCK):
         cells = (u[:-lag] * 8).long() * 8 + (u[lag:] * 8).long()
         counts = np.bincount(cells.numpy(), minlength=64).astype(float)
         assert fits(counts, torch.full((64,), 1 / 64))
@@ -52,7 +52,7 @@ def test_ends_of_the_generator(dtype, ones, monkeypatch):
             return np.full(size, 2**64 - 1 if ones else 0, dtype=np.uint64)
 
     monkeypatch.setattr(np.random, "SFC64", End)
-    u = draw(bits._BLOCK + 8, dtype)
+    u = draw(sfc64._BLOCK + 8, dtype)
     assert bool((u > 0).all() & (u < 1).all())
     assert (u > 0.5).all() == ones
     finest = 2.0**-32 if dtype == torch.float32 else 2.0**-54
@@ -63,7 +63,7 @@ def test_ends_of_the_generator(dtype, ones, monkeypatch):
 def test_law_of_a_single_block(dtype):
     # Bits of PyTorch's own. alpha = 2e-5.
     source = seed(7)
-    parts = [bits.fill_uniform(torch.empty(1001, dtype=dtype), source) for _ in range(500)]
+    parts = [sfc64.fill_uniform(torch.empty(1001, dtype=dtype), source) for _ in range(500)]
     u = torch.cat(parts)
     counts = np.histogram(u.double().numpy(), bins=64, range=(0, 1))[0].astype(float)
     assert fits(counts, torch.full((64,), 1 / 64))
@@ -73,11 +73,11 @@ def test_law_of_a_single_block(dtype):
 
 
 @EACH_DTYPE
-@pytest.mark.parametrize("number", [1, 3, bits._BLOCK, TWO_AND_A_BIT])
+@pytest.mark.parametrize("number", [1, 3, sfc64._BLOCK, TWO_AND_A_BIT])
 def test_threads_change_nothing(dtype, number, monkeypatch):
     alone = draw(number, dtype, 3)
     with ThreadPoolExecutor(3) as pool:
-        monkeypatch.setattr(bits, "_threads", pool)
+        monkeypatch.setattr(sfc64, "_threads", pool)
         monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
         assert torch.equal(alone, draw(number, dtype, 3))
     assert alone.shape == (number,)
@@ -92,9 +92,9 @@ def test_no_more_threads_than_torch_has(monkeypatch):
             at_work.add(threading.get_ident())
             meeting.wait(60)  # none goes on to another block before each has one
 
-        monkeypatch.setattr(bits, "_fill", fill)
+        monkeypatch.setattr(sfc64, "_fill", fill)
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        draw(12 * bits._BLOCK)
+        draw(12 * sfc64._BLOCK)
         assert len(at_work) == threads
         assert threading.get_ident() in at_work
 
@@ -103,8 +103,8 @@ def test_seeds():
     assert torch.equal(draw(1000, of=4), draw(1000, of=4))
     assert (draw(1000, of=4) != draw(1000, of=5)).float().mean() > 0.99
     source = seed(4)
-    first = bits.fill_uniform(torch.empty(1000), source)
-    assert (first != bits.fill_uniform(torch.empty(1000), source)).float().mean() > 0.99
+    first = sfc64.fill_uniform(torch.empty(1000), source)
+    assert (first != sfc64.fill_uniform(torch.empty(1000), source)).float().mean() > 0.99
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

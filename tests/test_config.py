@@ -3,8 +3,8 @@ import json
 import pytest
 
 from relaxit import zoo
-from relaxit.config import RunConfig, combine, merge, read_recipe, resolve
 from relaxit.errors import ConfigurationError
+from relaxit.training.config import RunConfig, combine, merge, read_recipe, resolve
 
 BASE = {"relaxation": {"name": "a", "options": {"n": 3}}, "latents": 2, "epochs": 1}
 

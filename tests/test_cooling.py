@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.cooling import cool
+from relaxit.temperature import cool
 
 
 def test_equals_division_and_keeps_infinities():

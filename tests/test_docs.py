@@ -20,9 +20,10 @@ import pytest
 import typer
 
 import relaxit
-from relaxit import bench, errors, hookspecs, registry, testing
+from relaxit import bench, errors, testing
 from relaxit.cli.app import app
 from relaxit.cli.app import run as run_command
+from relaxit.plugins import registry, specs
 from relaxit.testing import Check, checks
 
 ROOT = Path(__file__).parents[1]
@@ -204,9 +205,7 @@ def test_the_task_of_the_contract_trains_as_a_file(tmp_path):
 # --- hooks and names are complete -------------------------------------------------------------
 
 HOOKS = [
-    f
-    for _, f in inspect.getmembers(hookspecs, inspect.isfunction)
-    if f.__name__.startswith("relaxit_")
+    f for _, f in inspect.getmembers(specs, inspect.isfunction) if f.__name__.startswith("relaxit_")
 ]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.half import recall
+from relaxit.float16 import recall
 
 RELAXATIONS = [
     relaxit.get(name, **options)

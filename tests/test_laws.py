@@ -14,7 +14,8 @@ import torch
 from torch.distributions import kl_divergence
 
 import relaxit
-from relaxit import PerturbAndRelax, noise
+from relaxit import PerturbAndRelax
+from relaxit.dtypes import compute_dtype
 from relaxit.errors import DomainError
 from tests.helpers import (
     DTYPES,
@@ -136,7 +137,7 @@ def test_extremes(relaxation, dtype, temperature, as_tensor, device):
     assert bool(relaxation.vertices.check(hard).all())
     assert bool(relaxation.vertices.check(q.hard(soft)).all())
 
-    wide = noise.compute_dtype(dtype)
+    wide = compute_dtype(dtype)
     results = [soft.float().square().sum()]
     if relaxation.capabilities.density:
         results.append(q.log_prob(soft.detach()))

@@ -16,7 +16,10 @@ from scipy import stats
 from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from relaxit import bits, noise
+from relaxit import noise
+from relaxit.dtypes import compute_dtype
+from relaxit.noise import sfc64, uniforms
+from relaxit.noise.sfc64 import LEAST
 from tests.helpers import DTYPES, fits, follows, seed
 
 LAWS = {
@@ -44,11 +47,11 @@ def test_law(name, dtype):
 def test_law_of_small_draws(name):
     # They come from another generator than large ones. alpha = 2e-5.
     source = seed(5)
-    few = [getattr(noise, name)((bits.LEAST - 1,), generator=source) for _ in range(6)]
+    few = [getattr(noise, name)((sfc64.LEAST - 1,), generator=source) for _ in range(6)]
     assert follows(torch.cat(few), LAWS[name])
 
 
-@pytest.mark.parametrize("size", [5, bits.LEAST])
+@pytest.mark.parametrize("size", [5, sfc64.LEAST])
 def test_compiled_code_draws_from_a_handle(size):
     def shifted(x, source):
         return x + noise.gumbel(x.shape, generator=source)
@@ -130,33 +133,33 @@ def test_shape_dtype_device(name, shape, dtype, device):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_compute_dtype_is_never_short(dtype):
-    wide = noise.compute_dtype(dtype)
+    wide = compute_dtype(dtype)
     assert wide in (torch.float32, torch.float64)
     assert torch.promote_types(wide, dtype) == wide
 
 
 def test_large_draws_of_vmapped_rows_differ():
     rows = torch.func.vmap(lambda x: x + noise.uniform(x.shape), randomness="different")
-    drawn = rows(torch.zeros(2, bits.LEAST))
+    drawn = rows(torch.zeros(2, sfc64.LEAST))
     assert (drawn[0] != drawn[1]).float().mean() > 0.99
 
 
 def test_tracers_see_large_draws():
     # NumPy's numbers would be none of the graph's.
-    traced = make_fx(lambda x: x + noise.uniform((bits.LEAST,)))(torch.zeros(()))
+    traced = make_fx(lambda x: x + noise.uniform((sfc64.LEAST,)))(torch.zeros(()))
     assert follows(traced(torch.zeros(())), "uniform")
     with FakeTensorMode():
-        assert noise.uniform((bits.LEAST,)).shape == (bits.LEAST,)
+        assert noise.uniform((sfc64.LEAST,)).shape == (sfc64.LEAST,)
 
 
 def test_a_filled_tensor_counts_as_changed():
-    u, x = torch.zeros(bits.LEAST), torch.ones(bits.LEAST, requires_grad=True)
+    u, x = torch.zeros(sfc64.LEAST), torch.ones(sfc64.LEAST, requires_grad=True)
     y = (x * u).sum()
-    bits.fill_uniform(u)
+    sfc64.fill_uniform(u)
     with pytest.raises(RuntimeError, match="inplace"):
         y.backward()
     with torch.inference_mode():
-        assert follows(noise.uniform((bits.LEAST,)), "uniform")
+        assert follows(noise.uniform((sfc64.LEAST,)), "uniform")
 
 
 # --- compiled draws -----------------------------------------------------------------------------
@@ -164,7 +167,7 @@ def test_a_filled_tensor_counts_as_changed():
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="the inductor needs a C++ compiler")
 @pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize("size", [100, noise.LEAST])
+@pytest.mark.parametrize("size", [100, LEAST])
 def test_the_inductor_keeps_the_order_of_draws(named, size):
     # Consumers in the opposite order, one without any, one whose size comes from an argument: a
     # scheduler that only follows data would move them.
@@ -204,10 +207,10 @@ def test_a_handle_keeps_its_generator_and_gives_it_up():
     first = noise.uniform((3,), generator=handle)
     assert torch.equal(first, noise.uniform((3,), generator=seed(4)))
     number = handle.number
-    assert number in noise._generators
+    assert number in uniforms._generators
     del handle
     gc.collect()
-    assert number not in noise._generators
+    assert number not in uniforms._generators
 
 
 def test_draws_are_counted_in_inference_mode_too():

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import pytest
 
 from relaxit.cli.app import run
-from relaxit.scaffold import new_plugin
+from relaxit.plugins.scaffold import new_plugin
 
 # By metadata: looking for the module pip makes setuptools give its distutils up in this process,
 # and torch's compiler, which a later test runs, then fails.

@@ -13,12 +13,13 @@ import pytest
 import typer
 
 import relaxit
-from relaxit import PluginError, UnknownName, registry
-from relaxit.cli import plugin_file
+from relaxit import PluginError, UnknownName
+from relaxit.cli import plugin_option
 from relaxit.cli.app import app, run
-from relaxit.hookspecs import OWN_DISTRIBUTION
-from relaxit.registry import load_file, unload_file
-from relaxit.training.rundir import RunDirectory
+from relaxit.hooks import OWN_DISTRIBUTION
+from relaxit.plugins import registry
+from relaxit.plugins.registry import load_file, unload_file
+from relaxit.training.runs.directory import RunDirectory
 
 SOURCE = '''
 import math
@@ -232,7 +233,7 @@ def test_help_and_completion_run_no_file(capsys):
     assert run(["list", "--plugin", path, "--help"]) == 0
     context = typer.main.get_command(app).make_context("relaxit", ["list"])
     context.resilient_parsing = True
-    plugin_file._load(context, [Path(path)])
+    plugin_option._load(context, [Path(path)])
     assert not Path("was-run").exists()
     assert run(["list", "--plugin", path]) == 5
     assert Path("was-run").exists()

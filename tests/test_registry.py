@@ -15,10 +15,11 @@ import pytest
 from pydantic import Field
 
 import relaxit
-from relaxit import Options, PluginError, UnknownName, registry
+from relaxit import Options, PluginError, UnknownName
 from relaxit.errors import ConfigurationError
-from relaxit.hookspecs import OWN_DISTRIBUTION
-from relaxit.registry import Registry
+from relaxit.hooks import OWN_DISTRIBUTION
+from relaxit.plugins import registry
+from relaxit.plugins.registry import Registry
 from tests.test_relaxation import Rows
 
 RELAXATION = """

@@ -25,6 +25,7 @@ from relaxit import (
     constraints,
     noise,
 )
+from relaxit.dtypes import compute_dtype
 from relaxit.errors import ConfigurationError, DomainError, ShapeError, Unsupported
 from tests.helpers import DTYPES, seed
 
@@ -391,7 +392,7 @@ def test_scores_reach_a_plugin_in_float32_at_least(dtype):
             return super().relax(scores, temperature)
 
     soft, hard = Spy()(torch.zeros(2, 3, dtype=dtype)).draw()
-    assert seen == [noise.compute_dtype(dtype)]
+    assert seen == [compute_dtype(dtype)]
     assert soft.dtype == hard.dtype == dtype
 
 

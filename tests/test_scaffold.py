@@ -19,11 +19,12 @@ from scipy import stats
 from torch.distributions import kl_divergence
 
 import relaxit
-from relaxit import Unsupported, registry, scaffold
+from relaxit import Unsupported
 from relaxit.cli.app import run
 from relaxit.errors import CheckpointError, ConfigurationError
-from relaxit.plugin import defect
-from relaxit.scaffold import Names, naming, render
+from relaxit.plugins import registry, scaffold
+from relaxit.plugins.record import defect
+from relaxit.plugins.scaffold import Names, naming, render
 from relaxit.testing import check_relaxation
 from tests.helpers import DTYPES, params_for, seed
 

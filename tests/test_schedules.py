@@ -4,7 +4,7 @@ import math
 import pytest
 
 from relaxit.errors import ConfigurationError
-from relaxit.schedules import KINDS, cosine_decay, ramp, temperature_schedule
+from relaxit.training.schedules import KINDS, cosine_decay, ramp, temperature_schedule
 
 
 @pytest.mark.parametrize("kind", KINDS)

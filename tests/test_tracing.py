@@ -13,7 +13,8 @@ from torch.autograd import forward_ad
 
 import relaxit
 from relaxit import noise, tracing
-from relaxit.categorical import fused
+from relaxit.categorical.fast import cpu
+from relaxit.noise.sfc64 import LEAST
 
 CORE = Path(relaxit.__file__).parent
 PLUGINS = CORE.parent / "plugins"
@@ -90,7 +91,7 @@ def draws(params: torch.Tensor) -> list[torch.Tensor]:
     soft, hard = q.draw((400,), generator=source)
     drawn = q.sample_hard((50,), generator=source)
     (slope,) = torch.autograd.grad(soft.square().sum(), params)
-    large = noise.exponential((noise.LEAST,), generator=source)
+    large = noise.exponential((LEAST,), generator=source)
     return [soft, hard, drawn, slope, large, q.discrete.entropy()]
 
 
@@ -147,7 +148,7 @@ def test_tangents_and_batched_gradients_are_right(name, forward, monkeypatch):
 
 
 def test_the_fused_form_is_taken_while_all_names_are_there():
-    assert fused.looks(torch.zeros(3))
+    assert cpu.looks(torch.zeros(3))
     assert not tracing.observed()
 
 
@@ -155,7 +156,7 @@ def test_the_fused_form_is_taken_while_all_names_are_there():
 def test_without_knowing_it_is_taken_that_someone_looks(name, monkeypatch):
     monkeypatch.setattr(tracing, name, None)
     assert tracing.observed()
-    assert not fused.looks(torch.zeros(3))
+    assert not cpu.looks(torch.zeros(3))
 
 
 def test_a_batch_of_gradients_is_seen_without_its_private_name(monkeypatch):

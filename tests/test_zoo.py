@@ -1,11 +1,11 @@
 import pytest
 
 from relaxit import zoo
-from relaxit.config import resolve
 from relaxit.errors import ConfigurationError, UnknownName
-from relaxit.registry import default
-from relaxit.schedules import temperature_schedule
+from relaxit.plugins.registry import default
+from relaxit.training.config import resolve
 from relaxit.training.experiment import build_task
+from relaxit.training.schedules import temperature_schedule
 
 
 @pytest.mark.parametrize("name", sorted(zoo.recipes()))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from relaxit.bench.floor import Needs
+from relaxit.bench.lower_bound import Needs
 from relaxit.errors import RelaxitError
 from relaxit.options import Configured
 

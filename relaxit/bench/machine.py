@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from relaxit.environment import versions
+from relaxit.hooks import OWN_DISTRIBUTION
 
 __all__ = ["cores", "seconds_since_start", "setting", "threads"]
 
@@ -31,7 +32,7 @@ def setting(device: torch.device) -> dict[str, Any]:
         "load": _load(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,  # with the build, which the distribution's version may lack
-        "relaxit": found["relaxit-framework"],
+        "relaxit": found[OWN_DISTRIBUTION],
         "python": found["python"],
         "platform": found["platform"],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

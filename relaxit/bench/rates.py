@@ -9,7 +9,7 @@ import torch
 
 from relaxit import noise
 from relaxit.bench.clock import Timer, timer_for
-from relaxit.bench.floor import Rates
+from relaxit.bench.lower_bound import Rates
 
 __all__ = ["measure_rates"]
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from relaxit.bench.accuracy import Error
 from relaxit.bench.benchmark import Benchmark, Contender
-from relaxit.bench.floor import Floor
+from relaxit.bench.lower_bound import Floor
 from relaxit.bench.rounds import Spread
 
 __all__ = ["Measurement", "Outcome", "Report"]

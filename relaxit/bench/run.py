@@ -11,7 +11,7 @@ import torch
 from relaxit.bench.benchmark import OWN, Benchmark, Contender
 from relaxit.bench.clock import Timer, timer_for
 from relaxit.bench.failure import reason_of
-from relaxit.bench.floor import Floor, Rates, floor_of
+from relaxit.bench.lower_bound import Floor, Rates, floor_of
 from relaxit.bench.memory import bytes_of
 from relaxit.bench.prepare import Call, Work
 from relaxit.bench.report import Measurement, Report
@@ -59,8 +59,8 @@ def run_benchmark(
         Stopped: at Ctrl-C during the rounds, with the report so far.
 
     Example:
-        >>> import relaxit.registry
-        >>> found = relaxit.registry.default().items("benchmark")
+        >>> import relaxit.plugins.registry
+        >>> found = relaxit.plugins.registry.default().items("benchmark")
         >>> small = found["categorical-hard"](batch=8, latents=2, categories=3)
         >>> report = run_benchmark(small, torch.device("cpu"), Settings(rounds=3))
         >>> report.rounds, report.reason, report.measured

@@ -1,44 +1,25 @@
-"""The built-in plugin: categorical and binary variables.
-
-It comes through relaxit's own entry point, by the same door as every other plugin, and uses public
-names only.
-"""
+"""The built-in structures: one category of several, and one bit."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relaxit import Relaxation, hookimpl
+from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from relaxit.bench import Benchmark
-    from relaxit.gradients import GradientProblem
+    from relaxit.categorical.binary import Binary as Binary
+    from relaxit.categorical.binary import Bit as Bit
+    from relaxit.categorical.binary import LogitConcrete as LogitConcrete
+    from relaxit.categorical.categorical import Categorical as Categorical
+    from relaxit.categorical.categorical import CategoricalOptions as CategoricalOptions
+    from relaxit.categorical.distributions import LogConcrete as LogConcrete
+    from relaxit.categorical.distributions import OneHot as OneHot
 
-__all__ = ["relaxit_benchmarks", "relaxit_gradient_problems", "relaxit_relaxations"]
-
-
-@hookimpl
-def relaxit_relaxations() -> list[type[Relaxation]]:
-    from relaxit.categorical.binary import Binary
-    from relaxit.categorical.relaxation import Categorical
-
-    return [Categorical, Binary]
-
-
-@hookimpl
-def relaxit_benchmarks() -> list[type[Benchmark]]:
-    from relaxit.categorical.benchmarks import (
-        CategoricalHard,
-        CategoricalSample,
-        CategoricalSoft,
-        CategoricalStraightThrough,
-    )
-
-    return [CategoricalSoft, CategoricalSample, CategoricalStraightThrough, CategoricalHard]
-
-
-@hookimpl
-def relaxit_gradient_problems() -> list[type[GradientProblem]]:
-    from relaxit.categorical.gradient_problems import Polynomial, Powers
-
-    return [Powers, Polynomial]
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "relaxit.categorical.binary": ["Binary", "Bit", "LogitConcrete"],
+        "relaxit.categorical.categorical": ["Categorical", "CategoricalOptions"],
+        "relaxit.categorical.distributions": ["LogConcrete", "OneHot"],
+    },
+)

@@ -13,10 +13,9 @@ from torch.distributions import OneHotCategorical, RelaxedOneHotCategorical
 from torch.nn.functional import gumbel_softmax
 
 from relaxit import Options, RelaxedDistribution
-from relaxit.bench import Benchmark, Contender, Needs
-from relaxit.categorical.relaxation import Categorical
-from relaxit.estimators.st_gumbel import StraightThroughGumbel
-from relaxit.speed import tutorial
+from relaxit.bench import Benchmark, Contender, Needs, tutorial
+from relaxit.categorical.categorical import Categorical
+from relaxit.estimators import StraightThroughGumbel
 
 __all__ = [
     "CategoricalHard",

@@ -22,7 +22,8 @@ from torch.distributions.constraints import Constraint, real
 from torch.nn.functional import logsigmoid, softplus
 
 from relaxit import Capabilities, DiscreteLaw, PerturbAndRelax, constraints, noise, shapes
-from relaxit.cooling import cool, log_temperature
+from relaxit.dtypes import compute_dtype
+from relaxit.temperature import cool, log_temperature
 
 __all__ = ["Binary", "Bit", "LogitConcrete"]
 
@@ -83,7 +84,7 @@ class Binary(PerturbAndRelax):
         Reference: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein, "REBAR", arXiv:1703.07370,
         appendix C.
         """
-        a = params.to(noise.compute_dtype(params.dtype))
+        a = params.to(compute_dtype(params.dtype))
         forced = a.isinf()
         full = shape + torch.broadcast_shapes(a.shape, hard.shape)
         ell = self.noise(full, dtype=a.dtype, device=a.device, generator=generator)
@@ -102,7 +103,7 @@ class Binary(PerturbAndRelax):
 
     def log_prob(self, params: Tensor, temperature: float | Tensor, value: Tensor) -> Tensor:
         forced = params.isinf()
-        y = value.to(noise.compute_dtype(params.dtype)).masked_fill(forced, 0.5)
+        y = value.to(compute_dtype(params.dtype)).masked_fill(forced, 0.5)
         log_y, log_rest = y.log(), torch.log1p(-y)
         density = self.log_space(params, temperature).log_prob(log_y - log_rest) - log_y - log_rest
         # A forced bit is no coordinate of the law: it counts 0, or -inf where it is not obeyed.
@@ -171,7 +172,7 @@ class LogitConcrete(Distribution):
     has_rsample = True
 
     def __init__(self, params: Tensor, temperature: float | Tensor) -> None:
-        self.params = params.to(noise.compute_dtype(params.dtype))
+        self.params = params.to(compute_dtype(params.dtype))
         self.temperature = temperature
         super().__init__(params.shape, validate_args=False)
 

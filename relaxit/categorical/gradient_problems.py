@@ -11,7 +11,7 @@ from torch import Tensor
 
 from relaxit import Options, Relaxation, Unsupported
 from relaxit.categorical.binary import Binary
-from relaxit.categorical.relaxation import Categorical
+from relaxit.categorical.categorical import Categorical
 from relaxit.gradients import Case, GradientProblem, Point, Surroundings
 
 __all__ = ["Polynomial", "Powers"]

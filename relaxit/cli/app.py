@@ -52,7 +52,9 @@ def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        print(version("relaxit-framework"))
+        from relaxit.hooks import OWN_DISTRIBUTION
+
+        print(version(OWN_DISTRIBUTION))
         raise typer.Exit
 
 
@@ -74,7 +76,7 @@ def root(
     if debug:
         os.environ[_DEBUG] = "1"
     if strict_plugins:
-        from relaxit.registry import default
+        from relaxit.plugins import default
 
         default().require_sound()
 
@@ -86,7 +88,7 @@ def _add_plugin_commands(arguments: Sequence[str]) -> None:
     asked = next((word for word in arguments if not word.startswith("-")), None)
     if asked is None or asked in own:
         return
-    from relaxit.registry import default
+    from relaxit.plugins import default
 
     if asked in default().items("command"):
         app.add_typer(default().find("command", asked), name=asked)

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from relaxit.cli.flags import key_values
 from relaxit.cli.lookup import find_any
 from relaxit.cli.output import console, print_json, print_table, tell
-from relaxit.cli.plugin_file import PluginFiles
-from relaxit.cli.settings import key_values
+from relaxit.cli.plugin_option import PluginFiles
 from relaxit.errors import ConfigurationError, PluginError
 
 if TYPE_CHECKING:
-    from relaxit.testing import Result
-    from relaxit.testing.case import Case
+    from relaxit.testing import Case, Result
 
 __all__ = ["check"]
 
@@ -89,7 +88,7 @@ def _print_json(name: str, device: str, found: Sequence[Result], failed: bool) -
 
 
 def _print(given: Sequence[Case], found: Sequence[Result]) -> None:
-    from relaxit.testing.check import Outcome
+    from relaxit.testing import Outcome
 
     grouped: dict[str, list[Result]] = {}
     for result in found:

@@ -15,9 +15,9 @@ def doctor(
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Print what a bug report needs. Exits with 1 if it found a conflict."""
-    from relaxit.data.vision import torchvision_problem
+    from relaxit.data import torchvision_problem
     from relaxit.environment import devices, versions
-    from relaxit.registry import default
+    from relaxit.plugins import default
 
     conflicts = [text for text in (_other_relaxit(), torchvision_problem()) if text]
     broken = [

@@ -11,9 +11,8 @@ from relaxit.cli.output import EpochReport, print_table, tell
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from relaxit.config import RunConfig
-    from relaxit.training.ensemble_run import EnsembleOutcome, Member
-    from relaxit.training.members import Plan
+    from relaxit.training import RunConfig
+    from relaxit.training.ensembles import EnsembleOutcome, Member, Plan
 
 __all__ = ["parse_plan", "train_ensemble"]
 
@@ -35,7 +34,7 @@ def parse_plan(texts: Sequence[str], seed: int) -> Plan:
         >>> parse_plan(["seeds=3", "temperatures=0.5,1"], seed=7)
         Plan(seeds=(7, 8, 9), temperatures=(0.5, 1.0))
     """
-    from relaxit.training.members import Plan
+    from relaxit.training.ensembles import Plan
 
     found: dict[str, Any] = {}
     for text in texts:
@@ -92,11 +91,9 @@ def train_ensemble(
     Raises:
         RelaxitError: whatever is wrong, before anything is written.
     """
-    from relaxit.cli.introduction import introduce
-    from relaxit.training.ensemble_directory import EnsembleDirectory
-    from relaxit.training.ensemble_run import Member, train_members
-    from relaxit.training.experiment import build_all
-    from relaxit.training.rehearsal import rehearse_learned
+    from relaxit.cli.run_header import introduce
+    from relaxit.training import build_all, rehearse_learned
+    from relaxit.training.ensembles import EnsembleDirectory, Member, train_members
 
     if out:
         EnsembleDirectory(out).check_free(overwrite)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relaxit.cli.output import print_json, print_table, tell
-from relaxit.cli.plugin_file import PluginFiles, tell_changes
+from relaxit.cli.plugin_option import PluginFiles, tell_changes
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from relaxit.training.experiment import Experiment
+    from relaxit.training import Experiment
 
 __all__ = ["evaluate"]
 
@@ -35,7 +35,7 @@ def evaluate(
     del plugin_files  # loaded by the option itself
     if importance_samples < 0:
         raise ConfigurationError(f"--importance-samples must be >= 0, got {importance_samples}")
-    from relaxit.training.finished import open_run
+    from relaxit.training.runs import open_run
 
     experiment = open_run(run, device, data_dir)
     tell_changes(run)
@@ -58,7 +58,7 @@ def evaluate(
 
 def _bound(experiment: Experiment, samples: int, seed: int, quiet: bool) -> dict[str, float | int]:
     """The importance-weighted bound; refused at once by a task that has none."""
-    from relaxit.training.experiment import looking_at
+    from relaxit.training import looking_at
 
     task, part = experiment.task, experiment.images.part("test", experiment.task.needs_labels)
 

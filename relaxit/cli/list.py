@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from relaxit.cli.output import print_json, print_table
-from relaxit.cli.plugin_file import PluginFiles
+from relaxit.cli.plugin_option import PluginFiles
 
 __all__ = ["list_all"]
 
@@ -20,7 +20,7 @@ def list_all(
 ) -> None:
     """List relaxations, estimators, data sets, tasks, benchmarks and gradient problems."""
     del plugin_files  # loaded by the option itself
-    from relaxit.registry import default
+    from relaxit.plugins import default
 
     registry = default()
     found: dict[str, list[dict[str, Any]]] = {}

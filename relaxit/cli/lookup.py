@@ -17,7 +17,7 @@ def find_any(name: str) -> Any:
         PluginError: if the plugin of that name is broken, or two plugins claim it.
     """
     from relaxit.errors import UnknownName
-    from relaxit.registry import default
+    from relaxit.plugins import default
 
     registry = default()
     known: dict[str, Any] = {}

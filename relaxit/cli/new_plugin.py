@@ -22,7 +22,7 @@ def new_plugin(
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Write a working plugin package, relaxit-NAME, to start a relaxation of your own from."""
-    from relaxit import scaffold
+    from relaxit.plugins import scaffold
 
     path = scaffold.new_plugin(name, folder)
     # pip takes a bare word for a name to ask an index for; a path has a separator.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from relaxit.training.task import Display
+    from relaxit.training import Display
 
 __all__ = ["EpochReport", "console", "print_json", "print_table", "tell"]
 

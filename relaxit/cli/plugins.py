@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from relaxit.cli.output import print_json, print_table
-from relaxit.cli.plugin_file import PluginFiles
+from relaxit.cli.plugin_option import PluginFiles
 
 __all__ = ["plugins"]
 
@@ -18,7 +18,7 @@ def plugins(
 ) -> None:
     """List plugins, broken ones with their cause. Loading a plugin runs its code."""
     del plugin_files  # loaded by the option itself
-    from relaxit.registry import default
+    from relaxit.plugins import default
 
     found = [
         {

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from relaxit.cli.output import print_json, print_table, tell
-from relaxit.cli.plugin_file import PluginFiles
-from relaxit.cli.writable import require_writable
+from relaxit.cli.output_file import require_writable
+from relaxit.cli.plugin_option import PluginFiles
 from relaxit.errors import ConfigurationError, ReproductionError
 
 if TYPE_CHECKING:
-    from relaxit.reproduce.compare import Comparison, Row
-    from relaxit.reproduce.run import CellRun
-    from relaxit.reproduce.study import Cell, Study
-    from relaxit.training.stopping import StopRequest
+    from relaxit.reproduce import Cell, CellRun, Comparison, Row, Study
+    from relaxit.training import StopRequest
 
 __all__ = ["reproduce"]
 
@@ -72,7 +70,7 @@ def reproduce(
     nothing could be compared. Ctrl-C keeps the cells that are finished; if there is none, nothing
     is written.
     """
-    from relaxit.reproduce.study import find
+    from relaxit.reproduce import find
 
     del plugin_files  # loaded by the option itself
     if list_studies or name is None:
@@ -90,7 +88,7 @@ def reproduce(
     over |= {"data": {"dir": data_dir}} if data_dir else {}
 
     from relaxit.environment import flushed_denormals
-    from relaxit.training.stopping import StopRequest
+    from relaxit.training import StopRequest
 
     count = seeds or study.seeds
     with flushed_denormals(), StopRequest() as stop:
@@ -149,9 +147,8 @@ class _Work:
     def run(self) -> None:
         """Train and compare until done, or until a signal."""
         from relaxit.environment import choose_device
-        from relaxit.reproduce.compare import compare, reached
-        from relaxit.reproduce.run import run_cell
-        from relaxit.training.experiment import build_task
+        from relaxit.reproduce import compare, reached, run_cell
+        from relaxit.training import build_task
 
         self.device = str(choose_device(self.over["device"]))
         configs = [self.study.config(cell, self.over) for cell in self.cells]
@@ -187,14 +184,14 @@ class _Work:
 
     def document(self, epochs: int | None) -> dict[str, Any]:
         """What is known of the cells that are finished."""
-        from relaxit.reproduce.report import document
+        from relaxit.reproduce import document
 
         return document(self.study, self.seeds, epochs, self.device, self.runs, self.comparisons)
 
     def write(self, files: Sequence[Path], document: dict[str, Any]) -> None:
         """Write the document and the table, unless that of a former call would be lost for none."""
         from relaxit.files import write_whole
-        from relaxit.reproduce.report import markdown
+        from relaxit.reproduce import markdown
 
         if not self.runs:
             return
@@ -207,7 +204,7 @@ class _Work:
 
     def conclude(self, files: Sequence[Path]) -> None:
         """The table for the person, and where it was written."""
-        from relaxit.reproduce.report import foot, table
+        from relaxit.reproduce import foot, table
 
         if self.quiet:
             return
@@ -222,7 +219,7 @@ class _Work:
 
 
 def _list(json: bool) -> None:
-    from relaxit.reproduce.study import read, studies
+    from relaxit.reproduce import read, studies
 
     found = {name: read(path) for name, path in studies().items()}
     if json:

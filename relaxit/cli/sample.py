@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from relaxit.cli.output import tell
-from relaxit.cli.plugin_file import PluginFiles, tell_changes
+from relaxit.cli.plugin_option import PluginFiles, tell_changes
 from relaxit.errors import ConfigurationError
 
 __all__ = ["sample"]
@@ -28,9 +28,8 @@ def sample(
     del plugin_files  # loaded by the option itself
     if not 1 <= count <= 100_000:
         raise ConfigurationError(f"--count must be from 1 to 100000, got {count}")
-    from relaxit.training.experiment import looking_at
-    from relaxit.training.figures import draw_grid
-    from relaxit.training.finished import open_model
+    from relaxit.training import draw_grid, looking_at
+    from relaxit.training.runs import open_model
 
     task, setup, model, pictures = open_model(run, device)
     tell_changes(run)

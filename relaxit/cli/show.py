@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from relaxit.cli.flags import key_values
 from relaxit.cli.lookup import find_any
 from relaxit.cli.output import print_json, print_table
-from relaxit.cli.plugin_file import PluginFiles
-from relaxit.cli.settings import key_values
+from relaxit.cli.plugin_option import PluginFiles
 
 __all__ = ["show"]
 
@@ -109,7 +109,7 @@ def _capabilities(cls: Any) -> dict[str, Any]:
 def _of_estimator(cls: Any) -> dict[str, Any]:
     """What an estimator claims, and which of the known relaxations it takes, with its defaults."""
     from relaxit.errors import ConfigurationError
-    from relaxit.estimators.base import SampleEstimator, StatefulEstimator
+    from relaxit.estimators import SampleEstimator, StatefulEstimator
 
     found: dict[str, Any] = {
         "cost is evaluated on": "hard values" if cls.hard else "soft values",
@@ -133,7 +133,7 @@ def _of_estimator(cls: Any) -> dict[str, Any]:
 def _tried(estimator: Any) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
     """Evaluations by relaxation and number of variables, and why the others are refused."""
     from relaxit.errors import Unsupported
-    from relaxit.registry import default
+    from relaxit.plugins import default
 
     counts: dict[tuple[str, int], int] = {}
     refused: dict[str, str] = {}

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relaxit.cli.introduction import introduce
+from relaxit.cli.flags import configure, given
 from relaxit.cli.output import EpochReport, print_json, print_table, tell
-from relaxit.cli.plugin_file import PluginFiles, tell_changes
-from relaxit.cli.settings import configure, given
+from relaxit.cli.plugin_option import PluginFiles, tell_changes
+from relaxit.cli.run_header import introduce
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from relaxit.config import RunConfig
-    from relaxit.training.loop import Outcome
-    from relaxit.training.members import Plan
-    from relaxit.training.task import Display
+    from relaxit.training import Display, Outcome, RunConfig
+    from relaxit.training.ensembles import Plan
 
 __all__ = ["train"]
 
@@ -244,9 +242,9 @@ def _typed(context: typer.Context) -> set[str]:
 
 def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
     """The configuration of a run to continue: its own, but for what is no part of the law."""
-    from relaxit.cli.settings import FLAGS, nest
-    from relaxit.config import resolve
-    from relaxit.training.rundir import RunDirectory
+    from relaxit.cli.flags import FLAGS, nest
+    from relaxit.training import resolve
+    from relaxit.training.runs import RunDirectory
 
     saved = RunDirectory(path).read_config().model_dump(mode="json")
     free = {"epochs": "epochs", "device": "device", "engine": "engine", "data_dir": "data.dir"}
@@ -270,8 +268,8 @@ def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
 
 def _dry_run(config: RunConfig, plan: Plan | None, quiet: bool) -> None:
     from relaxit.environment import choose_device
-    from relaxit.registry import default
-    from relaxit.training.experiment import build_task, in_full
+    from relaxit.plugins import default
+    from relaxit.training import build_task, in_full
 
     choose_device(config.device)
     default().find("dataset", config.data.name)
@@ -291,10 +289,9 @@ def _run(
     quiet: bool,
     began: float,
 ) -> tuple[Outcome, Path]:
-    from relaxit.training.experiment import build
-    from relaxit.training.loop import train as train_loop
-    from relaxit.training.rehearsal import rehearse_learned
-    from relaxit.training.rundir import RunDirectory
+    from relaxit.training import build, rehearse_learned
+    from relaxit.training import train as train_loop
+    from relaxit.training.runs import RunDirectory
 
     imported = time.perf_counter()
     if path and not resume:

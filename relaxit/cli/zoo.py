@@ -39,7 +39,7 @@ def show_recipe(
     from relaxit import zoo as recipes
 
     if json:
-        from relaxit.config import resolve
+        from relaxit.training import resolve
 
         print_json(resolve(recipes.layers(name)).model_dump(mode="json"))
         return

@@ -1,17 +1,31 @@
-"""Data sets: pictures held in memory as they are stored, fetched by index."""
+"""Data sets: images held in memory as they are stored, fetched by index."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from relaxit.hookspecs import hookimpl
+from relaxit.lazy import lazy_exports
 
-__all__ = ["relaxit_datasets"]
+if TYPE_CHECKING:
+    from relaxit.data.batches import Binarise as Binarise
+    from relaxit.data.batches import read as read
+    from relaxit.data.dataset import Dataset as Dataset
+    from relaxit.data.dataset import Format as Format
+    from relaxit.data.dataset import Images as Images
+    from relaxit.data.dataset import Name as Name
+    from relaxit.data.dataset import Part as Part
+    from relaxit.data.digits import Digits as Digits
+    from relaxit.data.mnist import FashionMnist as FashionMnist
+    from relaxit.data.mnist import Kmnist as Kmnist
+    from relaxit.data.mnist import Mnist as Mnist
+    from relaxit.data.mnist import torchvision_problem as torchvision_problem
 
-
-@hookimpl
-def relaxit_datasets() -> list[type[Any]]:
-    from relaxit.data.digits import Digits
-    from relaxit.data.vision import FashionMnist, Kmnist, Mnist
-
-    return [Digits, Mnist, FashionMnist, Kmnist]
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "relaxit.data.batches": ["Binarise", "read"],
+        "relaxit.data.dataset": ["Dataset", "Format", "Images", "Name", "Part"],
+        "relaxit.data.digits": ["Digits"],
+        "relaxit.data.mnist": ["FashionMnist", "Kmnist", "Mnist", "torchvision_problem"],
+    },
+)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from relaxit.estimators.antithetic import Antithetic
+from relaxit.estimators.common.antithetic import Antithetic
 
 __all__ = ["Arm"]
 

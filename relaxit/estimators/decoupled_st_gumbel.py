@@ -21,13 +21,13 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from relaxit.arithmetic import undisturbed
+from relaxit.autograd import through
+from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import SampleEstimator
-from relaxit.noise import compute_dtype
 from relaxit.options import Options
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.through import through
 
 __all__ = ["DecoupledOptions", "DecoupledStraightThroughGumbel"]
 

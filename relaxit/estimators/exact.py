@@ -23,7 +23,7 @@ from torch import Tensor
 
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.score import lead_of, numbers
+from relaxit.estimators.common.score_function import lead_of, numbers
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 

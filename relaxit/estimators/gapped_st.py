@@ -18,13 +18,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from relaxit.cooling import cool
+from relaxit.autograd import through
+from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
-from relaxit.estimators.logits import Kind, marginals
-from relaxit.noise import compute_dtype
+from relaxit.estimators.common.marginals import Kind, marginals
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.through import through
+from relaxit.temperature import cool
 
 __all__ = ["GappedOptions", "GappedStraightThrough"]
 

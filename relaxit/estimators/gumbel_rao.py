@@ -22,12 +22,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from relaxit.autograd import through
+from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
-from relaxit.estimators.conditional import conditional_mean
-from relaxit.noise import compute_dtype
+from relaxit.estimators.common.conditional_mean import conditional_mean
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.through import through
 
 __all__ = ["GumbelRao", "RaoOptions"]
 

@@ -28,12 +28,12 @@ from pydantic import Field
 from torch import Tensor
 
 from relaxit.arithmetic import undisturbed
+from relaxit.autograd import through
+from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import SampleEstimator
-from relaxit.estimators.perturbed_scores import NOISES, noise_of, solver
-from relaxit.noise import compute_dtype
+from relaxit.estimators.common import NOISES, noise_of, solver
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.through import through
 
 __all__ = ["Perturbed", "PerturbedOptions"]
 

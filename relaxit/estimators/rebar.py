@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from relaxit.estimators.base import Cost
-from relaxit.estimators.control_variate import ControlVariate, Draw, slopes_of
+from relaxit.estimators.common.control_variate import ControlVariate, Draw, slopes_of
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 

@@ -19,12 +19,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit.cooling import cool
+from relaxit.autograd import through
+from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
-from relaxit.estimators.logits import Kind, logits_of, marginals
-from relaxit.noise import compute_dtype
+from relaxit.estimators.common.marginals import Kind, logits_of, marginals
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.through import through
+from relaxit.temperature import cool
 
 __all__ = ["ReinMax", "second_order", "shifted_logits"]
 

@@ -19,14 +19,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from relaxit.autograd import through
+from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
-from relaxit.estimators.conditional import conditional_mean
+from relaxit.estimators.common.conditional_mean import conditional_mean
+from relaxit.estimators.common.marginals import marginals
 from relaxit.estimators.gumbel_rao import RaoOptions
-from relaxit.estimators.logits import marginals
 from relaxit.estimators.reinmax import shifted_logits
-from relaxit.noise import compute_dtype
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.through import through
 
 __all__ = ["ReinMaxRao"]
 

@@ -33,8 +33,8 @@ from torch import Tensor, nn
 from relaxit.arithmetic import product
 from relaxit.errors import ShapeError
 from relaxit.estimators.base import Cost
-from relaxit.estimators.control_variate import ControlVariate, Draw, slopes_of
-from relaxit.estimators.moments import Moments
+from relaxit.estimators.common.control_variate import ControlVariate, Draw, slopes_of
+from relaxit.estimators.common.running_averages import Moments
 from relaxit.estimators.rebar import RebarState
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution

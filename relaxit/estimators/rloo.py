@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.score import lead_of, log_mass, numbers, with_gradient
+from relaxit.estimators.common.score_function import lead_of, log_mass, numbers, with_gradient
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit.cooling import cool
+from relaxit.autograd import through
+from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
-from relaxit.noise import compute_dtype
 from relaxit.relaxation import RelaxedDistribution
-from relaxit.through import through
+from relaxit.temperature import cool
 
 __all__ = ["StraightThrough"]
 

@@ -9,18 +9,29 @@ so from Python.
 
 from __future__ import annotations
 
-from relaxit.gradients.problem import Case, GradientProblem, Point, Surroundings
-from relaxit.gradients.report import Measurement, Report
-from relaxit.gradients.run import measure_problem
-from relaxit.gradients.settings import Settings
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Case",
-    "GradientProblem",
-    "Measurement",
-    "Point",
-    "Report",
-    "Settings",
-    "Surroundings",
-    "measure_problem",
-]
+from relaxit.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from relaxit.gradients.figure import ENDINGS as ENDINGS
+    from relaxit.gradients.figure import draw_bias_and_variance as draw_bias_and_variance
+    from relaxit.gradients.problem import Case as Case
+    from relaxit.gradients.problem import GradientProblem as GradientProblem
+    from relaxit.gradients.problem import Point as Point
+    from relaxit.gradients.problem import Surroundings as Surroundings
+    from relaxit.gradients.report import Measurement as Measurement
+    from relaxit.gradients.report import Report as Report
+    from relaxit.gradients.run import measure_problem as measure_problem
+    from relaxit.gradients.settings import Settings as Settings
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "relaxit.gradients.figure": ["ENDINGS", "draw_bias_and_variance"],
+        "relaxit.gradients.problem": ["Case", "GradientProblem", "Point", "Surroundings"],
+        "relaxit.gradients.report": ["Measurement", "Report"],
+        "relaxit.gradients.run": ["measure_problem"],
+        "relaxit.gradients.settings": ["Settings"],
+    },
+)

@@ -16,11 +16,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from relaxit.bench.clock import wait_for
-from relaxit.bench.memory import peak_bytes
+from relaxit.bench import peak_bytes, wait_for
 from relaxit.errors import DomainError, RelaxitError
-from relaxit.gradients.joint import Joint, enumerate_joint, number_of_states
-from relaxit.gradients.memory import fitting, pieces
+from relaxit.gradients.chunks import fitting, pieces
+from relaxit.gradients.enumeration import Joint, enumerate_joint, number_of_states
 from relaxit.gradients.moments import (
     Measures,
     Moments,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from relaxit.errors import ConfigurationError
-from relaxit.estimators.base import Cost
-from relaxit.gradients.joint import number_of_states
+from relaxit.estimators import Cost
+from relaxit.gradients.enumeration import number_of_states
 from relaxit.gradients.settings import Settings
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import torch
 
-from relaxit.bench.failure import reason_of
+from relaxit.bench import reason_of
 from relaxit.errors import RelaxitError
-from relaxit.estimators.base import Estimator, StatefulEstimator
+from relaxit.estimators import Estimator, StatefulEstimator
 from relaxit.gradients.measure import NotFinite, Target, measure, targets
 from relaxit.gradients.problem import Case, GradientProblem, Surroundings
 from relaxit.gradients.report import Measurement, Report
@@ -36,7 +36,7 @@ def measure_problem(
 
     Example:
         >>> import relaxit
-        >>> from relaxit.registry import default
+        >>> from relaxit.plugins.registry import default
         >>> problem = default().find("problem", "powers")()
         >>> names = ["straight-through"]
         >>> report = next(measure_problem(problem, {n: relaxit.estimator(n) for n in names}))

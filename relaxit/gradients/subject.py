@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from relaxit.errors import ShapeError
-from relaxit.estimators.base import (
+from relaxit.estimators import (
     DrawEstimator,
     Estimator,
     SampleEstimator,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relaxit.environment import versions
-from relaxit.reproduce.compare import Comparison
+from relaxit.reproduce.comparison import Comparison
 from relaxit.reproduce.run import CellRun
 from relaxit.reproduce.study import Cell, Study
 

@@ -7,15 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from relaxit.config import RunConfig
 from relaxit.errors import DivergenceError
-from relaxit.training.ensemble import Ensemble
-from relaxit.training.experiment import Experiment, build_members
-from relaxit.training.loop import Trainer
-from relaxit.training.members import Mode, as_one
-from relaxit.training.report import Silent
-from relaxit.training.stopping import StopRequest
-from relaxit.training.task import Row
+from relaxit.training import Experiment, Row, RunConfig, Silent, StopRequest, Trainer, build_members
+from relaxit.training.ensembles import Ensemble, Mode, as_one
 
 __all__ = ["CellRun", "Progress", "run_cell"]
 
@@ -66,7 +60,8 @@ def run_cell(
         config: of the cell; its own seed is not used.
         seeds: at least one.
         epochs: after which of them the held-out parts are looked at.
-        mode: whether as an ensemble; ``auto`` decides by :func:`~relaxit.training.members.pays`.
+        mode: whether as an ensemble; ``auto`` decides by
+            :func:`~relaxit.training.ensembles.plan.pays`.
         progress: who is told.
         stop: true as soon as the run is to end.
         download: whether missing data files may be fetched.

@@ -16,9 +16,9 @@ from typing import Any, Self
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from relaxit.config import RunConfig, merge, resolve
 from relaxit.errors import ConfigurationError, UnknownName, one_line
 from relaxit.options import Options
+from relaxit.training import RunConfig, merge, resolve
 
 __all__ = ["Cell", "Column", "Error", "Study", "Target", "find", "studies"]
 

@@ -8,8 +8,7 @@ gives ``examples()``, options small enough to enumerate, and nothing else.
 
 from __future__ import annotations
 
-from relaxit.testing.check import ALPHA, Check, ConformanceError, Result
-from relaxit.testing.faces import (
+from relaxit.testing.api import (
     cases,
     check_estimator,
     check_relaxation,
@@ -17,11 +16,15 @@ from relaxit.testing.faces import (
     parametrize_with_checks,
     results,
 )
+from relaxit.testing.case import Case
+from relaxit.testing.check import ALPHA, Check, ConformanceError, Outcome, Result
 
 __all__ = [
     "ALPHA",
+    "Case",
     "Check",
     "ConformanceError",
+    "Outcome",
     "Result",
     "cases",
     "check_estimator",

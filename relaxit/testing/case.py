@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from relaxit.errors import Unsupported
-from relaxit.estimators.base import Estimator
+from relaxit.estimators import Estimator
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation
 

@@ -13,7 +13,7 @@ import torch
 
 from relaxit.errors import RelaxitError
 from relaxit.testing.case import Case, EstimatorCase, RelaxationCase
-from relaxit.testing.process import restored
+from relaxit.testing.settings.process import restored
 
 __all__ = [
     "ALPHA",

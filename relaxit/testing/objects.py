@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from relaxit.plugin import defect
+from relaxit.plugins import defect
 from relaxit.relaxation import Relaxation
 from relaxit.testing.case import Case, RelaxationCase
 from relaxit.testing.check import Failed, object_check, require

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from relaxit.config import Objective, RunConfig
-from relaxit.data.dataset import Format, Images, Name
+from relaxit.data import Format, Images, Name
 from relaxit.environment import choose_device, require_memory
 from relaxit.errors import ConfigurationError
-from relaxit.estimators.base import StatefulEstimator
-from relaxit.registry import default
+from relaxit.estimators import StatefulEstimator
+from relaxit.plugins import default
 from relaxit.relaxation import Relaxation
-from relaxit.schedules import temperature_schedule
+from relaxit.training.config import Objective, RunConfig
 from relaxit.training.precision import check_precision
+from relaxit.training.schedules import cosine_decay, ramp, temperature_schedule
 from relaxit.training.seeds import derive
 from relaxit.training.task import ESTIMATOR_STATE, Row, Setup, Task
 from relaxit.training.temperature import Temperature
@@ -68,6 +68,28 @@ class Experiment:
     @property
     def steps_per_epoch(self) -> int:
         return -(-len(self.images.train) // self.config.batch_size)
+
+    def learning_rate(self, step: int) -> float:
+        """Peak rate times warm-up times decay."""
+        settings = self.config.optimizer
+        decay = cosine_decay(step, self.steps) if settings.schedule == "cosine" else 1.0
+        return settings.lr * decay * ramp(step + 1, settings.warmup * self.steps)
+
+    def kl_weight(self, step: int) -> float:
+        """Weight of the KL term."""
+        return ramp(step, self.config.objective.kl_warmup * self.steps)
+
+    def noise_generator(self) -> torch.Generator:
+        """The source of a run's noise, at its beginning."""
+        return torch.Generator(self.device).manual_seed(derive(self.config.seed, "noise"))
+
+    def order(self, epoch: int) -> Tensor:
+        """Order of the training pictures ``[N]`` in an epoch.
+
+        From seed and epoch alone, on the CPU: the same on every device and after a restart.
+        """
+        generator = torch.Generator().manual_seed(derive(self.config.seed, "order", epoch))
+        return torch.randperm(len(self.images.train), generator=generator).to(self.device)
 
     def evaluate(self, name: Name, seed: int) -> dict[str, float]:
         """What the model is worth on a held-out part; metrics by their full names."""

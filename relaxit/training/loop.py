@@ -10,21 +10,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relaxit.data.dataset import Part
+from relaxit.data import Part
 from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError
-from relaxit.training import course
-from relaxit.training.checkpoint import load_state, save_model, save_state
+from relaxit.training.callbacks import Report, Silent
 from relaxit.training.divergence import DivergenceGuard
-from relaxit.training.engine import Engine, choose
+from relaxit.training.engines import Engine
+from relaxit.training.engines.engine import choose
 from relaxit.training.experiment import Experiment
+from relaxit.training.metrics import mean_metrics, metrics_row
+from relaxit.training.optimizer import (
+    build_optimizer,
+    decayed_parameters,
+    load_plain_state,
+    plain_state,
+)
 from relaxit.training.precision import matmuls
-from relaxit.training.report import Report, Silent
-from relaxit.training.rundir import RunDirectory
+from relaxit.training.preflight import check_learned
+from relaxit.training.runs import RunDirectory, Tracker, load_state, save_model, save_state
 from relaxit.training.seeds import derive
 from relaxit.training.step import State
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Row
-from relaxit.training.tracking import Tracker
 
 __all__ = ["Outcome", "Report", "Silent", "Trainer", "train"]
 
@@ -64,13 +70,13 @@ class Trainer:
     def __post_init__(self) -> None:
         e, device = self.experiment, self.experiment.device
         weights, tau = list(e.model.parameters()), list(e.temperature.parameters())
-        decaying = course.decaying(e)
+        decaying = decayed_parameters(e.model)
         kept = [weight for weight in weights if not any(weight is each for each in decaying)]
         name, _ = choose(e)
-        self.optimizer = course.build_optimizer(
+        self.optimizer = build_optimizer(
             e.config.optimizer, decaying, [*kept, *tau], capturable=name == "graph"
         )
-        self.generator = course.noise_generator(e)
+        self.generator = e.noise_generator()
         self.train = e.images.part("train", e.task.needs_labels)
         self.totals = torch.zeros(2 + len(e.task.metrics), device=device)
         self.guard = DivergenceGuard([*weights, *tau], device)
@@ -98,7 +104,7 @@ class Trainer:
         with matmuls(e.config.precision, e.device):
             self.engine(index)
         if self.step == 0 and self.engine.name != "graph":  # which has looked already
-            course.check_learned(e, e.temperature.parameters())
+            check_learned(e, e.temperature.parameters())
         if e.device.type == "cpu":
             self.guard.settle()
         self.step += 1
@@ -107,7 +113,7 @@ class Trainer:
     def run_epoch(self, report: Report, stop: StopRequest) -> bool:
         """Train to the end of the epoch, or until a stop is asked for. True if it was finished."""
         e, size = self.experiment, self.experiment.config.batch_size
-        order = course.order(e, self.epoch)
+        order = e.order(self.epoch)
         began = told = time.perf_counter()
         seen, first = 0, self.engine.seconds is None
         for start in range(self.position * size, len(order), size):
@@ -131,12 +137,12 @@ class Trainer:
 
     def means(self) -> dict[str, float]:
         """Loss and training metrics of this epoch so far. Waits for the device."""
-        return course.means(self.experiment.task, self.totals.tolist())
+        return mean_metrics(self.experiment.task, self.totals.tolist())
 
     def summary(self, finished: bool, evaluate: bool = True) -> dict[str, float | int]:
         """Metrics of the epoch: of training, then those of the held-out parts, if asked for."""
         totals = self.totals.tolist()
-        row = course.row(self.experiment, self.epoch + 1, self.step, totals, evaluate)
+        row = metrics_row(self.experiment, self.epoch + 1, self.step, totals, evaluate)
         row["seconds"] = self.seconds
         row["images_per_second"] = self.images_done / self.seconds
         return row if finished else {**row, "partial": 1}
@@ -159,7 +165,7 @@ class Trainer:
         return {
             "model": e.model.state_dict(),
             "temperature": e.temperature.state_dict(),
-            "optimizer": course.plain_state(self.optimizer),
+            "optimizer": plain_state(self.optimizer),
             "generator": self.generator.get_state(),
             "device": e.device.type,
             "totals": self.totals,
@@ -175,7 +181,7 @@ class Trainer:
         try:
             self.experiment.model.load_state_dict(state["model"])
             self.experiment.temperature.load_state_dict(state["temperature"])
-            course.load_plain_state(self.optimizer, state["optimizer"])
+            load_plain_state(self.optimizer, state["optimizer"])
             self.totals.copy_(state["totals"])
             for key in ("epoch", "position", "step", "seconds"):
                 setattr(self, key, state[key])

@@ -17,14 +17,13 @@ from typing import ClassVar, NoReturn
 import torch
 from torch import Tensor, nn
 
-from relaxit.config import Model, Objective
-from relaxit.data.batches import Binarise, read
-from relaxit.data.dataset import Format, Images, Part
+from relaxit.data import Binarise, Format, Images, Part, read
 from relaxit.errors import Unsupported
-from relaxit.estimators.base import Cost, Estimator, surrogate_with
+from relaxit.estimators import Cost, Estimator, surrogate_with
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 from relaxit.training import figures
+from relaxit.training.config import Model, Objective
 from relaxit.training.precision import Precision, autocast
 
 __all__ = ["ESTIMATOR_STATE", "Display", "Setup", "Step", "Task", "Terms"]

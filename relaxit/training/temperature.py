@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from relaxit.config import Temperature as Settings
-from relaxit.schedules import temperature_schedule
+from relaxit.training.config import Temperature as Settings
+from relaxit.training.schedules import temperature_schedule
 
 __all__ = ["Temperature"]
 

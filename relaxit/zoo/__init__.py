@@ -1,82 +1,21 @@
-"""The zoo: training recipes, data only. The built-in ones are TOML files in ``recipes/``.
-
-Listing and showing them loads no torch; plugins are asked only if some are installed.
-"""
+"""The zoo: training recipes, data only."""
 
 from __future__ import annotations
 
-import os
-from importlib import metadata
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from relaxit.config import read_recipe
-from relaxit.errors import ConfigurationError, UnknownName
-from relaxit.hookspecs import ENTRY_POINT_GROUP, hookimpl
+from relaxit.lazy import lazy_exports
 
-__all__ = ["DEFAULT", "find", "layers", "recipes", "relaxit_recipes", "summary"]
+if TYPE_CHECKING:
+    from relaxit.zoo.catalogue import DEFAULT as DEFAULT
+    from relaxit.zoo.catalogue import find as find
+    from relaxit.zoo.catalogue import layers as layers
+    from relaxit.zoo.catalogue import recipes as recipes
+    from relaxit.zoo.catalogue import summary as summary
 
-DEFAULT = "categorical-vae"
-_FOLDER = Path(__file__).parent / "recipes"
-_OWN = "relaxit-framework"
-
-
-def recipes() -> dict[str, Path]:
-    """All recipes by name: the built-in ones and those of installed plugins.
-
-    Example:
-        >>> {"categorical-vae", "tutorial-mnist"} <= set(recipes())
-        True
-    """
-    points = metadata.entry_points(group=ENTRY_POINT_GROUP)
-    alone = all(point.dist is not None and point.dist.name == _OWN for point in points)
-    if alone or os.environ.get("RELAXIT_PLUGINS", "").strip() == "none":
-        return {path.stem: path for path in relaxit_recipes()}
-    from relaxit.registry import default  # imports the plugins, and torch
-
-    return default().items("recipe")
-
-
-@hookimpl
-def relaxit_recipes() -> list[Path]:
-    return sorted(_FOLDER.glob("*.toml"))
-
-
-def find(name: str) -> Path:
-    """The file of a recipe, by its name.
-
-    Raises:
-        UnknownName: with the known and the near names.
-    """
-    known = recipes()
-    if name not in known:
-        raise UnknownName("recipe", name, known, "A recipe file ends in .toml, .yaml or .json.")
-    return known[name]
-
-
-def summary(path: Path) -> str:
-    """The line a recipe says about itself, or what is wrong with it."""
-    try:
-        return str(read_recipe(path).get("summary", ""))
-    except ConfigurationError as error:
-        return f"cannot be read: {error}"
-
-
-def layers(recipe: str) -> list[dict[str, Any]]:
-    """The tables of ``--recipe NAME|FILE``: a zoo recipe, or a file laid over one.
-
-    A file may name the zoo recipe it starts from in ``base``; without, it is the default one.
-
-    Raises:
-        UnknownName: if there is no such recipe or base.
-        ConfigurationError: if the file cannot be read.
-    """
-    path = Path(recipe)
-    is_file = path.suffix.lower() in (".toml", ".yaml", ".yml", ".json")
-    if not is_file:
-        return [{"recipe": recipe, **read_recipe(find(recipe))}]
-    if not path.is_file():
-        raise ConfigurationError(f"recipe file {recipe} is not there")
-    table = read_recipe(path)
-    base = table.pop("base", DEFAULT)
-    return [{"recipe": path.stem, **read_recipe(find(str(base)))}, table]
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "relaxit.zoo.catalogue": ["DEFAULT", "find", "layers", "recipes", "summary"],
+    },
+)

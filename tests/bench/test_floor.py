@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from relaxit.bench import Needs, Rates, measure_rates
-from relaxit.bench.floor import floor_of
+from relaxit.bench.lower_bound import floor_of
 from tests.conftest import needs_cuda
 
 CPU = torch.device("cpu")

@@ -17,20 +17,20 @@ import torch
 import triton
 import triton.language as tl
 
-from relaxit.categorical import programs
+from relaxit.categorical.fast import triton_kernels
 
 
 @triton.jit
 def noise_program(seed: tl.tensor, start: tl.tensor, out: tl.tensor, BLOCK: tl.constexpr) -> None:
     line, column = tl.arange(0, 4), tl.arange(0, BLOCK)
-    noise = programs.noise_of(tl.load(seed), tl.load(start) + line, 4, BLOCK)
+    noise = triton_kernels.noise_of(tl.load(seed), tl.load(start) + line, 4, BLOCK)
     tl.store(out + line[:, None] * BLOCK + column[None, :], noise)
 
 
 @triton.jit
 def gumbel_program(words: tl.tensor, out: tl.tensor, SIZE: tl.constexpr) -> None:
     here = tl.arange(0, SIZE)
-    tl.store(out + here, programs.gumbel_of(tl.load(words + here).to(tl.uint32)))
+    tl.store(out + here, triton_kernels.gumbel_of(tl.load(words + here).to(tl.uint32)))
 
 
 def run(case: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -40,11 +40,13 @@ def run(case: dict[str, Any]) -> dict[str, torch.Tensor]:
             full = (copies * len(params), params.shape[1])
             soft = params.new_full(full if case["soft"] else (0,), 7.0)
             hard = params.new_full(full if case["hard"] else (0,), 7.0)
-            programs.draw(params, case["temperature"], case["seed"], soft, hard, case["least"])
+            triton_kernels.draw(
+                params, case["temperature"], case["seed"], soft, hard, case["least"]
+            )
             return {"soft": soft, "hard": hard}
         case "pull":
             out = torch.full_like(case["soft"], 7.0)
-            programs.pull(case["grad"], case["soft"], case["temperature"], case["rows"], out)
+            triton_kernels.pull(case["grad"], case["soft"], case["temperature"], case["rows"], out)
             return {"out": out}
         case "noise":
             out = torch.empty(4, 8)

@@ -9,10 +9,10 @@ import torch
 from torch.autograd import forward_ad
 
 from relaxit import PerturbAndRelax, noise
-from relaxit.categorical import fused, inversion
-from relaxit.categorical.entropy import entropy as entropy_of
-from relaxit.categorical.laws import OneHot
-from relaxit.categorical.relaxation import Categorical
+from relaxit.categorical.categorical import Categorical
+from relaxit.categorical.distributions import OneHot
+from relaxit.categorical.fast import cpu, inverse_cdf
+from relaxit.categorical.fast.entropy import entropy as entropy_of
 from relaxit.estimators.st_gumbel import StraightThroughGumbel
 from tests.helpers import fits, seed
 
@@ -47,8 +47,8 @@ def test_sample_and_gradient_are_those_of_the_plain_form(shape, temperature, sca
     categorical = Categorical(categories=shape[-1])
     logits = logits_for(shape, scale, masked, dtype)
     sample = torch.Size([2])
-    assert fused.usable(logits, temperature)
-    soft, hard = fused.concrete(logits, temperature, sample, seed(1), hard=True)
+    assert cpu.usable(logits, temperature)
+    soft, hard = cpu.concrete(logits, temperature, sample, seed(1), hard=True)
     want, vertex = plain(categorical, logits, temperature, sample, seed(1))
     steep = scale / (50 * temperature)
     close(soft, want, dtype, steep)
@@ -66,7 +66,7 @@ def test_sample_and_gradient_are_those_of_the_plain_form(shape, temperature, sca
 def test_a_temperature_for_each_row(dtype):
     logits = logits_for((5, 3, 10), 2.0, dtype=dtype)
     temperature = torch.linspace(0.1, 3.0, 15, dtype=dtype).view(5, 3, 1)
-    soft, hard = fused.concrete(logits, temperature, torch.Size(), seed(1), hard=True)
+    soft, hard = cpu.concrete(logits, temperature, torch.Size(), seed(1), hard=True)
     want, vertex = plain(Categorical(categories=10), logits, temperature, torch.Size(), seed(1))
     close(soft, want, dtype)
     assert torch.equal(hard, vertex)
@@ -83,8 +83,8 @@ def test_a_law_takes_it(temperature, monkeypatch):
         calls.append(named["hard"])
         return original(*arguments, **named)
 
-    original = fused.concrete
-    monkeypatch.setattr(fused, "concrete", spy)
+    original = cpu.concrete
+    monkeypatch.setattr(cpu, "concrete", spy)
     q = Categorical(categories=3)(logits_for((4, 3), 1.0), temperature)
     q.rsample()
     q.draw()
@@ -121,7 +121,7 @@ def test_short_dtypes(dtype, temperature):
 def test_learned_temperatures_take_the_plain_form():
     tau = torch.tensor(0.5, requires_grad=True)
     logits = logits_for((4, 3), 1.0)
-    assert not fused.usable(logits, tau)
+    assert not cpu.usable(logits, tau)
     soft = Categorical(categories=3)(logits, tau).rsample()
     assert torch.autograd.grad(soft.square().sum(), tau)[0] != 0
 
@@ -131,7 +131,7 @@ def test_second_derivatives(temperature):
     logits = logits_for((3, 4), 1.0, dtype=torch.float64)
 
     def draw(params):
-        return fused.concrete(params, temperature, torch.Size([2]), seed(3))[0]
+        return cpu.concrete(params, temperature, torch.Size([2]), seed(3))[0]
 
     assert torch.autograd.gradcheck(draw, logits)
     assert torch.autograd.gradgradcheck(draw, logits)
@@ -142,7 +142,7 @@ def test_second_derivatives(temperature):
 @pytest.mark.parametrize("sample", [(), (2,)], ids=str)
 def test_straight_through_is_the_hard_value_of_the_same_draw(sample, temperature, dtype):
     logits = logits_for((6, 3, 10), 2.0, masked=True, dtype=dtype)
-    soft, hard = fused.concrete(logits, temperature, torch.Size(sample), seed(1), hard=True)
+    soft, hard = cpu.concrete(logits, temperature, torch.Size(sample), seed(1), hard=True)
     q = Categorical(categories=10)(logits, temperature)
     value = StraightThroughGumbel().sample(q, sample, seed(1))
     assert torch.equal(value, hard)
@@ -159,7 +159,7 @@ def test_second_derivatives_of_straight_through(temperature):
     logits = logits_for((3, 4), 1.0, dtype=torch.float64)
 
     def value(params):
-        return fused.straight_through(params, temperature, torch.Size([2]), seed(3))
+        return cpu.straight_through(params, temperature, torch.Size([2]), seed(3))
 
     assert torch.autograd.gradgradcheck(value, logits)
 
@@ -193,7 +193,7 @@ def test_a_row_far_from_the_others_takes_nothing_from_them(other, temperature):
     rows = torch.tensor([[0.0, 3.0, 6.0], [other, 0.0, 0.0]])
     rows = torch.cat([rows, torch.full((1, 3), torch.finfo(torch.float32).min)])
     categorical = Categorical(categories=3)
-    found = fused.concrete(rows, temperature, torch.Size([100]), seed(1), hard=True)
+    found = cpu.concrete(rows, temperature, torch.Size([100]), seed(1), hard=True)
     # The plain form adds noise of 1 to logits of -3e38; the law does not change with a constant.
     near = rows - rows.amax(-1, keepdim=True)
     wanted = plain(categorical, near, temperature, torch.Size([100]), seed(1))
@@ -218,7 +218,7 @@ def test_the_law_does_not_keep_what_had_no_gradient():
 
 def test_batched_gradients():
     logits = logits_for((3, 4), 1.0, dtype=torch.float64)
-    for y in (fused.concrete(logits, 0.5, torch.Size(), seed(1))[0], entropy_of(logits)):
+    for y in (cpu.concrete(logits, 0.5, torch.Size(), seed(1))[0], entropy_of(logits)):
         arriving = torch.randn(5, *y.shape, dtype=torch.float64)
         (got,) = torch.autograd.grad(y, logits, arriving, is_grads_batched=True, retain_graph=True)
         for each, one in zip(got, arriving, strict=True):
@@ -244,7 +244,7 @@ def test_another_default_device():
 
 def test_ties_give_one_vertex(monkeypatch):
     monkeypatch.setattr(noise, "minus_exponential", lambda shape, **_: -torch.ones(shape))
-    hard = fused.concrete(torch.zeros(5, 4), 1.0, torch.Size(), hard=True)[1]
+    hard = cpu.concrete(torch.zeros(5, 4), 1.0, torch.Size(), hard=True)[1]
     assert torch.equal(hard, torch.eye(4)[[0] * 5])
 
 
@@ -256,15 +256,15 @@ def test_a_tie_in_one_row_leaves_the_others_alone(temperature, scale, monkeypatc
     logits = torch.zeros(3, 4)
     logits[1, 0] = scale  # near to the others, or far from them
     wanted = (logits - drawn.log()).argmax(-1)
-    hard = fused.concrete(logits, temperature, torch.Size(), hard=True)[1]
+    hard = cpu.concrete(logits, temperature, torch.Size(), hard=True)[1]
     assert torch.equal(hard, torch.eye(4)[wanted])
 
 
 def test_autocast_changes_nothing():
     logits = logits_for((40, 10), 1.0)
-    alone = fused.concrete(logits, 1.0, torch.Size(), seed(1))[0]
+    alone = cpu.concrete(logits, 1.0, torch.Size(), seed(1))[0]
     with torch.autocast("cpu", torch.bfloat16):
-        within = fused.concrete(logits, 1.0, torch.Size(), seed(1))[0]
+        within = cpu.concrete(logits, 1.0, torch.Size(), seed(1))[0]
     torch.testing.assert_close(alone, within)  # sums are formed in another order
 
 
@@ -306,7 +306,7 @@ def test_derivatives_of_the_entropy():
 def test_exact_draws_follow_their_probabilities(categories, masked, dtype):
     # alpha = 2e-5 each; by chi-square over up to 64 cells of equally many categories.
     logits = logits_for((categories,), 2.0, masked, dtype).detach()
-    hard = inversion.draw(logits, torch.Size([20_000 if categories > 128 else 100_000]), seed(1))
+    hard = inverse_cdf.draw(logits, torch.Size([20_000 if categories > 128 else 100_000]), seed(1))
     assert ((hard == 0) | (hard == 1)).all()
     assert (hard.sum(-1) == 1).all()
     assert (hard[..., logits == -torch.inf] == 0).all()
@@ -326,7 +326,7 @@ def test_exact_draws_invert_the_distribution_function(categories, u, monkeypatch
 
     monkeypatch.setattr(noise, "uniform", constant)
     logits = logits_for((6, categories), 3.0, masked=True).detach()
-    hard = inversion.draw(logits, torch.Size([2]))
+    hard = inverse_cdf.draw(logits, torch.Size([2]))
     steps = logits.double().softmax(-1).cumsum(-1)
     index = hard.argmax(-1)
     assert (hard.sum(-1) == 1).all()
@@ -341,7 +341,7 @@ def test_exact_draws_invert_the_distribution_function(categories, u, monkeypatch
 def test_exact_draws_of_rows_far_apart():
     # One scale for all rows would lose the second one.
     logits = torch.tensor([[0.0, 1.0], [-300.0, -301.0]])
-    hard = inversion.draw(logits, torch.Size([20_000]), seed(0))
+    hard = inverse_cdf.draw(logits, torch.Size([20_000]), seed(0))
     for row, p in ((0, 1 / (1 + math.e)), (1, 1 / (1 + 1 / math.e))):
         count = hard[:, row, 0].sum().item()
         assert fits(

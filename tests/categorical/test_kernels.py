@@ -18,8 +18,8 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.categorical import kernels
-from relaxit.categorical.kernels import concrete, usable
+from relaxit.categorical.fast import cuda
+from relaxit.categorical.fast.cuda import concrete, usable
 from relaxit.noise import Streams
 from tests.conftest import needs_cuda
 from tests.helpers import averages, counts, fits, follows, seed
@@ -49,7 +49,7 @@ def pull(grad, soft, temperature, rows):
 
 def by_autograd(params, temperature, copies=1, number=5):
     """The soft value as one would write it, on the noise of the operator."""
-    noise = kernels.gumbel(key(number), copies * len(params), params.shape[1])
+    noise = cuda.gumbel(key(number), copies * len(params), params.shape[1])
     return ((params.repeat(copies, 1) + noise) / temperature).softmax(-1)
 
 
@@ -85,7 +85,7 @@ def cases():
         rows = ROWS[k]
         common = {"temperature": temperature_of(heat, rows)}
         given = {"params": logits(rows, k, dtype), "copies": copies, "soft": soft, "hard": hard}
-        least = kernels.least(dtype)
+        least = cuda.least(dtype)
         yield {"what": "draw", **common, **given, "seed": key(5), "least": least}
         shape = (copies * rows, k)
         # Not quite normalised, as a rounded one is: the gradient takes it for what it is.
@@ -165,9 +165,9 @@ def compiled(program, given, constants, k, arch):
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from relaxit.categorical import programs
+    from relaxit.categorical.fast import triton_kernels
 
-    _, settings = programs.tiling(k)
+    _, settings = triton_kernels.tiling(k)
     options = {name: settings.pop(name) for name in ("num_warps", "enable_fp_fusion")}
     constants = {**settings, **constants}
     names = program.arg_names
@@ -185,7 +185,7 @@ VARIANTS = [  # K, dtype, temperature, repeated, soft, hard
     (10, "fp32", "scalar", True, True, True),
     (3, "bf16", "row", True, True, True),
     (1000, "fp16", "row", False, False, True),
-    (kernels.MOST, "fp32", "number", False, True, True),
+    (cuda.MOST, "fp32", "number", False, True, True),
 ]
 
 
@@ -193,20 +193,20 @@ VARIANTS = [  # K, dtype, temperature, repeated, soft, hard
 @pytest.mark.parametrize("arch", [80, 90])
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: "-".join(map(str, v)))
 def test_programs_compile(variant, arch):
-    from relaxit.categorical import programs
+    from relaxit.categorical.fast import triton_kernels
 
     k, dtype, heat, repeated, soft, hard = variant
-    wide = "i64" if k == kernels.MOST else "i32"
+    wide = "i64" if k == cuda.MOST else "i32"
     given = dict.fromkeys(("params", "soft", "hard", "grad", "out"), f"*{dtype}")
     given |= {"temperature": "fp32" if heat == "number" else "*fp32", "seed": "*i64"}
     given |= {"rows": wide, "total": wide}
     constants = {"REPEATED": repeated, "PER_ROW": heat == "row", "NUMBER": heat == "number"}
     drawn = {**constants, "LEAST": 1e-38, "SOFT": soft, "HARD": hard}
-    ptx = compiled(programs.draw_program, given, drawn, k, arch).asm["ptx"]
+    ptx = compiled(triton_kernels.draw_program, given, drawn, k, arch).asm["ptx"]
     assert f"sm_{arch}" in ptx
     assert "lg2.approx" in ptx  # the device's own logarithm
     if soft:
-        compiled(programs.pull_program, given, constants, k, arch)
+        compiled(triton_kernels.pull_program, given, constants, k, arch)
 
 
 # --- the noise in plain form ------------------------------------------------------------------
@@ -230,7 +230,7 @@ def _gumbel_row(number, row, k):
 
 def test_words_are_those_of_the_authors():
     # kat_vectors of Random123, philox4x32-10
-    word = kernels.words(key(0), 1, 4)
+    word = cuda.words(key(0), 1, 4)
     assert [f"{each:08x}" for each in word[0].tolist()] == [
         "6627e8d5",
         "e169c58d",
@@ -242,16 +242,16 @@ def test_words_are_those_of_the_authors():
 @pytest.mark.parametrize("number", [0, 1, -1, 2**62 + 3, -(2**63)])
 def test_noise_equals_that_of_whole_numbers(number):
     want = torch.stack([_gumbel_row(number, row, 6) for row in range(3)])
-    torch.testing.assert_close(kernels.gumbel(key(number), 3, 6), want, rtol=2e-6, atol=2e-6)
+    torch.testing.assert_close(cuda.gumbel(key(number), 3, 6), want, rtol=2e-6, atol=2e-6)
 
 
 def test_noise_is_gumbel_and_uncorrelated():
-    g = kernels.gumbel(key(11), 20_000, 7)
+    g = cuda.gumbel(key(11), 20_000, 7)
     assert follows(g, "gumbel_r")
     centred = g.double() - g.double().mean()
     assert averages((centred[:, :-1] * centred[:, 1:]).flatten(), 0.0)
     assert averages((centred[:-1] * centred[1:]).flatten(), 0.0)
-    assert averages((centred * (kernels.gumbel(key(12), 20_000, 7) - g.mean())).flatten(), 0.0)
+    assert averages((centred * (cuda.gumbel(key(12), 20_000, 7) - g.mean())).flatten(), 0.0)
 
 
 # --- the operators ----------------------------------------------------------------------------
@@ -364,7 +364,7 @@ def test_illegal_logits_give_nan():
 
 
 @pytest.fixture
-def cuda():
+def on_cuda():
     """Tensors that say they are on a GPU, and hold nothing."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -373,34 +373,34 @@ def cuda():
 
 
 @needs_triton
-def test_taken_on_cuda_only_for_what_it_can_do(cuda):
-    assert usable(cuda(5, 3), 0.5)
-    assert usable(cuda(5, 3, requires_grad=True, dtype=torch.bfloat16), cuda(5, 1))
-    assert usable(cuda(kernels.MOST), cuda(()))
+def test_taken_on_cuda_only_for_what_it_can_do(on_cuda):
+    assert usable(on_cuda(5, 3), 0.5)
+    assert usable(on_cuda(5, 3, requires_grad=True, dtype=torch.bfloat16), on_cuda(5, 1))
+    assert usable(on_cuda(cuda.MOST), on_cuda(()))
     assert not usable(torch.empty(5, 3), 0.5)
-    assert not usable(cuda(5, 3, dtype=torch.float64), 0.5)
-    assert not usable(cuda(5, 1), 0.5)
-    assert not usable(cuda(kernels.MOST + 1), 0.5)
-    assert not usable(cuda(5, 3), torch.tensor(0.5))
-    assert not usable(cuda(5, 3), cuda((), requires_grad=True))
-    assert not usable(cuda(5, 3), 0.5, Streams([], torch.tensor(0)))
+    assert not usable(on_cuda(5, 3, dtype=torch.float64), 0.5)
+    assert not usable(on_cuda(5, 1), 0.5)
+    assert not usable(on_cuda(cuda.MOST + 1), 0.5)
+    assert not usable(on_cuda(5, 3), torch.tensor(0.5))
+    assert not usable(on_cuda(5, 3), on_cuda((), requires_grad=True))
+    assert not usable(on_cuda(5, 3), 0.5, Streams([], torch.tensor(0)))
 
 
 @needs_triton
-def test_not_taken_under_transforms(cuda):
+def test_not_taken_under_transforms(on_cuda):
     asked = []
 
     def cost(a):
         asked.append(usable(a, 0.5))
         return a.sum()
 
-    torch.vmap(cost)(cuda(2, 3))
-    torch.func.vjp(cost, cuda(3))
+    torch.vmap(cost)(on_cuda(2, 3))
+    torch.func.vjp(cost, on_cuda(3))
     assert asked == [False, False]
 
 
 def test_the_question_is_settled_while_compiling(monkeypatch):
-    monkeypatch.setattr(kernels, "_taken", lambda tensor: True)
+    monkeypatch.setattr(cuda, "_taken", lambda tensor: True)
 
     def tell(a, tau):
         rows = torch.vmap(lambda row: row * (2 if usable(row, 0.5) else 3))(a)
@@ -412,13 +412,13 @@ def test_the_question_is_settled_while_compiling(monkeypatch):
 
 
 @needs_triton
-def test_shapes_are_known_without_a_device(cuda):
-    a = cuda(4, 3, requires_grad=True)
+def test_shapes_are_known_without_a_device(on_cuda):
+    a = on_cuda(4, 3, requires_grad=True)
     soft, hard = concrete(a, 0.5, torch.Size([2]), hard=True)
     assert soft.shape == hard.shape == (2, 4, 3)
     assert soft.is_cuda
     assert soft.requires_grad
-    back = torch.ops.relaxit.concrete_backward(cuda(8, 3), cuda(8, 3), None, 0.5, 4)
+    back = torch.ops.relaxit.concrete_backward(on_cuda(8, 3), on_cuda(8, 3), None, 0.5, 4)
     assert back.shape == (8, 3)
 
 
@@ -427,9 +427,9 @@ def test_a_failing_compiler_gives_the_plain_form_and_one_warning(step, monkeypat
     a, g = logits(4, 5), torch.randn(4, 5, generator=seed(1))
     soft, hard = draw(a, 0.5)
     asked = []
-    monkeypatch.setattr(kernels, "_there", True)
+    monkeypatch.setattr(cuda, "_there", True)
     # Nothing here can run a program on the CPU: whatever is raised, with Triton or without.
-    monkeypatch.setattr(kernels, "_taken", lambda tensor: asked.append(1) or kernels._there)
+    monkeypatch.setattr(cuda, "_taken", lambda tensor: asked.append(1) or cuda._there)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(2):
@@ -441,7 +441,7 @@ def test_a_failing_compiler_gives_the_plain_form_and_one_warning(step, monkeypat
                 pull(g, soft, 0.5, 4)
     assert len(asked) == 2
     assert sum("Triton failed" in str(each.message) for each in told) == 1
-    assert not kernels._there
+    assert not cuda._there
 
 
 # --- on a GPU ---------------------------------------------------------------------------------
@@ -464,7 +464,7 @@ def test_gpu_equals_cpu(k, dtype, copies, gpu):
     g = torch.randn(soft.shape, generator=seed(2)).to(dtype)
     found = torch.ops.relaxit.concrete(a.to(gpu), tau.to(gpu), None, key(5).to(gpu), copies, 1, 1)
     back = pull(g.to(gpu), soft.to(gpu), tau.to(gpu), ROWS[k]).cpu()
-    assert kernels._there, "Triton failed"
+    assert cuda._there, "Triton failed"
     near = 2 * SHORT[dtype]
     torch.testing.assert_close(found[0].cpu(), soft, rtol=near, atol=near)
     # The device's logarithm is off by a millionth: a tie within that may fall either way.
@@ -475,7 +475,7 @@ def test_gpu_equals_cpu(k, dtype, copies, gpu):
 @pytest.mark.gpu
 @needs_cuda
 @needs_triton
-@pytest.mark.parametrize("k", [2, 10, 1000, kernels.MOST])
+@pytest.mark.parametrize("k", [2, 10, 1000, cuda.MOST])
 def test_gpu_law(k, gpu):
     a = torch.randn(k, generator=seed(3))
     source = seed(4, gpu)

@@ -226,7 +226,7 @@ def test_a_command_runs_its_group_at_every_size(known, several, capsys, argument
 
 
 def test_a_group_without_benchmarks_says_so(monkeypatch, capsys):
-    from relaxit.registry import default
+    from relaxit.plugins.registry import default
 
     monkeypatch.setattr(type(default()), "items", lambda *_: {"test-several": Several})
     assert run(["bench", "structures", *QUICK]) == 2
@@ -291,20 +291,20 @@ def test_without_needs_no_rates_are_measured(known, monkeypatch, capsys):
 
 @pytest.fixture
 def pictures(tmp_path):
-    from relaxit.speed.pictures import write_random
+    from relaxit.tasks.vae.benchmarks.random_mnist import write_random
 
     write_random(tmp_path / "files", train=150, test=10)
     return str(tmp_path / "files")
 
 
 def test_training_on_given_pictures(pictures, capsys, monkeypatch):
-    from relaxit.speed import programs
+    from relaxit.bench import processes
 
     asked = []
     monkeypatch.setattr(
-        programs,
+        processes,
         "run_program",
-        lambda program, folder, threads: asked.append((program, threads)) or programs.Run(2.0),
+        lambda program, folder, threads: asked.append((program, threads)) or processes.Run(2.0),
     )
     arguments = [
         "--steps",
@@ -331,8 +331,8 @@ def test_training_on_given_pictures(pictures, capsys, monkeypatch):
 
 def test_training_is_shown_as_seconds_of_an_epoch(pictures, capsys):
     from relaxit.bench import Floor, Measurement, Report, Spread
-    from relaxit.cli.bench_training import show
-    from relaxit.speed.training import TrainingSteps
+    from relaxit.cli.bench.training import show
+    from relaxit.tasks.vae.benchmarks.training_steps import TrainingSteps
 
     report = Report(TrainingSteps(steps=50, data_dir=pictures), floor=Floor(0.25, {"least": 0.25}))
     spread = Spread(0.5, 0.4, 0.75)
@@ -370,14 +370,14 @@ def test_bad_arguments_of_the_larger_ones_are_one_line(pictures, capsys, argumen
 
 
 def test_startup_runs_what_is_asked(capsys, monkeypatch, tmp_path):
-    from relaxit.speed import programs
+    from relaxit.bench import processes
 
     def takes(program, folder, threads):
         if program.name == "relaxit list":
-            raise programs.ProgramFailed("exit code 1: no list")
-        return programs.Run(float(len(program.name)), {"first line": 1.25})
+            raise processes.ProgramFailed("exit code 1: no list")
+        return processes.Run(float(len(program.name)), {"first line": 1.25})
 
-    monkeypatch.setattr(programs, "run_program", takes)
+    monkeypatch.setattr(processes, "run_program", takes)
     names = ["python", "import torch", "relaxit list", "relaxit train --epochs 1"]
     only = [word for name in names for word in ("--only", name)]
     assert run(["bench", "startup", *only, "--device", "cpu", "--out", "found.json"]) == 0

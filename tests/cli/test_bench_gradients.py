@@ -83,7 +83,7 @@ def test_json_is_alone_on_stdout_and_in_the_file(tiny, tmp_path, capsys):
 
 
 def relaxit_names():
-    from relaxit.registry import default
+    from relaxit.plugins.registry import default
 
     return default().items("estimator")
 

@@ -11,7 +11,7 @@ import pytest
 
 import relaxit
 from relaxit.cli.app import run
-from relaxit.training.rundir import RunDirectory
+from relaxit.training.runs.directory import RunDirectory
 from tests.conftest import needs_cuda
 from tests.data.test_data import write_set
 from tests.training.signs import Sign
@@ -292,8 +292,8 @@ def test_a_plugin_brings_a_command(monkeypatch, capsys):
 
     import typer
 
-    from relaxit import registry
     from relaxit.cli import app as cli
+    from relaxit.plugins import registry
 
     extra = typer.Typer(name="greet")
 
@@ -321,7 +321,7 @@ def test_a_plugin_brings_a_command(monkeypatch, capsys):
 
 
 def test_strict_plugins(monkeypatch, capsys):
-    from relaxit import registry
+    from relaxit.plugins import registry
 
     own = registry.Registry(entry_points=[], environ={})
     own.plugins.append(registry.Plugin("bad", "dist", "1", "m", problems=["it is broken"]))
@@ -467,11 +467,11 @@ def test_auto_takes_the_gpu(capsys):
 
 
 def test_ctrl_c_in_a_command_says_so(monkeypatch, capsys):
-    from relaxit.testing import faces
+    from relaxit.testing import api
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(faces, "run", interrupted)
+    monkeypatch.setattr(api, "run", interrupted)
     assert run(["check", "binary"]) == 130
     assert capsys.readouterr().err.strip() == "error: stopped"

@@ -9,7 +9,7 @@ import pytest
 
 from relaxit.cli.app import run
 from relaxit.training.experiment import Experiment
-from relaxit.training.rundir import RunDirectory
+from relaxit.training.runs.directory import RunDirectory
 
 SMALL = ["--epochs", "2", "--batch-size", "300", "--device", "cpu", "--latents", "2"]
 SMALLER = "epochs = 2\nbatch_size = 300\nlatents = 2\ndevice = 'cpu'\n[model]\nhidden = [8]\n"
@@ -111,12 +111,12 @@ def test_temperatures_without_a_schedule_are_constant(tmp_path, capsys, monkeypa
 
 def test_what_cannot_be_one_step_is_trained_in_turn_and_says_why(tmp_path, capsys, monkeypatch):
     from relaxit.errors import Unsupported
-    from relaxit.training import members
+    from relaxit.training.ensembles import plan
 
     def refuse(_):
         raise Unsupported("vmap knows no such thing")
 
-    monkeypatch.setattr(members, "Ensemble", refuse)
+    monkeypatch.setattr(plan, "Ensemble", refuse)
     monkeypatch.setattr(Experiment, "draw", lambda *_: None)
     (tmp_path / "small.toml").write_text(SMALLER)
     flags = ["--recipe", "small.toml", "--epochs", "1", "--ensemble", "seeds=2"]

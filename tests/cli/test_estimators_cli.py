@@ -12,7 +12,7 @@ import torch
 import relaxit
 from relaxit.cli.app import run
 from relaxit.errors import Unsupported
-from relaxit.registry import default
+from relaxit.plugins.registry import default
 from relaxit.training.experiment import build, build_task
 from relaxit.training.loop import Trainer
 from tests.helpers import own

@@ -158,7 +158,7 @@ def test_the_document_is_printed_though_the_disk_refuses_it_in_the_end(monkeypat
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_a_value_that_is_not_finite_is_6_and_the_other_cells_are_run(seeds, monkeypatch, capsys):
-    from relaxit.vae.task import VaeTask
+    from relaxit.tasks.vae.task import VaeTask
 
     evaluate = VaeTask.evaluate
 

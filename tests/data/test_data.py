@@ -11,7 +11,7 @@ from scipy import stats
 from relaxit.data.batches import read
 from relaxit.data.dataset import Format, Images
 from relaxit.data.digits import Digits
-from relaxit.data.vision import FashionMnist, Kmnist, Mnist
+from relaxit.data.mnist import FashionMnist, Kmnist, Mnist
 from relaxit.errors import ConfigurationError, DataError
 
 ALPHA = 2e-5  # false-alarm rate of each statistical test

@@ -7,11 +7,11 @@ import torch
 
 import relaxit
 from relaxit import RelaxedDistribution, SampleEstimator
+from relaxit.autograd import through
 from relaxit.errors import ShapeError, Unsupported
 from relaxit.estimators.pathwise import Pathwise
 from relaxit.estimators.st_gumbel import StraightThroughGumbel
 from relaxit.estimators.straight_through import StraightThrough
-from relaxit.through import through
 from tests.helpers import DTYPES, able, params_for, seed, structures
 from tests.test_relaxation import Rows
 

@@ -12,7 +12,7 @@ from torch import nn
 import relaxit
 from relaxit.errors import Unsupported
 from relaxit.estimators.exact import Exact
-from relaxit.testing.bare import Bare, Numbers
+from relaxit.testing.toys import Bare, Numbers
 from tests.helpers import able, params_for, seed
 
 CATEGORICAL = relaxit.get("categorical", categories=3)

@@ -8,7 +8,7 @@ import torch
 import relaxit
 from relaxit import StatefulEstimator
 from relaxit.errors import Unsupported
-from relaxit.estimators.moments import Moments
+from relaxit.estimators.common.running_averages import Moments
 from tests.helpers import own, seed
 
 BIT = relaxit.get("binary")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.cooling import cool
+from relaxit.temperature import cool
 from tests.helpers import params_for, seed, structures
 
 NAMES = ["st-gumbel", "straight-through", "gapped-st", "gumbel-rao", "decoupled-st-gumbel"]

@@ -11,10 +11,10 @@ from scipy import integrate, stats
 import relaxit
 from relaxit import Capabilities, Relaxation
 from relaxit.errors import Unsupported
-from relaxit.estimators.fenchel_young import fenchel_young_loss
+from relaxit.estimators.common.perturbed_scores import gaussian, noise_of
 from relaxit.estimators.perturbed import Perturbed
-from relaxit.estimators.perturbed_scores import gaussian, noise_of
-from relaxit.testing.bare import Bare, Numbers
+from relaxit.losses import fenchel_young_loss
+from relaxit.testing.toys import Bare, Numbers
 from tests.helpers import averages, follows, params_for, seed
 
 CATEGORICAL = relaxit.get("categorical", categories=4)

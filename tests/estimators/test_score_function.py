@@ -16,17 +16,17 @@ from torch import nn
 import relaxit
 from relaxit import RelaxedDistribution, StatefulEstimator
 from relaxit.errors import ShapeError, Unsupported
-from relaxit.estimators import antithetic
 from relaxit.estimators.arm import Arm
 from relaxit.estimators.base import surrogate_with
+from relaxit.estimators.common import antithetic
+from relaxit.estimators.common.running_averages import Moments
+from relaxit.estimators.common.score_function import with_gradient
 from relaxit.estimators.disarm import Disarm
-from relaxit.estimators.moments import Moments
 from relaxit.estimators.rebar import Rebar
 from relaxit.estimators.reinforce import Reinforce
 from relaxit.estimators.relax import RelaxEstimator
 from relaxit.estimators.rloo import Rloo
-from relaxit.estimators.score import with_gradient
-from relaxit.testing.bare import Bare, Numbers
+from relaxit.testing.toys import Bare, Numbers
 from tests.helpers import params_for, seed
 
 CATEGORICAL = relaxit.get("categorical", categories=4)

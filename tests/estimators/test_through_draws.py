@@ -10,10 +10,10 @@ import torch
 from scipy import stats
 
 import relaxit
+from relaxit.autograd import through
 from relaxit.errors import Unsupported
 from relaxit.estimators.gapped_st import _moved
-from relaxit.testing.bare import Bare, Numbers
-from relaxit.through import through
+from relaxit.testing.toys import Bare, Numbers
 from tests.helpers import ALPHA, counts, fits, params_for, seed
 
 BINARY = relaxit.get("binary")

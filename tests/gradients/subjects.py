@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 import relaxit
+from relaxit.autograd import through
 from relaxit.estimators.base import DrawEstimator, Estimator, StatefulEstimator
 from relaxit.estimators.straight_through import StraightThrough
 from relaxit.gradients import Case, GradientProblem, Point, Surroundings
-from relaxit.through import through
 
 SLOPES = torch.tensor([[1.0, -2.0, 0.5], [2.0, 0.0, -1.0]], dtype=torch.float64)
 PARAMS = torch.tensor([[0.3, -0.4, 1.1], [-0.8, 0.2, 0.0]], dtype=torch.float64)

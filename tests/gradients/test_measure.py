@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import relaxit
+from relaxit.autograd import through
 from relaxit.gradients import (
     Case,
     GradientProblem,
@@ -17,8 +18,7 @@ from relaxit.gradients import (
     Surroundings,
     measure_problem,
 )
-from relaxit.gradients import memory as memory_module
-from relaxit.through import through
+from relaxit.gradients import chunks as memory_module
 from tests.gradients import subjects
 from tests.gradients.subjects import PARAMS, SLOPES, Tiny, quadratic
 

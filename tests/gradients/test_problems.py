@@ -7,9 +7,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 import relaxit
 from relaxit.errors import ConfigurationError, Unsupported
 from relaxit.gradients import Settings, Surroundings, measure_problem
+from relaxit.gradients.enumeration import enumerate_joint
 from relaxit.gradients.figure import draw_bias_and_variance
-from relaxit.gradients.joint import enumerate_joint
-from relaxit.registry import default
+from relaxit.plugins.registry import default
 from tests.gradients.subjects import Score, Tiny
 from tests.helpers import seed
 from tests.training.signs import Sign
@@ -93,7 +93,7 @@ def test_the_decoder_is_trained_and_its_cost_is_the_cross_entropy():
 
 
 def test_the_decoder_is_not_trained_in_vain(monkeypatch):
-    from relaxit.vae import gradient_problem
+    from relaxit.tasks.vae import gradient_problem
 
     monkeypatch.setattr(gradient_problem, "build", lambda *_: pytest.fail("it was built"))
     with pytest.raises(ConfigurationError, match="more than --states 4095"):

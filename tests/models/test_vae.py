@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.models.vae import Vae
+from relaxit.tasks.vae.model import Vae
 from tests.training.signs import Sign
 
 LAWS = [r for cls in relaxit.relaxations().values() for r in cls.examples()] + [Sign()]

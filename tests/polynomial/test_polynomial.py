@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.config import resolve
 from relaxit.data.dataset import Part
 from relaxit.errors import ConfigurationError
-from relaxit.polynomial.data import TARGET, Constant
-from relaxit.polynomial.task import Parameters, Polynomial, expected_cost
-from relaxit.polynomial.theory import METHODS, Problem, follow
-from relaxit.training.ensemble import Ensemble
+from relaxit.tasks.polynomial.constant import TARGET, Constant
+from relaxit.tasks.polynomial.task import Parameters, Polynomial, expected_cost
+from relaxit.tasks.polynomial.theory import METHODS, Problem, follow
+from relaxit.training.config import resolve
+from relaxit.training.ensembles.batched import Ensemble
 from relaxit.training.experiment import build, build_members
 from relaxit.training.task import Setup, Step
 from relaxit.zoo import layers

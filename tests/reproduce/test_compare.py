@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from relaxit.reproduce.compare import Comparison, compare, reached
+from relaxit.reproduce.comparison import Comparison, compare, reached
 from relaxit.reproduce.report import document, foot, markdown, table
 from relaxit.reproduce.run import CellRun
 from relaxit.reproduce.study import read

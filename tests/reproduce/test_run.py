@@ -8,8 +8,8 @@ import torch
 from relaxit import register, unregister
 from relaxit.errors import Unsupported
 from relaxit.reproduce.run import run_cell
+from relaxit.training.ensembles.plan import pays
 from relaxit.training.experiment import build
-from relaxit.training.members import pays
 from relaxit.training.stopping import StopRequest
 from tests.training.signs import Sign
 from tests.training.small import small_config

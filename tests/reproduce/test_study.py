@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from relaxit.errors import ConfigurationError, UnknownName
-from relaxit.polynomial.theory import METHODS, Problem, follow
 from relaxit.reproduce.study import find, read, studies
+from relaxit.tasks.polynomial.theory import METHODS, Problem, follow
 from relaxit.training.experiment import build_task
 from tests.reproduce.small import BASE, cell, write_study
 

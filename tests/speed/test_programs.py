@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relaxit.bench.rounds import Spread
-from relaxit.bench.run import Stopped
-from relaxit.speed.programs import (
+from relaxit.bench.processes import (
     Program,
     ProgramFailed,
     ProgramReport,
@@ -16,8 +14,10 @@ from relaxit.speed.programs import (
     run_program,
     time_programs,
 )
-from relaxit.speed.startup import REFERENCE, startup_programs
-from relaxit.speed.whole import training_programs
+from relaxit.bench.rounds import Spread
+from relaxit.bench.run import Stopped
+from relaxit.bench.startup import REFERENCE, startup_programs
+from relaxit.tasks.vae.benchmarks.whole_runs import training_programs
 
 
 def program(name: str, **more) -> Program:

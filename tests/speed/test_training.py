@@ -8,9 +8,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from relaxit.bench import Settings, run_benchmark
 from relaxit.bench import prepare as preparation
-from relaxit.speed.pictures import pictures_in, write_random
-from relaxit.speed.products import flops, products
-from relaxit.speed.training import TrainingSteps
+from relaxit.tasks.vae.benchmarks.matmuls import flops, products
+from relaxit.tasks.vae.benchmarks.random_mnist import pictures_in, write_random
+from relaxit.tasks.vae.benchmarks.training_steps import TrainingSteps
 from tests.conftest import needs_cuda
 
 CPU = torch.device("cpu")
@@ -98,9 +98,9 @@ def test_bfloat16_products_are_in_bfloat16():
 
 
 def test_random_pictures_go_and_given_ones_stay(folder, monkeypatch):
-    from relaxit.speed import pictures
+    from relaxit.tasks.vae.benchmarks import random_mnist
 
-    monkeypatch.setattr(pictures, "write_random", lambda path: write_random(path, 3, 2))
+    monkeypatch.setattr(random_mnist, "write_random", lambda path: write_random(path, 3, 2))
     with pictures_in(None) as made:
         files = {path.name: path.stat().st_size for path in (made / "MNIST" / "raw").iterdir()}
     assert not made.exists()

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import optim
 
-from relaxit.speed import tutorial
-from relaxit.speed.pictures import write_random
+from relaxit.bench import tutorial
+from relaxit.tasks.vae.benchmarks.random_mnist import write_random
 
 CPU = torch.device("cpu")
 

@@ -23,12 +23,11 @@ from relaxit.testing import (
     parametrize_with_checks,
     results,
 )
-from relaxit.testing.bare import Numbers
-from relaxit.testing.bias import exact_of_pairs
 from relaxit.testing.case import EstimatorCase, RelaxationCase
-from relaxit.testing.costs import pair_cost
-from relaxit.testing.draws import expected_over_values
-from relaxit.testing.integration import free_dimension, weigh
+from relaxit.testing.estimators.bias import exact_of_pairs
+from relaxit.testing.estimators.costs import pair_cost
+from relaxit.testing.estimators.draws import expected_over_values
+from relaxit.testing.relaxations.integration import free_dimension, weigh
 from relaxit.testing.statistics import (
     DRAWS,
     count,
@@ -37,6 +36,7 @@ from relaxit.testing.statistics import (
     wrong_mean,
     wrong_shares,
 )
+from relaxit.testing.toys import Numbers
 from tests.conftest import needs_cuda
 from tests.helpers import own
 from tests.testing.broken import estimators, laws, samples, sound

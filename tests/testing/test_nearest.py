@@ -6,7 +6,7 @@ import itertools
 
 import torch
 
-from relaxit.testing.values import _are_marks, _distance, _divergence, _excess
+from relaxit.testing.relaxations.values import _are_marks, _distance, _divergence, _excess
 
 ORDERS = torch.eye(3, dtype=torch.float64)[torch.tensor(list(itertools.permutations(range(3))))]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from relaxit.testing import cases, results
-from relaxit.testing.process import global_settings, restored
-from relaxit.testing.shortening import ShortProducts
+from relaxit.testing.settings.low_precision import ShortProducts
+from relaxit.testing.settings.process import global_settings, restored
 from tests.testing.broken import settings, sound
 
 

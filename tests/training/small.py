@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relaxit.config import RunConfig, resolve
+from relaxit.training.config import RunConfig, resolve
 from relaxit.training.experiment import Experiment, build
 
 BASE: dict[str, Any] = {

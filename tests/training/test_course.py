@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from relaxit.cli.app import run
-from relaxit.config import Optimizer
 from relaxit.errors import ConfigurationError
-from relaxit.training import course
+from relaxit.training.config import Optimizer
 from relaxit.training.loop import Silent, Trainer
+from relaxit.training.optimizer import build_optimizer
 from relaxit.training.stopping import StopRequest
 from tests.training.small import small_config, small_experiment
 
@@ -18,7 +18,7 @@ def test_radam_is_radam_with_decoupled_decay():
     weight = torch.full((3,), 2.0, requires_grad=True)
     tau = torch.zeros((), requires_grad=True)
     settings = Optimizer(method="radam", lr=0.1, weight_decay=0.5)
-    ours = course.build_optimizer(settings, [weight], [tau])
+    ours = build_optimizer(settings, [weight], [tau])
     assert isinstance(ours, torch.optim.RAdam)
     weight.grad = torch.zeros(3)
     ours.step()  # without a gradient only the decay is left

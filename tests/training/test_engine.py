@@ -11,12 +11,12 @@ import torch
 
 import relaxit
 from relaxit.cli.app import run
-from relaxit.config import resolve
 from relaxit.errors import ConfigurationError
-from relaxit.training import engine
-from relaxit.training.engine import choose, expected_saving
+from relaxit.training.config import resolve
+from relaxit.training.engines import engine
+from relaxit.training.engines.engine import choose, expected_saving
+from relaxit.training.engines.snapshot import Snapshot
 from relaxit.training.loop import Silent, Trainer
-from relaxit.training.step import Snapshot
 from relaxit.training.stopping import StopRequest
 from tests.conftest import needs_cuda
 from tests.training.signs import Sign

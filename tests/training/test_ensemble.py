@@ -9,7 +9,7 @@ from torch import nn
 from relaxit import noise, register, unregister
 from relaxit.errors import DivergenceError, Unsupported
 from relaxit.estimators.base import StatefulEstimator
-from relaxit.training.ensemble import Ensemble
+from relaxit.training.ensembles.batched import Ensemble
 from relaxit.training.experiment import build_members
 from relaxit.training.loop import Silent, Trainer
 from relaxit.training.stopping import StopRequest

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from relaxit.errors import CheckpointError, DivergenceError
-from relaxit.training.ensemble_directory import EnsembleDirectory
-from relaxit.training.ensemble_run import Member, train_members
+from relaxit.training.ensembles.directory import EnsembleDirectory
+from relaxit.training.ensembles.plan import Plan
+from relaxit.training.ensembles.runner import Member, train_members
+from relaxit.training.ensembles.summary import mean_row
 from relaxit.training.experiment import Experiment, build, build_all
-from relaxit.training.finished import open_model
 from relaxit.training.loop import Silent, train
-from relaxit.training.members import Plan
-from relaxit.training.rundir import RunDirectory
-from relaxit.training.spread import mean_row
+from relaxit.training.runs.directory import RunDirectory
+from relaxit.training.runs.loading import open_model
 from tests.training.small import small_config
 
 PLAN = Plan(seeds=(3, 5), temperatures=(0.4, 1.0))
@@ -121,7 +121,7 @@ def test_a_member_continues_as_its_run_alone(tmp_path):
 
 @pytest.mark.usefixtures("no_pictures")
 def test_the_comparison_of_continued_runs_sees_lost_moments(tmp_path, monkeypatch):
-    monkeypatch.setattr("relaxit.training.ensemble_run._part", lambda stacked, number: {
+    monkeypatch.setattr("relaxit.training.ensembles.runner._part", lambda stacked, number: {
         key: torch.zeros_like(value[number]) if value.dim() else value
         for key, value in stacked.items()
     })  # fmt: skip
@@ -214,7 +214,7 @@ def test_a_member_that_diverges_is_named_and_left_out(tmp_path, monkeypatch, mod
 
 @pytest.mark.usefixtures("no_pictures")
 def test_a_member_that_diverges_later_keeps_its_last_good_weights(tmp_path, monkeypatch):
-    from relaxit.training.ensemble import Ensemble
+    from relaxit.training.ensembles.batched import Ensemble
 
     step = Ensemble.train_step
 

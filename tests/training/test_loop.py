@@ -13,15 +13,15 @@ import torch
 from pydantic import Field
 
 import relaxit
-from relaxit.config import Temperature as TemperatureSettings
 from relaxit.data.dataset import Format
 from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError, PluginError
-from relaxit.registry import default
-from relaxit.training.checkpoint import load_model, load_state, save_model, save_state
+from relaxit.plugins.registry import default
+from relaxit.training.config import Temperature as TemperatureSettings
 from relaxit.training.divergence import DivergenceGuard
-from relaxit.training.finished import open_run
 from relaxit.training.loop import Silent, Trainer, train
-from relaxit.training.rundir import RunDirectory
+from relaxit.training.runs.checkpoint import load_model, load_state, save_model, save_state
+from relaxit.training.runs.directory import RunDirectory
+from relaxit.training.runs.loading import open_run
 from relaxit.training.temperature import Temperature
 from tests.conftest import needs_cuda
 from tests.training.signs import Sign
@@ -268,7 +268,7 @@ def test_a_full_disk_is_a_checkpoint_error_and_the_old_file_stays(tmp_path):
     code = f"""
 import pathlib, resource, sys
 from relaxit.errors import CheckpointError
-from relaxit.training.checkpoint import save_model, save_state
+from relaxit.training.runs.checkpoint import save_model, save_state
 from tests.training.small import small_experiment
 import torch
 model, folder = small_experiment().model, pathlib.Path({str(tmp_path)!r})

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from relaxit.errors import ConfigurationError
+from relaxit.training.callbacks import Silent
 from relaxit.training.loop import Trainer
-from relaxit.training.rehearsal import rehearse_learned
-from relaxit.training.report import Silent
+from relaxit.training.preflight import rehearse_learned
 from relaxit.training.stopping import StopRequest
 from tests.training.small import small_experiment
 

@@ -8,8 +8,8 @@ from torch import nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn.functional import linear
 
-from relaxit.training import stacked_linear
-from relaxit.training.stacked_linear import StackedLinear, stack_linear_layers
+from relaxit.training.ensembles import stacked_linear
+from relaxit.training.ensembles.stacked_linear import StackedLinear, stack_linear_layers
 from tests.helpers import seed
 
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 import relaxit
-from relaxit import registry
 from relaxit.cli.app import run
-from relaxit.config import RunConfig, resolve
 from relaxit.data.dataset import Dataset, Images
 from relaxit.errors import ConfigurationError, PluginError, ShapeError, Unsupported
+from relaxit.plugins import registry
+from relaxit.training.config import RunConfig, resolve
 from relaxit.training.experiment import build, build_task
-from relaxit.training.finished import open_model, open_run
 from relaxit.training.loop import Silent, Trainer
-from relaxit.training.rundir import RunDirectory
+from relaxit.training.runs.directory import RunDirectory
+from relaxit.training.runs.loading import open_model, open_run
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Display, Setup, Terms
 from relaxit.zoo import layers

@@ -10,9 +10,9 @@ from scipy import stats
 import relaxit
 from relaxit import Capabilities
 from relaxit.errors import ConfigurationError, Unsupported
-from relaxit.models.vae import Vae
-from relaxit.vae.evaluation import discrete_elbo, importance_weighted_bound
-from relaxit.vae.objective import NegativeElbo, pixel_loss
+from relaxit.tasks.vae.evaluation import discrete_elbo, importance_weighted_bound
+from relaxit.tasks.vae.model import Vae
+from relaxit.tasks.vae.objective import NegativeElbo, pixel_loss
 from tests.training.signs import Sign
 
 ALPHA = 2e-5

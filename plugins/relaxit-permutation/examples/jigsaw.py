@@ -18,13 +18,10 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
-from relaxit.data.batches import read
-from relaxit.data.digits import Digits
-from relaxit.data.vision import Mnist
-from relaxit_permutation.jigsaw_figures import draw_puzzles
-from relaxit_permutation.permutation import Permutation
-from relaxit_permutation.puzzle import Grid, Puzzle, shuffled
-from relaxit_permutation.scorer import Scorer
+from relaxit.data import Digits, Mnist, read
+from relaxit_permutation import Permutation
+from relaxit_permutation.tasks.jigsaw import Grid, Puzzle, draw_puzzles, shuffled
+from relaxit_permutation.tasks.sorting_numbers import Scorer
 
 BATCH, WIDTH, CONTEXT, LR = 100, 128, 2, 1e-3
 

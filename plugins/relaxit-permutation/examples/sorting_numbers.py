@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from relaxit_permutation.permutation import Permutation
+from relaxit_permutation import Permutation
 
 HIDDEN, LR, NUMBERS = 32, 0.1, 5000  # numbers a step: 5000 / n lists
 

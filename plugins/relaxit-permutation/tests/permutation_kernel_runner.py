@@ -12,9 +12,9 @@ os.environ["TRITON_INTERPRET"] = "1"
 
 import torch
 
-from relaxit_permutation import programs
+from relaxit_permutation.sinkhorn import triton_kernels
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # numpy's, about matrices that have no scaling
-    found = [programs.sweep(*arguments) for arguments in torch.load(sys.argv[1])]
+    found = [triton_kernels.sweep(*arguments) for arguments in torch.load(sys.argv[1])]
     torch.save(found, sys.argv[2])

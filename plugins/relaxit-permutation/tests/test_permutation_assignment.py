@@ -9,8 +9,8 @@ import torch
 from permutation_helpers import INF, best, close, gumbel, listed, normal, totals
 
 from relaxit import DomainError
-from relaxit_permutation import polytope
-from relaxit_permutation.assignment import assign, matchable
+from relaxit_permutation.matrices import polytope
+from relaxit_permutation.matrices.assignment import assign, matchable
 
 SHAPES = [(1, 1), (1, 4), (2, 2), (2, 3), (3, 3), (3, 5), (4, 4), (5, 5), (5, 6)]
 

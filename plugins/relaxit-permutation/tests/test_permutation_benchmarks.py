@@ -18,12 +18,20 @@ from torch import Tensor
 from relaxit.bench import Benchmark, Settings, run_benchmark
 from relaxit.bench import prepare as preparation
 from relaxit.cli.app import run as relaxit_command
-from relaxit.registry import default
-from relaxit_permutation.assignment import assign
-from relaxit_permutation.benchmarks import HardMatching, SinkhornConvergence, SinkhornIterations
-from relaxit_permutation.benchmarks_sorting import SoftRanks, SoftSorting
-from relaxit_permutation.peers import log_sinkhorn, log_sinkhorn_until, published_matching
-from relaxit_permutation.sinkhorn import residual, sinkhorn
+from relaxit.plugins.registry import default
+from relaxit_permutation.benchmarks.baselines import (
+    log_sinkhorn,
+    log_sinkhorn_until,
+    published_matching,
+)
+from relaxit_permutation.benchmarks.matrices import (
+    HardMatching,
+    SinkhornConvergence,
+    SinkhornIterations,
+)
+from relaxit_permutation.benchmarks.sorting import SoftRanks, SoftSorting
+from relaxit_permutation.matrices.assignment import assign
+from relaxit_permutation.sinkhorn.operator import residual, sinkhorn
 
 CPU = torch.device("cpu")
 PEERS = {"diffsort": ["diffsort, odd-even", "diffsort, bitonic"]}

@@ -8,8 +8,8 @@ from permutation_helpers import close, gumbel, normal
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import relaxit
-from relaxit_permutation.assignment import assign, matchable
-from relaxit_permutation.sinkhorn import scaled, sinkhorn
+from relaxit_permutation.matrices.assignment import assign, matchable
+from relaxit_permutation.sinkhorn.operator import scaled, sinkhorn
 
 STRUCTURES = pytest.mark.parametrize(
     ("name", "options", "shape"),

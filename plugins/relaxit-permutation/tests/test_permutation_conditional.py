@@ -11,8 +11,8 @@ from scipy import stats
 
 import relaxit
 from relaxit.estimators.base import StatefulEstimator
-from relaxit_permutation import permutation_plackett_luce
-from relaxit_permutation.permutation_plackett_luce import PermutationPlackettLuce
+from relaxit_permutation.plackett_luce import permutation_plackett_luce
+from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 
 THREE = PermutationPlackettLuce(n=3)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from relaxit.testing import parametrize_with_checks
-from relaxit_permutation.matching import Matching
-from relaxit_permutation.permutation import Permutation
+from relaxit_permutation.gumbel_sinkhorn.matching import Matching
+from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
 
 MANY_DRAWS = (
     "compiled_equals_eager",

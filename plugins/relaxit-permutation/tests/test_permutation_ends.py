@@ -11,11 +11,11 @@ import torch._dynamo.testing
 from permutation_helpers import INF, best, close, gumbel, normal, totals, unrolled
 
 import relaxit
-from relaxit_permutation.neuralsort import neuralsort
-from relaxit_permutation.ranking import hard_permutation, rank, soft_permutation, sort, topk
-from relaxit_permutation.reduced import reduced, shifts
-from relaxit_permutation.sinkhorn import SinkhornWarning, sinkhorn
-from relaxit_permutation.softsort import softsort
+from relaxit_permutation.sinkhorn.operator import SinkhornWarning, sinkhorn
+from relaxit_permutation.sinkhorn.reduced import reduced, shifts
+from relaxit_permutation.sorting.neuralsort import neuralsort
+from relaxit_permutation.sorting.ranking import hard_permutation, rank, soft_permutation, sort, topk
+from relaxit_permutation.sorting.softsort import softsort
 
 COLD = [1e-10, 1e-30, 1e-45, 1e-300, 1e-320]
 HOT = [1e30, 1e38, 1e39, 1e300]

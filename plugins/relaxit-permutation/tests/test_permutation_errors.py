@@ -12,7 +12,7 @@ from permutation_helpers import INF, gumbel
 import relaxit
 from relaxit.cli.app import run
 from relaxit.errors import ConfigurationError, DomainError, ShapeError, Unsupported
-from relaxit_permutation.sinkhorn import SinkhornWarning
+from relaxit_permutation.sinkhorn.operator import SinkhornWarning
 
 BOTH = pytest.mark.parametrize(
     ("name", "options", "shape"),

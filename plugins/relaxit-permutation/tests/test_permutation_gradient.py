@@ -22,7 +22,7 @@ from permutation_helpers import (
 )
 
 from relaxit.bench.memory import peak_bytes
-from relaxit_permutation.sinkhorn import scaled, sinkhorn
+from relaxit_permutation.sinkhorn.operator import scaled, sinkhorn
 
 dtypes = pytest.mark.parametrize("dtype", LONG)
 

@@ -27,7 +27,7 @@ from permutation_helpers import (
 from scipy.optimize import minimize
 
 import relaxit
-from relaxit_permutation.sinkhorn import sinkhorn
+from relaxit_permutation.sinkhorn.operator import sinkhorn
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SHAPES = [(1, 1), (2, 2), (3, 3), (5, 5), (1, 3), (2, 3), (3, 6), (4, 5)]

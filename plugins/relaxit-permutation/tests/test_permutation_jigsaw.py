@@ -16,16 +16,16 @@ from torch import nn
 import relaxit
 from relaxit import ConfigurationError, zoo
 from relaxit.cli.app import run
-from relaxit.config import Model, resolve
 from relaxit.data.dataset import Dataset, Format, Images, Part
+from relaxit.training.config import Model, resolve
 from relaxit.training.experiment import build_task
-from relaxit.training.rundir import RunDirectory
+from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.task import Setup, Step
-from relaxit_permutation.jigsaw import Jigsaw, Solver
-from relaxit_permutation.jigsaw_figures import WRONG, draw_puzzles, strip
-from relaxit_permutation.permutation import Permutation
-from relaxit_permutation.permutation_plackett_luce import PermutationPlackettLuce
-from relaxit_permutation.puzzle import Grid, Puzzle, arranged, shuffled
+from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
+from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
+from relaxit_permutation.tasks.jigsaw.figures import WRONG, draw_puzzles, strip
+from relaxit_permutation.tasks.jigsaw.puzzle import Grid, Puzzle, arranged, shuffled
+from relaxit_permutation.tasks.jigsaw.task import Jigsaw, Solver
 
 FLAGS = ["--recipe", "jigsaw", "--dataset", "digits", "--device", "cpu", "--quiet"]
 SIX = Format((6, 6), 255)  # nine pieces of 2x2
@@ -171,7 +171,7 @@ def test_shares_are_those_of_places_and_of_pictures():
 
 
 def test_parts_of_any_size_are_counted_alike(monkeypatch):
-    monkeypatch.setattr("relaxit_permutation.jigsaw._ROWS", 7)
+    monkeypatch.setattr("relaxit_permutation.tasks.jigsaw.task._ROWS", 7)
     found = Jigsaw().evaluate(setup(), knowing(), marked(31), 0)
     assert found["in_place"] == found["solved"] == 1
 

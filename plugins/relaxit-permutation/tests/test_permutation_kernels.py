@@ -15,9 +15,9 @@ import pytest
 import torch
 from permutation_helpers import INF, KINDS, close, gumbel, scores, sums_off
 
-from relaxit_permutation import kernels, scaling
-from relaxit_permutation.sinkhorn import sinkhorn
-from relaxit_permutation.sweeps import first_potentials, sweep
+from relaxit_permutation.sinkhorn import cuda, scaling
+from relaxit_permutation.sinkhorn.operator import sinkhorn
+from relaxit_permutation.sinkhorn.sweeps import first_potentials, sweep
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -141,22 +141,22 @@ def test_what_has_no_scaling_is_nan(interpreted):
 
 @needs_triton
 @pytest.mark.parametrize(
-    ("m", "n", "arch"), [(10, 10, 80), (10, 10, 90), (33, 70, 90), (kernels.MOST, kernels.MOST, 80)]
+    ("m", "n", "arch"), [(10, 10, 80), (10, 10, 90), (33, 70, 90), (cuda.MOST, cuda.MOST, 80)]
 )
 def test_compiles(m, n, arch):
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from relaxit_permutation import programs
+    from relaxit_permutation.sinkhorn import triton_kernels
 
-    constants = programs.tiling(m, n)
+    constants = triton_kernels.tiling(m, n)
     options = {name: constants.pop(name) for name in ("num_warps", "enable_fp_fusion")}
-    names = programs.sweep_program.arg_names
+    names = triton_kernels.sweep_program.arg_names
     signature = {name: "constexpr" if name in constants else "*fp32" for name in names}
     signature |= {"iterations": "i32", "aim": "fp32"}
     values = {(names.index(name),): value for name, value in constants.items()}
-    source = ASTSource(programs.sweep_program, signature=signature, constexprs=values)
+    source = ASTSource(triton_kernels.sweep_program, signature=signature, constexprs=values)
     made = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
     assert f"sm_{arch}" in made.asm["ptx"]
 
@@ -169,10 +169,10 @@ def test_taken_on_cuda_in_float32_for_what_fits():
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with FakeTensorMode():
-        assert kernels._taken(torch.empty(2, 128, 128, device="cuda"))
-        assert not kernels._taken(torch.empty(2, 129, 129, device="cuda"))
-        assert not kernels._taken(torch.empty(2, 4, 4, device="cuda", dtype=torch.float64))
-        assert not kernels._taken(torch.empty(2, 4, 4))
+        assert cuda._taken(torch.empty(2, 128, 128, device="cuda"))
+        assert not cuda._taken(torch.empty(2, 129, 129, device="cuda"))
+        assert not cuda._taken(torch.empty(2, 4, 4, device="cuda", dtype=torch.float64))
+        assert not cuda._taken(torch.empty(2, 4, 4))
 
 
 def test_a_failing_compiler_gives_the_plain_form_and_one_warning(monkeypatch):
@@ -180,9 +180,9 @@ def test_a_failing_compiler_gives_the_plain_form_and_one_warning(monkeypatch):
     given = (x, one, one.mT, 20, 10, 1e-5, False)
     want = scaling._scale(*given)
     asked = []
-    monkeypatch.setattr(kernels, "_there", True)
+    monkeypatch.setattr(cuda, "_there", True)
     # Nothing here can run a program on the CPU: whatever is raised, with Triton or without.
-    monkeypatch.setattr(kernels, "_taken", lambda x: asked.append(1) or kernels._there)
+    monkeypatch.setattr(cuda, "_taken", lambda x: asked.append(1) or cuda._there)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         found = scaling._scale(*given)
@@ -193,7 +193,7 @@ def test_a_failing_compiler_gives_the_plain_form_and_one_warning(monkeypatch):
 
 @needs_triton
 def test_nobody_asks_where_the_error_is_watched(monkeypatch):
-    monkeypatch.setattr(kernels, "sweep", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr(cuda, "sweep", lambda *_: pytest.fail("asked"))
     sinkhorn(gumbel(2, 4, 4))
 
 
@@ -208,7 +208,7 @@ def test_nobody_asks_where_the_error_is_watched(monkeypatch):
 def test_gpu_equals_the_plain_form(m, n, temperature):
     given = arguments(gumbel(300, m, n) / temperature, 100, 0.0)
     there = (each.cuda() if isinstance(each, torch.Tensor) else each for each in given)
-    found = kernels.sweep(*there)
+    found = cuda.sweep(*there)
     assert found is not None, "Triton failed"
     p, u, v, off = sweep(*given, watch=False)
     close(found[0].cpu(), p, 1e-4)
@@ -229,5 +229,5 @@ def test_gpu_sums_are_right_and_nothing_waits(newton):
             soft.square().sum().backward()
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    assert kernels._there, "Triton failed"
+    assert cuda._there, "Triton failed"
     assert float(sums_off(soft.cpu()).max()) < 1e-4

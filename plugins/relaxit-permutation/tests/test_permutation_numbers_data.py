@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from relaxit.cli.app import run
-from relaxit_permutation.uniform_numbers import Numbers
+from relaxit_permutation.tasks.sorting_numbers.uniform_numbers import Numbers
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from relaxit.testing import cases, parametrize_with_checks, results
-from relaxit_permutation import lattice, plackett_luce, race
-from relaxit_permutation.permutation_plackett_luce import PermutationPlackettLuce
+from relaxit_permutation.plackett_luce import distribution, lattice, rank_race
+from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 
 ALPHA = 2e-5
 """False-alarm rate of one statistical test. Seeds are fixed, so none flickers."""
@@ -87,7 +87,7 @@ def along(values: Tensor, scores: Tensor) -> Tensor:
     return values.view(-1, *(1,) * (scores.dim() - 1), *values.shape[-2:])
 
 
-def law(scores: Tensor) -> plackett_luce.PlackettLuce:
+def law(scores: Tensor) -> distribution.PlackettLuce:
     return PermutationPlackettLuce(n=scores.shape[-1]).discrete(scores)
 
 
@@ -131,7 +131,7 @@ def test_every_quantity_equals_the_sum_over_orders(n, dtype):
     close(found, mass, small, 3 * small, "mass")
     close(found.double().exp().sum(0), torch.ones(2, 3).double(), 10 * small, 0, "sum")
     close(got.mean, mean_of(mass), small, 0, "marginals")
-    close(race.marginals(scores), mean_of(mass), small, 0, "marginals by integral")
+    close(rank_race.marginals(scores), mean_of(mass), small, 0, "marginals by integral")
     close(got.entropy(), entropy_of(mass), 10 * small, small, "entropy")
     close(kl_divergence(got, law(other)), kl_of(mass, their), 5 * small, 5 * small, "divergence")
     uniform = math.log(math.factorial(n)) - entropy_of(mass)
@@ -161,7 +161,7 @@ def test_shapes_and_dtypes(batch, dtype):
 @pytest.mark.parametrize("scale", [0.0, 0.01, 1.0, 10.0, 50.0, 1e4])
 def test_two_exact_roads_to_the_marginals(n, scale, dtype):
     scores = normal(2, n).mul(scale).to(dtype)
-    by_sets, by_integral = lattice.marginals(scores.double()), race.marginals(scores)
+    by_sets, by_integral = lattice.marginals(scores.double()), rank_race.marginals(scores)
     close(by_integral, by_sets, tolerance(dtype))
     close(law(scores).mean, by_sets, tolerance(dtype))
 
@@ -183,9 +183,9 @@ def test_marginals_of_many_items(n, dtype):
 
 def test_integral_in_parts_is_the_whole(monkeypatch):
     scores = normal(3, 5)
-    want = race.marginals(scores)
-    monkeypatch.setattr(race, "_MOST_NUMBERS", 3 * 5**3 * 7)  # seven points at a time
-    close(race.marginals(scores), want, 1e-14)
+    want = rank_race.marginals(scores)
+    monkeypatch.setattr(rank_race, "_MOST_NUMBERS", 3 * 5**3 * 7)  # seven points at a time
+    close(rank_race.marginals(scores), want, 1e-14)
 
 
 def test_what_a_matrix_means():
@@ -238,7 +238,7 @@ def test_derivatives_equal_those_of_the_sum(n):
     pairs = {
         "mass": (weights * got.log_prob(along(matrices(n), scores)), weights * log),
         "marginals": (got.mean * cells, mean_of(log) * cells),
-        "integral": (race.marginals(scores) * cells, mean_of(log) * cells),
+        "integral": (rank_race.marginals(scores) * cells, mean_of(log) * cells),
         "entropy": (got.entropy(), entropy_of(log)),
         "divergence": (kl_divergence(got, law(other)), kl_of(log, log_masses(other))),
         "reverse": (kl_divergence(law(other), got), kl_of(log_masses(other), log)),
@@ -259,7 +259,7 @@ def test_gradients_equal_differences():
         lambda s: law(s).entropy(),
         lambda s: law(s).log_prob(matrices(4)[:6].unsqueeze(1)),
         PermutationPlackettLuce(n=4).kl_to_uniform,
-        race.marginals,
+        rank_race.marginals,
     ]
     for function in functions:
         assert torch.autograd.gradcheck(function, scores)
@@ -279,7 +279,7 @@ def test_vmap():
 
     def every(s: Tensor, o: Tensor) -> Tensor:
         p = law(s)
-        parts = [p.mean.flatten(), p.mode.flatten(), race.marginals(s).flatten()]
+        parts = [p.mean.flatten(), p.mode.flatten(), rank_race.marginals(s).flatten()]
         numbers = [p.entropy(), kl_divergence(p, law(o)), p.log_prob(law(o).mode)]
         return torch.cat([*parts, torch.stack(numbers)])
 
@@ -428,7 +428,7 @@ def test_bound_of_the_divergence(n, monkeypatch):
     scores = torch.cat([normal(25, n) * s for s in (1e-3, 0.1, 1.0, 5.0)])
     exact = structure.kl_to_uniform(scores)
     assert structure.kl_is_exact
-    monkeypatch.setattr("relaxit_permutation.permutation_plackett_luce.MOST_EXACT", 0)
+    monkeypatch.setattr("relaxit_permutation.plackett_luce.permutation_plackett_luce.MOST_EXACT", 0)
     assert not structure.kl_is_exact
     bound = structure.kl_to_uniform(scores)
     assert bool((bound >= exact - 1e-13).all())

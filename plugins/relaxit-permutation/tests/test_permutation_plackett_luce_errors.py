@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from relaxit.errors import ConfigurationError, DomainError, RelaxitError, ShapeError, Unsupported
-from relaxit_permutation.permutation_plackett_luce import PermutationPlackettLuce
-from relaxit_permutation.ranking import hard_permutation, rank, soft_permutation, sort, topk
+from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
+from relaxit_permutation.sorting.ranking import hard_permutation, rank, soft_permutation, sort, topk
 
 HELPERS = pytest.mark.parametrize(
     "helper",

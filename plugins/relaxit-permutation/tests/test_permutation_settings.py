@@ -11,9 +11,9 @@ from permutation_helpers import close, gumbel, normal
 from torch.overrides import TorchFunctionMode
 
 import relaxit
-from relaxit_permutation.ranking import rank, soft_permutation, sort, topk
-from relaxit_permutation.sinkhorn import sinkhorn
-from relaxit_permutation.sweeps import _LongFlow
+from relaxit_permutation.sinkhorn.operator import sinkhorn
+from relaxit_permutation.sinkhorn.sweeps import _LongFlow
+from relaxit_permutation.sorting.ranking import rank, soft_permutation, sort, topk
 
 PRODUCTS = {
     *(torch.matmul, torch.mm, torch.bmm, torch.mv, torch.addmm, torch.baddbmm, torch.einsum),

@@ -25,9 +25,9 @@ from permutation_helpers import (
 
 from relaxit import ShapeError
 from relaxit.errors import DomainError
-from relaxit_permutation import scaling, sweeps
-from relaxit_permutation.assignment import assign
-from relaxit_permutation.sinkhorn import SinkhornWarning, residual, scaled, sinkhorn
+from relaxit_permutation.matrices.assignment import assign
+from relaxit_permutation.sinkhorn import scaling, sweeps
+from relaxit_permutation.sinkhorn.operator import SinkhornWarning, residual, scaled, sinkhorn
 
 TEMPERATURES = [0.01, 0.02, 0.1, 0.3, 1.0, 10.0, 100.0]
 AIM = {torch.float32: 1e-4, torch.float64: 1e-9}

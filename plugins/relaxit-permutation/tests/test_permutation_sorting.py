@@ -10,12 +10,12 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 from torch import Tensor
 
-from relaxit_permutation import polytope
-from relaxit_permutation.neuralsort import neuralsort
-from relaxit_permutation.permutation_plackett_luce import PermutationPlackettLuce
-from relaxit_permutation.ranking import hard_permutation, rank, soft_permutation, sort, topk
-from relaxit_permutation.rounding import matrix_of, order_of, sorting_matrix
-from relaxit_permutation.softsort import softsort
+from relaxit_permutation.matrices import polytope
+from relaxit_permutation.matrices.rounding import matrix_of, order_of, sorting_matrix
+from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
+from relaxit_permutation.sorting.neuralsort import neuralsort
+from relaxit_permutation.sorting.ranking import hard_permutation, rank, soft_permutation, sort, topk
+from relaxit_permutation.sorting.softsort import softsort
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 ALL_DTYPES = pytest.mark.parametrize("dtype", DTYPES)

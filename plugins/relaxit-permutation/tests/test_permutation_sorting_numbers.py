@@ -13,18 +13,18 @@ from torch import nn
 import relaxit
 from relaxit import Capabilities, ConfigurationError, Relaxation, zoo
 from relaxit.cli.app import run
-from relaxit.config import Model, resolve
 from relaxit.data.dataset import Dataset, Format, Images, Part
+from relaxit.training.callbacks import Silent
+from relaxit.training.config import Model, resolve
 from relaxit.training.experiment import build, build_task
 from relaxit.training.loop import Trainer
-from relaxit.training.report import Silent
-from relaxit.training.rundir import RunDirectory
+from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Setup, Step
-from relaxit_permutation.ordering import best_order
-from relaxit_permutation.permutation import Permutation
-from relaxit_permutation.permutation_plackett_luce import PermutationPlackettLuce
-from relaxit_permutation.sorting_numbers import SortingNumbers, joined
+from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
+from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
+from relaxit_permutation.tasks.ordering import best_order
+from relaxit_permutation.tasks.sorting_numbers.task import SortingNumbers, joined
 
 FLAGS = ["--recipe", "sorting-numbers", "--device", "cpu", "-o", "n=5", "--quiet"]
 
@@ -141,7 +141,7 @@ def test_shares_are_those_of_ranks_and_of_lists():
 
 def test_many_lists_are_counted_as_few_are(monkeypatch):
     whole = SortingNumbers().evaluate(setup(4), Swaps(4), part(1000), 0)
-    monkeypatch.setattr("relaxit_permutation.sorting_numbers._NUMBERS", 44)
+    monkeypatch.setattr("relaxit_permutation.tasks.sorting_numbers.task._NUMBERS", 44)
     for key, value in SortingNumbers().evaluate(setup(4), Swaps(4), part(1000), 0).items():
         assert value == pytest.approx(whole[key], rel=1e-5)
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from matplotlib.image import imread
 
-from relaxit_permutation.permutation import Permutation
-from relaxit_permutation.puzzle import shuffled
+from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
+from relaxit_permutation.tasks.jigsaw.puzzle import shuffled
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -26,15 +26,17 @@ from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from relaxit import zoo
-from relaxit.config import resolve
-from relaxit.data.dataset import Images
+from relaxit.data import Images
 from relaxit.environment import flushed_denormals
-from relaxit.training.experiment import build, load_images
-from relaxit.training.loop import train
-from relaxit.training.rundir import RunDirectory
-from relaxit_subset.feature_figures import COLOUR, mean_picture, overlay
-from relaxit_subset.feature_selection import selection
-from relaxit_subset.selector import perceptron
+from relaxit.training import build, load_images, resolve, train
+from relaxit.training.runs import RunDirectory
+from relaxit_subset.tasks.feature_selection import (
+    COLOUR,
+    mean_picture,
+    overlay,
+    perceptron,
+    selection,
+)
 
 KS = {"mnist": (5, 10, 20, 50, 100), "digits": (2, 5, 10, 20)}
 HIDDEN, BATCH, LR = (256, 128), {"mnist": 256, "digits": 50}, 2e-3  # of the networks compared

@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import brentq
 from subset_helpers import INF, close, normal
 
-from relaxit_subset.balance import balance, centre
+from relaxit_subset.relaxed.balance import balance, centre
 
 LONG = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 SIZES = pytest.mark.parametrize(

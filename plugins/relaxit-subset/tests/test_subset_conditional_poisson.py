@@ -23,8 +23,8 @@ from subset_helpers import (
 from torch.distributions import kl_divergence
 
 import relaxit
-from relaxit_subset import conditional_poisson
-from relaxit_subset.recursion import log_partition
+from relaxit_subset.conditional_poisson import distribution
+from relaxit_subset.conditional_poisson.recursion import log_partition
 
 LONG = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
@@ -282,10 +282,8 @@ def test_what_is_known_without_a_gradient_is_worked_out_again_for_one():
 
 def test_the_sum_is_worked_out_once(monkeypatch):
     calls = []
-    right = conditional_poisson.minor_marginals
-    monkeypatch.setattr(
-        conditional_poisson, "minor_marginals", lambda *a: calls.append(1) or right(*a)
-    )
+    right = distribution.minor_marginals
+    monkeypatch.setattr(distribution, "minor_marginals", lambda *a: calls.append(1) or right(*a))
     got = law(normal(3, 5).requires_grad_(), 2)
     got.entropy(), got.mean, got.variance, got.log_prob(listed(5, 2)[0])
     assert len(calls) == 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from relaxit.testing import cases, parametrize_with_checks, results
-from relaxit_subset.imle import Imle
-from relaxit_subset.plackett_luce import SubsetPlackettLuce
-from relaxit_subset.simple import Simple
-from relaxit_subset.subset import Subset
+from relaxit_subset.conditional_poisson.subset import Subset
+from relaxit_subset.estimators.imle import Imle
+from relaxit_subset.estimators.simple import Simple
+from relaxit_subset.plackett_luce.subset_plackett_luce import SubsetPlackettLuce
 
 STRUCTURES = [*Subset.examples(), *SubsetPlackettLuce.examples()]
 COMPILES = "compiled_equals_eager"

@@ -7,8 +7,8 @@ import pytest
 import torch
 from subset_helpers import close, normal, tolerance
 
-from relaxit_subset import contour
-from relaxit_subset.balance import COARSE, balance, centre
+from relaxit_subset.conditional_poisson import contour
+from relaxit_subset.relaxed.balance import COARSE, balance, centre
 
 LONG = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 

@@ -10,11 +10,11 @@ from subset_helpers import close, follows, listed, mean_of, normal, poisson, rac
 import relaxit
 from relaxit import PerturbAndRelax, Relaxation, RelaxedDistribution
 from relaxit.errors import Unsupported
-from relaxit.registry import default
-from relaxit.testing.bare import Bare
-from relaxit_subset import imle
-from relaxit_subset.imle import Imle, sum_of_gammas
-from relaxit_subset.simple import Simple
+from relaxit.plugins.registry import default
+from relaxit.testing.toys import Bare
+from relaxit_subset.estimators import imle
+from relaxit_subset.estimators.imle import Imle, sum_of_gammas
+from relaxit_subset.estimators.simple import Simple
 
 BOTH = pytest.mark.parametrize(
     ("name", "exact"), [("subset", poisson), ("subset-plackett-luce", race)]

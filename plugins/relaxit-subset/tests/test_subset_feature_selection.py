@@ -17,15 +17,15 @@ from matplotlib.image import imread
 import relaxit
 from relaxit import Capabilities, ConfigurationError, PerturbAndRelax, zoo
 from relaxit.cli.app import run
-from relaxit.config import resolve
 from relaxit.data.dataset import Dataset, Images
+from relaxit.training.callbacks import Silent
+from relaxit.training.config import resolve
 from relaxit.training.experiment import build, build_task
 from relaxit.training.loop import Trainer
-from relaxit.training.report import Silent
-from relaxit.training.rundir import RunDirectory
+from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.stopping import StopRequest
-from relaxit_subset.feature_figures import COLOUR, overlay
-from relaxit_subset.feature_selection import selection
+from relaxit_subset.tasks.feature_selection.figures import COLOUR, overlay
+from relaxit_subset.tasks.feature_selection.task import selection
 
 FLAGS = ["--recipe", "feature-selection", "--dataset", "digits", "--device", "cpu"]
 PLANTED = (3, 20, 41)

@@ -5,7 +5,7 @@ import itertools
 import torch
 
 from relaxit.gradients import Surroundings
-from relaxit_subset.gradient_problems import SubsetStudy
+from relaxit_subset.benchmarks.gradient_problems import SubsetStudy
 
 
 def by_hand(params, b):
@@ -21,7 +21,7 @@ def by_hand(params, b):
 
 
 def test_both_ways_of_writing_it_have_the_gradient_by_hand():
-    from relaxit.gradients.joint import enumerate_joint
+    from relaxit.gradients.enumeration import enumerate_joint
 
     around = Surroundings()
     quadratic, linear = SubsetStudy(n=4, k=2, points=3).cases(around)

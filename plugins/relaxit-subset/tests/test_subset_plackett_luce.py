@@ -27,7 +27,7 @@ from torch.distributions import kl_divergence
 
 import relaxit
 from relaxit.errors import Unsupported
-from relaxit_subset import plackett_luce
+from relaxit_subset.plackett_luce import subset_plackett_luce
 
 LONG = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 INFINITE = [
@@ -211,7 +211,7 @@ def test_bound_of_the_divergence(n, k, monkeypatch):
     logits = torch.cat([normal(25, n) * s for s in (1e-3, 0.1, 1.0, 5.0)])
     sums = structure.kl_to_uniform(logits)
     close(sums, math.log(math.comb(n, k)) - entropy_of(race(logits, k)), 1e-11, 1e-11)
-    monkeypatch.setattr(plackett_luce, "MOST_TRAINED", 0)
+    monkeypatch.setattr(subset_plackett_luce, "MOST_TRAINED", 0)
     bound = structure.kl_to_uniform(logits)
     assert bool((bound >= sums - 1e-14).all())
     assert bool((bound[25:] > sums[25:]).all())  # it is the bound, and not the sum
@@ -226,7 +226,7 @@ def test_bound_with_masked_and_forced_items(monkeypatch):
     structure = relaxit.get("subset-plackett-luce", n=5, k=2)
     logits = torch.tensor(INFINITE[:4], dtype=torch.float64)
     exact = structure.kl_to_uniform(logits)
-    monkeypatch.setattr(plackett_luce, "MOST_TRAINED", 0)
+    monkeypatch.setattr(subset_plackett_luce, "MOST_TRAINED", 0)
     for row, divergence in zip(logits, exact, strict=True):
         free = row[row.isfinite()]
         left = 2 - int((row == INF).sum())

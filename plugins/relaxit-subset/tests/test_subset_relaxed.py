@@ -12,7 +12,7 @@ from subset_helpers import DTYPES, INF, close, follows, normal, scales, seed
 
 import relaxit
 from relaxit.errors import DomainError
-from relaxit_subset.hypersimplex import hypersimplex, k_hot
+from relaxit_subset.relaxed.hypersimplex import hypersimplex, k_hot
 
 TEMPERATURES = [1e-3, 1e-2, 0.1, 0.3, 1.0, 2.0, 10.0, 1e3]
 NAMES = pytest.mark.parametrize("name", ["subset", "subset-plackett-luce"])

@@ -7,7 +7,7 @@ import torch
 from subset_helpers import ALPHA, INF, counts, fits, listed, normal, poisson, race, scales, seed
 
 import relaxit
-from relaxit_subset import tree
+from relaxit_subset.conditional_poisson import divide_and_conquer
 
 DRAWS = 20_000
 
@@ -142,7 +142,9 @@ def test_the_largest_uniform_number_still_gives_a_subset(dtype, monkeypatch):
     top = 1 - torch.finfo(dtype).eps / 2
     for number in (top, torch.finfo(dtype).tiny):
         monkeypatch.setattr(
-            tree.noise, "uniform", lambda shape, u=number, **_: torch.full(shape, u, dtype=dtype)
+            divide_and_conquer.noise,
+            "uniform",
+            lambda shape, u=number, **_: torch.full(shape, u, dtype=dtype),
         )
         for n, k in ((2, 1), (5, 2), (16, 8), (100, 30)):
             logits = (normal(50, n) * 4).to(dtype)

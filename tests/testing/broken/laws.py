@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from relaxit import DiscreteLaw, noise
-from relaxit.categorical.laws import LogConcrete, OneHot
+from relaxit.categorical.distributions import LogConcrete, OneHot
 from tests.testing.broken.sound import Choice, Concrete, Density, concrete_density
 
 INEXACT = replace(Choice.capabilities, exact_rounding=False)

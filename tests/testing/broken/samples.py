@@ -7,8 +7,9 @@ from dataclasses import replace
 import torch
 
 from relaxit import noise
-from relaxit.categorical.laws import one_hot
-from relaxit.through import through
+from relaxit.autograd import through
+from relaxit.categorical.distributions import one_hot
+from relaxit.dtypes import compute_dtype
 from tests.testing.broken.sound import Choice, Order
 
 
@@ -188,7 +189,7 @@ class OneNoiseForTheBatch(Choice):
 
     def perturb(self, params, shape, generator=None):
         one = shape + (1,) * (params.dim() - 1) + self.param_shape
-        dtype = noise.compute_dtype(params.dtype)
+        dtype = compute_dtype(params.dtype)
         drawn = self.noise(one, dtype=dtype, device=params.device, generator=generator)
         return params.to(drawn.dtype) + drawn
 
@@ -199,7 +200,7 @@ class MirroredNoise(Choice):
     caught_by = "noise_is_independent"
 
     def perturb(self, params, shape, generator=None):
-        dtype = noise.compute_dtype(params.dtype)
+        dtype = compute_dtype(params.dtype)
         full = shape + params.shape
         u = noise.uniform(full, dtype=dtype, device=params.device, generator=generator)
         if params.dim() == 2:

@@ -7,8 +7,8 @@ from functools import cached_property
 import torch
 
 from relaxit.arithmetic import undisturbed
-from relaxit.categorical.laws import LogConcrete
-from relaxit.through import through
+from relaxit.autograd import through
+from relaxit.categorical.distributions import LogConcrete
 from tests.testing.broken.estimators import Score
 from tests.testing.broken.sound import Choice, Concrete, Through
 

@@ -23,11 +23,11 @@ from relaxit import (
     constraints,
     noise,
 )
-from relaxit.categorical.laws import LogConcrete, OneHot, one_hot
-from relaxit.categorical.relaxation import Categorical
-from relaxit.cooling import cool
-from relaxit.noise import compute_dtype
-from relaxit.through import through
+from relaxit.autograd import through
+from relaxit.categorical.categorical import Categorical
+from relaxit.categorical.distributions import LogConcrete, OneHot, one_hot
+from relaxit.dtypes import compute_dtype
+from relaxit.temperature import cool
 
 
 class ChoiceOptions(Options):

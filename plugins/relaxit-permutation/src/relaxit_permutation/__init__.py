@@ -1,79 +1,55 @@
-"""Permutations and matchings for relaxit: structures, tasks, recipes, benchmarks, sorting.
+"""Permutations and matchings for relaxit: structures, sorting, tasks.
 
-Beside the hooks, what is called directly: :func:`sort`, :func:`rank`, :func:`topk`,
-:func:`soft_permutation` and :func:`hard_permutation` of :mod:`relaxit_permutation.ranking`. They
-are imported when first used, so that looking up names does not load torch.
+Installed beside relaxit, its structures are found by name. What is called directly is here:
+:func:`sort`, :func:`rank`, :func:`topk`, :func:`soft_permutation`, :func:`hard_permutation` and
+:func:`sinkhorn`. Names are imported when first used, so that looking them up loads no PyTorch.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from relaxit import hookimpl
+from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from relaxit import Relaxation, Task
-    from relaxit.bench import Benchmark
-    from relaxit.data.dataset import Dataset
-    from relaxit_permutation.ranking import hard_permutation, rank, soft_permutation, sort, topk
+    from relaxit_permutation.gumbel_sinkhorn.matching import Matching as Matching
+    from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation as Permutation
+    from relaxit_permutation.plackett_luce.distribution import PlackettLuce as PlackettLuce
+    from relaxit_permutation.plackett_luce.permutation_plackett_luce import (
+        PermutationPlackettLuce as PermutationPlackettLuce,
+    )
+    from relaxit_permutation.sinkhorn.operator import residual as residual
+    from relaxit_permutation.sinkhorn.scaling import SinkhornWarning as SinkhornWarning
+    from relaxit_permutation.sorting.ranking import TopK as TopK
+    from relaxit_permutation.sorting.ranking import hard_permutation as hard_permutation
+    from relaxit_permutation.sorting.ranking import rank as rank
+    from relaxit_permutation.sorting.ranking import soft_permutation as soft_permutation
+    from relaxit_permutation.sorting.ranking import sort as sort
+    from relaxit_permutation.sorting.ranking import topk as topk
+    from relaxit_permutation.tasks.jigsaw.task import Jigsaw as Jigsaw
+    from relaxit_permutation.tasks.sorting_numbers.task import SortingNumbers as SortingNumbers
+    from relaxit_permutation.tasks.sorting_numbers.uniform_numbers import Numbers as Numbers
 
-_RANKING = ("hard_permutation", "rank", "soft_permutation", "sort", "topk")
-
-__all__ = [
-    "hard_permutation",
-    "rank",
-    "relaxit_benchmarks",
-    "relaxit_datasets",
-    "relaxit_recipes",
-    "relaxit_relaxations",
-    "relaxit_tasks",
-    "soft_permutation",
-    "sort",
-    "topk",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _RANKING:
-        from relaxit_permutation import ranking
-
-        return getattr(ranking, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-@hookimpl
-def relaxit_relaxations() -> list[type[Relaxation]]:
-    from relaxit_permutation.matching import Matching
-    from relaxit_permutation.permutation import Permutation
-    from relaxit_permutation.permutation_plackett_luce import PermutationPlackettLuce
-
-    return [Permutation, Matching, PermutationPlackettLuce]
-
-
-@hookimpl
-def relaxit_datasets() -> list[type[Dataset]]:
-    from relaxit_permutation.uniform_numbers import Numbers
-
-    return [Numbers]
-
-
-@hookimpl
-def relaxit_tasks() -> list[type[Task]]:
-    from relaxit_permutation.jigsaw import Jigsaw
-    from relaxit_permutation.sorting_numbers import SortingNumbers
-
-    return [SortingNumbers, Jigsaw]
-
-
-@hookimpl
-def relaxit_benchmarks() -> list[type[Benchmark]]:
-    from relaxit_permutation import benchmarks as b
-    from relaxit_permutation import benchmarks_sorting as s
-
-    return [b.SinkhornIterations, b.SinkhornConvergence, b.HardMatching, s.SoftSorting, s.SoftRanks]
-
-
-@hookimpl
-def relaxit_recipes() -> list[Path]:
-    return sorted(Path(__file__).parent.glob("recipes/*.toml"))
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "relaxit_permutation.gumbel_sinkhorn.matching": ["Matching"],
+        "relaxit_permutation.gumbel_sinkhorn.permutation": ["Permutation"],
+        "relaxit_permutation.plackett_luce.distribution": ["PlackettLuce"],
+        "relaxit_permutation.plackett_luce.permutation_plackett_luce": ["PermutationPlackettLuce"],
+        "relaxit_permutation.sinkhorn.operator": ["residual"],
+        "relaxit_permutation.sinkhorn.scaling": ["SinkhornWarning"],
+        "relaxit_permutation.sorting.neuralsort": [],
+        "relaxit_permutation.sorting.ranking": [
+            "TopK",
+            "hard_permutation",
+            "rank",
+            "soft_permutation",
+            "sort",
+            "topk",
+        ],
+        "relaxit_permutation.tasks.jigsaw.task": ["Jigsaw"],
+        "relaxit_permutation.tasks.sorting_numbers.task": ["SortingNumbers"],
+        "relaxit_permutation.tasks.sorting_numbers.uniform_numbers": ["Numbers"],
+    },
+)

@@ -1,64 +1,35 @@
-"""k-subsets for relaxit: structures, estimators, a task, recipes, benchmarks and problems."""
+"""k-subsets for relaxit: structures, estimators and a task.
+
+Installed beside relaxit, they are found by name. Names are imported when first used, so that
+looking them up loads no PyTorch.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relaxit import hookimpl
+from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from relaxit import Estimator, Relaxation, Task
-    from relaxit.bench import Benchmark
-    from relaxit.gradients import GradientProblem
+    from relaxit_subset.conditional_poisson.distribution import (
+        ConditionalPoisson as ConditionalPoisson,
+    )
+    from relaxit_subset.conditional_poisson.subset import Subset as Subset
+    from relaxit_subset.estimators.imle import Imle as Imle
+    from relaxit_subset.estimators.simple import Simple as Simple
+    from relaxit_subset.plackett_luce.subset_plackett_luce import (
+        SubsetPlackettLuce as SubsetPlackettLuce,
+    )
+    from relaxit_subset.tasks.feature_selection.task import FeatureSelection as FeatureSelection
 
-__all__ = [
-    "relaxit_benchmarks",
-    "relaxit_estimators",
-    "relaxit_gradient_problems",
-    "relaxit_recipes",
-    "relaxit_relaxations",
-    "relaxit_tasks",
-]
-
-
-@hookimpl
-def relaxit_relaxations() -> list[type[Relaxation]]:
-    from relaxit_subset.plackett_luce import SubsetPlackettLuce
-    from relaxit_subset.subset import Subset
-
-    return [Subset, SubsetPlackettLuce]
-
-
-@hookimpl
-def relaxit_estimators() -> list[type[Estimator]]:
-    from relaxit_subset.imle import Imle
-    from relaxit_subset.simple import Simple
-
-    return [Simple, Imle]
-
-
-@hookimpl
-def relaxit_tasks() -> list[type[Task]]:
-    from relaxit_subset.feature_selection import FeatureSelection
-
-    return [FeatureSelection]
-
-
-@hookimpl
-def relaxit_benchmarks() -> list[type[Benchmark]]:
-    from relaxit_subset import benchmarks as b
-
-    return [b.SubsetMarginals, b.SubsetSlopes, b.SubsetDraw, b.SubsetRelaxed]
-
-
-@hookimpl
-def relaxit_gradient_problems() -> list[type[GradientProblem]]:
-    from relaxit_subset.gradient_problems import SubsetStudy
-
-    return [SubsetStudy]
-
-
-@hookimpl
-def relaxit_recipes() -> list[Path]:
-    return sorted(Path(__file__).parent.glob("recipes/*.toml"))
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "relaxit_subset.conditional_poisson.distribution": ["ConditionalPoisson"],
+        "relaxit_subset.conditional_poisson.subset": ["Subset"],
+        "relaxit_subset.estimators.imle": ["Imle"],
+        "relaxit_subset.estimators.simple": ["Simple"],
+        "relaxit_subset.plackett_luce.subset_plackett_luce": ["SubsetPlackettLuce"],
+        "relaxit_subset.tasks.feature_selection.task": ["FeatureSelection"],
+    },
+)

@@ -1,0 +1,3 @@
+"""The benchmarks of relaxit-permutation."""
+
+__all__: list[str] = []

@@ -1,0 +1,234 @@
+"""Sinkhorn's operator and hard matchings beside the published forms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from relaxit import Options
+from relaxit.bench import Benchmark, Contender, Unavailable
+from relaxit_permutation.benchmarks.baselines import (
+    log_sinkhorn,
+    log_sinkhorn_until,
+    published_matching,
+)
+from relaxit_permutation.matrices.assignment import assign
+from relaxit_permutation.sinkhorn.operator import residual, sinkhorn
+from relaxit_permutation.sinkhorn.scaling import scale
+
+__all__ = ["HardMatching", "SinkhornConvergence", "SinkhornIterations"]
+
+_UNROLLED = 20
+"""Iterations up to which the unrolled form is compiled: each takes about a second."""
+
+
+class MatrixSizes(Options):
+    """Sizes of all that begins with a batch of square matrices."""
+
+    batch: int = Field(default=64, ge=1, description="matrices")
+    n: int = Field(default=100, ge=1, description="rows and columns of a matrix")
+    scale: float = Field(default=1.0, ge=0, description="scale of the Gumbel scores")
+
+
+class IterationSizes(MatrixSizes):
+    """Sizes of :class:`SinkhornIterations`."""
+
+    temperature: float = Field(default=1.0, gt=0, description="what scores are divided by")
+    iterations: int = Field(default=100, ge=1, description="Sinkhorn iterations")
+
+
+class ConvergenceSizes(MatrixSizes):
+    """Sizes of :class:`SinkhornConvergence`."""
+
+    batch: int = Field(default=16, ge=1, description="matrices")
+    temperature: float = Field(default=0.1, gt=0, description="what scores are divided by")
+    tolerance: float = Field(default=1e-4, gt=0, description="error of the sums to reach")
+    cap: int = Field(
+        default=2000, ge=1, description="iterations after which those without Newton's give up"
+    )
+
+
+class MatchingSizes(MatrixSizes):
+    """Sizes of :class:`HardMatching`."""
+
+    batch: int = Field(default=256, ge=1, description="matrices")
+    n: int = Field(default=10, ge=1, description="rows and columns of a matrix")
+
+
+class _Scored(Benchmark):
+    """Shared inputs: Gumbel scores, as Gumbel-Sinkhorn draws them, and a gradient that arrives."""
+
+    structure = "permutation"
+    Options = MatrixSizes
+    options: MatrixSizes
+
+    def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Scores ``[batch, n, n]``."""
+        return (self._drawn(device)[0],)
+
+    def _drawn(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        shape = (self.options.batch, self.options.n, self.options.n)
+        exponential = torch.empty(shape).exponential_(generator=generator)
+        scores = -exponential.clamp_min(torch.finfo(torch.float32).tiny).log() * self.options.scale
+        return scores.to(device), torch.randn(shape, generator=generator).to(device)
+
+
+class SinkhornIterations(_Scored):
+    """So many iterations of Sinkhorn's, forward and backward: value and gradient.
+
+    At equal numbers of iterations, but for one contender that stops by itself. The published form
+    differentiates the iterations that were made, the others their limit, so the limit is what all
+    are compared with.
+    """
+
+    api = 1
+    name = "sinkhorn-iterations"
+    summary = "Sinkhorn's iterations, forward and backward"
+    references = ("arXiv:1802.08665 (Gumbel-Sinkhorn)", "arXiv:2205.06688 (implicit gradient)")
+    error_is = (
+        "distance from the limit of endlessly many iterations and its gradient: what the number of "
+        "iterations leaves is part of it"
+    )
+    Options = IterationSizes
+    options: IterationSizes
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        o = self.options
+        scores, vector = self._drawn(device)
+        scores.requires_grad_()
+
+        def published(x: Tensor) -> Tensor:
+            return log_sinkhorn(x / o.temperature, o.iterations)
+
+        def equal(x: Tensor) -> Tensor:
+            return sinkhorn(x, o.temperature, iterations=o.iterations, newton=0, tolerance=math.inf)
+
+        def default(x: Tensor) -> Tensor:
+            return sinkhorn(x, o.temperature)
+
+        def make(function: Callable[[Tensor], Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
+            def call() -> tuple[Tensor, Tensor]:
+                soft = function(scores)
+                (gradient,) = torch.autograd.grad(soft, scores, vector)
+                return soft.detach(), gradient
+
+            return call
+
+        def compiled(function: Callable[[Tensor], Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
+            return make(torch.compile(function, fullgraph=True))
+
+        def unrolled() -> Callable[[], tuple[Tensor, Tensor]]:
+            if o.iterations > _UNROLLED:
+                raise Unavailable(f"compiling takes minutes beyond {_UNROLLED} iterations")
+            return compiled(published)
+
+        return [
+            Contender(
+                "log form",
+                lambda: make(published),
+                "the published form, autograd through all iterations",
+                reference=True,
+            ),
+            Contender("sinkhorn", lambda: make(equal), "as many sweeps, implicit gradient"),
+            Contender(
+                "sinkhorn, default",
+                lambda: make(default),
+                "sweeps until converged, or Newton's method; aims at 1e-5",
+            ),
+            Contender("log form compiled", unrolled, compiled=True),
+            Contender("sinkhorn compiled", lambda: compiled(equal), compiled=True),
+        ]
+
+    def oracle(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The limit and its implicit gradient in float64, which no iterations are left out of."""
+        scores, vector = (part.double() for part in self._drawn(device))
+        scores.requires_grad_()
+        soft = sinkhorn(scores, self.options.temperature)
+        return soft.detach(), torch.autograd.grad(soft, scores, vector)[0]
+
+
+class SinkhornConvergence(_Scored):
+    """A doubly stochastic matrix ``[batch, n, n]``, the sums right to a tolerance; no gradient."""
+
+    api = 1
+    name = "sinkhorn-convergence"
+    summary = "Sinkhorn's operator until rows and columns sum to one"
+    references = ("arXiv:1802.08665 (Gumbel-Sinkhorn)", "arXiv:1710.06635 (Sinkhorn-Newton)")
+    error_is = "the largest error of a row or column sum; above the tolerance, time ran to the cap"
+    Options = ConvergenceSizes
+    options: ConvergenceSizes
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        o = self.options
+        (scores,) = self.inputs(device)
+        ones = scores.new_ones(o.n)
+
+        def plain() -> Tensor:
+            return log_sinkhorn_until(scores / o.temperature, o.tolerance, o.cap)
+
+        def sweeps() -> Tensor:
+            x = scores / o.temperature
+            return scale(x, ones, ones, o.cap, 0, o.tolerance, math.inf)[0]
+
+        def newton() -> Tensor:
+            return sinkhorn(scores, o.temperature, tolerance=o.tolerance)
+
+        return [
+            Contender(
+                "log form", lambda: plain, "looks at the sums every ten iterations", reference=True
+            ),
+            Contender("sweeps", lambda: sweeps, "without Newton's method"),
+            Contender("sinkhorn", lambda: newton, "sweeps, then Newton's method; aims at 1e-5"),
+        ]
+
+    def oracle(self, device: torch.device) -> Tensor:
+        """Errors of the sums there should be, ``[batch]``: none."""
+        return torch.zeros(self.options.batch, dtype=torch.float64, device=device)
+
+    def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """Errors of the sums, ``[batch]``."""
+        assert isinstance(result, Tensor)
+        return residual(result.double())
+
+
+class HardMatching(_Scored):
+    """The best matching of each matrix, ``[batch, n, n]`` of zeros and ones."""
+
+    api = 1
+    name = "hard-matching"
+    summary = "best matchings of a batch of matrices"
+    references = ("arXiv:1802.08665 (Gumbel-Sinkhorn)",)
+    error_is = "total score of a matching less the best one's"
+    Options = MatchingSizes
+    options: MatchingSizes
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        (scores,) = self.inputs(device)
+        return [
+            Contender(
+                "published",
+                lambda: lambda: published_matching(scores),
+                "a sparse matrix for each, made dense",
+                reference=True,
+            ),
+            Contender("assign", lambda: lambda: assign(scores), "q.sample_hard without the noise"),
+        ]
+
+    def oracle(self, device: torch.device) -> Tensor:
+        """The best total score of each matrix, ``[batch]``."""
+        every = self.inputs(device)[0].double().cpu().numpy()
+        best = [each[linear_sum_assignment(each, maximize=True)].sum() for each in every]
+        return torch.from_numpy(np.array(best))
+
+    def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """Total scores, ``[batch]``."""
+        assert isinstance(result, Tensor)
+        (scores,) = self.inputs(result.device)
+        return (result.double() * scores).sum((-1, -2))

@@ -1,0 +1,210 @@
+"""Differentiable sorting and ranking of plain values beside other packages.
+
+The contenders relax differently, and a temperature of one is not that of another. So times are of
+the same piece of work, and the error is that of a law which a permutation keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from relaxit import Options
+from relaxit.bench import Benchmark, Contender
+from relaxit_permutation.benchmarks.baselines import log_sinkhorn
+from relaxit_permutation.sinkhorn.operator import residual
+from relaxit_permutation.sorting.ranking import SortRelaxation, rank, soft_permutation
+
+__all__ = ["SoftRanks", "SoftSorting"]
+
+Function = Callable[[Tensor], Tensor]
+Call = Callable[[], tuple[Tensor, Tensor]]
+
+_NOTES: dict[SortRelaxation, str] = {
+    "softsort": "rows: softmax of distances from the sorted values",
+    "neuralsort": "rows: softmax of distances with weights",
+    "sinkhorn": "transport to equally spaced anchors, implicit gradient",
+}
+
+
+class SortingSizes(Options):
+    """Sizes of both benchmarks."""
+
+    batch: int = Field(default=64, ge=1, description="rows")
+    n: int = Field(default=32, ge=2, description="values of a row")
+    temperature: float = Field(
+        default=0.1, gt=0, description="temperature, inverse steepness, strength of regularisation"
+    )
+    scale: float = Field(default=1.0, ge=0, description="standard deviation of the values")
+
+
+class _Valued(Benchmark):
+    """Shared inputs: normally distributed values."""
+
+    structure = "permutation"
+    Options = SortingSizes
+    options: SortingSizes
+
+    def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Values ``[batch, n]``."""
+        drawn = torch.randn(
+            (self.options.batch, self.options.n), generator=torch.Generator().manual_seed(0)
+        )
+        return (drawn.to(device) * self.options.scale,)
+
+    def _maker(self, device: torch.device, *event: int) -> Callable[[Function], Call]:
+        """What makes calls, forward and backward, of functions to results ``[batch, *event]``."""
+        leaf = self.inputs(device)[0].requires_grad_()
+        generator = torch.Generator().manual_seed(1)
+        vector = torch.randn((self.options.batch, *event), generator=generator).to(device)
+
+        def make(function: Function) -> Call:
+            def call() -> tuple[Tensor, Tensor]:
+                soft = function(leaf)
+                (gradient,) = torch.autograd.grad(soft, leaf, vector)
+                return soft.detach(), gradient
+
+            return call
+
+        return make
+
+    def _published(self, values: Tensor, iterations: int) -> Tensor:
+        """The soft matrix by the log form, of the scores that our ``sinkhorn`` has."""
+        n = self.options.n
+        anchors = n - 1 - 2 * torch.arange(n, dtype=values.dtype, device=values.device)
+        scores = anchors.unsqueeze(-1) * values.unsqueeze(-2)
+        return log_sinkhorn(scores / self.options.temperature, iterations)
+
+
+class SoftSorting(_Valued):
+    """The soft matrix that sorts, ``[batch, n, n]``, and the gradient of the values."""
+
+    api = 1
+    name = "soft-sorting"
+    summary = "soft permutation matrix that sorts values, forward and backward"
+    references = (
+        "arXiv:1802.08665 (Gumbel-Sinkhorn)",
+        "arXiv:2006.16038 (SoftSort)",
+        "arXiv:1903.08850 (NeuralSort)",
+        "arXiv:2105.04019 (diffsort)",
+    )
+    error_is = "the largest error of a row or column sum; rows alone sum to 1 in some relaxations"
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        o = self.options
+        make = self._maker(device, o.n, o.n)
+
+        def published(iterations: int) -> Contender:
+            return Contender(
+                f"log form, {iterations} iterations",
+                lambda: make(lambda x: self._published(x, iterations)),
+                "transport to equally spaced anchors, unrolled",
+                reference=iterations == 20,
+            )
+
+        def ours(relaxation: SortRelaxation) -> Contender:
+            return Contender(
+                relaxation,
+                lambda: make(lambda x: soft_permutation(x, o.temperature, relaxation)),
+                _NOTES[relaxation],
+            )
+
+        def network(kind: str) -> Call:
+            from diffsort import DiffSortNet
+
+            net = DiffSortNet(kind, o.n, device=str(device), steepness=1 / o.temperature)
+            # It sorts in ascending order, and returns the transpose.
+            return make(lambda x: net(-x)[1].mT)
+
+        return [
+            published(20),
+            published(100),
+            *map(ours, _NOTES),
+            Contender(
+                "diffsort, odd-even",
+                lambda: network("odd_even"),
+                "n layers of soft comparisons",
+                peer="diffsort",
+            ),
+            Contender(
+                "diffsort, bitonic",
+                lambda: network("bitonic"),
+                "log(n)^2 layers of them",
+                peer="diffsort",
+            ),
+        ]
+
+    def oracle(self, device: torch.device) -> Tensor:
+        """Errors of the sums there should be, ``[batch]``: none."""
+        return torch.zeros(self.options.batch, dtype=torch.float64, device=device)
+
+    def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """Errors of the sums, ``[batch]``."""
+        return residual(result[0].double())
+
+
+class SoftRanks(_Valued):
+    """Soft ranks, from 1 for the smallest value, and the gradient of the values: ``[batch, n]``.
+
+    Here is torchsort, which has ranks and sorted values, and no matrix.
+    """
+
+    api = 1
+    name = "soft-ranks"
+    summary = "soft ranks of values, forward and backward"
+    references = ("arXiv:2002.08871 (torchsort)", "arXiv:1905.11885 (ranks by transport)")
+    error_is = "mean of a row's soft ranks less (n + 1) / 2, which some relaxations do not keep"
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        o = self.options
+        make = self._maker(device, o.n)
+
+        def published(x: Tensor) -> Tensor:
+            ranks = torch.arange(o.n, 0, -1, dtype=x.dtype, device=x.device)
+            return ranks @ self._published(x, 20)
+
+        def ours(relaxation: SortRelaxation) -> Contender:
+            return Contender(
+                relaxation,
+                lambda: make(lambda x: rank(x, o.temperature, relaxation, descending=False)),
+                _NOTES[relaxation],
+            )
+
+        def projected(regularisation: str) -> Call:
+            import torchsort
+
+            return make(lambda x: torchsort.soft_rank(x, regularisation, o.temperature))
+
+        return [
+            Contender(
+                "log form, 20 iterations",
+                lambda: make(published),
+                "transport to equally spaced anchors, unrolled",
+                reference=True,
+            ),
+            *map(ours, _NOTES),
+            Contender(
+                "torchsort, l2",
+                lambda: projected("l2"),
+                "projection onto the permutahedron, compiled C++",
+                peer="torchsort",
+            ),
+            Contender(
+                "torchsort, kl",
+                lambda: projected("kl"),
+                "the same with an entropy",
+                peer="torchsort",
+            ),
+        ]
+
+    def oracle(self, device: torch.device) -> Tensor:
+        """Means of the ranks, ``[batch]``."""
+        mean = (self.options.n + 1) / 2
+        return torch.full((self.options.batch,), mean, dtype=torch.float64, device=device)
+
+    def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """Means of the ranks, ``[batch]``."""
+        return result[0].double().mean(-1)

@@ -1,0 +1,3 @@
+"""Permutations and matchings by Gumbel-Sinkhorn."""
+
+__all__: list[str] = []

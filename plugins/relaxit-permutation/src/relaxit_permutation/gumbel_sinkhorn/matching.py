@@ -1,0 +1,49 @@
+"""Matchings of m rows to n columns by Gumbel-Sinkhorn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+
+from relaxit_permutation.gumbel_sinkhorn.base import GumbelSinkhorn
+from relaxit_permutation.gumbel_sinkhorn.options import MatchingOptions
+
+__all__ = ["Matching"]
+
+
+class Matching(GumbelSinkhorn):
+    """Each of m rows gets a column of its own, n - m columns stay free.
+
+    Params and values are ``[*batch, rows, columns]``; rows of a soft value sum to 1, columns to 1
+    at most. It is ``permutation`` with n - m further rows whose scores are all 0 and get no noise;
+    being alike they are one row of mass n - m. With as many rows as columns it is ``permutation``.
+
+    Example:
+        >>> import torch, relaxit
+        >>> jobs = relaxit.get("matching", rows=2, columns=3)
+        >>> jobs.argmax(torch.tensor([[4.0, 3.0, 0.0], [4.0, 0.0, 2.0]]))
+        tensor([[0., 1., 0.],
+                [1., 0., 0.]])
+        >>> round(jobs.log_cardinality, 4)  # log 6
+        1.7918
+    """
+
+    api = 1
+    name = "matching"
+    summary = "m rows to n columns, one to one: Gumbel-Sinkhorn, Hungarian algorithm"
+    references = ("arXiv:1802.08665 (Gumbel-Sinkhorn)",)
+    expected_failures: ClassVar[Mapping[str, str]] = {
+        "hard_is_the_nearest_vertex": "nearest in the KL divergence that counts free columns too"
+    }
+    Options = MatchingOptions
+    options: MatchingOptions
+
+    @property
+    def event_shape(self) -> torch.Size:
+        return torch.Size((self.options.rows, self.options.columns))
+
+    @classmethod
+    def examples(cls) -> list[Matching]:
+        return [cls(rows=2, columns=3), cls(rows=2, columns=4)]

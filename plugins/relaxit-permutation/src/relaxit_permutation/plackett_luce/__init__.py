@@ -1,0 +1,3 @@
+"""The Plackett-Luce distribution of orders, and its relaxation."""
+
+__all__: list[str] = []

@@ -1,0 +1,138 @@
+"""Scores over the temperature, as Sinkhorn's operator takes them, at both ends of the range."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from relaxit import tracing
+from relaxit.temperature import cool
+from relaxit_permutation.sinkhorn.reduced import shifts
+
+__all__ = ["quotient", "roomy"]
+
+COLD, HOT = 1e-8, 1e30
+"""Temperatures beyond which more is done than to divide."""
+_ENDS = 1e290
+"""Temperatures beyond it, or below its inverse, are taken for these."""
+_UNIT = 2.0**-64
+"""Of values at the upper end of float64."""
+
+
+def quotient(scores: Tensor, temperature: float | Tensor) -> Tensor:
+    """``scores / temperature``, up to what is added to rows and columns.
+
+    At very low temperatures, and on the CPU wherever a quotient overflows, it is the reduced scores
+    that are divided: see :mod:`relaxit_permutation.sinkhorn.reduced`.
+
+    Args:
+        scores: ``[..., m, n]``, float32 or float64.
+        temperature: as for :func:`~relaxit_permutation.sinkhorn.operator.sinkhorn`.
+
+    Returns:
+        ``[..., m, n]``; if m < n with one further row, which stands for n - m rows of scores 0:
+        they take the columns that nobody takes, and are all alike.
+    """
+    x = _with_rest(cool(scores, temperature))
+    if not (_extreme(temperature) or _overflown(scores, x)):
+        return x
+    wide, temperature = _widened(scores), _kept(temperature)
+    if isinstance(temperature, Tensor) and any(size > 1 for size in temperature.shape[-2:]):
+        wide, temperature = cool(wide, temperature), 1.0
+    wide = _with_rest(wide)
+    if isinstance(temperature, Tensor) or temperature < HOT:
+        copies = max(1, scores.shape[-1] - scores.shape[-2])
+        cold = torch.as_tensor(temperature, dtype=wide.dtype, device=wide.device).detach()
+        wide = wide + shifts(wide.detach(), cold, copies)
+    return cool(wide, temperature).to(x.dtype)
+
+
+def _with_rest(scores: Tensor) -> Tensor:
+    m, n = scores.shape[-2:]
+    return scores if m == n else torch.cat([scores, torch.zeros_like(scores[..., :1, :])], -2)
+
+
+def _kept(temperature: float | Tensor) -> float | Tensor:
+    """A temperature in float64, kept where quotients by it have finite gradients."""
+    if isinstance(temperature, Tensor):
+        return _widened(temperature).clamp(1 / _ENDS, _ENDS)
+    return min(max(temperature, 1 / _ENDS), _ENDS)
+
+
+def _extreme(temperature: float | Tensor) -> bool:
+    """Whether a temperature is, as far as can be told at once, at an end of the range.
+
+    Example:
+        >>> _extreme(1e-3), _extreme(1e-30), _extreme(torch.tensor(1e35))
+        (False, True, True)
+    """
+    if not isinstance(temperature, Tensor):
+        return not COLD <= temperature <= HOT
+    if not _open(temperature):
+        return False
+    t = temperature.detach()
+    return bool(((t < COLD) | (t > HOT)).any())
+
+
+def roomy(values: Tensor, temperature: float | Tensor) -> tuple[Tensor, float | Tensor]:
+    """Values and temperature whose differences, products with n and quotients do not overflow.
+
+    They are as they were but at the ends of the range; there they are in float64, in another unit
+    if need be. What is relaxed depends on their quotients alone.
+
+    Args:
+        values: ``[..., n]``, finite, float32 or float64.
+        temperature: positive; float, or tensor ``[..., 1]``.
+    """
+    most = float(values.detach().abs().amax()) if _open(values) and values.numel() else 0.0
+    if not (most > HOT or _extreme(temperature)):
+        return values, temperature
+    unit = _UNIT if most > _ENDS else 1.0
+    return _widened(values) * unit, _kept(temperature * unit)
+
+
+def _overflown(scores: Tensor, x: Tensor) -> bool:
+    """Whether a finite score has an infinite quotient, as far as can be told at once."""
+    if not _open(x) or math.isfinite(float(x.detach().sum())):
+        return False
+    return bool((x.isinf()[..., : scores.shape[-2], :] & scores.isfinite()).any())
+
+
+def _open(tensor: Tensor) -> bool:
+    """Whether to look at numbers costs nothing."""
+    if torch.compiler.is_compiling() or tensor.device.type != "cpu":
+        return False
+    return not tracing.observed()
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    """A tensor in float64. A gradient too large for its dtype comes back as a large number.
+
+    Example:
+        >>> x = torch.ones(1, requires_grad=True)
+        >>> (_widened(x) * 1e300).sum().backward()
+        >>> x.grad
+        tensor([3.3231e+35])
+    """
+    wide: Tensor = _Widened.apply(tensor)
+    return wide
+
+
+class _Widened(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(tensor: Tensor) -> Tensor:
+        return tensor.to(torch.float64, copy=True)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.dtype = inputs[0].dtype
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        most = torch.finfo(ctx.dtype).max / 1024  # with room to add some
+        return grad.clamp(-most, most).to(ctx.dtype)

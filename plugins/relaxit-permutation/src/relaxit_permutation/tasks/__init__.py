@@ -1,0 +1,3 @@
+"""The tasks of relaxit-permutation."""
+
+__all__: list[str] = []

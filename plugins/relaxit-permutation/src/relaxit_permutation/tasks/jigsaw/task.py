@@ -1,0 +1,176 @@
+"""Jigsaw puzzles as a task: pictures are cut into pieces, shuffled, and put together again.
+
+A network f scores the n pieces of a picture for the n places of a square grid; the relaxed
+permutation P of these scores puts the pieces back, softly in training:
+
+    minimise over f   E_{P ~ q(f(pieces))} [ mean over pixels of  (P pieces - picture)^2 ].
+
+No label is needed but the picture itself. What is evaluated is the best permutation without noise.
+
+Reference: Mena, Belanger, Linderman, Snoek, "Learning Latent Permutations with Gumbel-Sinkhorn
+Networks", arXiv:1802.08665, section 5.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from relaxit import ConfigurationError, Options, Task
+from relaxit.data import Format, Images, Part
+from relaxit.training import Display, Row, Setup, Step, Terms
+from relaxit_permutation.tasks.jigsaw.figures import draw_puzzles
+from relaxit_permutation.tasks.jigsaw.puzzle import Grid, arranged, shuffled
+from relaxit_permutation.tasks.ordering import best_order, check_order, laws
+from relaxit_permutation.tasks.sorting_numbers.model import HEADS, Scorer
+
+__all__ = ["Jigsaw", "Solver"]
+
+_ROWS = 1000  # pictures evaluated at a time
+_SHOWN = 20
+
+
+class JigsawOptions(Options):
+    """Options of :class:`Jigsaw`."""
+
+    samples: int = Field(1, ge=1, description="permutations drawn for each picture of a step")
+    context: int = Field(
+        2,
+        ge=0,
+        description="self-attention layers, by which a piece sees the others; 0: each by itself",
+    )
+
+
+class Solver(nn.Module):
+    """How pictures are cut, and the scores of their pieces for the places."""
+
+    def __init__(self, grid: Grid, scorer: Scorer) -> None:
+        super().__init__()
+        self.grid = grid
+        self.scorer = scorer
+
+    def forward(self, pieces: Tensor) -> Tensor:
+        """Pieces ``[B, n, F]`` to params ``[B, *param_shape]``."""
+        params: Tensor = self.scorer(pieces)
+        return params
+
+
+class Jigsaw(Task):
+    """Learn to put shuffled pieces of pictures in their places.
+
+    The n pieces are those of a square grid: 4 are 2x2, 9 are 3x3. The metrics: ``in_place``, the
+    share of places with the right pixels; ``solved``, the share of pictures with no other;
+    ``squared_error`` a pixel. Pieces with the same pixels, as the blank ones at the edge of a
+    digit, are interchangeable: by pixels, not by number, a place is right or wrong.
+
+    Example:
+        >>> import relaxit
+        >>> permutation, pathwise = relaxit.get("permutation", n=4), relaxit.estimator("pathwise")
+        >>> Jigsaw().statement(Setup(permutation, pathwise, latents=1))
+        'squared error of pictures put together by soft permutations of their pieces'
+    """
+
+    api = 1
+    name = "jigsaw"
+    summary = "shuffled pieces of pictures are put together"
+    Options = JigsawOptions
+    references = ("arXiv:1802.08665, section 5.2",)
+    files = ("jigsaw.png", "curves.png")
+    display = Display(
+        bar="squared error {train_loss:.4f}",
+        line="squared error {train_loss:.4f}, of test pieces {test_in_place:.2%} in place, "
+        "{test_solved:.2%} of pictures solved",
+        title="hard permutations without noise",
+        columns={"in_place": "in place", "solved": "solved", "squared_error": "squared error"},
+        unit="hard permutations without noise; shares of pieces and of pictures",
+    )
+
+    def check(self, setup: Setup) -> None:
+        super().check(setup)
+        check_order(self, setup)
+        n = setup.relaxation.event_shape[0]
+        if math.isqrt(n) ** 2 != n:
+            raise ConfigurationError(
+                f"task {self.name!r} cuts pictures into a square grid of pieces, which {n} pieces "
+                f"are not; set -o n={max(2, round(math.sqrt(n))) ** 2}"
+            )
+        hidden = setup.networks.hidden
+        if self.options.context and (not hidden or hidden[-1] % HEADS):
+            raise ConfigurationError(
+                f"task {self.name!r}: attention has {HEADS} heads, so the last of model.hidden "
+                f"must be a multiple of {HEADS}, got {list(hidden)}; or set --task-option context=0"
+            )
+
+    def statement(self, setup: Setup) -> str:
+        kind = "hard" if setup.estimator.hard else "soft"
+        return f"squared error of pictures put together by {kind} permutations of their pieces"
+
+    def build(self, setup: Setup, pictures: Format) -> Solver:
+        side = math.isqrt(setup.relaxation.event_shape[0])
+        height, width = pictures.size
+        if height % side or width % side:
+            shared = math.gcd(height, width)
+            fits = [f"n={k * k}" for k in range(2, shared + 1) if shared % k == 0][:3]
+            mend = f"set -o {' or '.join(fits)}" if fits else "choose another --dataset"
+            raise ConfigurationError(
+                f"task {self.name!r}: pictures of {height}x{width} pixels cannot be cut into "
+                f"{side}x{side} pieces alike; {mend}"
+            )
+        return Solver(
+            Grid(pictures.size, side),
+            Scorer(
+                pictures.pixels // side**2,
+                setup.networks.hidden,
+                setup.relaxation.param_shape,
+                self.options.context,
+            ),
+        )
+
+    def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
+        solution = _solver(model).grid.cut(setup.read(batch, step.generator))
+        puzzle = shuffled(solution, step.generator)
+
+        def cost(p: Tensor) -> Tensor:  # [S, B, n, n] -> [S, B]
+            return _squared_error(p @ puzzle.pieces, solution)
+
+        q = laws(setup, model(puzzle.pieces), step.temperature, self.options.samples)
+        return Terms(setup.surrogate(model, q, cost, step.generator).mean(0))
+
+    def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
+        generator = torch.Generator(part.pictures.device).manual_seed(seed)
+        totals = torch.zeros(3, dtype=torch.float64)
+        for batch in part.split(_ROWS):
+            solution = _solver(model).grid.cut(setup.read(batch, generator))
+            puzzle = shuffled(solution, generator)
+            order = best_order(setup, model(puzzle.pieces))
+            right = puzzle.in_place(order)
+            error = _squared_error(arranged(puzzle.pieces, order), solution)
+            sums = [right.float().mean(-1), right.all(-1).float(), error]
+            totals += torch.stack([each.sum() for each in sums]).cpu()
+        in_place, solved, error = (totals / len(part)).tolist()
+        return {"in_place": in_place, "solved": solved, "squared_error": error}
+
+    def draw(
+        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], folder: Path
+    ) -> None:
+        super().draw(setup, model, images, rows, folder)
+        test, grid = images.test, _solver(model).grid
+        index = torch.linspace(0, len(test) - 1, min(_SHOWN, len(test)), device=test.device).long()
+        generator = torch.Generator(test.device).manual_seed(setup.seed)
+        x = setup.read(images.part("test").take(index), generator)
+        puzzle = shuffled(grid.cut(x), generator)
+        draw_puzzles(grid, puzzle, best_order(setup, model(puzzle.pieces)), folder / "jigsaw.png")
+
+
+def _solver(model: nn.Module) -> Solver:
+    assert isinstance(model, Solver)  # of our own making, in build()
+    return model
+
+
+def _squared_error(found: Tensor, wanted: Tensor) -> Tensor:  # [..., n, F] -> [...]
+    return (found - wanted).square().mean((-1, -2))

@@ -1,0 +1,156 @@
+"""Sorting as a task: from lists of n numbers and their sorted forms a network learns to sort.
+
+A network f sees each number x_j by itself and gives its scores for the n ranks; no score depends on
+another number of the list. The relaxed permutation P of these scores is fitted by
+
+    minimise over f   E_{P ~ q(f(x))} [ mean over ranks of  (P x - sorted(x))^2 ],
+
+greatest number first. What is evaluated is the best permutation without noise, on other lists.
+
+Reference: Mena, Belanger, Linderman, Snoek, "Learning Latent Permutations with Gumbel-Sinkhorn
+Networks", arXiv:1802.08665, section 5.1.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from relaxit import ConfigurationError, Options, Task
+from relaxit.data import Format, Images, Part
+from relaxit.training import Display, Setup, Step, Terms
+from relaxit_permutation.tasks.ordering import best_order, check_order, laws
+from relaxit_permutation.tasks.sorting_numbers.model import Scorer
+
+__all__ = ["SortingNumbers", "joined"]
+
+_NUMBERS = 20_000  # evaluated at a time
+
+
+class SortingNumbersOptions(Options):
+    """Options of :class:`SortingNumbers`."""
+
+    samples: int = Field(5, ge=1, description="permutations drawn for each list of a step")
+
+
+class SortingNumbers(Task):
+    """Learn to sort lists of n numbers, where n is that of the structure.
+
+    Trained on a data set of single numbers, which are joined into lists as they come; so
+    ``batch_size`` counts numbers, and a step sees ``batch_size / n`` lists. An example is a list.
+    The metrics: ``wrong``, the share of ranks with a number that does not belong there;
+    ``lists_wrong``, the share of lists with any such; ``squared_error`` of hard permutations.
+
+    Example:
+        >>> import relaxit
+        >>> permutation, pathwise = relaxit.get("permutation", n=50), relaxit.estimator("pathwise")
+        >>> SortingNumbers().statement(Setup(permutation, pathwise, latents=1))
+        'squared error between P x and the sorted list, of soft permutations P'
+    """
+
+    api = 1
+    name = "sorting-numbers"
+    summary = "lists of n numbers are sorted, as learned from examples"
+    Options = SortingNumbersOptions
+    references = ("arXiv:1802.08665, section 5.1",)
+    display = Display(
+        bar="squared error {train_loss:.2e}",
+        line="squared error {train_loss:.2e}, of test numbers {test_wrong:.3%} at a wrong rank, "
+        "{test_lists_wrong:.2%} of lists not sorted",
+        title="hard permutations without noise",
+        columns={
+            "wrong": "wrong numbers",
+            "lists_wrong": "wrong lists",
+            "squared_error": "squared error",
+        },
+        unit="hard permutations without noise; shares of numbers and of lists",
+        decimals=6,
+    )
+
+    def check(self, setup: Setup) -> None:
+        super().check(setup)
+        check_order(self, setup)
+        n = setup.relaxation.event_shape[0]
+        if setup.batch_size < n:
+            raise ConfigurationError(
+                f"task {self.name!r}: a batch of {setup.batch_size} numbers fills no list of {n}; "
+                f"set --batch-size {n} or more"
+            )
+        if setup.binarise != "none":
+            raise ConfigurationError(
+                f"task {self.name!r}: numbers that are made 0 or 1 have no order; leave "
+                "data.binarise (--binarise) out"
+            )
+
+    def statement(self, setup: Setup) -> str:
+        kind = "hard" if setup.estimator.hard else "soft"
+        return f"squared error between P x and the sorted list, of {kind} permutations P"
+
+    def build(self, setup: Setup, pictures: Format) -> Scorer:
+        if pictures.pixels != 1:
+            height, width = pictures.size
+            raise ConfigurationError(
+                f"task {self.name!r} needs a data set of numbers, got pictures of {height}x{width} "
+                "pixels; set --dataset numbers"
+            )
+        return Scorer(1, setup.networks.hidden, setup.relaxation.param_shape)
+
+    def prepare(self, setup: Setup, model: nn.Module, images: Images) -> None:
+        del model
+        n = setup.relaxation.event_shape[0]
+        for name, part in (
+            ("training", images.train),
+            ("validation", images.validation),
+            ("test", images.test),
+        ):
+            if 0 < len(part) < n:
+                raise ConfigurationError(
+                    f"task {self.name!r}: the {name} part of {len(part)} numbers fills no list of "
+                    f"{n}; choose a smaller -o n, or a larger part"
+                )
+
+    def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
+        x = joined(setup.read(batch, step.generator), setup.relaxation.event_shape[0])
+        wanted = x.sort(-1, descending=True).values
+
+        def cost(p: Tensor) -> Tensor:  # [S, E, n, n] -> [S, E]
+            return _squared_error((p @ x.unsqueeze(-1)).squeeze(-1), wanted)
+
+        q = laws(setup, model(x.unsqueeze(-1)), step.temperature, self.options.samples)
+        return Terms(setup.surrogate(model, q, cost, step.generator).mean(0))
+
+    def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
+        del seed  # no noise in it
+        n = setup.relaxation.event_shape[0]
+        lists = joined(setup.read(part), n)
+        totals = torch.zeros(3, dtype=torch.float64)
+        for x in lists.split(max(1, _NUMBERS // n)):
+            wanted = x.sort(-1, descending=True).values
+            found = x.gather(-1, best_order(setup, model(x.unsqueeze(-1))))
+            wrong = found != wanted
+            sums = [wrong.float().mean(-1), wrong.any(-1).float(), _squared_error(found, wanted)]
+            totals += torch.stack([each.sum() for each in sums]).cpu()
+        wrong_share, lists_wrong, error = (totals / len(lists)).tolist()
+        return {"wrong": wrong_share, "lists_wrong": lists_wrong, "squared_error": error}
+
+
+def joined(numbers: Tensor, n: int) -> Tensor:
+    """Numbers ``[B, 1]`` as lists ``[E, n]``, in their order; every number is in one.
+
+    What is left for the last list is filled up with the first numbers, again and again if there
+    are fewer than n: a small last batch of an epoch is then a list like any other, not an empty
+    one, whose mean would be NaN.
+
+    Example:
+        >>> joined(torch.arange(5.0)[:, None], 3)
+        tensor([[0., 1., 2.],
+                [3., 4., 0.]])
+    """
+    count = -(-len(numbers) // n)
+    index = torch.arange(count * n, device=numbers.device) % len(numbers)
+    return numbers[index, 0].reshape(count, n)
+
+
+def _squared_error(found: Tensor, wanted: Tensor) -> Tensor:  # [..., n] -> [...]
+    return (found - wanted).square().mean(-1)

@@ -1,0 +1,218 @@
+"""k-subset work: exact marginals and their derivative, exact draws, relaxed draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from relaxit import Options
+from relaxit.bench import Benchmark, Contender
+from relaxit_subset.benchmarks.baselines import sequential_draw, successive_softmax
+from relaxit_subset.conditional_poisson.recursion import log_partition
+from relaxit_subset.conditional_poisson.subset import Subset
+
+__all__ = ["SubsetDraw", "SubsetMarginals", "SubsetRelaxed", "SubsetSlopes"]
+
+_TEMPERATURE = 0.5
+
+
+class SubsetSizes(Options):
+    """Sizes of all subset benchmarks."""
+
+    batch: int = Field(default=256, ge=1, description="rows")
+    n: int = Field(default=1000, ge=2, description="items")
+    k: int = Field(default=50, ge=1, description="items that are chosen, less than n")
+    scale: float = Field(default=1.0, ge=0, description="standard deviation of the logits")
+
+    @model_validator(mode="after")
+    def _k_fits(self) -> Self:
+        if self.k >= self.n:
+            raise ValueError(f"k = {self.k} must be less than n = {self.n}")
+        return self
+
+
+class _Sized(Benchmark):
+    """Shared inputs: normally distributed logits, and the gradient that arrives."""
+
+    structure = "subset"
+    Options = SubsetSizes
+    options: SubsetSizes
+
+    @property
+    def relaxation(self) -> Subset:
+        return Subset(n=self.options.n, k=self.options.k)
+
+    def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Logits ``[batch, n]``, and a vector for each row."""
+        shape = (2, self.options.batch, self.options.n)
+        drawn = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
+        return drawn[0] * self.options.scale, drawn[1]
+
+    @property
+    def exact(self) -> Callable[[Tensor], Tensor]:
+        """Marginals ``[batch, n]`` of logits, as the law works them out."""
+        relaxation = self.relaxation
+        return lambda logits: relaxation.discrete(logits).mean
+
+    def _by_recursion(self, logits: Tensor, create_graph: bool = False) -> Tensor:
+        total = log_partition(logits, self.options.k).sum()
+        return torch.autograd.grad(total, logits, create_graph=create_graph)[0]
+
+
+class SubsetMarginals(_Sized):
+    """Exact marginals of the conditional Poisson law, ``[batch, n]``."""
+
+    api = 1
+    name = "subset-marginals"
+    summary = "exact marginals of k-subsets"
+    references = ("arXiv:2210.01941 (SIMPLE)",)
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        logits = self.inputs(device)[0]
+        leaf, exact = logits.clone().requires_grad_(), self.exact
+
+        def compiled() -> Callable[[], Tensor]:
+            function = torch.compile(exact, fullgraph=True)
+            return lambda: function(logits)
+
+        return [
+            Contender(
+                "recursion",
+                lambda: lambda: self._by_recursion(leaf),
+                "logaddexp over items, autograd",
+                reference=True,
+            ),
+            Contender("contour", lambda: lambda: exact(logits), "q.discrete.mean"),
+            Contender("contour compiled", compiled, compiled=True),
+        ]
+
+    def oracle(self, device: torch.device) -> Tensor:
+        """The recursion in float64."""
+        return self._by_recursion(self.inputs(device)[0].double().requires_grad_())
+
+
+class SubsetSlopes(_Sized):
+    """Marginals and their vector-Jacobian product, each ``[batch, n]``: a SIMPLE step."""
+
+    api = 1
+    name = "subset-slopes"
+    summary = "exact marginals of k-subsets and their vector-Jacobian product"
+    references = ("arXiv:2210.01941 (SIMPLE)",)
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        logits, vector = self.inputs(device)
+        leaf, exact = logits.clone().requires_grad_(), self.exact
+
+        def make(function: Callable[[Tensor], Tensor]) -> Callable[[], tuple[Tensor, Tensor]]:
+            def call() -> tuple[Tensor, Tensor]:
+                marginals = function(leaf)
+                (slope,) = torch.autograd.grad(marginals, leaf, vector)
+                return marginals.detach(), slope
+
+            return call
+
+        return [
+            Contender(
+                "recursion",
+                lambda: make(lambda x: self._by_recursion(x, create_graph=True)),
+                "logaddexp over items, autograd twice",
+                reference=True,
+            ),
+            Contender("contour", lambda: make(exact), "q.discrete.mean and backward"),
+            Contender(
+                "contour compiled",
+                lambda: make(torch.compile(exact, fullgraph=True)),
+                compiled=True,
+            ),
+        ]
+
+    def oracle(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The recursion in float64, differentiated twice."""
+        logits, vector = (part.double() for part in self.inputs(device))
+        logits.requires_grad_()
+        marginals = self._by_recursion(logits, create_graph=True)
+        return marginals.detach(), torch.autograd.grad(marginals, logits, vector)[0]
+
+
+class SubsetDraw(_Sized):
+    """An exact draw, ``[batch, n]``; all rows have the same logits."""
+
+    api = 1
+    name = "subset-draw"
+    summary = "exact draw of k-subsets"
+    error_is = "mean over the batch less the exact marginals, mostly chance: about 2 / sqrt(batch)"
+
+    def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Logits ``[batch, n]``, the same in each row."""
+        return (super().inputs(device)[0][:1].expand(self.options.batch, -1).contiguous(),)
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        (logits,) = self.inputs(device)
+        relaxation = self.relaxation
+        return [
+            Contender(
+                "sequential",
+                lambda: lambda: sequential_draw(logits, self.options.k),
+                "item by item from the table of the recursion",
+                reference=True,
+            ),
+            Contender("tree", lambda: lambda: relaxation(logits).sample_hard(), "q.sample_hard"),
+        ]
+
+    def oracle(self, device: torch.device) -> Tensor:
+        """Exact marginals ``[n]``."""
+        return self._by_recursion(self.inputs(device)[0][:1].double().requires_grad_())[0]
+
+    def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """Mean over the batch, ``[n]``."""
+        assert isinstance(result, Tensor)
+        return result.double().mean(0)
+
+
+class SubsetRelaxed(_Sized):
+    """A relaxed draw and its backward pass: value and gradient, each ``[batch, n]``.
+
+    The contenders relax differently, so there is no answer to compare with.
+    """
+
+    api = 1
+    name = "subset-relaxed"
+    summary = "relaxed draw of k-subsets, forward and backward"
+    references = ("arXiv:1901.10517 (successive softmax)", "arXiv:2006.08063")
+
+    def contenders(self, device: torch.device) -> Sequence[Contender]:
+        logits, vector = self.inputs(device)
+        leaf = logits.clone().requires_grad_()
+        relaxation = self.relaxation
+
+        def published(x: Tensor) -> Tensor:
+            return successive_softmax(
+                relaxation.perturb(x, torch.Size()), relaxation.options.k, _TEMPERATURE
+            )
+
+        def projected(x: Tensor) -> Tensor:
+            return relaxation(x, _TEMPERATURE).rsample()
+
+        def make(function: Callable[[Tensor], Tensor]) -> Callable[[], Any]:
+            def call() -> tuple[Tensor, Tensor]:
+                soft = function(leaf)
+                (gradient,) = torch.autograd.grad(soft, leaf, vector)
+                return soft.detach(), gradient
+
+            return call
+
+        return [
+            Contender(
+                "successive softmax", lambda: make(published), "Xie and Ermon", reference=True
+            ),
+            Contender("projection", lambda: make(projected), "q.rsample and backward"),
+            Contender(
+                "projection compiled",
+                lambda: make(torch.compile(projected, fullgraph=True)),
+                compiled=True,
+            ),
+        ]

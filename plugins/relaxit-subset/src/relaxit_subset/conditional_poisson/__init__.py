@@ -1,0 +1,3 @@
+"""The conditional Poisson distribution of k-subsets."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Gradient estimators for k-subsets."""
+
+__all__: list[str] = []

@@ -1,0 +1,64 @@
+"""What relaxit-subset registers: structures, estimators, a task, recipes and benchmarks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relaxit import hookimpl
+
+if TYPE_CHECKING:
+    from relaxit import Estimator, Relaxation, Task
+    from relaxit.bench import Benchmark
+    from relaxit.gradients import GradientProblem
+
+__all__ = [
+    "relaxit_benchmarks",
+    "relaxit_estimators",
+    "relaxit_gradient_problems",
+    "relaxit_recipes",
+    "relaxit_relaxations",
+    "relaxit_tasks",
+]
+
+
+@hookimpl
+def relaxit_relaxations() -> list[type[Relaxation]]:
+    from relaxit_subset.conditional_poisson.subset import Subset
+    from relaxit_subset.plackett_luce.subset_plackett_luce import SubsetPlackettLuce
+
+    return [Subset, SubsetPlackettLuce]
+
+
+@hookimpl
+def relaxit_estimators() -> list[type[Estimator]]:
+    from relaxit_subset.estimators.imle import Imle
+    from relaxit_subset.estimators.simple import Simple
+
+    return [Simple, Imle]
+
+
+@hookimpl
+def relaxit_tasks() -> list[type[Task]]:
+    from relaxit_subset.tasks.feature_selection.task import FeatureSelection
+
+    return [FeatureSelection]
+
+
+@hookimpl
+def relaxit_benchmarks() -> list[type[Benchmark]]:
+    from relaxit_subset.benchmarks import subsets as b
+
+    return [b.SubsetMarginals, b.SubsetSlopes, b.SubsetDraw, b.SubsetRelaxed]
+
+
+@hookimpl
+def relaxit_gradient_problems() -> list[type[GradientProblem]]:
+    from relaxit_subset.benchmarks.gradient_problems import SubsetStudy
+
+    return [SubsetStudy]
+
+
+@hookimpl
+def relaxit_recipes() -> list[Path]:
+    return sorted(Path(__file__).parent.glob("recipes/*.toml"))

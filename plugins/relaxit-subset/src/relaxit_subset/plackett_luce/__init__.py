@@ -1,0 +1,3 @@
+"""The Plackett-Luce distribution of k-subsets: Gumbel-top-k."""
+
+__all__: list[str] = []

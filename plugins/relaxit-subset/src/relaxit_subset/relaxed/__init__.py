@@ -1,0 +1,3 @@
+"""Relaxed k-subsets: what both distributions share."""
+
+__all__: list[str] = []

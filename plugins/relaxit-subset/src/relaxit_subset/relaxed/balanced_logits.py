@@ -1,0 +1,89 @@
+"""The law of the logits of a relaxed k-subset, exact at any temperature."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.distributions.constraints import Constraint, real_vector
+
+from relaxit import noise
+from relaxit.dtypes import compute_dtype
+from relaxit.shapes import as_size
+from relaxit.temperature import cool, log_temperature
+from relaxit_subset.relaxed.balance import balance, centre
+
+__all__ = ["BalancedLogits"]
+
+
+class BalancedLogits(Distribution):
+    """Vectors x ``[*, n]`` with ``sum_i sigmoid(x_i) = k``: the logits of a relaxed k-subset.
+
+        log p(x) = lgamma(n) + (n - 1) log tau + sum_i b_i - n LSE(b),   b = theta - tau x
+
+    with respect to the n - 1 differences x_i - x_n; :mod:`relaxit_subset.relaxed.relaxed_subset`
+    derives it. Entries without a choice are -inf or +inf in a sample and are left out. Always
+    float32 or float64.
+
+    Args:
+        params: ``[*batch, n]``.
+        temperature: float, or tensor ``[*batch, 1]``.
+        k: how many items are chosen.
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
+    has_rsample = True
+
+    def __init__(self, params: Tensor, temperature: float | Tensor, k: int) -> None:
+        self.params = params.to(compute_dtype(params.dtype))
+        self.temperature = temperature
+        self.k = k
+        super().__init__(params.shape[:-1], params.shape[-1:], validate_args=False)
+
+    @staticmethod
+    def decided_values(params: Tensor, k: int) -> Tensor:
+        """1 for items that are chosen for certain, 0 for all others, ``[*batch, n]``."""
+        return (centre(params, k) == torch.inf).to(params.dtype)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> BalancedLogits:
+        batch_shape = torch.Size(batch_shape)
+        temperature = self.temperature
+        if isinstance(temperature, Tensor) and temperature.dim() > 0:
+            temperature = temperature.expand(*batch_shape, 1)
+        return BalancedLogits(
+            self.params.expand(batch_shape + self.event_shape), temperature, self.k
+        )
+
+    @property
+    def support(self) -> Constraint:
+        return real_vector
+
+    def rsample(
+        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Logits of soft values ``[*sample, *batch, n]`` with pathwise gradient."""
+        shape = as_size(sample_shape) + self.params.shape
+        g = noise.gumbel(
+            shape, dtype=self.params.dtype, device=self.params.device, generator=generator
+        )
+        x = cool(centre(self.params + g, self.k), self.temperature)
+        return x - balance(x, self.k)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        free = centre(self.params.detach(), self.k).isfinite()
+        theta = torch.where(free, self.params, 0.0)
+        b = theta - self.temperature * torch.where(free, value, 0.0)
+        count = free.sum(-1).to(b.dtype)
+        some = count > 0
+        # A row without a choice counts 0; its sum would be that of nothing.
+        top = torch.where(free | ~some.unsqueeze(-1), b, -torch.inf).logsumexp(-1)
+        total = torch.where(free, b, 0.0).sum(-1)
+        n = torch.where(some, count, 1.0)
+        density = torch.lgamma(n) + (n - 1) * self._log_temperature() + total - n * top
+        return torch.where(some, density, 0.0)
+
+    def _log_temperature(self) -> float | Tensor:
+        log = log_temperature(self.temperature, self.params.device)
+        return log.squeeze(-1) if isinstance(log, Tensor) and log.dim() else log

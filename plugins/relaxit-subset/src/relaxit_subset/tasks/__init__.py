@@ -1,0 +1,3 @@
+"""The tasks of relaxit-subset."""
+
+__all__: list[str] = []

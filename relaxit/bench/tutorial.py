@@ -1,0 +1,201 @@
+"""An old tutorial's VAE with 30 latents of 10 values on MNIST, as its script does it.
+
+The baseline of ``relaxit bench training``: what a user runs who follows such a page. Told anew with
+today's names of PyTorch, and otherwise with all that it does and does not do: pictures one at a
+time through PIL, noise drawn on the CPU, a second forward pass for the unrelaxed objective with its
+graph built in vain, two losses read off in every step. Do not mend it.
+
+    python -m relaxit.bench.tutorial --data-dir data --epochs 10 --out samples.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+from torch.distributions import OneHotCategorical
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+__all__ = ["Vae", "evaluate", "gumbel_softmax", "loaders", "loss_function", "main", "train_batch"]
+
+BATCH_SIZE = 100
+LATENTS = 30
+VALUES = 10
+TEMPERATURE = 1.0
+
+
+def sample_gumbel(shape: torch.Size, device: torch.device, eps: float = 1e-20) -> Tensor:
+    """Gumbel noise, drawn on the CPU and moved; eps keeps the logarithms finite."""
+    u = torch.rand(shape)
+    if device.type != "cpu":
+        u = u.to(device)
+    return -torch.log(-torch.log(u + eps) + eps)
+
+
+def gumbel_softmax(
+    logits: Tensor,  # [..., K]
+    temperature: float,
+    evaluate: bool = False,
+    hard: bool = False,
+) -> Tensor:
+    """A relaxed draw ``[..., K]``; exact if ``evaluate``, straight-through if ``hard``."""
+    if evaluate:
+        return OneHotCategorical(logits=logits).sample()
+    y = F.softmax((logits + sample_gumbel(logits.size(), logits.device)) / temperature, dim=-1)
+    if hard:
+        _, k = y.max(-1)
+        y_hard = torch.zeros_like(logits).scatter_(-1, k.unsqueeze(-1), 1.0)
+        y = (y_hard - y).detach() + y
+    return y
+
+
+class Vae(nn.Module):
+    """784-512-256-300, a draw, 300-256-512-784; a ReLU on the logits too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(784, 512)
+        self.fc2 = nn.Linear(512, 256)
+        self.fc3 = nn.Linear(256, LATENTS * VALUES)
+        self.fc4 = nn.Linear(LATENTS * VALUES, 256)
+        self.fc5 = nn.Linear(256, 512)
+        self.fc6 = nn.Linear(512, 784)
+        self.relu = nn.ReLU()
+        self.sigmoid = nn.Sigmoid()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Pictures ``[B, 784]`` to logits ``[B, 300]``."""
+        h1 = self.relu(self.fc1(x))
+        h2 = self.relu(self.fc2(h1))
+        return self.relu(self.fc3(h2))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Draws ``[B, 300]`` to probabilities of pixels ``[B, 784]``."""
+        h4 = self.relu(self.fc4(z))
+        h5 = self.relu(self.fc5(h4))
+        return self.sigmoid(self.fc6(h5))
+
+    def forward(
+        self, x: Tensor, temperature: float, evaluate: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Probabilities of pixels ``[B, 784]`` and of values ``[B, 300]``."""
+        q = self.encode(x.view(-1, 784))
+        q_y = q.view(q.size(0), LATENTS, VALUES)
+        z = gumbel_softmax(q_y, temperature, evaluate).view(-1, LATENTS * VALUES)
+        return self.decode(z), F.softmax(q_y, dim=-1).reshape(*q.size())
+
+
+def loss_function(recon_x: Tensor, x: Tensor, qy: Tensor) -> Tensor:
+    """Cross-entropy and KL divergence from the uniform law, mean over the batch, in nats."""
+    bce = F.binary_cross_entropy(recon_x, x.view(-1, 784), reduction="sum") / x.shape[0]
+    log_ratio = torch.log(qy * VALUES + 1e-20)
+    kld = torch.sum(qy * log_ratio, dim=-1).mean()
+    return bce + kld
+
+
+def loaders(folder: Path, device: torch.device) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """Training and test pictures of MNIST's files, shuffled, one by one through PIL."""
+    from torchvision import datasets, transforms
+
+    more: dict[str, Any] = {"num_workers": 1, "pin_memory": True} if device.type == "cuda" else {}
+    train, test = (
+        DataLoader(
+            datasets.MNIST(str(folder), train=part, transform=transforms.ToTensor()),
+            batch_size=BATCH_SIZE,
+            shuffle=True,
+            **more,
+        )
+        for part in (True, False)
+    )
+    return train, test
+
+
+def train_batch(model: Vae, optimizer: optim.Optimizer, data: Tensor) -> tuple[float, float]:
+    """One step with pictures ``[B, 1, 28, 28]``: relaxed and unrelaxed loss, sums over them."""
+    optimizer.zero_grad()
+    recon_batch, qy = model(data, TEMPERATURE)
+    loss = loss_function(recon_batch, data, qy)
+    loss.backward()
+    relaxed = loss.item() * len(data)
+    optimizer.step()
+    recon_eval, qy_eval = model(data, TEMPERATURE, evaluate=True)
+    loss_eval = loss_function(recon_eval, data, qy_eval)
+    return relaxed, loss_eval.item() * len(data)
+
+
+def train(
+    model: Vae,
+    optimizer: optim.Optimizer,
+    loader: DataLoader[Any],
+    device: torch.device,
+    epoch: int,
+) -> None:
+    """One pass over the training pictures."""
+    model.train()
+    train_loss = train_loss_unrelaxed = 0.0
+    for data, _ in loader:
+        relaxed, unrelaxed = train_batch(model, optimizer, data.to(device))
+        train_loss += relaxed
+        train_loss_unrelaxed += unrelaxed
+    dataset: Any = loader.dataset
+    count = len(dataset)
+    print(
+        f"Epoch: {epoch} Average loss relaxed: {train_loss / count:.4f} "
+        f"Unrelaxed: {train_loss_unrelaxed / count:.4f}"
+    )
+
+
+def evaluate(model: Vae, loader: DataLoader[Any], device: torch.device) -> float:
+    """Mean unrelaxed loss of the test pictures."""
+    model.eval()
+    test_loss = 0.0
+    for data, _ in loader:
+        data = data.to(device)
+        recon_batch, qy = model(data, TEMPERATURE, evaluate=True)
+        test_loss += loss_function(recon_batch, data, qy).item() * len(data)
+    dataset: Any = loader.dataset
+    return test_loss / len(dataset)
+
+
+def draw_samples(model: Vae, path: Path, device: torch.device) -> None:
+    """A grid of 64 pictures from values drawn uniformly."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    model.eval()
+    probs = torch.ones([64, LATENTS, VALUES]) * (1 / VALUES)
+    drawn = OneHotCategorical(probs=probs.to(device)).sample().view(-1, LATENTS * VALUES)
+    pictures = model.decode(drawn).view(-1, 28, 28).detach().cpu().numpy()
+    _, axes = plt.subplots(8, 8, figsize=(8, 8))
+    for picture, axis in zip(pictures, axes.flatten(), strict=True):
+        axis.imshow(picture, cmap="gray")
+        axis.set_axis_off()
+    plt.savefig(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The whole script."""
+    parser = argparse.ArgumentParser(description="an old tutorial's script")
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args(arguments)
+    model = Vae().to(asked.device)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    train_loader, test_loader = loaders(asked.data_dir, asked.device)
+    for epoch in range(1, asked.epochs + 1):
+        train(model, optimizer, train_loader, asked.device, epoch)
+        print(f"Eval loss: {evaluate(model, test_loader, asked.device):.4f}")
+    draw_samples(model, asked.out, asked.device)
+
+
+if __name__ == "__main__":
+    main()

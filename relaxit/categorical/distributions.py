@@ -1,0 +1,168 @@
+"""The exact laws around the Concrete one: of the one-hot value, and of the log of the soft one."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.distributions.constraints import Constraint, real_vector
+
+from relaxit import DiscreteLaw, noise, shapes
+from relaxit.categorical.fast import cpu, cuda, inverse_cdf
+from relaxit.categorical.fast.entropy import entropy
+from relaxit.dtypes import compute_dtype
+from relaxit.temperature import cool, log_temperature
+
+__all__ = ["LogConcrete", "OneHot", "one_hot"]
+
+
+def one_hot(index: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+    """One-hot vectors ``[*, size]`` of an index ``[*]``; unlike torch's, it runs under vmap."""
+    return (torch.arange(size, device=index.device) == index.unsqueeze(-1)).to(dtype)
+
+
+class OneHot(DiscreteLaw):
+    """The categorical law on one-hot vectors, with masked categories and a generator.
+
+    Differs from ``torch.distributions.OneHotCategorical`` where that one goes wrong: a masked
+    category (logit ``-inf``) keeps entropy and KL finite and is never sampled (``multinomial``
+    returns such categories now and then, pytorch#13867).
+    """
+
+    @property
+    def log_probs(self) -> Tensor:
+        """Logarithm of the probability of each category ``[*batch, K]``, float32 at least."""
+        return _log_softmax(self.scores)
+
+    @property
+    def probs(self) -> Tensor:
+        """Probability of each category ``[*batch, K]``, float32 at least."""
+        return self.log_probs.exp()
+
+    def log_mass(self, value: Tensor) -> Tensor:
+        log_probs, value = torch.broadcast_tensors(self.log_probs, value)
+        # A gather, not a sum of products: 0 * -inf would be NaN.
+        return log_probs.gather(-1, value.argmax(-1, keepdim=True)).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        """Entropy ``[*batch]`` in nats."""
+        if cpu.looks(self.scores) and self.scores.numel():
+            return entropy(self.scores)
+        log_probs = self.log_probs
+        return -_times_log(log_probs.exp(), log_probs).sum(-1)
+
+    def marginals(self) -> Tensor:
+        """The probability of each category."""
+        return self.probs
+
+    @property
+    def variance(self) -> Tensor:
+        return (self.probs * (1 - self.probs)).to(self.params.dtype)
+
+    def best(self) -> Tensor:
+        """The most probable one-hot vector; the first of several."""
+        return one_hot(self.params.argmax(-1), self.event_shape[0], self.params.dtype)
+
+    def draw(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+        """One-hot vectors by inverting the distribution function, one uniform a row.
+
+        Sums run in float64 beyond 1024 categories, where the rounding of a float32 sum would show.
+        """
+        if cuda.usable(self.scores, 1.0, generator):
+            vertex = cuda.concrete(self.scores, 1.0, shape, generator, soft=False, hard=True)[1]
+            assert vertex is not None
+            return vertex
+        if cpu.looks(self.scores) and self.scores.numel():
+            return inverse_cdf.draw(self.scores, shape, generator)
+        wide = self.event_shape[0] > 1024 and self.params.device.type != "mps"
+        mass = self.probs.to(torch.float64) if wide else self.probs
+        steps = mass.cumsum(-1)
+        full = shape + self.batch_shape
+        u = noise.uniform(full, dtype=mass.dtype, device=mass.device, generator=generator)
+        # u is scaled by the last step, so that a rounded total is no gap at the end; a category of
+        # mass 0 adds no step and is never the first one above u.
+        index = (steps <= u.unsqueeze(-1) * steps[..., -1:]).sum(-1)
+        return one_hot(index, self.event_shape[0], self.params.dtype)
+
+    def values(self) -> Tensor:
+        """All one-hot vectors, ``[K, K]``."""
+        return torch.eye(self.event_shape[0], device=self.params.device)
+
+    def kl(self, other: OneHot) -> Tensor:
+        # Where p has no mass the term is 0, whatever q says; where only q has none it is +inf.
+        log_probs = self.log_probs
+        return _times_log(log_probs.exp(), log_probs - other.log_probs).sum(-1)
+
+
+class LogConcrete(Distribution):
+    """The law of the logarithm of a Concrete vector, exact at any temperature.
+
+        log p(x) = lgamma(K) + (K - 1) log tau + sum_i s_i - K LSE(s),   s = a - tau x
+
+    on vectors x with LSE(x) = 0, with respect to the K - 1 log-ratios x_i - x_K, as torch's
+    ``RelaxedOneHotCategorical.base_dist``: the density of y = exp(x) times the product of all y_i.
+    Masked coordinates of a sample are ``-inf`` and are left out. Always float32 or float64: a
+    bfloat16 logarithm has two digits.
+
+    Args:
+        params: logits ``[*batch, K]``.
+        temperature: float, or tensor ``[*batch, 1]``.
+
+    Reference: arXiv:1611.00712, appendix C.3 (ExpConcrete).
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
+    has_rsample = True
+
+    def __init__(self, params: Tensor, temperature: float | Tensor) -> None:
+        self.params = params.to(compute_dtype(params.dtype))
+        self.temperature = temperature
+        super().__init__(params.shape[:-1], params.shape[-1:], validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> LogConcrete:
+        batch_shape = torch.Size(batch_shape)
+        temperature = self.temperature
+        if isinstance(temperature, Tensor) and temperature.dim() > 0:
+            temperature = temperature.expand(*batch_shape, 1)
+        return LogConcrete(self.params.expand(batch_shape + self.event_shape), temperature)
+
+    @property
+    def support(self) -> Constraint:
+        return real_vector
+
+    def rsample(
+        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Log-values ``[*sample, *batch, K]`` with pathwise gradient."""
+        shape = shapes.as_size(sample_shape) + self.params.shape
+        g = noise.gumbel(
+            shape, dtype=self.params.dtype, device=self.params.device, generator=generator
+        )
+        return cool(self.params + g, self.temperature).log_softmax(-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        masked = self.params == -torch.inf
+        logits = self.params.masked_fill(masked, 0.0)
+        scores = logits - self.temperature * value.masked_fill(masked, 0.0)
+        total = scores.masked_fill(masked, 0.0).sum(-1)
+        top = scores.masked_fill(masked, -torch.inf).logsumexp(-1)
+        count = (~masked).sum(-1).to(scores.dtype)
+        return torch.lgamma(count) + (count - 1) * self._log_temperature() + total - count * top
+
+    def _log_temperature(self) -> float | Tensor:
+        log = log_temperature(self.temperature, self.params.device)
+        return log.squeeze(-1) if isinstance(log, Tensor) and log.dim() else log
+
+
+def _log_softmax(scores: Tensor) -> Tensor:
+    """As torch's, which over ten categories on the CPU takes four times as long."""
+    shifted = scores - scores.detach().amax(-1, keepdim=True)
+    return shifted - shifted.exp().sum(-1, keepdim=True).log()
+
+
+def _times_log(mass: Tensor, log: Tensor) -> Tensor:
+    """``mass * log`` with 0 where the mass is 0, and gradients free of NaN there."""
+    zero = mass == 0
+    return mass * log.masked_fill(zero, 0.0)

@@ -1,0 +1,316 @@
+r"""The Concrete draw on CUDA: when it is taken, and as an operator for autograd and compilers.
+
+``relaxit::concrete`` draws soft and hard values in one pass over the logits and
+``relaxit::concrete_backward`` pulls a gradient back in another, with the noise worked out inside
+(:mod:`relaxit.categorical.fast.triton_kernels`). Both are functions: the same seed gives the same
+sample. The seed is a tensor that stays on the device, so that nothing waits for it and a captured
+CUDA graph draws anew when it changes.
+
+The same formulas stand here in plain PyTorch, to be read and to be compared with. They also run
+where Triton cannot compile, with one warning; from then on nothing is :func:`usable`.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from relaxit import tracing
+from relaxit.noise import Source
+from relaxit.temperature import may_learn, representable
+
+__all__ = ["MOST", "concrete", "usable"]
+
+MOST = 32768
+"""Categories that one program can hold."""
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+_there = find_spec("triton") is not None
+"""Whether Triton is installed and has not failed yet."""
+
+
+def usable(params: Tensor, temperature: float | Tensor, generator: Source = None) -> bool:
+    """Whether :func:`concrete` is to be taken: on CUDA, with Triton, for what its programs can do.
+
+    They cannot learn a temperature, nor be mapped or differentiated by ``torch.func`` or forward.
+
+    Args:
+        params: logits ``[*batch, K]``.
+        temperature: float, or tensor 0-dim or ``[*batch, 1]``.
+        generator: where noise is to come from.
+
+    Example:
+        >>> usable(torch.zeros(3), 1.0)
+        False
+    """
+    if not (_taken(params) and params.dtype in _DTYPES):
+        return False
+    if not 2 <= params.shape[-1] <= MOST or not isinstance(generator, torch.Generator | None):
+        return False
+    if isinstance(temperature, Tensor) and temperature.device != params.device:
+        return False
+    if may_learn(temperature) or tracing.transforms_active():
+        return False
+    return torch.compiler.is_compiling() or not tracing.followed(params)
+
+
+def concrete(
+    params: Tensor,
+    temperature: float | Tensor,
+    shape: torch.Size = torch.Size(),
+    generator: torch.Generator | None = None,
+    *,
+    soft: bool = True,
+    hard: bool = False,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Soft and hard values ``[*shape, *batch, K]`` of one noise; None for what is not asked for.
+
+    The soft one is differentiable in params, twice as well. It is floored as it is stored: at the
+    smallest normal number of the dtype (float16: the smallest subnormal one), where not masked.
+    For one state of the generator the sample is another than the plain form's, of the same law.
+
+    Args:
+        params: logits ``[*batch, K]``, float32, float16 or bfloat16, which the values share.
+        temperature: float, or tensor 0-dim or broadcasting to ``[*batch, 1]``, without gradient.
+        shape: of independent draws.
+        generator: on the device of params; the global one if None.
+        soft, hard: what is wanted.
+
+    Example:
+        >>> logits = torch.tensor([0.0, 1.0, -torch.inf])
+        >>> soft, hard = concrete(logits, 0.5, torch.Size([5]), hard=True)
+        >>> bool((soft[:, 2] == 0).all()), torch.equal(soft.argmax(-1), hard.argmax(-1))
+        (True, True)
+    """
+    batch, k = params.shape[:-1], params.shape[-1]
+    full = shape + params.shape
+    number = None if isinstance(temperature, Tensor) else representable(temperature, torch.float32)
+    heat = None
+    if isinstance(temperature, Tensor):
+        flat = temperature.dim() == 0
+        heat = temperature if flat else temperature.expand(*batch, 1).reshape(-1)
+    source: dict[str, Any] = {} if generator is None else {"generator": generator}
+    seed = torch.randint(2**63 - 1, (), dtype=torch.int64, device=params.device, **source)
+    rows = (params if soft else params.detach()).reshape(-1, k)
+    y, z = torch.ops.relaxit.concrete(rows, heat, number, seed, math.prod(shape), soft, hard)
+    return y.view(full) if soft else None, z.view(full) if hard else None
+
+
+# Defined by hand: the first call of a ``torch.library.custom_op`` imports the whole of
+# torch.compile, which takes a second.
+torch.library.define(
+    "relaxit::concrete",
+    "(Tensor params, Tensor? heat, float? number, Tensor seed, SymInt copies, bool soft, bool hard)"
+    " -> (Tensor, Tensor)",
+)
+torch.library.define(
+    "relaxit::concrete_backward",
+    "(Tensor grad, Tensor soft, Tensor? heat, float? number, SymInt rows) -> Tensor",
+)
+
+
+@torch.library.impl("relaxit::concrete", "CompositeExplicitAutograd")
+def _concrete(
+    params: Tensor,
+    heat: Tensor | None,
+    number: float | None,
+    seed: Tensor,
+    copies: int,
+    soft: bool,
+    hard: bool,
+) -> tuple[Tensor, Tensor]:
+    """Soft and hard values ``[copies * rows, K]`` of logits ``[rows, K]``.
+
+    The temperature is ``number``, or the tensor ``heat`` of one element or of ``rows``.
+    """
+    params, tau = params.contiguous(), _temperature(heat, number)
+    y, z = _allocate(params, copies, soft, hard)
+    if not (y.numel() or z.numel()):
+        return y, z
+    if _taken(params):
+        try:
+            from relaxit.categorical.fast import triton_kernels
+
+            triton_kernels.draw(params, tau, seed, y, z, least(params.dtype))
+        except Exception as error:  # whatever a compiler may raise on somebody's machine
+            _give_up(error)
+        else:
+            return y, z
+    scores = params.float().repeat(copies, 1) + gumbel(seed, copies * len(params), params.shape[1])
+    if soft:
+        value = (scores / _aligned(tau, copies)).softmax(-1)
+        low = (scores > -torch.inf) & (value < least(y.dtype))
+        y.copy_(value.masked_fill_(low, least(y.dtype)))
+    if hard:
+        z.zero_().scatter_(-1, scores.argmax(-1, keepdim=True), 1.0)
+    return y, z
+
+
+@torch.library.impl("relaxit::concrete_backward", "CompositeExplicitAutograd")
+def _concrete_backward(
+    grad: Tensor, soft: Tensor, heat: Tensor | None, number: float | None, rows: int
+) -> Tensor:
+    """The gradient in each row's logits, ``y (g - <g, y> / <1, y>) / temperature``."""
+    grad, out, tau = grad.contiguous(), torch.empty_like(soft), _temperature(heat, number)
+    if not out.numel():
+        return out
+    if _taken(soft):
+        try:
+            from relaxit.categorical.fast import triton_kernels
+
+            triton_kernels.pull(grad, soft, tau, rows, out)
+        except Exception as error:
+            _give_up(error)
+        else:
+            return out
+    g, y = grad.float(), soft.float()
+    mean = (g * y).sum(-1, keepdim=True) / y.sum(-1, keepdim=True)
+    return out.copy_(y * (g - mean) / _aligned(tau, len(soft) // rows))
+
+
+def _taken(tensor: Tensor) -> bool:
+    return _there and tensor.is_cuda
+
+
+def _allocate(params: Tensor, copies: int, soft: bool, hard: bool) -> tuple[Tensor, Tensor]:
+    full, none = (copies * params.shape[0], params.shape[1]), (0, params.shape[1])
+    return params.new_empty(full if soft else none), params.new_empty(full if hard else none)
+
+
+def _temperature(heat: Tensor | None, number: float | None) -> Tensor | float:
+    if heat is not None:
+        return heat.contiguous()
+    assert number is not None
+    return number
+
+
+def _aligned(tau: Tensor | float, copies: int) -> Tensor | float:
+    """The temperature such that it divides ``[copies * rows, K]``."""
+    if not isinstance(tau, Tensor) or tau.numel() == 1:
+        return tau
+    return tau.float().repeat(copies).unsqueeze(-1)
+
+
+def least(dtype: torch.dtype) -> float:
+    """What a stored soft value of a category that is not masked is not below."""
+    return 2.0**-24 if dtype == torch.float16 else torch.finfo(dtype).tiny
+
+
+def _give_up(error: Exception) -> None:
+    global _there
+    _there = False
+    reason = (str(error).strip().splitlines() or [""])[-1]
+    warnings.warn(
+        "samples are drawn in plain PyTorch from here on, which is slower: Triton failed with "
+        f"{type(error).__name__}: {reason}",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+# --- what autograd and compilers are told -------------------------------------------------------
+
+
+@torch.library.register_fake("relaxit::concrete")
+def _(
+    params: Tensor,
+    heat: Tensor | None,
+    number: float | None,
+    seed: Tensor,
+    copies: int,
+    soft: bool,
+    hard: bool,
+) -> tuple[Tensor, Tensor]:
+    return _allocate(params, copies, soft, hard)
+
+
+@torch.library.register_fake("relaxit::concrete_backward")
+def _(grad: Tensor, soft: Tensor, heat: Tensor | None, number: float | None, rows: int) -> Tensor:
+    return torch.empty_like(soft)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    params, heat, number, _, copies, _, _ = inputs
+    ctx.save_for_backward(output[0], heat)
+    ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
+    ctx.number, ctx.rows, ctx.copies = number, params.shape[0], copies
+
+
+def _back(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+    if grad is None:
+        return (None,) * 7
+    soft, heat = ctx.saved_tensors
+    pulled = torch.ops.relaxit.concrete_backward(grad, soft, heat, ctx.number, ctx.rows)
+    if ctx.copies != 1:
+        pulled = pulled.view(ctx.copies, ctx.rows, soft.shape[1]).sum(0)
+    return (pulled, *(None,) * 6)
+
+
+def _keep_again(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    grad, soft, heat, number, rows = inputs
+    ctx.save_for_backward(grad, soft, heat)
+    ctx.number, ctx.rows = number, rows
+
+
+def _back_again(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+    """In plain operations, which have derivatives of any order."""
+    grad, soft, heat = ctx.saved_tensors
+    tau = _aligned(_temperature(heat, ctx.number), len(soft) // max(ctx.rows, 1))
+    g, y, t = grad.float(), soft.float(), upstream.float()
+    whole = y.sum(-1, keepdim=True)
+    across = t - (t * y).sum(-1, keepdim=True) / whole
+    of_grad = y * across / tau
+    of_soft = across * (g - (g * y).sum(-1, keepdim=True) / whole) / tau
+    return of_grad.to(grad.dtype), of_soft.to(soft.dtype), None, None, None
+
+
+torch.library.register_autograd("relaxit::concrete", _back, setup_context=_keep)
+torch.library.register_autograd(
+    "relaxit::concrete_backward", _back_again, setup_context=_keep_again
+)
+
+
+# --- the noise, in plain PyTorch ----------------------------------------------------------------
+
+
+def gumbel(seed: Tensor, rows: int, k: int) -> Tensor:
+    """The noise of the programs, ``[rows, k]``, float32: the same words, the same formula.
+
+    Example:
+        >>> gumbel(torch.tensor(5), 2, 3).shape
+        torch.Size([2, 3])
+    """
+    word = words(seed, rows, k)
+    upper = word >= 2**31
+    end = torch.where(upper, word ^ 0xFFFFFFFF, word).float() * 2.0**-32 + 2.0**-33
+    exponential = torch.where(upper, -end.log(), -torch.log1p(-end))
+    return exponential.log_().neg_()
+
+
+def words(seed: Tensor, rows: int, k: int) -> Tensor:
+    """Random numbers of 32 bits, int64 ``[rows, k]``: Philox 4x32-10 of the seed.
+
+    Reference: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
+    """
+    low, device = 0xFFFFFFFF, seed.device
+    row = torch.arange(rows, device=device).unsqueeze(-1)
+    group = torch.arange((k + 3) // 4, device=device)
+    zero = torch.zeros((rows, len(group)), dtype=torch.int64, device=device)
+    c0, c1, c2, c3 = (row & low) + zero, (row >> 32) + zero, group + zero, zero
+    key0, key1 = seed & low, (seed >> 32) & low
+    for _ in range(10):
+        p, q = 0xCD9E8D57 * c2, 0xD2511F53 * c0  # modulo 2^64, which is all that is needed
+        c0, c1, c2, c3 = (
+            ((p >> 32) & low) ^ c1 ^ key0,
+            p & low,
+            ((q >> 32) & low) ^ c3 ^ key1,
+            q & low,
+        )
+        key0, key1 = (key0 + 0x9E3779B9) & low, (key1 + 0xBB67AE85) & low
+    return torch.stack([c0, c1, c2, c3], -1).view(rows, -1)[:, :k]

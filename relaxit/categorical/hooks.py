@@ -1,0 +1,45 @@
+"""The built-in plugin: categorical and binary variables.
+
+It comes through relaxit's own entry point, by the same door as every other plugin, and uses public
+names only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relaxit.hooks import hookimpl
+
+if TYPE_CHECKING:
+    from relaxit import Relaxation
+    from relaxit.bench import Benchmark
+    from relaxit.gradients import GradientProblem
+
+__all__ = ["relaxit_benchmarks", "relaxit_gradient_problems", "relaxit_relaxations"]
+
+
+@hookimpl
+def relaxit_relaxations() -> list[type[Relaxation]]:
+    from relaxit.categorical.binary import Binary
+    from relaxit.categorical.categorical import Categorical
+
+    return [Categorical, Binary]
+
+
+@hookimpl
+def relaxit_benchmarks() -> list[type[Benchmark]]:
+    from relaxit.categorical.benchmarks import (
+        CategoricalHard,
+        CategoricalSample,
+        CategoricalSoft,
+        CategoricalStraightThrough,
+    )
+
+    return [CategoricalSoft, CategoricalSample, CategoricalStraightThrough, CategoricalHard]
+
+
+@hookimpl
+def relaxit_gradient_problems() -> list[type[GradientProblem]]:
+    from relaxit.categorical.gradient_problems import Polynomial, Powers
+
+    return [Powers, Polynomial]

@@ -1,0 +1,242 @@
+"""``relaxit bench gradients``: bias and variance of estimators against the exact gradient."""
+
+from __future__ import annotations
+
+import contextlib
+import json as json_module
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relaxit.cli.bench.gradients_table import print_report
+from relaxit.cli.bench.table import print_setting
+from relaxit.cli.flags import key_values
+from relaxit.cli.output import console, tell
+from relaxit.cli.output_file import require_writable
+from relaxit.cli.plugin_option import PluginFiles
+from relaxit.errors import ConfigurationError, DataError, PluginError
+
+if TYPE_CHECKING:
+    from relaxit.estimators import Estimator
+    from relaxit.gradients import GradientProblem, Report, Settings, Surroundings
+    from relaxit.relaxation import Relaxation
+
+__all__ = ["gradients"]
+
+
+def gradients(
+    names: Annotated[list[str] | None, typer.Argument(help="Problems; all if none.")] = None,
+    relaxation: Annotated[
+        str | None, typer.Option(help="Structure in place of the problems' own.")
+    ] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("-o", "--option", help="KEY=VALUE of that structure.")
+    ] = None,
+    problem_options: Annotated[
+        list[str] | None,
+        typer.Option("--problem-option", help="KEY=VALUE of every problem that is run."),
+    ] = None,
+    estimators: Annotated[
+        str | None, typer.Option(help="Names, with commas between; all if absent.")
+    ] = None,
+    temperature: Annotated[
+        list[float] | None, typer.Option(help="Of the law; may be given again. 1 if absent.")
+    ] = None,
+    states: Annotated[int, typer.Option(help="Joint values that are enumerated at most.")] = 4096,
+    draws: Annotated[
+        int, typer.Option(help="Estimates, where enumeration does not give all of them.")
+    ] = 1024,
+    warm_up: Annotated[
+        int, typer.Option(help="Steps before an estimator that keeps something is measured.")
+    ] = 500,
+    seed: Annotated[int, typer.Option(help="Of problems and draws.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    dataset: Annotated[str | None, typer.Option(help="Pictures, for problems with any.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of their files.")] = None,
+    plugin_files: PluginFiles = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    out: Annotated[Path | None, typer.Option(help="File to write the JSON to as well.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Bias against variance: .png, .pdf or .svg.")
+    ] = None,
+) -> None:
+    """Measure estimators of the gradient of an expected cost against the exact gradient.
+
+    An estimator that does not apply is listed with the reason. Exits with 5 if something failed
+    that was not refused.
+    """
+    del plugin_files  # loaded by the option itself
+    settings = _settings(
+        temperatures=tuple(temperature or (1.0,)),
+        states=states,
+        draws=draws,
+        warm_up=warm_up,
+        seed=seed,
+    )
+    require_writable("--out", out)
+    require_writable("--plot", plot)
+    _require_picture("--plot", plot)
+    problems = _problems(names or (), problem_options or ())
+    chosen = _estimators(estimators)
+    structure = _relaxation(relaxation, options or ())
+
+    from relaxit.environment import choose_device
+    from relaxit.gradients import Surroundings
+
+    around = Surroundings(
+        choose_device(device), settings, structure, dataset or _mnist(data_dir), data_dir
+    )
+    reports, document = _run(problems, chosen, around, quiet=json)
+    if all(report.reason for report in reports) and not any(report.failed for report in reports):
+        missing = all(report.code == DataError.exit_code for report in reports)
+        kind = DataError if missing else ConfigurationError
+        raise kind("; ".join(dict.fromkeys(_refusal(each) for each in reports)))
+    text = json_module.dumps(_finite(document), indent=2, allow_nan=False)
+    if out:
+        from relaxit.files import write_whole
+
+        write_whole(out, text + "\n")
+    if plot:
+        from relaxit.gradients import draw_bias_and_variance
+
+        draw_bias_and_variance(reports, plot)
+    if json:
+        print(text)
+    raise typer.Exit(PluginError.exit_code if any(each.broken for each in reports) else 0)
+
+
+def _require_picture(flag: str, path: Path | None) -> None:
+    from relaxit.gradients import ENDINGS
+
+    if path and path.suffix.lower() not in ENDINGS:
+        raise ConfigurationError(f"{flag} {path} must end in {', '.join(ENDINGS)}")
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _settings(**values: Any) -> Settings:
+    from pydantic import ValidationError
+
+    from relaxit.errors import one_line
+    from relaxit.gradients import Settings
+
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = one_line(error).partition("; temperatures")[0]  # or it is said twice
+        flag, _, rest = first.partition(":")
+        flag = flag.partition(".")[0].removesuffix("s") if "temp" in flag else flag
+        raise ConfigurationError(f"--{flag.replace('_', '-')}:{rest}") from error
+
+
+def _problems(names: Sequence[str], options: Sequence[str]) -> list[GradientProblem]:
+    """The named problems with their options; all registered ones if none is named."""
+    from relaxit.plugins import default
+
+    registry = default()
+    texts = key_values(options, "--problem-option")
+    found = [registry.find("problem", name) for name in names or registry.items("problem")]
+    return [cls(**cls.Options.parse(texts)) for cls in dict.fromkeys(found)]
+
+
+def _estimators(listed: str | None) -> dict[str, type[Estimator]]:
+    from relaxit.plugins import default
+
+    registry = default()
+    if listed is None:
+        return registry.items("estimator")
+    names = [name.strip() for name in listed.split(",") if name.strip()]
+    if not names:
+        raise ConfigurationError("--estimators must name at least one, got none")
+    return {name: registry.find("estimator", name) for name in names}
+
+
+def _relaxation(name: str | None, options: Sequence[str]) -> Relaxation | None:
+    from relaxit.plugins import default
+
+    texts = key_values(options, "-o")
+    if name is None:
+        if texts:
+            raise ConfigurationError("-o KEY=VALUE is of a --relaxation, and none is given")
+        return None
+    cls = default().find("relaxation", name)
+    built: Relaxation = cls(**cls.Options.parse(texts))
+    return built
+
+
+def _mnist(data_dir: Path | None) -> str | None:
+    """A folder of files means the set that has some."""
+    return "mnist" if data_dir else None
+
+
+def _refusal(report: Report) -> str:
+    return f"{report.problem.name}: {report.reason}"
+
+
+def _run(
+    problems: Sequence[GradientProblem],
+    estimators: dict[str, type[Estimator]],
+    around: Surroundings,
+    quiet: bool,
+) -> tuple[list[Report], dict[str, Any]]:
+    """Run and print one problem after the other; the reports, and all of it for JSON."""
+    from relaxit.bench import setting
+
+    facts = setting(around.device)
+    if not quiet:
+        print_setting(facts)
+    reports: list[Report] = []
+    try:
+        for report in _measure(problems, estimators, around):
+            reports.append(report)
+            only = len(problems) == len(reports) == 1
+            if quiet:
+                if report.failed:
+                    tell(f"{report.problem.name}: failed: {report.reason}")
+            elif report.failed or not (report.reason and only):  # which is the error itself
+                print_report(report)
+    except KeyboardInterrupt as error:  # typer would end without a word
+        raise typer.Abort from error
+    settings = around.settings.model_dump(mode="json")
+    return reports, {**facts, "settings": settings, "problems": [r.to_json() for r in reports]}
+
+
+def _measure(
+    problems: Sequence[GradientProblem],
+    estimators: dict[str, type[Estimator]],
+    around: Surroundings,
+) -> Iterator[Report]:
+    """One problem after the other, saying on stderr what is being done."""
+    import dataclasses
+
+    from relaxit.gradients import measure_problem
+
+    screen = console()
+    with screen.status("") as status:
+
+        def show(text: str) -> None:
+            if screen.is_terminal:
+                status.update(text)
+            else:
+                tell(text)
+
+        told = dataclasses.replace(around, progress=show)
+        for problem in problems:
+            reports = measure_problem(problem, estimators, told)
+            while True:
+                with contextlib.redirect_stdout(sys.stderr):  # what plugins print, for --json
+                    report = next(reports, None)
+                if report is None:
+                    break
+                yield report

@@ -1,0 +1,137 @@
+"""``relaxit bench structures`` and ``sampling``: registered benchmarks, one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from relaxit.cli.bench.options import Against, Device, Json, Only, Out, Threads, names_in
+from relaxit.cli.bench.session import Session, settings_of
+from relaxit.cli.bench.table import print_report
+from relaxit.cli.flags import key_values
+from relaxit.cli.plugin_option import PluginFiles
+from relaxit.errors import ConfigurationError, UnknownName
+
+if TYPE_CHECKING:
+    import torch
+
+    from relaxit.bench import Benchmark, Rates, Report, Settings
+
+__all__ = ["suite", "taking_part"]
+
+
+def suite(group: str) -> Callable[..., None]:
+    """The command that runs the benchmarks of a group."""
+
+    def command(
+        names: Annotated[
+            list[str] | None, typer.Argument(help="Benchmarks; all of this kind if none.")
+        ] = None,
+        options: Annotated[
+            list[str] | None,
+            typer.Option("-o", "--option", help="KEY=VALUE of every benchmark that is run."),
+        ] = None,
+        device: Device = "auto",
+        threads: Threads = None,
+        rounds: Annotated[int, typer.Option(help="At most so many rounds.")] = 200,
+        seconds: Annotated[
+            float, typer.Option(help="A benchmark's rounds begin within these; three at least.")
+        ] = 10.0,
+        against: Against = None,
+        only: Only = None,
+        no_compile: Annotated[
+            bool, typer.Option("--no-compile", help="Leave out what goes through torch.compile.")
+        ] = False,
+        plugin_files: PluginFiles = None,
+        json: Json = False,
+        out: Out = None,
+    ) -> None:
+        from relaxit.environment import choose_device
+
+        del plugin_files  # loaded by the option itself
+        chosen = _chosen(group, names or (), options or ())
+        settings = settings_of(
+            rounds=rounds,
+            seconds=seconds,
+            compiled=not no_compile,
+            only=frozenset(only or ()),
+            against=names_in(against),
+        )
+        session = Session(
+            print_report, device, threads, json, out, settings.model_dump(mode="json")
+        )
+
+        # Before the machine's rates are measured, which takes seconds.
+        asked = taking_part(chosen, settings, choose_device(device))
+
+        def work(there: torch.device, rates: Rates | None) -> Iterator[Report]:
+            from relaxit.bench import run_benchmark
+
+            for benchmark in asked:
+
+                def show(text: str, name: str = benchmark.name) -> None:
+                    session.progress(f"{name}: {text}")
+
+                yield run_benchmark(benchmark, there, settings, rates=rates, progress=show)
+
+        session.run(work, floors=_any_needs(asked))
+
+    return command
+
+
+def _chosen(group: str, names: Sequence[str], options: Sequence[str]) -> list[Benchmark]:
+    """Every run of the named benchmarks, with these options; of all of the group if none is."""
+    from relaxit.plugins import default
+
+    registry, texts = default(), key_values(options, "-o")
+    own = [name for name, cls in registry.items("benchmark").items() if cls.group == group]
+    found = [registry.find("benchmark", name) for name in names or own]
+    if not found:
+        known = ", ".join(registry.items("benchmark")) or "none"
+        raise ConfigurationError(
+            f"no plugin that is installed brings benchmarks of {group}; by name there are: {known}"
+        )
+    runs: list[Benchmark] = []
+    for cls in dict.fromkeys(found):
+        given = cls.Options.parse(texts)
+        runs += [cls(**{**preset, **given}) for preset in cls.presets]
+    return list(dict.fromkeys(runs))
+
+
+def _any_needs(chosen: Sequence[Benchmark]) -> bool:
+    """Whether any of them says what its work needs, from which a floor follows."""
+    from relaxit.bench import Benchmark
+
+    return any(type(each).needs is not Benchmark.needs for each in chosen)
+
+
+def taking_part(
+    chosen: Sequence[Benchmark], settings: Settings, device: torch.device
+) -> list[Benchmark]:
+    """The benchmarks that have one of the contenders asked for; all if none was.
+
+    Raises:
+        UnknownName: if no benchmark has such a contender, or a contender of such a peer.
+    """
+    from relaxit.bench import OWN, contenders_of
+
+    if not settings.only and not settings.against:
+        return list(chosen)
+    names: dict[Benchmark, set[str]] = {}
+    peers = {OWN}
+    for benchmark in chosen:
+        with contextlib.suppress(Exception):  # it is run, and says itself what is wrong
+            found = contenders_of(benchmark, device)
+            names[benchmark] = {each.name for each in found}
+            peers |= {each.peer for each in found if each.peer}
+    for kind, asked, known in (
+        ("contender", settings.only, set().union(*names.values())),
+        ("peer", settings.against, peers),
+    ):
+        for name in sorted(asked - known):
+            raise UnknownName(kind, name, known)
+    only = settings.only
+    return [each for each in chosen if not only or names.get(each, only) & only]

@@ -1,0 +1,139 @@
+"""``relaxit bench training``: an epoch of an old tutorial's VAE, its script beside our engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from relaxit.cli.bench.options import Against, Device, Json, Only, Out, Threads, names_in
+from relaxit.cli.bench.session import Session, settings_of
+from relaxit.cli.bench.startup import print_programs
+from relaxit.cli.bench.suite import taking_part
+from relaxit.cli.bench.table import Unit, print_report
+from relaxit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import torch
+
+    from relaxit.bench import ProgramReport, Rates, Report, Settings
+
+__all__ = ["show", "training"]
+
+_EPOCH = 600  # steps: 60 000 pictures, 100 at a time
+_TOTAL_ROUNDS = 3
+
+
+def training(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Folder of MNIST's files; random pictures if absent."),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Training steps in a block, which is timed.")] = 100,
+    total: Annotated[
+        int | None,
+        typer.Option(
+            metavar="EPOCHS",
+            help="Time the script and relaxit train as whole programs too, of so many epochs; "
+            "three rounds at most.",
+        ),
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    rounds: Annotated[int, typer.Option(help="At most so many blocks of each.")] = 9,
+    seconds: Annotated[
+        float, typer.Option(help="Rounds begin within these; three at least.")
+    ] = 300.0,
+    against: Against = None,
+    only: Only = None,
+    no_compile: Annotated[
+        bool, typer.Option("--no-compile", help="Leave out what goes through torch.compile.")
+    ] = False,
+    json: Json = False,
+    out: Out = None,
+) -> None:
+    """Training steps of an old tutorial's VAE: its script, our engines, the products alone.
+
+    Blocks of steps in turn, round after round, shown as seconds of an epoch of 600. Below 1, a
+    ratio is that of the time to the script's; floors are units of the float32 products alone.
+    """
+    for flag, value in (("--steps", steps), ("--total", total)):
+        if value is not None and value < 1:
+            raise ConfigurationError(f"{flag} must be >= 1, got {value}")
+    settings = settings_of(
+        rounds=rounds,
+        seconds=seconds,
+        compiled=not no_compile,
+        only=frozenset(only or ()),
+        against=names_in(against),
+    )
+    pictures = "MNIST" if data_dir else "random"
+    session = Session(
+        lambda figures: show(figures, steps),
+        device,
+        threads,
+        json,
+        out,
+        {**settings.model_dump(mode="json"), "total": total},
+    )
+
+    def work(there: torch.device, rates: Rates | None) -> Iterator[Report | ProgramReport]:
+        from relaxit.bench import run_benchmark
+        from relaxit.tasks.vae.benchmarks import TrainingSteps, pictures_in
+
+        with pictures_in(data_dir) as folder:
+            _require_pictures(folder)
+            benchmark = TrainingSteps(steps=steps, pictures=pictures, data_dir=str(folder))
+            taking_part([benchmark], settings, there)  # a name that is not known ends it here
+            yield run_benchmark(benchmark, there, settings, progress=session.progress)
+            if total is not None:
+                yield _programs(session, settings, there, folder, total)
+
+    session.run(work)
+
+
+def show(figures: Report | ProgramReport, steps: int) -> None:
+    """Print a table; that of blocks of steps in seconds of an epoch."""
+    from relaxit.bench import ProgramReport
+
+    if isinstance(figures, ProgramReport):
+        print_programs(figures)
+    else:
+        print_report(figures, Unit("s an epoch", _EPOCH / steps))
+
+
+def _require_pictures(folder: Path) -> None:
+    """Refuse a folder without the files.
+
+    Raises:
+        DataError: naming what is missing.
+    """
+    from relaxit.plugins import default
+
+    default().find("dataset", "mnist")().load(folder)
+
+
+def _programs(
+    session: Session, settings: Settings, device: torch.device, folder: Path, epochs: int
+) -> ProgramReport:
+    """Whole programs."""
+    import tempfile
+
+    from relaxit.bench import ProgramReport, run_program, time_programs
+    from relaxit.tasks.vae.benchmarks import training_programs
+
+    programs = training_programs(epochs, folder, str(device))
+    report = ProgramReport(
+        "total", "seconds from Enter to the picture, imports included", programs[0].name
+    )
+    with tempfile.TemporaryDirectory(prefix="relaxit-total-") as place:
+        return time_programs(
+            report,
+            programs,
+            lambda program: run_program(program, Path(place), session.threads),
+            rounds=min(settings.rounds, _TOTAL_ROUNDS),
+            warm_up=False,
+            progress=session.progress,
+        )

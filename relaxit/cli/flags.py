@@ -1,0 +1,117 @@
+"""From flags to a configuration: which flag sets which key, and in which order layers merge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from relaxit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from relaxit.training import RunConfig
+
+__all__ = ["FLAGS", "configure", "given", "key_values", "nest"]
+
+FLAGS = {
+    "task.name": "--task",
+    "relaxation.name": "--relaxation",
+    "relaxation.options": "-o",
+    "estimator.name": "--estimator",
+    "latents": "--latents",
+    "temperature.schedule": "--schedule",
+    "temperature.initial": "--temperature",
+    "temperature.final": "--final-temperature",
+    "temperature.rate": "--temperature-rate",
+    "objective.kl": "--kl",
+    "objective.prior_temperature": "--prior-temperature",
+    "objective.kl_warmup": "--kl-warmup",
+    "data.name": "--dataset",
+    "data.dir": "--data-dir",
+    "data.binarise": "--binarise",
+    "data.validation": "--validation",
+    "optimizer.method": "--optimizer",
+    "optimizer.lr": "--lr",
+    "optimizer.schedule": "--lr-schedule",
+    "optimizer.weight_decay": "--weight-decay",
+    "epochs": "--epochs",
+    "batch_size": "--batch-size",
+    "seed": "--seed",
+    "device": "--device",
+    "engine": "--engine",
+    "precision": "--precision",
+}
+
+
+def given(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys and values of the parameters of a command; None where a flag was not given.
+
+    The parameter of a flag bears its name: ``--batch-size`` is ``batch_size``.
+    """
+    names = {key: flag.strip("-").replace("-", "_") for key, flag in FLAGS.items()}
+    return {key: params[name] for key, name in names.items() if name in params}
+
+
+def key_values(pairs: Sequence[str], flag: str) -> dict[str, str]:
+    """``KEY=VALUE`` texts as a table.
+
+    Raises:
+        ConfigurationError: if one has no ``=``.
+    """
+    table = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ConfigurationError(f"{flag} takes KEY=VALUE, got {pair!r}")
+        table[key.strip()] = value.strip()
+    return table
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as tables; keys whose value is None were not given and are left out.
+
+    Example:
+        >>> nest({"a.b": 1, "a.c": None, "d": 2})
+        {'a': {'b': 1}, 'd': 2}
+    """
+    tree: dict[str, Any] = {}
+    for dotted, value in flat.items():
+        if value is None:
+            continue
+        *path, leaf = dotted.split(".")
+        node = tree
+        for key in path:
+            node = node.setdefault(key, {})
+        node[leaf] = value
+    return tree
+
+
+def configure(
+    recipe: str | None,
+    flat: Mapping[str, Any],
+    options: Sequence[str] = (),
+    estimator_options: Sequence[str] = (),
+    task_options: Sequence[str] = (),
+) -> RunConfig:
+    """The configuration that a recipe and flags give together.
+
+    Raises:
+        ConfigurationError, UnknownName, PluginError: naming what is wrong.
+    """
+    from relaxit import zoo
+    from relaxit.plugins import default
+    from relaxit.training import TASK, combine, resolve
+
+    layers = [*zoo.layers(recipe or zoo.DEFAULT), nest(flat)]
+    chosen = combine(layers)
+    texts = {
+        "relaxation": key_values(options, "-o"),
+        "estimator": key_values(estimator_options, "--estimator-option"),
+        "task": key_values(task_options, "--task-option"),
+    }
+    chosen.setdefault("task", {"name": TASK})
+    for kind, pairs in texts.items():
+        name = chosen.get(kind, {}).get("name")
+        if pairs and isinstance(name, str):
+            parsed = default().find(kind, name).Options.parse(pairs)
+            layers.append({kind: {"name": name, "options": parsed}})
+    return resolve(layers, FLAGS)

@@ -1,0 +1,59 @@
+"""``--plugin FILE``: a single Python file as a plugin, for one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relaxit.cli.output import tell
+
+__all__ = ["PluginFiles", "tell_changes"]
+
+_loaded: list[Path] = []
+
+
+def _load(context: typer.Context, files: list[Path] | None) -> list[Path] | None:
+    """Load the files before the command's body runs, and take them back after it."""
+    if context.resilient_parsing:  # completion in a shell runs nobody's code
+        return files
+    _unload()  # left by a command line that was refused further on
+    if files:
+        from relaxit.plugins import default, load_file
+
+        for file in files:
+            load_file(file)
+            _loaded.append(file)
+        if context.find_root().params.get("strict_plugins"):
+            default().require_sound()
+        context.call_on_close(_unload)
+    return files
+
+
+def _unload() -> None:
+    while _loaded:
+        from relaxit.plugins import unload_file
+
+        unload_file(_loaded.pop())
+
+
+PluginFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        help="Python file to load as a plugin; may be given again. Runs its code.",
+        callback=_load,
+        show_default=False,
+    ),
+]
+"""A parameter of every command that looks up names."""
+
+
+def tell_changes(run: Path) -> None:
+    """Warn of each plugin file that is no longer what the run was trained with."""
+    from relaxit.training.runs import RunDirectory
+
+    for change in RunDirectory(run).plugin_changes():
+        tell(f"warning: {change}")

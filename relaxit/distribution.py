@@ -1,0 +1,287 @@
+"""The law of a relaxed variable: what a user holds. Written once and final.
+
+All shape checks, temperature broadcasting, ``expand`` and the refusal of absent quantities live
+here, so that no plugin can get them wrong. Autocast is for networks, and is off in here.
+
+Two laws, two names: ``q.log_prob`` is the *density of the soft sample*, ``q.discrete.log_prob`` the
+*mass of the structure*.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, final
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.distributions.constraints import Constraint
+from torch.distributions.kl import register_kl
+
+from relaxit import shapes
+from relaxit.arithmetic import undisturbed
+from relaxit.dtypes import compute_dtype
+from relaxit.errors import DomainError, Unsupported
+from relaxit.float16 import recall
+from relaxit.temperature import never_overflowing
+
+if TYPE_CHECKING:
+    from relaxit.relaxation import Relaxation
+
+__all__ = ["RelaxedDistribution"]
+
+
+@final
+class RelaxedDistribution(Distribution):
+    """The law of a relaxed discrete variable: what a user holds. Written once and final.
+
+    Example:
+        >>> import torch, relaxit
+        >>> q = relaxit.get("categorical", categories=4)(torch.zeros(3, 4), temperature=0.5)
+        >>> q.batch_shape, q.event_shape, q.rsample((2,)).shape
+        (torch.Size([3]), torch.Size([4]), torch.Size([2, 3, 4]))
+        >>> q.discrete.entropy()
+        tensor([1.3863, 1.3863, 1.3863])
+    """
+
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
+    has_rsample = True
+
+    def __init__(
+        self,
+        relaxation: Relaxation,
+        params: Tensor,
+        temperature: float | Tensor = 1.0,
+        *,
+        validate_args: bool | None = None,
+    ) -> None:
+        name = relaxation.name
+        if not isinstance(params, Tensor) or not params.is_floating_point():
+            got = params.dtype if isinstance(params, Tensor) else type(params).__name__
+            raise TypeError(f"{name}: params must be a floating tensor, got {got}")
+        if params.dtype not in relaxation.capabilities.dtypes:
+            raise Unsupported(f"{name}: params of {params.dtype} are not supported")
+        if not isinstance(temperature, Tensor):
+            temperature = _number(name, temperature, compute_dtype(params.dtype))
+        batch_shape = shapes.batch_shape_of(name, "params", params, relaxation.param_shape)
+        rank = len(relaxation.param_shape)
+        self.relaxation = relaxation
+        self.params = params
+        self.temperature = temperature
+        aligned = shapes.align_temperature(name, temperature, batch_shape, rank)
+        if isinstance(aligned, Tensor):  # its logarithm is a term of the density: not in half
+            aligned = aligned.to(torch.promote_types(aligned.dtype, torch.float32))
+            if aligned.dtype != compute_dtype(params.dtype):  # it is rounded to that, or to 0
+                info = torch.finfo(torch.float32)
+                aligned = aligned.clamp(info.tiny, info.max)
+        self._exact_temperature = aligned  # of a density, which is infinite at 0
+        self.aligned_temperature = aligned
+        if not isinstance(aligned, Tensor):
+            self.aligned_temperature = never_overflowing(aligned, compute_dtype(params.dtype))
+        self._checked = _checks_values(params) if validate_args is None else validate_args
+        if self._checked:
+            self._check_values()
+        super().__init__(batch_shape, relaxation.event_shape, validate_args=False)
+
+    def _check_values(self) -> None:
+        name, temperature = self.relaxation.name, self.temperature
+        if isinstance(temperature, Tensor):
+            ok = temperature.detach().isfinite() & (temperature.detach() > 0)
+            if _known_false(ok.all()):
+                raise DomainError(f"{name}: temperature must be finite and > 0 everywhere")
+        valid = self.relaxation.valid_params(self.params.detach())
+        if _known_false(_all(valid)):
+            raise DomainError(
+                f"{name}: {int((~valid).sum())} of {valid.numel()} parameter sets are illegal "
+                f"({self.relaxation.illegal_params})"
+            )
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> RelaxedDistribution:
+        """The same law over a larger batch; no memory is copied."""
+        batch_shape = torch.Size(batch_shape)
+        temperature = self.temperature
+        if isinstance(temperature, Tensor) and temperature.dim() > 0:
+            temperature = temperature.expand(batch_shape)
+        params = self.params.expand(batch_shape + self.relaxation.param_shape)
+        larger = RelaxedDistribution(self.relaxation, params, temperature, validate_args=False)
+        larger._checked = self._checked  # the values were checked, those to come will be
+        return larger
+
+    @property
+    def support(self) -> Constraint:
+        return self.relaxation.support
+
+    def rsample(
+        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Soft sample ``[*sample, *batch, *event]`` with pathwise gradient."""
+        shape = shapes.as_size(sample_shape)
+        with undisturbed(self.params):
+            return self.relaxation.rsample(self.params, self.aligned_temperature, shape, generator)
+
+    def sample(
+        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Soft sample ``[*sample, *batch, *event]`` without gradient."""
+        with torch.no_grad():
+            return self.rsample(sample_shape, generator)
+
+    def draw(
+        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Soft and hard sample made from the same noise. Only the soft one carries a gradient."""
+        shape = shapes.as_size(sample_shape)
+        with undisturbed(self.params):
+            return self.relaxation.draw(self.params, self.aligned_temperature, shape, generator)
+
+    def hard(self, soft: Tensor) -> Tensor:
+        """The vertex nearest to ``soft`` (``[..., *event]``), without gradient."""
+        shapes.batch_shape_of(self.relaxation.name, "value", soft, self.event_shape)
+        with undisturbed(soft):
+            return self.relaxation.hard(soft.detach())
+
+    def sample_hard(
+        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+    ) -> Tensor:
+        """A discrete value ``[*sample, *batch, *event]``, without gradient.
+
+        Drawn from the exact discrete law if there is one, otherwise the vertex of a fresh draw.
+        """
+        with torch.no_grad():
+            if self.relaxation.capabilities.discrete_law:
+                law: Any = self.discrete  # torch's base class knows no generator
+                value: Tensor = law.sample(shapes.as_size(sample_shape), generator=generator)
+                return value
+            return self.draw(sample_shape, generator)[1]
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density of the soft value ``[..., *event]``; for the mass see :attr:`discrete`.
+
+        Raises:
+            Unsupported: if the relaxation has no density.
+            DomainError: where values are checked, if the density does not exist at the value (a
+                vertex, or a point outside the support).
+        """
+        shapes.batch_shape_of(self.relaxation.name, "value", value, self.event_shape)
+        self._check_resolution(compute_dtype(value.dtype))
+        at = recall(value)
+        with undisturbed(self.params):
+            result = self.relaxation.log_prob(self.params, self._exact_temperature, at)
+        if self._checked:
+            found = result.detach()
+            lost = (found.isnan() | (found == torch.inf)).any()
+            if _known_false(self.support.check(value.detach()).all() & ~lost):
+                raise DomainError(
+                    f"{self.relaxation.name}: the relaxed law has no density at this value, which "
+                    "is a vertex or outside the support. For the mass of a hard value use "
+                    "q.discrete.log_prob; for soft samples that underflow use q.log_space. "
+                    f"(Temperature {self.temperature}, params up to {self._largest():.3g})"
+                )
+        return result
+
+    def _largest(self) -> float:
+        """The largest finite parameter, in absolute value."""
+        finite = self.params.detach().abs()
+        return float(torch.where(finite.isfinite(), finite, 0.0).max()) if finite.numel() else 0.0
+
+    def _check_resolution(self, dtype: torch.dtype) -> None:
+        """Refuse a density that depends on digits which values of this dtype do not have."""
+        if not self._checked:
+            return
+        eps, temperature = torch.finfo(dtype).eps, self.temperature
+        within: Any = temperature * eps < 1
+        if _known_false(within.all() if isinstance(within, Tensor) else within):
+            raise DomainError(
+                f"{self.relaxation.name}: at temperature {temperature} soft values are so nearly "
+                f"uniform that {dtype} does not resolve their density; {1 / eps:.3g} at most"
+            )
+
+    @property
+    def discrete(self) -> Distribution:
+        """The exact discrete law: mass, ``mean`` (marginals), ``mode``, entropy, sample."""
+        return self.relaxation.discrete(self.params)
+
+    @property
+    def log_space(self) -> Distribution:
+        """The law of the soft sample in log coordinates, exact at any temperature."""
+        return self.relaxation.log_space(self.params, self._exact_temperature)
+
+    def kl_to_uniform(self) -> Tensor:
+        """KL divergence ``[*batch]`` of the discrete law from the uniform one, in nats."""
+        with undisturbed(self.params):
+            return self.relaxation.kl_to_uniform(self.params.to(compute_dtype(self.params.dtype)))
+
+    def _absent(self, what: str) -> NoReturn:
+        raise Unsupported(
+            f"the {what} of the relaxed law has no closed form; q.discrete has that of the "
+            "discrete law"
+        )
+
+    @property
+    def mean(self) -> Tensor:
+        self._absent("mean")
+
+    @property
+    def mode(self) -> Tensor:
+        self._absent("mode")
+
+    @property
+    def variance(self) -> Tensor:
+        self._absent("variance")
+
+    def entropy(self) -> Tensor:
+        self._absent("entropy")
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        self._absent("enumeration")
+
+    def cdf(self, value: Tensor) -> Tensor:
+        self._absent("distribution function")
+
+    def icdf(self, value: Tensor) -> Tensor:
+        self._absent("quantile function")
+
+    def __repr__(self) -> str:
+        shape = list(self.batch_shape)
+        return f"{self.relaxation!r}(batch_shape={shape}, temperature={self.temperature})"
+
+
+@register_kl(RelaxedDistribution, RelaxedDistribution)
+def _kl_relaxed(p: RelaxedDistribution, q: RelaxedDistribution) -> Tensor:
+    raise Unsupported(
+        "the KL divergence between two relaxed laws has no closed form. Exact between the discrete "
+        "laws: kl_divergence(p.discrete, q.discrete). By sampling: x = p.log_space.rsample((n,)), "
+        "(p.log_space.log_prob(x) - q.log_space.log_prob(x)).mean(0)"
+    )
+
+
+def _number(name: str, temperature: Any, dtype: torch.dtype) -> float:
+    """A temperature that is no tensor: any real number, NumPy's included."""
+    plain = isinstance(temperature, int | float | numbers.Real)
+    if not plain or isinstance(temperature, bool):
+        raise TypeError(f"{name}: temperature must be a number or tensor, got {temperature!r}")
+    shapes.check_temperature_value(float(temperature))
+    if temperature > (most := torch.finfo(dtype).max):
+        raise DomainError(f"{name}: temperature {temperature} is more than {most:.3g} ({dtype})")
+    return float(temperature)
+
+
+def _checks_values(tensor: Tensor) -> bool:
+    # Compiled code would break its graph at the check, and a GPU would have to be waited for.
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _all(flags: Tensor) -> Tensor:
+    """Whether all are True; one that was expanded is looked at once."""
+    repeated = flags.numel() > 1 and not any(flags.stride())
+    return flags[(0,) * flags.dim()] if repeated else flags.all()
+
+
+def _known_false(flag: Tensor | bool) -> bool:
+    """Whether a 0-dim bool is False. Under vmap, where no branch may look, it is not known."""
+    try:
+        return not bool(flag)
+    except RuntimeError as error:
+        if "vmap" in str(error):
+            return False
+        raise

@@ -1,0 +1,60 @@
+"""Two draws of independent bits from one noise: what ARM and DisARM share.
+
+With logistic noise L, one a bit, the pair is ``b = 1[a + L > 0]`` and ``b' = 1[a - L > 0]``: both
+follow the law of the bits, and as far from each other as two draws of it can.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from relaxit.dtypes import compute_dtype
+from relaxit.estimators.base import Cost, Estimator
+from relaxit.estimators.common.score_function import inner, lead_of, numbers, spread, with_gradient
+from relaxit.noise import logistic
+from relaxit.relaxation import Relaxation, RelaxedDistribution
+
+__all__ = ["Antithetic"]
+
+
+class Antithetic(Estimator):
+    """The difference of two costs, times a weight for each bit. Write :meth:`weight`."""
+
+    hard = True
+    exact_draw = True
+    unbiased = "any"
+
+    def evaluations(self, relaxation: Relaxation, variables: int = 1) -> int:
+        del relaxation, variables
+        return 2
+
+    def check(self, relaxation: Relaxation) -> None:
+        self._needs_logits(relaxation, ("bits",))
+
+    @abstractmethod
+    def weight(self, logits: Tensor, noise: Tensor, bit: Tensor, other: Tensor) -> Tensor:
+        """What the difference of the costs is multiplied by, all ``[*batch, *param_shape]``."""
+
+    def surrogate(
+        self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
+    ) -> Tensor:
+        self.check(q.relaxation)
+        logits = q.params.detach().to(compute_dtype(q.params.dtype))
+        noise = logistic(
+            logits.shape, dtype=logits.dtype, device=logits.device, generator=generator
+        )
+        bit, other = logits + noise > 0, logits - noise > 0
+        first, second = (numbers(cost(b.to(q.params.dtype))) for b in (bit, other))
+        lead = lead_of(q, first)
+        value = (first + second) / 2
+        if not torch.is_grad_enabled():
+            return value
+        bits = (b.to(logits.dtype) for b in (bit, other))
+        weight = self.weight(logits, noise, *bits)
+        difference = (first - second).detach().to(logits.dtype)
+        return with_gradient(
+            value, inner(lead, q.params, spread(difference, weight.dim()) * weight)
+        )

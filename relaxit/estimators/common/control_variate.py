@@ -1,0 +1,190 @@
+r"""Score function with a control variate of the perturbed scores: what REBAR and RELAX share.
+
+With perturbed scores z, their vertex b = argmax z, and fresh perturbed scores z' given b,
+
+    grad = (f(b) - c(z')) grad log p(b) + grad c(z) - grad c(z'),
+
+where z and z' are functions of the params on fixed noise, so that the last two gradients go through
+``perturb`` and ``perturb_given``. Unbiased for any function c, because z' has the law of z.
+
+All gradients in the params are worked out while the surrogate is, row by row, because a learned c
+is judged by them: it goes down the gradient of their square, whose mean is the variance plus a
+constant. The graph of the surrogate is that of f(b), and one inner product.
+
+References: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein, arXiv:1703.07370; Grathwohl, Choi, Wu,
+Roeder, Duvenaud, arXiv:1711.00123.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from relaxit.arithmetic import undisturbed
+from relaxit.dtypes import compute_dtype
+from relaxit.errors import Unsupported
+from relaxit.estimators.base import Cost, StatefulEstimator
+from relaxit.estimators.common.cost_gradient import slope
+from relaxit.estimators.common.score_function import (
+    inner,
+    lead_of,
+    numbers,
+    spread,
+    sum_to,
+    with_gradient,
+)
+from relaxit.perturb import PerturbAndRelax
+from relaxit.relaxation import Relaxation, RelaxedDistribution
+
+__all__ = ["ControlVariate", "Draw", "slopes_of"]
+
+Pull = Callable[[tuple[Tensor, Tensor, Tensor]], tuple[Tensor]]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A hard value, and perturbed scores with and without it given, all without graph.
+
+    Attributes:
+        hard: ``[*batch, *event_shape]``.
+        costs: of the hard value, ``[*lead]``.
+        scores: z, ``[*batch, *param_shape]``.
+        given: z', the same shape.
+        mass: log p(b), ``[*batch]``.
+        pull: maps what meets the Jacobians of mass, scores and given to a gradient in the params.
+    """
+
+    hard: Tensor
+    costs: Tensor
+    scores: Tensor
+    given: Tensor
+    mass: Tensor
+    pull: Pull
+
+    def gradient(self, weight: Tensor, at_scores: Tensor, at_given: Tensor) -> Tensor:
+        """``weight grad log p(b) + <at_scores, dz> + <at_given, dz'>``, ``[*batch, *param]``.
+
+        Args:
+            weight: ``[*lead]``.
+            at_scores: ``[*batch, *param_shape]``, what meets the Jacobian of z.
+            at_given: the same, of z'.
+        """
+        factor = spread(weight.to(self.mass.dtype), self.mass.dim()).expand_as(self.mass)
+        (found,) = self.pull((factor, at_scores, at_given))
+        return found
+
+
+class ControlVariate(StatefulEstimator):
+    """An estimator of this form. Write :meth:`parts`."""
+
+    hard = True
+    exact_draw = True
+    unbiased = "any"
+
+    def check(self, relaxation: Relaxation) -> None:
+        self._needs_discrete_law(relaxation, instead="st-gumbel")
+        able = relaxation.capabilities.exact_rounding and isinstance(relaxation, PerturbAndRelax)
+        if not able:
+            raise Unsupported(
+                f"estimator {self.name!r} needs perturbed scores whose argmax follows the discrete "
+                "law (capability exact_rounding of a PerturbAndRelax), which relaxation "
+                f"{relaxation.name!r} does not have; try 'rloo'"
+            )
+        self._needs_conditional(relaxation)
+
+    @abstractmethod
+    def parts(
+        self, q: RelaxedDistribution, cost: Cost, draw: Draw, state: nn.Module | None, learns: bool
+    ) -> list[Tensor]:
+        """What the gradient of each row is the sum of, each ``[*batch, *param_shape]``.
+
+        They have no graph but that to the parameters of the state, if it learns.
+        """
+
+    def surrogate(
+        self,
+        q: RelaxedDistribution,
+        cost: Cost,
+        generator: torch.Generator | None = None,
+        state: nn.Module | None = None,
+    ) -> Tensor:
+        self.check(q.relaxation)
+        relaxation = q.relaxation
+        assert isinstance(relaxation, PerturbAndRelax)  # as check() requires
+
+        def pieces(params: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+            scores = relaxation.perturb(params, torch.Size(), generator)
+            hard = relaxation.argmax(scores.detach()).to(q.params.dtype)
+            given = relaxation.perturb_given(params, hard, torch.Size(), generator)
+            mass: Tensor = relaxation.discrete(params).log_prob(hard)
+            return (mass, scores, given), hard.detach()
+
+        transform: Any = torch.func.vjp
+        # Without gradient for the graph outside; the transform has its own.
+        with torch.no_grad(), undisturbed(q.params):
+            # In float32 at least: the squares of estimates overflow in float16.
+            params = q.params.detach().to(compute_dtype(q.params.dtype))
+            (mass, scores, given), pull, hard = transform(pieces, params, has_aux=True)
+        value = numbers(cost(hard))
+        lead = lead_of(q, value)
+        if not torch.is_grad_enabled():
+            return value
+        draw = Draw(hard, value.detach(), scores, given, mass, pull)
+        learns = state is not None and state.training
+        with torch.set_grad_enabled(learns):
+            parts = self.parts(q, cost, draw, state, learns)
+            total = torch.stack(parts).sum(0)
+        extra = inner(lead, q.params, total)
+        if learns:
+            down: Tensor = _Down.apply(_falling_square(total, parts))
+            extra = extra + sum_to(lead, down)
+        return with_gradient(value, extra)
+
+
+class _Down(torch.autograd.Function):
+    """Itself, going down whether the surrogate is minimised or, as a reward, maximised."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad.abs()
+
+
+def _falling_square(total: Tensor, parts: list[Tensor]) -> Tensor:
+    """A tensor whose gradient in the state's parameters is that of the squared estimate.
+
+    It is taken relative to the mean square of the parts over the batch: its size then neither grows
+    with that of the costs nor without bounds, where some costs would throw a weight out of them.
+    """
+    size = torch.stack([part.detach().square().mean() for part in parts]).sum()
+    return total.detach() * total * (2 / size.clamp_min(torch.finfo(size.dtype).tiny))
+
+
+def slopes_of(q: RelaxedDistribution, cost: Cost, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
+    """The cost of the soft value of z', and the slopes of such a cost in z and in z'."""
+    relaxation = q.relaxation
+    assert isinstance(relaxation, PerturbAndRelax)
+    params, temperature = q.params.detach(), q.aligned_temperature
+
+    def of_scores(scores: Tensor) -> Tensor:
+        with undisturbed(scores):
+            soft = relaxation.relax(scores, temperature).to(params.dtype)
+        return cost(relaxation.finish(soft, params))
+
+    _, at_scores = slope(of_scores, draw.scores)
+    costs, at_given = slope(of_scores, draw.given)
+    return costs, at_scores, at_given

@@ -1,0 +1,115 @@
+"""All joint values of a few variables, their masses and costs, and the exact gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from relaxit.errors import DomainError, ShapeError, Unsupported
+from relaxit.estimators import Cost
+from relaxit.gradients.chunks import pieces
+from relaxit.relaxation import Relaxation
+
+__all__ = ["Joint", "enumerate_joint", "number_of_states"]
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Everything about S joint values of V variables.
+
+    Attributes:
+        hard: the values, ``[S, V, *event]``.
+        mass: their probabilities, ``[S]``; those of mass 0 are left out.
+        cost: ``[S]``.
+        slopes: derivative of the cost with respect to the value, ``[S, V, *event]``.
+        gradient: of the expected cost, ``[V, *param_shape]``.
+    """
+
+    hard: Tensor
+    mass: Tensor
+    cost: Tensor
+    slopes: Tensor
+    gradient: Tensor
+
+
+def number_of_states(relaxation: Relaxation, variables: int) -> int:
+    """How many joint values so many variables have.
+
+    Raises:
+        Unsupported: if the relaxation has no discrete law, or does not list its values.
+
+    Example:
+        >>> import relaxit
+        >>> number_of_states(relaxit.get("categorical", categories=8), 4)
+        4096
+    """
+    if not relaxation.capabilities.discrete_law:
+        raise Unsupported(
+            f"an exact gradient needs the discrete law, which relaxation {relaxation.name!r} does "
+            "not have"
+        )
+    return len(relaxation.enumerate_vertices()) ** variables
+
+
+def enumerate_joint(relaxation: Relaxation, params: Tensor, cost: Cost) -> Joint:
+    """Go through all joint values.
+
+    Args:
+        relaxation: with a discrete law whose values can be listed.
+        params: ``[V, *param_shape]``.
+        cost: maps ``[..., V, *event]`` to ``[...]``.
+
+    Raises:
+        ShapeError: if the cost does not have one entry a joint value.
+        DomainError: if a cost is not finite.
+
+    Example:
+        >>> import relaxit
+        >>> three, weights = relaxit.get("categorical", categories=3), torch.tensor([1.0, 2.0, 4.0])
+        >>> logits = torch.tensor([[0.0, 1.0, -1.0]])
+        >>> joint = enumerate_joint(three, logits, lambda z: (z * weights).sum((-2, -1)))
+        >>> joint.cost, joint.mass
+        (tensor([1., 2., 4.]), tensor([0.2447, 0.6652, 0.0900]))
+        >>> joint.gradient  # p * (weights - mean)
+        tensor([[-0.2289,  0.0430,  0.1859]])
+    """
+    vertices = relaxation.enumerate_vertices().to(params.device, params.dtype)
+    variables = params.shape[0]
+    leaf = params.detach().clone().requires_grad_()
+    law: Any = relaxation.discrete(leaf)
+    single = law.log_prob(vertices.unsqueeze(1).expand(-1, *leaf.shape[:1], *vertices.shape[1:]))
+    index = torch.cartesian_prod(*[torch.arange(len(vertices), device=params.device)] * variables)
+    index = index.view(-1, variables)  # of one variable it comes as [N]
+    log_mass = single[index, torch.arange(variables, device=params.device)].sum(-1)
+    kept = log_mass.detach() > -torch.inf
+    index, log_mass = index[kept], log_mass[kept]
+    hard = vertices[index]
+    costs, slopes = _costs_and_slopes(cost, hard)
+    if not bool(costs.isfinite().all()):
+        raise DomainError("a cost of this problem is not finite")
+    # The mean is subtracted for the sake of rounding: it has no gradient, the masses sum to one.
+    expected = (log_mass.detach().exp() * costs).sum()
+    (gradient,) = torch.autograd.grad((log_mass.exp() * (costs - expected)).sum(), leaf)
+    return Joint(hard, log_mass.detach().exp(), costs, slopes, gradient)
+
+
+def _costs_and_slopes(cost: Cost, hard: Tensor) -> tuple[Tensor, Tensor]:
+    """Costs ``[S]`` and their derivatives ``[S, V, *event]``, in pieces that fit into memory."""
+
+    def both(values: Tensor) -> tuple[Tensor, Tensor]:
+        leaf = values.detach().clone().requires_grad_()
+        with torch.enable_grad():
+            found = cost(leaf)
+            if found.shape != leaf.shape[:1]:
+                raise ShapeError(
+                    f"the cost of values {list(leaf.shape)} has shape {list(found.shape)}, "
+                    f"expected {list(leaf.shape[:1])}"
+                )
+            (slope,) = torch.autograd.grad(found.sum(), leaf)
+        return found.detach(), slope
+
+    found = [both(hard[part]) for part in pieces(len(hard), lambda n: both(hard[:n]), hard.device)]
+    return torch.cat([costs for costs, _ in found]), torch.cat([slopes for _, slopes in found])

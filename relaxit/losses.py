@@ -1,0 +1,85 @@
+r"""The perturbed Fenchel-Young loss: scores are taught the vertex that they should have.
+
+    F(theta) - <theta, target>,    F(theta) = E max_y <theta + s Z, y>,
+
+up to a constant the Fenchel-Young loss of the perturbed maximum. It is convex in theta, its
+gradient is ``E y(theta + s Z) - target``, and its minimum is where the mean vertex is the target.
+Neither argmax nor target need be differentiable, and there is no cost to evaluate. For one-hot
+values with Gumbel noise it is the cross-entropy plus Euler's constant.
+
+Value and gradient are means over ``draws``, both unbiased. Memory is that of as many values.
+
+Reference: Berthet, Blondel, Teboul, Cuturi, Vert, Bach, arXiv:2002.08676, section 4.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from relaxit.arithmetic import undisturbed
+from relaxit.dtypes import compute_dtype
+from relaxit.errors import Unsupported
+from relaxit.estimators.common import NOISES, noise_of, solver
+from relaxit.noise import Source
+from relaxit.relaxation import Relaxation
+
+__all__ = ["fenchel_young_loss"]
+
+
+def fenchel_young_loss(
+    relaxation: Relaxation,
+    params: Tensor,
+    target: Tensor,
+    *,
+    draws: int = 10,
+    scale: float = 1.0,
+    noise: NOISES = "own",
+    generator: Source = None,
+) -> Tensor:
+    """The loss ``[*batch]`` of scores against the values that they should give.
+
+    Args:
+        relaxation: any PerturbAndRelax whose params have the shape of its values.
+        params: scores ``[*batch, *param_shape]``; infinite ones where the relaxation allows them.
+        target: ``[*batch, *event_shape]``, a vertex or a mean of vertices.
+        draws: of the noise, at least 1.
+        scale: factor s of the noise.
+        noise: the relaxation's own (Gumbel or logistic), or ``gaussian``.
+        generator: source of randomness.
+
+    Returns:
+        float32 or float64. ``+inf`` where a target is masked.
+
+    Raises:
+        Unsupported: if the relaxation has no argmax of scores of the shape of values, or its noise
+            is none that is known.
+
+    Example:
+        >>> import torch, relaxit
+        >>> logits = torch.zeros(3, requires_grad=True)
+        >>> target = torch.tensor([0.0, 1.0, 0.0])
+        >>> categorical = relaxit.get("categorical", categories=3)
+        >>> fenchel_young_loss(categorical, logits, target, draws=100).backward()
+        >>> logits.grad.sign()
+        tensor([ 1., -1.,  1.])
+    """
+    owner = "fenchel_young_loss"
+    solved = solver(owner, relaxation)
+    if relaxation.param_shape != relaxation.event_shape:
+        raise Unsupported(
+            f"{owner} needs params of the shape of values, and those of relaxation "
+            f"{relaxation.name!r} are {list(relaxation.param_shape)}, not "
+            f"{list(relaxation.event_shape)}"
+        )
+    drawn, _ = noise_of(owner, solved, noise)
+    theta = params.to(compute_dtype(params.dtype))
+    shape = torch.Size((draws, *theta.shape))
+    z = drawn(shape, dtype=theta.dtype, device=theta.device, generator=generator)
+    with undisturbed(theta):
+        vertices = solved.argmax(theta.detach() + scale * z).to(theta.dtype)
+    apart = vertices - target.to(theta.dtype)
+    # Where vertex and target agree the score does not matter, even if it is infinite.
+    terms = theta.masked_fill(apart == 0, 0.0) * apart + scale * z * vertices
+    rank = len(relaxation.event_shape)
+    return (terms.flatten(terms.dim() - rank).sum(-1) if rank else terms).mean(0)

@@ -1,1 +1,0 @@
-"""Networks sized from the shapes of a relaxation."""

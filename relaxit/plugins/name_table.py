@@ -1,0 +1,101 @@
+"""Names and the objects they stand for. Two plugins may claim one name: neither is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from relaxit.errors import PluginError, UnknownName
+from relaxit.plugins.loader import HOOKS
+from relaxit.plugins.record import Plugin, defect, registered_name
+
+__all__ = ["NameTable"]
+
+
+class NameTable:
+    """Registered objects by kind and name, each with its plugin.
+
+    Attributes:
+        plugins: records of all plugins, those that provide nothing too.
+    """
+
+    def __init__(self) -> None:
+        self.plugins: list[Plugin] = []
+        self._entries: dict[str, dict[str, list[tuple[Plugin, Any]]]] = {
+            kind: {} for kind in HOOKS.values()
+        }
+        self._rejected: dict[tuple[str, str], str] = {}
+
+    def enter(self, plugin: Plugin, kind: str, item: Any) -> None:
+        """Register an object under its own name; what is wrong with it goes to ``plugin``."""
+        name = registered_name(kind, item)
+        problem = defect(kind, item, name)
+        table = self._entries[kind]
+        if not problem and any(
+            p.distribution == plugin.distribution for p, _ in table.get(name, ())
+        ):
+            problem = f"{kind} {name!r} is registered twice by {plugin.distribution}"
+        if problem:
+            plugin.problems.append(problem)
+            if isinstance(name, str):
+                self._rejected[kind, name] = f"{plugin.distribution}: {problem}"
+            return
+        taken = table.setdefault(name, [])
+        taken.append((plugin, item))
+        plugin.provides.setdefault(kind, []).append(name)
+        if len(taken) > 1:
+            clash = f"{kind} {name!r} is provided by " + " and ".join(
+                p.distribution for p, _ in taken
+            )
+            plugin.problems.append(f"{clash}; write one of {', '.join(_qualified(name, taken))}")
+
+    def remove(self, distribution: str, kind: str, name: str) -> None:
+        """Take one registered name back."""
+        left = [e for e in self._entries[kind].pop(name, []) if e[0].distribution != distribution]
+        if left:
+            self._entries[kind][name] = left
+
+    def items(self, kind: str) -> dict[str, Any]:
+        """All registered objects of a kind by name; shared names as ``distribution:name``."""
+        found: dict[str, Any] = {}
+        for name, taken in sorted(self._entries[kind].items()):
+            labels = [name] if len(taken) == 1 else _qualified(name, taken)
+            found.update(zip(labels, (item for _, item in taken), strict=True))
+        return found
+
+    def find(self, kind: str, name: str) -> Any:
+        """The object registered under ``name`` or ``distribution:name``.
+
+        Raises:
+            UnknownName: with the known and the near names.
+            PluginError: if the plugin of that name is broken, or two plugins claim it.
+        """
+        return self._entry(kind, name)[1]
+
+    def provider(self, kind: str, name: str) -> Plugin:
+        """The plugin that :meth:`find` would take ``name`` from."""
+        return self._entry(kind, name)[0]
+
+    def _entry(self, kind: str, name: str) -> tuple[Plugin, Any]:
+        distribution, _, bare = name.rpartition(":")
+        taken = self._entries[kind].get(bare, [])
+        if distribution:
+            taken = [entry for entry in taken if entry[0].distribution == distribution]
+        if len(taken) == 1:
+            return taken[0]
+        if taken:
+            raise PluginError(
+                f"{kind} {bare!r} is provided by {len(taken)} plugins; "
+                f"write {' or '.join(_qualified(bare, taken))}"
+            )
+        if (kind, bare) in self._rejected:
+            raise PluginError(f"{kind} {bare!r} cannot be used: {self._rejected[kind, bare]}")
+        broken = [p for p in self.plugins if p.problems]
+        for plugin in broken:
+            if bare in (plugin.name, plugin.distribution.removeprefix("relaxit-")):
+                raise PluginError(f"{kind} {bare!r}: plugin {plugin}: {plugin.problems[0]}")
+        hint = "".join(f" Plugin {p} is broken: {p.problems[0]}." for p in broken)
+        raise UnknownName(kind, name, self.items(kind), hint.strip())
+
+
+def _qualified(name: str, taken: list[tuple[Plugin, Any]]) -> list[str]:
+    return [f"{plugin.distribution}:{name}" for plugin, _ in taken]

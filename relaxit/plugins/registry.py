@@ -1,0 +1,240 @@
+"""Loads plugins, each in isolation, and answers look-ups by name.
+
+Entry points are taken one at a time. What goes wrong in one of them (it does not import, a hook
+has a wrong signature or a misspelt name, a class was written for another contract) is recorded on
+its :class:`Plugin`, shown by ``relaxit plugins`` and named when a look-up misses. It never stops
+the others, and it is never silent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+from relaxit.errors import PluginError
+from relaxit.estimators import Estimator
+from relaxit.options import Configured
+from relaxit.plugins import single_file
+from relaxit.plugins.discovery import discover
+from relaxit.plugins.loader import collect, collecting, contained, offers
+from relaxit.plugins.name_table import NameTable
+from relaxit.plugins.record import Plugin, defect
+from relaxit.relaxation import Relaxation
+
+__all__ = [
+    "Plugin",
+    "Registry",
+    "default",
+    "estimator",
+    "get",
+    "load_file",
+    "register",
+    "relaxations",
+    "unload_file",
+    "unregister",
+]
+
+SESSION = "session"
+C = TypeVar("C", bound=type[Configured])
+
+
+class Registry(NameTable):
+    """Names of relaxations, estimators, data sets, tasks and so on, and the plugins they came from.
+
+    Args:
+        entry_points: what to load; the installed ones of the group ``relaxit.plugins`` if None.
+        environ: where ``RELAXIT_PLUGINS`` (comma-separated names to load besides our own, or
+            ``none``) and ``RELAXIT_DISABLE_PLUGINS`` are read.
+    """
+
+    def __init__(
+        self,
+        entry_points: Iterable[metadata.EntryPoint] | None = None,
+        environ: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        for plugin, point in discover(entry_points, os.environ if environ is None else environ):
+            if plugin.disabled:
+                self.plugins.append(plugin)
+            else:
+                self._load(plugin, point)
+
+    def _load(self, plugin: Plugin, point: metadata.EntryPoint) -> None:
+        with collecting() as registered, contained(plugin, "import failed:", "on import"):
+            module = point.load()
+        for _, item in registered:  # at the first import only, and the registry may not be there
+            plugin.problems.append(
+                f"registers {item!r} on import; an installed plugin returns it from a hook"
+            )
+        if plugin.error:
+            self.plugins.append(plugin)
+        else:
+            self.add(plugin, module)
+
+    def add(self, plugin: Plugin, module: Any) -> None:
+        """Call the hooks of ``module`` and register what they return under ``plugin``."""
+        self.plugins.append(plugin)
+        for kind, item in offers(plugin, module):
+            self.enter(plugin, kind, item)
+
+    def load_file(self, path: str | Path) -> Plugin:
+        """As the function :func:`load_file`, for this registry."""
+        target = single_file.target_of(path)
+        for other in self.plugins:
+            if other.distribution == target.name and other.target != str(target):
+                raise PluginError(
+                    f"plugin file {path}: {other.target} goes by {target.name} already; "
+                    "rename the file"
+                )
+        plugin, items = single_file.read(path)
+        self.unload_file(path)  # the former state of the same file
+        self.plugins.append(plugin)
+        for kind, item in items:
+            self.enter(plugin, kind, item)
+        return plugin
+
+    def unload_file(self, path: str | Path) -> None:
+        """As the function :func:`unload_file`, for this registry."""
+        target = str(single_file.target_of(path))
+        for plugin in [p for p in self.plugins if p.sha256 and p.target == target]:
+            self.plugins.remove(plugin)
+            for kind, names in plugin.provides.items():
+                for name in names:
+                    self.remove(plugin.distribution, kind, name)
+
+    def require_sound(self) -> None:
+        """Make any recorded problem fatal (``--strict-plugins``, for CI).
+
+        Raises:
+            PluginError: naming the first broken plugin.
+        """
+        for plugin in self.plugins:
+            if plugin.problems:
+                raise PluginError(f"plugin {plugin}: {plugin.problems[0]}")
+
+
+@cache
+def default() -> Registry:
+    """The registry of the installed plugins, loaded at the first call."""
+    return Registry()
+
+
+def get(name: str, /, **options: Any) -> Relaxation:
+    """A relaxation by name.
+
+    Args:
+        name: registered name, or ``distribution:name``.
+        options: fields of its options model.
+
+    Raises:
+        UnknownName: listing the known and the near names.
+        PluginError: if the name is claimed twice or its plugin is broken.
+        ConfigurationError: if an option is missing, unknown or illegal.
+
+    Example:
+        >>> import relaxit
+        >>> relaxit.get("categorical", categories=10)
+        Categorical(categories=10)
+    """
+    relaxation: Relaxation = default().find("relaxation", name)(**options)
+    return relaxation
+
+
+def estimator(name: str, /, **options: Any) -> Estimator:
+    """A gradient estimator by name. Arguments and errors as for :func:`get`.
+
+    Example:
+        >>> import relaxit
+        >>> relaxit.estimator("straight-through")
+        StraightThrough()
+    """
+    found: Estimator = default().find("estimator", name)(**options)
+    return found
+
+
+def relaxations() -> dict[str, type[Relaxation]]:
+    """All registered relaxation classes by name.
+
+    Example:
+        >>> import relaxit
+        >>> {"binary", "categorical"} <= set(relaxit.relaxations())
+        True
+    """
+    return default().items("relaxation")
+
+
+def register(cls: C) -> C:
+    """Register a class of this process (a notebook, a test); usable as a decorator.
+
+    In a file that is being loaded as a plugin, the class is registered as that file's.
+
+    Raises:
+        PluginError: if the class does not keep the contract, or the session has that name already.
+    """
+    kind = getattr(cls, "kind", "relaxation")
+    if collect(kind, cls):  # by the plugin that is being loaded, perhaps into the default registry
+        return cls
+    registry = default()
+    name = getattr(cls, "name", "")
+    problem = defect(kind, cls, name)
+    if not problem and name in registry.items(kind):
+        taken_by = registry.provider(kind, name).distribution
+        problem = f"{kind} {name!r} is registered already, by {taken_by}"
+    if problem:  # found before anything was entered, so nothing is left behind
+        raise PluginError(problem)
+    plugin = Plugin(SESSION, SESSION, "", cls.__module__)
+    registry.enter(plugin, kind, cls)
+    registry.plugins.append(plugin)
+    return cls
+
+
+def unregister(cls: type[Configured]) -> None:
+    """Undo :func:`register`."""
+    registry = default()
+    registry.remove(SESSION, cls.kind, cls.name)
+    registry.plugins = [
+        p
+        for p in registry.plugins
+        if not (p.distribution == SESSION and cls.name in p.provides.get(cls.kind, ()))
+    ]
+
+
+def load_file(path: str | Path) -> Plugin:
+    """Load one Python file as a plugin, as ``--plugin FILE`` does for one command.
+
+    The file holds hooks, or classes decorated with :func:`register`. A file that was loaded before
+    is loaded anew. Its names may also be written ``FILE.py:name``.
+
+    Raises:
+        PluginError: if anything is wrong with it; then nothing has changed. A name that another
+            plugin has as well is no error until it is looked up without saying whose.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = pathlib.Path(folder.name, "my_estimator.py")
+        >>> _ = path.write_text('''
+        ... import relaxit
+        ... from relaxit.estimators.pathwise import Pathwise
+        ...
+        ... @relaxit.register
+        ... class Mine(Pathwise):
+        ...     api, name = 1, "mine"
+        ... ''')
+        >>> load_file(path).provides
+        {'estimator': ['mine']}
+        >>> estimator("mine")
+        Mine()
+        >>> unload_file(path)
+        >>> folder.cleanup()
+    """
+    return default().load_file(path)
+
+
+def unload_file(path: str | Path) -> None:
+    """Undo :func:`load_file`; nothing happens if the file is not loaded."""
+    default().unload_file(path)

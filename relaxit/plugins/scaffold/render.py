@@ -1,0 +1,111 @@
+"""Fill the template in and write the package, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import string
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+from relaxit.errors import CheckpointError, ConfigurationError
+from relaxit.files import write_whole
+from relaxit.hooks import OWN_DISTRIBUTION
+from relaxit.plugins.scaffold.naming import Names
+
+__all__ = ["new_plugin"]
+
+_TEMPLATE = Path(__file__).parent / "template"
+_SUFFIX = ".template"
+
+
+def new_plugin(name: str, folder: Path | str = ".") -> Path:
+    """Write the plugin package ``folder/relaxit-NAME``: it installs, passes its tests and trains.
+
+    Args:
+        name: the name of its relaxation, lower-case words joined by ``-``.
+        folder: where to put it; must exist.
+
+    Returns:
+        The folder of the package.
+
+    Raises:
+        ConfigurationError: if the name is illegal or taken, ``folder`` is no folder, or the package
+            is there already, which is then left as it is.
+        CheckpointError: if the disk refuses. Nothing is left behind.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     package = new_plugin("row-of-switches", folder)
+        ...     package.name, sorted(path.name for path in package.glob("src/*/*.py"))
+        ('relaxit-row-of-switches', ['__init__.py', 'law.py', 'relaxation.py'])
+    """
+    names = Names.of(name)
+    target = Path(folder) / names.distribution
+    if not os.path.isdir(folder):
+        raise ConfigurationError(f"{folder} is not a folder; make it first, or name another one")
+    if os.path.lexists(target):
+        raise ConfigurationError(f"{target} exists and is left as it is; choose another folder")
+    names.require_free()
+    _write(target, _pages(names))
+    return target
+
+
+class _Page(string.Template):
+    """``%{key}`` stands for a value. A ``$``, of which workflow files are full, is a ``$``."""
+
+    delimiter = "%"
+
+
+def _pages(names: Names) -> dict[Path, str]:
+    """The text of each file of the package by its path in it."""
+    values = {
+        "name": names.name,
+        "distribution": names.distribution,
+        "module": names.module,
+        "class_name": names.class_name,
+        "requirement": _requirement(metadata.version(OWN_DISTRIBUTION)),
+    }
+    pages = {}
+    for source in sorted(_TEMPLATE.rglob(f"*{_SUFFIX}")):
+        parts = source.relative_to(_TEMPLATE).with_suffix("").parts
+        path = Path(*(names.module if part == "MODULE" else part for part in parts))
+        pages[path] = _Page(source.read_text(encoding="utf-8")).substitute(values)
+    return pages
+
+
+def _requirement(version: str) -> str:
+    """Which versions of relaxit a plugin asks for, if it was written with this one.
+
+    Example:
+        >>> _requirement("0.1.3"), _requirement("1.4.0")
+        ('relaxit-framework>=0.1,<0.2', 'relaxit-framework>=1.4,<2')
+        >>> _requirement("0.2.0.dev3+local")  # >=0.2 would leave 0.2.0.dev3 out
+        'relaxit-framework>=0.2.0.dev3,<0.3'
+    """
+    public = version.partition("+")[0]
+    major, minor = map(int, re.findall(r"\d+", public)[:2])
+    final = re.fullmatch(r"[\d.]+", public)
+    least = f"{major}.{minor}" if final else public
+    return f"{OWN_DISTRIBUTION}>={least},<{major + 1 if major else f'0.{minor + 1}'}"
+
+
+def _write(target: Path, pages: Mapping[Path, str]) -> None:
+    """Write all files into a hidden folder beside ``target``, then rename that one."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        part.mkdir()
+        try:
+            for path, text in pages.items():
+                (part / path).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(part / path, text)
+            part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"cannot write {target}: {error.strerror or error}") from error

@@ -1,0 +1,89 @@
+"""The hooks that a plugin may implement. Each only returns classes; none does work.
+
+A plugin is a module named by an entry point of the group ``relaxit.plugins``::
+
+    [project.entry-points."relaxit.plugins"]
+    mine = "my_package.my_module"
+
+with functions marked by :data:`relaxit.hookimpl`. The module is imported when names are looked up,
+so keep heavy imports inside the hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+
+    from relaxit.bench import Benchmark
+    from relaxit.data import Dataset
+    from relaxit.estimators import Estimator
+    from relaxit.gradients import GradientProblem
+    from relaxit.relaxation import Relaxation
+    from relaxit.training import Task
+
+__all__ = [
+    "relaxit_benchmarks",
+    "relaxit_commands",
+    "relaxit_datasets",
+    "relaxit_estimators",
+    "relaxit_gradient_problems",
+    "relaxit_recipes",
+    "relaxit_relaxations",
+    "relaxit_tasks",
+]
+
+hookspec = pluggy.HookspecMarker("relaxit")
+
+
+@hookspec
+def relaxit_relaxations() -> Sequence[type[Relaxation]]:
+    """Relaxation classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_estimators() -> Sequence[type[Estimator]]:
+    """Gradient estimator classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_datasets() -> Sequence[type[Dataset]]:
+    """Data set classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_tasks() -> Sequence[type[Task]]:
+    """Task classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_recipes() -> Sequence[Path]:
+    """TOML files, each a training recipe named after its stem."""
+    return ()
+
+
+@hookspec
+def relaxit_benchmarks() -> Sequence[type[Benchmark]]:
+    """Benchmark classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_gradient_problems() -> Sequence[type[GradientProblem]]:
+    """Gradient problem classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_commands() -> Sequence[typer.Typer]:
+    """Typer applications, each with a name: ``relaxit NAME`` runs it."""
+    return ()

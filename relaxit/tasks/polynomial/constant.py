@@ -1,0 +1,35 @@
+"""Rows of one number: what discrete variables are to come near in polynomial programming."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from relaxit.data import Dataset, Images
+
+__all__ = ["TARGET", "Constant"]
+
+TARGET = 0.45
+_WIDTH, _BATCH, _STEPS = 128, 64, 200
+
+
+class Constant(Dataset):
+    """12 800 rows of 128 numbers, every one of them 0.45: 200 steps of 64 rows are an epoch.
+
+    The test part is one such row.
+
+    Example:
+        >>> images = Constant().load(Path())
+        >>> images.train.shape, images.test.shape, images.train[0, 0]
+        (torch.Size([12800, 128]), torch.Size([1, 128]), tensor(0.4500))
+    """
+
+    api = 1
+    name = "constant"
+    summary = "12 800 rows of 128 times 0.45, for polynomial programming: no download"
+
+    def load(self, folder: Path, download: bool = False) -> Images:
+        del folder, download
+        rows = torch.full((_STEPS * _BATCH, _WIDTH), TARGET)
+        return Images(train=rows, test=rows[:1].clone(), size=(8, 16), levels=1)

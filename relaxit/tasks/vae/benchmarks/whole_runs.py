@@ -1,0 +1,37 @@
+"""Whole training programs: the tutorial's script and ``relaxit train``, imports included."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from relaxit.bench import RELAXIT, Program
+from relaxit.tasks.vae.benchmarks.training_steps import RECIPE
+
+__all__ = ["training_programs"]
+
+
+def training_programs(epochs: int, data_dir: Path, device: str) -> list[Program]:
+    """Both, with evaluation after each epoch and a picture at the end.
+
+    Args:
+        epochs: of each.
+        data_dir: folder with MNIST's files.
+        device: of both.
+
+    Example:
+        >>> [each.name for each in training_programs(10, Path("data"), "cpu")]
+        ['tutorial, 10 epochs', 'relaxit train, 10 epochs']
+    """
+    where = ("--data-dir", str(data_dir.absolute()), "--epochs", str(epochs), "--device", device)
+    script = (sys.executable, "-m", "relaxit.bench.tutorial", *where, "--out", "samples.png")
+    ours = (*RELAXIT, "train", "--recipe", RECIPE, *where, "--out", "run", "--overwrite")
+    return [
+        Program(f"tutorial, {epochs} epochs", script, "the script", reference=True),
+        Program(
+            f"relaxit train, {epochs} epochs",
+            ours,
+            f"recipe {RECIPE}",
+            marks={"first line": "device ", "first epoch": "epoch 1/"},
+        ),
+    ]

@@ -1,0 +1,128 @@
+"""The decoder's own cost after some training, as a gradient problem."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from relaxit.data import Part
+from relaxit.environment import flushed_denormals
+from relaxit.errors import ConfigurationError
+from relaxit.gradients import Case, GradientProblem, Point, Surroundings
+from relaxit.options import Options
+from relaxit.tasks.vae.model import Vae
+from relaxit.tasks.vae.objective import pixel_loss
+from relaxit.training import Experiment, Trainer, build, build_task, merge, resolve
+
+__all__ = ["DecoderCost", "DecoderCostOptions"]
+
+_SETTINGS = Path(__file__).with_name("gradient_problem.toml")
+
+
+class DecoderCostOptions(Options):
+    """Options of :class:`DecoderCost`."""
+
+    latents: int | None = Field(None, ge=1, description="number of variables; 4 if absent")
+    steps: int = Field(2000, ge=0, description="training steps of 100 pictures")
+    estimator: str | None = Field(None, description="trained with; st-gumbel if absent")
+    temperature: float = Field(1.0, gt=0, description="trained at")
+    pictures: int = Field(8, ge=1, description="held-out pictures whose gradients are estimated")
+
+
+class DecoderCost(GradientProblem):
+    """Cross-entropy of a held-out picture under the decoder of an autoencoder trained for a while.
+
+    An autoencoder 784-512-256-latents (of MNIST; other pictures have another size), mirrored, is
+    trained by Adam at 1e-3; the params are the logits that its encoder gives to some pictures, one
+    point a picture. In float64 from there on.
+    """
+
+    api = 1
+    name = "vae-cost"
+    summary = (
+        "the decoder's cost of an autoencoder with 4 variables of 8 categories, after training"
+    )
+    Options = DecoderCostOptions
+
+    def cases(self, around: Surroundings) -> Iterator[Case]:
+        config = resolve([self._settings(around)])
+        _, setup = build_task(config)
+        around.require_states(setup.relaxation, setup.latents)
+        around.progress(f"{self.name}: {config.data.name}, {self.options.steps} steps of training")
+        experiment = build(config)
+        _train(experiment, self.options.steps)
+        test = experiment.images.part("test")
+        if self.options.pictures > len(test):
+            raise ConfigurationError(
+                f"{self.options.pictures} pictures are asked for, {config.data.name} has "
+                f"{len(test)} held out"
+            )
+        index = torch.linspace(0, len(test) - 1, self.options.pictures).long()
+        chosen = test.take(index.to(test.pictures.device))
+        label = f"{config.data.name} after {self.options.steps} steps of {setup.estimator.name}"
+        yield Case(label, setup.relaxation, _points(experiment, chosen, around.dtype))
+
+    def _settings(self, around: Surroundings) -> dict[str, Any]:
+        """The settings of the training, as a table of a configuration."""
+        table = tomllib.loads(_SETTINGS.read_text(encoding="utf-8"))
+        chosen: dict[str, Any] = {
+            "seed": around.settings.seed,
+            "device": str(around.device),
+            "temperature": {"initial": self.options.temperature},
+            "data": {
+                "name": around.dataset or "digits",
+                "dir": None if around.data_dir is None else str(around.data_dir),
+            },
+        }
+        if self.options.latents:
+            chosen["latents"] = self.options.latents
+        if self.options.estimator:
+            chosen["estimator"] = {"name": self.options.estimator}
+        if relaxation := around.relaxation:
+            options = relaxation.options.model_dump(mode="json")
+            chosen["relaxation"] = {"name": relaxation.name, "options": options}
+        return merge(table, chosen)
+
+
+def _train(experiment: Experiment, steps: int) -> None:
+    """So many steps, the pictures in an order drawn anew each time all were seen."""
+    trainer, size = Trainer(experiment), experiment.config.batch_size
+    generator = torch.Generator().manual_seed(experiment.config.seed)
+    order = torch.empty(0, dtype=torch.long)
+    experiment.model.train()
+    with flushed_denormals():
+        for _ in range(steps):
+            if not len(order):
+                order = torch.randperm(len(trainer.train), generator=generator)
+            batch, order = order[:size], order[size:]
+            trainer.train_step(batch.to(experiment.device))
+    trainer.guard.check_weights(steps)
+    experiment.model.eval()
+
+
+def _points(experiment: Experiment, chosen: Part, dtype: torch.dtype) -> tuple[Point, ...]:
+    """One point a picture, of a frozen model in the given precision."""
+    model: nn.Module = experiment.model.to(dtype).requires_grad_(False)
+    assert isinstance(model, Vae)  # of the task's own making
+    generator = torch.Generator(experiment.device).manual_seed(experiment.config.seed)
+    pictures = experiment.setup.read(chosen, generator).to(dtype)
+    params = model.encode(pictures)
+    return tuple(
+        Point(one, _Cost(model, picture)) for one, picture in zip(params, pictures, strict=True)
+    )
+
+
+class _Cost:
+    """Cross-entropy ``[...]`` of one picture ``[P]``, of values ``[..., latents, *event]``."""
+
+    def __init__(self, model: Vae, picture: Tensor) -> None:
+        self.model, self.picture = model, picture
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return pixel_loss(self.model.decode(z), self.picture)

@@ -1,0 +1,161 @@
+"""The negative ELBO of a variational autoencoder with discrete latents, and which bound it is.
+
+Two pairs of sample and KL term are bounds: a *hard* sample with the *discrete* KL bounds the
+discrete model, a *soft* sample with the log-ratio of the *relaxed* densities bounds the relaxed
+model. A soft sample with the discrete KL (Jang et al.; most published code) bounds neither and is
+called a surrogate. Whatever is minimised, the discrete ELBO is computed beside it from the same
+encoder pass.
+
+Reference: Maddison, Mnih, Teh, arXiv:1611.00712, section 3 and appendix C;
+Jang, Gu, Poole, arXiv:1611.01144, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import InitVar, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from relaxit.errors import ConfigurationError
+from relaxit.estimators import Estimator, Pathwise, surrogate_with
+from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.tasks.vae.model import Vae
+from relaxit.training import ESTIMATOR_STATE
+
+__all__ = ["NegativeElbo", "Terms", "pixel_loss"]
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """Parts of the objective for a batch of B pictures, each ``[B]``, in nats.
+
+    Attributes:
+        reconstruction: cross-entropy summed over pixels, of the sample that is trained through.
+        kl: KL term that is trained, summed over latents.
+        discrete_reconstruction: cross-entropy of a hard sample, without gradient.
+        discrete_kl: KL of the discrete laws, without gradient.
+    """
+
+    reconstruction: Tensor
+    kl: Tensor
+    discrete_reconstruction: Tensor
+    discrete_kl: Tensor
+
+
+def pixel_loss(logits: Tensor, x: Tensor) -> Tensor:
+    """Cross-entropy ``[..., B]`` of pixel logits ``[..., B, P]``, summed over pixels, in nats."""
+    return binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
+
+
+def _as_they_are(device: torch.device) -> AbstractContextManager[None]:
+    del device
+    return nullcontext()
+
+
+# Made in compiled steps, where torch before 2.13 cannot ask what equals it.
+@dataclass(frozen=True, eq=False)
+class NegativeElbo:
+    """What training minimises.
+
+    Args:
+        relaxation: the latent structure.
+        estimator: how the gradient crosses the sample.
+        kl: ``discrete`` or ``relaxed``.
+        prior_temperature: temperature of the relaxed prior; None takes the posterior's.
+        products: makes the context in which the networks run, for a shorter arithmetic.
+        checked: True where the same four were checked before, as in each step of a run.
+
+    Raises:
+        ConfigurationError: if sample and KL term do not belong together.
+        Unsupported: if the relaxation or the estimator lacks a quantity; before the first step.
+    """
+
+    relaxation: Relaxation
+    estimator: Estimator
+    kl: Literal["discrete", "relaxed"] = "discrete"
+    prior_temperature: float | None = None
+    products: Callable[[torch.device], AbstractContextManager[None]] = _as_they_are
+    checked: InitVar[bool] = False
+
+    def __post_init__(self, checked: bool) -> None:
+        if not checked:
+            self._check()
+
+    def _check(self) -> None:
+        self.estimator.check(self.relaxation)
+        if self.kl == "discrete":
+            self.relaxation.kl_to_uniform(torch.zeros(self.relaxation.param_shape))
+            return
+        if not isinstance(self.estimator, Pathwise):
+            raise ConfigurationError(
+                "objective.kl = 'relaxed' needs soft samples with their pathwise gradient, not "
+                f"those of estimator {self.estimator.name!r}; use 'discrete', or 'pathwise'"
+            )
+        if not self.relaxation.capabilities.log_space:
+            raise self.relaxation.unsupported("log_space, which objective.kl = 'relaxed' needs")
+
+    @property
+    def bound(self) -> str:
+        """What the objective is a bound on."""
+        if self.kl == "relaxed":
+            return "negative ELBO of the relaxed model"
+        if not self.estimator.hard:
+            return "surrogate: soft sample with discrete KL, a bound on neither model"
+        if not self.relaxation.kl_is_exact:
+            return "hard sample with the relaxation's own bound on the KL of its law"
+        if not self._samples_discrete_law:
+            return "surrogate: hard sample of another law than the one whose KL is used"
+        return "negative ELBO of the discrete model"
+
+    def __call__(
+        self, model: Vae, x: Tensor, temperature: Tensor, generator: torch.Generator | None = None
+    ) -> Terms:
+        """The terms for pictures ``[B, P]`` in [0, 1]; one encoder pass for both objectives."""
+        with self.products(x.device):
+            params = model.encode(x)
+        q = self.relaxation(params, temperature, validate_args=False)
+
+        def cost(z: Tensor) -> Tensor:
+            with self.products(x.device):
+                logits = model.decode(z)
+            return pixel_loss(logits, x)
+
+        discrete_kl = self.relaxation.kl_to_uniform(params).sum(-1)
+        if self.kl == "relaxed":
+            reconstruction, kl = self._relaxed(q, cost, generator)
+        else:
+            state = getattr(model, ESTIMATOR_STATE, None)
+            reconstruction = surrogate_with(state, self.estimator, q, cost, generator)
+            kl = discrete_kl
+        with torch.no_grad():
+            hard = (
+                reconstruction if self._samples_discrete_law else cost(q.sample_hard((), generator))
+            )
+        return Terms(reconstruction, kl, hard.detach(), discrete_kl.detach())
+
+    def _relaxed(
+        self,
+        q: RelaxedDistribution,
+        cost: Callable[[Tensor], Tensor],
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor]:
+        # In log space throughout: the density of a stored soft value is not exact at a low
+        # temperature, where its entries underflow.
+        posterior: Any = q.log_space  # torch's base class knows no generator
+        value = posterior.rsample((), generator=generator)
+        tau = q.temperature if self.prior_temperature is None else self.prior_temperature
+        prior = self.relaxation(torch.zeros_like(q.params), tau, validate_args=False).log_space
+        ratio = posterior.log_prob(value) - prior.log_prob(value)
+        return cost(self.relaxation.from_log_space(value)), ratio.sum(-1)
+
+    @property
+    def _samples_discrete_law(self) -> bool:
+        """Whether the trained sample is itself a draw of the law that is evaluated."""
+        able = self.relaxation.capabilities
+        exact = self.estimator.exact_draw or able.exact_rounding or not able.discrete_law
+        return self.estimator.hard and exact and not self.estimator.own_law

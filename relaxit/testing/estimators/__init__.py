@@ -1,0 +1,3 @@
+"""Checks of gradient estimators."""
+
+__all__: list[str] = []

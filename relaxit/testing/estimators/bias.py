@@ -1,0 +1,194 @@
+"""Mean estimates of the gradient against the exact one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from relaxit.testing.case import EstimatorCase, countable
+from relaxit.testing.check import ALPHA, estimator_check, require
+from relaxit.testing.estimators.costs import Cost, equal_rows, pair_cost, powers_claimed
+from relaxit.testing.estimators.draws import expected_over_values, takes_draws
+from relaxit.testing.estimators.evaluations import draws_nothing
+from relaxit.testing.statistics import DRAWS, wrong_estimate, wrong_mean
+
+__all__ = [
+    "all_values_are_weighed",
+    "exact_of_pairs",
+    "points_the_right_way",
+    "unbiased_as_claimed",
+    "unbiased_in_small_batches",
+]
+
+SMALL_BATCHES = 5000
+
+
+def _bias_unknown(case: EstimatorCase) -> str:
+    if not case.estimator.unbiased:
+        return "nothing is claimed"
+    if not case.estimator.hard:  # the relaxed expectation needs no enumeration
+        short = torch.finfo(case.on.dtype).bits < 32
+        return "differences need float32 at least" if short else ""
+    follows = case.estimator.exact_draw or case.relaxation.capabilities.exact_rounding
+    return countable("discrete_law")(case) if follows else "its values have another law"
+
+
+@estimator_check(false_alarm=3 * ALPHA, absent=_bias_unknown, needs=("sample_is_that_of_given",))
+def unbiased_as_claimed(case: EstimatorCase) -> None:
+    """At temperature 1 and for the claimed class of costs the mean of the estimates is the exact
+    gradient: by enumeration over hard values, by differences of the mean cost over soft ones. Where
+    the draw is an argument, the mean is one over all values, without chance unless there is further
+    noise. Why: a wrong sign, a factor or a forgotten term still trains, badly."""
+    for power in powers_claimed(case):
+        exact, error = _by_enumeration(case, power) if case.estimator.hard else _soft(case, power)
+        if takes_draws(case):
+            params = case.on.params(1, 1, seed=power)
+            mean, spread = expected_over_values(case, params, _of_one(Cost(case, power)))
+            wrong = wrong_estimate(mean[0, 0], exact, spread[0, 0])
+        else:
+            wrong = wrong_mean(_estimates(case, power, DRAWS // 2), exact, error)
+        require(not wrong, f"costs of degree {power}: {wrong}")
+
+
+def _of_one(cost: Cost) -> Callable[[Tensor], Tensor]:
+    """The cost of rows ``[M, rows, 1, *event]`` of one variable each."""
+    return lambda z: cost(z)[..., 0]
+
+
+def _estimates(case: EstimatorCase, power: int, number: int) -> Tensor:
+    """So many estimates for one set of params, ``[number, *param_shape]``."""
+    params = equal_rows(case, number, seed=power)
+    q = case.relaxation(params, 1.0)
+    total = case.estimator.surrogate(q, Cost(case, power), case.generator(power)).sum()
+    return torch.autograd.grad(total, params)[0]
+
+
+def _by_enumeration(case: EstimatorCase, power: int) -> tuple[Tensor, Tensor]:
+    """The exact gradient of the expected cost of a hard value, and no error."""
+    params = case.on.params(seed=power).requires_grad_()
+    expected = (case.on.masses(params) * Cost(case, power)(case.on.vertices)).sum()
+    (exact,) = torch.autograd.grad(expected, params)
+    return exact, torch.zeros_like(exact)
+
+
+def _soft(case: EstimatorCase, power: int) -> tuple[Tensor, Tensor]:
+    """Central differences of the mean cost of soft values on one noise, with standard error."""
+    params, cost, step = case.on.params(seed=power), Cost(case, power), 1e-3
+    slopes = torch.empty(DRAWS // 2, params.numel(), dtype=params.dtype, device=params.device)
+    for i in range(params.numel()):
+        ends = []
+        for sign in (1, -1):
+            moved = params.clone()
+            moved.reshape(-1)[i] += sign * step
+            soft = case.relaxation(moved, 1.0).sample((DRAWS // 2,), case.generator(99))
+            ends.append(cost(soft))
+        slopes[:, i] = (ends[0] - ends[1]) / (2 * step)
+    error = slopes.std(0) / len(slopes) ** 0.5
+    return slopes.mean(0).reshape(params.shape), error.reshape(params.shape)
+
+
+def _several_unknown(case: EstimatorCase) -> str:
+    if not case.estimator.hard:
+        return "its values are soft"
+    if absent := _bias_unknown(case):
+        return absent
+    if len(case.on.vertices) > 12:
+        return "too many pairs of values"
+    return "it draws nothing: all values are enumerated" if draws_nothing(case) else ""
+
+
+@estimator_check(
+    false_alarm=ALPHA,
+    absent=_several_unknown,
+    needs=("unbiased_as_claimed", "vmap_of_estimates"),
+)
+def unbiased_in_small_batches(case: EstimatorCase) -> None:
+    """So it is for a batch of two rows, with one cost for the two different variables of each row.
+    Why: a model has several latents a picture, and a baseline that knows the sample's own cost is
+    biased by the share of it in the batch."""
+    params, cost = case.on.params(2, 2, seed=1), pair_cost(case)
+    exact = exact_of_pairs(case, params, cost)
+    if takes_draws(case):
+        mean, spread = expected_over_values(case, params, cost)
+        wrong = wrong_estimate(mean, exact, spread)
+    else:
+        wrong = wrong_mean(_small_batches(case, params, cost), exact)
+    require(not wrong, wrong)
+
+
+def _small_batches(case: EstimatorCase, params: Tensor, cost: Callable[[Tensor], Tensor]) -> Tensor:
+    """Estimates of as many batches, which know nothing of each other."""
+
+    def loss(a: Tensor) -> Tensor:
+        return case.estimator.surrogate(case.relaxation(a, 1.0), cost).sum()
+
+    batches = params.expand(SMALL_BATCHES, *params.shape).clone().requires_grad_()
+    torch.manual_seed(3)
+    total = torch.func.vmap(loss, randomness="different")(batches).sum()
+    return torch.autograd.grad(total, batches)[0]
+
+
+def exact_of_pairs(case: EstimatorCase, params: Tensor, cost: Callable[[Tensor], Tensor]) -> Tensor:
+    """Gradient of the expected cost of rows of two variables, over all pairs of values.
+
+    Args:
+        case: whose values are enumerated.
+        params: ``[rows, 2, *param_shape]``.
+        cost: maps ``[M, rows, 2, *event]`` to ``[M, rows]``.
+    """
+    leaf, vertices = params.clone().requires_grad_(), case.on.vertices.to(params.dtype)
+    pairs = torch.cartesian_prod(*[torch.arange(len(vertices))] * 2)
+    z = vertices[pairs].unsqueeze(1).expand(-1, len(params), 2, *case.relaxation.event_shape)
+    mass = case.relaxation.discrete(leaf).log_prob(z).sum(-1).exp()
+    return torch.autograd.grad((mass * cost(z)).sum(), leaf)[0]
+
+
+def _draws(case: EstimatorCase) -> str:
+    if not draws_nothing(case):
+        return "it draws values"
+    return "its values are soft" if not case.estimator.hard else countable("discrete_law")(case)
+
+
+@estimator_check(absent=_draws)
+def all_values_are_weighed(case: EstimatorCase) -> None:
+    """Where the cost sees the same values whatever the seed, surrogate and gradient are the exact
+    ones, for one variable and for two under one cost. Why: either all values are enumerated, or a
+    seed was fixed and every step sees the same sample."""
+    tolerance = max(case.on.tolerance, 1e-9)
+    for power in (1, 3):
+        params, cost = case.on.params(seed=power).requires_grad_(), Cost(case, power)
+        value = case.estimator.surrogate(case.relaxation(params, 1.0), cost, case.generator(1))
+        mass = case.on.masses(params.detach())
+        off = float((value - (mass * Cost(case, power)(case.on.vertices)).sum()).abs())
+        require(off <= 10 * tolerance * (1 + value.abs()), f"the expected cost is off by {off:.3g}")
+        (slope,) = torch.autograd.grad(value, params)
+        wrong = wrong_estimate(slope, _by_enumeration(case, power)[0], rounding=tolerance)
+        require(not wrong, f"costs of degree {power}: {wrong}")
+    if len(case.on.vertices) <= 12:
+        params, pairs = case.on.params(2, 2, seed=1).requires_grad_(), pair_cost(case, 3)
+        value = case.estimator.surrogate(case.relaxation(params, 1.0), pairs, case.generator(1))
+        (slope,) = torch.autograd.grad(value.sum(), params)
+        exact = exact_of_pairs(case, params.detach(), pairs)
+        wrong = wrong_estimate(slope, exact, rounding=10 * tolerance)
+        require(not wrong, f"two variables: {wrong}")
+
+
+def _direction_unknown(case: EstimatorCase) -> str:
+    if case.estimator.unbiased:
+        return "it claims more: to be unbiased"
+    if not case.estimator.hard:
+        return "its values are soft"
+    return countable("discrete_law")(case)
+
+
+@estimator_check(absent=_direction_unknown)
+def points_the_right_way(case: EstimatorCase) -> None:
+    """Where nothing is claimed, the mean estimate for a linear cost at temperature 1 has between a
+    fifth and five times the exact gradient's length along it. Why: a wrong sign and a forgotten
+    step size are no bias, they are mistakes."""
+    mean = _estimates(case, 1, DRAWS // 20).mean(0)
+    exact, _ = _by_enumeration(case, 1)
+    share = float((mean * exact).sum() / exact.square().sum())
+    require(0.2 < share < 5, f"along the exact gradient its mean is {share:.3g} times that one")

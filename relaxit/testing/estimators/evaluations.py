@@ -1,0 +1,125 @@
+"""Which values an estimator shows to the cost, how often, and of which law they are."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from relaxit.errors import Unsupported
+from relaxit.estimators import DrawEstimator
+from relaxit.testing.case import EstimatorCase, countable
+from relaxit.testing.check import ALPHA, estimator_check, require
+from relaxit.testing.estimators.costs import Cost, equal_rows
+from relaxit.testing.statistics import (
+    DRAWS,
+    count,
+    wrong_frequencies,
+    wrong_mean,
+    wrong_shares,
+)
+
+__all__ = [
+    "draws_nothing",
+    "evaluations_are_those_claimed",
+    "soft_values_follow_the_relaxed_law",
+    "values_follow_the_discrete_law",
+    "values_follow_the_draws",
+]
+
+
+def draws_nothing(case: EstimatorCase) -> bool:
+    """Whether the cost sees the same values whatever the seed, as where all are enumerated."""
+    params = case.on.params(20)
+    seen = []
+    for seed in (1, 2):
+        cost = Cost(case)
+        case.estimator.surrogate(case.relaxation(params, 1.0), cost, case.generator(seed))
+        seen.append(cost.seen)
+    same = len(seen[0]) == len(seen[1])
+    return same and all(torch.equal(*pair) for pair in zip(*seen, strict=True))
+
+
+@estimator_check()
+def evaluations_are_those_claimed(case: EstimatorCase) -> None:
+    """The cost is called as often as `evaluations` says, for one variable and for three under one
+    cost. Why: estimators are compared at equal evaluations, which are what training pays for."""
+    for variables in (1, 3):
+        try:
+            case.estimator.check_joint(case.relaxation, variables)
+        except Unsupported:
+            continue
+        q, cost = case.relaxation(case.on.params(2, variables).requires_grad_(), 0.7), Cost(case)
+
+        def joint(z: Tensor, cost: Cost = cost) -> Tensor:
+            return cost(z).sum(-1)
+
+        case.estimator.surrogate(q, joint, case.generator(1)).sum().backward()
+        claimed = case.estimator.evaluations(case.relaxation, variables)
+        called = f"the cost of {variables} variables was evaluated {len(cost.seen)} times"
+        require(len(cost.seen) == claimed, f"{called}, not {claimed}")
+
+
+def _has_exact_draw(case: EstimatorCase) -> str:
+    if not case.estimator.exact_draw:
+        return "no exact_draw claimed"
+    if isinstance(case.estimator, DrawEstimator):
+        return "its values are those of q.sample_hard"  # as sample_is_that_of_given sees to
+    if absent := countable("discrete_law")(case):
+        return absent
+    return "it draws nothing: all values are enumerated" if draws_nothing(case) else ""
+
+
+@estimator_check(false_alarm=2 * ALPHA, absent=_has_exact_draw, needs=("surrogate_is_the_cost",))
+def values_follow_the_discrete_law(case: EstimatorCase) -> None:
+    """Where `exact_draw` is claimed the values that the cost sees have the frequencies of the mass,
+    and the mean of the surrogate is the expected cost. Why: the reported ELBO is one of the
+    discrete model only then."""
+    cost, params = Cost(case), equal_rows(case, DRAWS)
+    value = case.estimator.surrogate(case.relaxation(params, 0.5), cost, case.generator(1))
+    seen, mass = cost.seen[0], case.on.masses(params[0].detach())
+    wrong = wrong_frequencies(count(seen, case.on.vertices), mass)
+    require(not wrong, wrong)
+    expected = (mass * Cost(case)(case.on.vertices)).sum()
+    wrong = wrong_mean(value.detach(), expected)
+    require(not wrong, f"the surrogate: {wrong}")
+
+
+def _of_other_law(case: EstimatorCase) -> str:
+    if not case.estimator.hard or case.estimator.exact_draw:
+        return "its values are soft, or exact draws"
+    return "own_law is claimed" if case.estimator.own_law else countable()(case)
+
+
+@estimator_check(false_alarm=ALPHA, absent=_of_other_law, needs=("cost_sees_the_claimed_values",))
+def values_follow_the_draws(case: EstimatorCase) -> None:
+    """Where neither `exact_draw` nor `own_law` is claimed, hard values have the frequencies of
+    those of `q.draw`. Why: an objective takes them for values of the law whose divergence it
+    uses."""
+    cost, params = Cost(case), equal_rows(case, DRAWS)
+    q = case.relaxation(params.detach(), 0.5)
+    case.estimator.surrogate(q, cost, case.generator(1))
+    drawn = q.draw((), case.generator(2))[1]
+    hard = next(z for z in cost.seen if bool(case.relaxation.vertices.check(z).all()))
+    wrong = wrong_shares(*(count(z, case.on.vertices) for z in (hard, drawn)))
+    require(not wrong, wrong)
+
+
+def _is_hard(case: EstimatorCase) -> str:
+    return "its values are hard" if case.estimator.hard else ""
+
+
+@estimator_check(false_alarm=2 * ALPHA, absent=_is_hard)
+def soft_values_follow_the_relaxed_law(case: EstimatorCase) -> None:
+    """Where `hard` is denied the values that the cost sees have the moments of soft samples at the
+    given temperature. Why: a schedule that the estimator ignores anneals nothing."""
+    one = case.on.params()
+    params = one.expand(20_000, *one.shape)
+    q, cost = case.relaxation(params, 0.3), Cost(case)
+    case.estimator.surrogate(q, cost, case.generator(1))
+    soft = q.sample((), case.generator(2)).double()
+    for power in (1, 2):
+        moment = soft**power
+        wrong = wrong_mean(
+            cost.seen[0].double() ** power, moment.mean(0), moment.std(0) / len(moment) ** 0.5
+        )
+        require(not wrong, wrong)

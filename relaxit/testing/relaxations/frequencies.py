@@ -1,0 +1,96 @@
+"""Frequencies of hard values against the masses of the discrete law."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from relaxit.testing.case import RelaxationCase, countable
+from relaxit.testing.check import ALPHA, relaxation_check, require
+from relaxit.testing.relaxations.discrete import SHIFT
+from relaxit.testing.statistics import DRAWS, count, wrong_frequencies
+
+__all__ = [
+    "discrete_samples_follow_the_mass",
+    "draws_follow_the_mass",
+    "exact_rounding_is_denied_rightly",
+    "rows_follow_their_own_mass",
+]
+
+_SAMPLES = ("masses_sum_to_one", "hard_in_vertices")
+
+
+@relaxation_check(false_alarm=2 * ALPHA, absent=countable("discrete_law"), needs=_SAMPLES)
+def discrete_samples_follow_the_mass(case: RelaxationCase) -> None:
+    """Samples of the discrete law have the frequencies of its mass, also where weights are small.
+    Why: a sampler of one law beside the mass of another makes every bound wrong."""
+    for params in (case.params(), case.params(seed=2) + SHIFT):
+        q = case.relaxation(params)
+        observed = count(q.sample_hard((DRAWS,), case.generator(1)), case.vertices)
+        wrong = wrong_frequencies(observed, case.masses(params))
+        require(not wrong, wrong)
+
+
+def _worst_draw(case: RelaxationCase) -> str:
+    """What is wrong with the hard values of draws; empty if nothing."""
+    for params in (case.params(), case.params(seed=2) + SHIFT):
+        hard = case.relaxation(params, 0.5).draw((DRAWS,), case.generator(1))[1]
+        if wrong := wrong_frequencies(count(hard, case.vertices), case.masses(params)):
+            return wrong
+    return ""
+
+
+@relaxation_check(
+    false_alarm=2 * ALPHA, absent=countable("discrete_law", "exact_rounding"), needs=_SAMPLES
+)
+def draws_follow_the_mass(case: RelaxationCase) -> None:
+    """Where `exact_rounding` is claimed the hard values of `draw` have the frequencies of the mass.
+    Why: straight-through training then samples the discrete model."""
+    wrong = _worst_draw(case)
+    require(not wrong, wrong)
+
+
+def _second(case: RelaxationCase, batched: Tensor, draws: int) -> dict[str, Tensor]:
+    """Hard values of the second of three rows that repeat, and of the same row as a sample."""
+    q, row = case.relaxation(batched, 0.5), case.relaxation(batched[:3], 0.5)
+    found = {"sample_hard() of a batch": q.sample_hard((), case.generator(1))[1::3]}
+    found["sample_hard((M,)) of a batch"] = row.sample_hard((draws,), case.generator(2))[:, 1]
+    if case.relaxation.capabilities.exact_rounding:
+        found["draw() of a batch"] = q.draw((), case.generator(3))[1][1::3]
+        found["draw((M,)) of a batch"] = row.draw((draws,), case.generator(4))[1][:, 1]
+    return found
+
+
+@relaxation_check(
+    false_alarm=8 * ALPHA,
+    absent=countable("discrete_law"),
+    needs=("discrete_samples_follow_the_mass", "draws_follow_the_mass", "noise_is_independent"),
+)
+def rows_follow_their_own_mass(case: RelaxationCase) -> None:
+    """In a batch of different rows the hard values of each row have the frequencies of its own
+    mass, in the longest dtype and in float32. Why: a model never has a batch of one."""
+    for dtype in {case.dtype, *(d for d in case.dtypes if d == torch.float32)}:
+        rows = case.params(3, dtype=dtype)
+        draws = DRAWS // 4  # in four ways and two dtypes
+        batched = torch.stack([-rows[2], rows[0], rows[1] + 1]).repeat(
+            draws, *(1,) * len(case.relaxation.param_shape)
+        )
+        for road, hard in _second(case, batched, draws).items():
+            observed = count(hard, case.vertices.to(dtype))
+            wrong = wrong_frequencies(observed, case.masses(batched[1]))
+            require(not wrong, f"{road}, {dtype}: {wrong}")
+
+
+def _rounding_denied(case: RelaxationCase) -> str:
+    if case.relaxation.capabilities.exact_rounding:
+        return "exact_rounding is claimed"
+    return countable("discrete_law")(case)
+
+
+@relaxation_check(absent=_rounding_denied, needs=_SAMPLES)
+def exact_rounding_is_denied_rightly(case: RelaxationCase) -> None:
+    """Where `exact_rounding` is denied beside a discrete law, the hard values of some example do
+    follow another law. Why: estimators avoid a relaxation for nothing."""
+    counted = [c for c in (case, *case.siblings()) if not countable("discrete_law")(c)]
+    complaint = f"{DRAWS} draws follow the mass: claim it, or give an example where they do not"
+    require(any(_worst_draw(each) for each in counted), complaint)

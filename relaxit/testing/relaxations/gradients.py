@@ -1,0 +1,234 @@
+"""Gradients: right, and finite where parameters and temperatures are extreme."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck
+from torch.distributions import kl_divergence
+
+from relaxit.distribution import RelaxedDistribution
+from relaxit.testing.case import RelaxationCase, claims
+from relaxit.testing.check import Failed, relaxation_check, require
+
+__all__ = [
+    "differentiable",
+    "discrete_gradients_are_right",
+    "extreme_params",
+    "extremes_are_finite",
+    "finite_slope",
+    "has_kl",
+    "log_prob_gradients_are_right",
+    "log_space_gradients_are_right",
+    "no_differences",
+    "sample_gradients_are_right",
+    "straight_through_is_exact",
+]
+
+
+MOST_PARAMS = 200
+
+
+def no_differences(case: RelaxationCase) -> str:
+    """Why gradients cannot be compared with finite differences; empty if they can."""
+    if case.dtype != torch.float64:
+        return "finite differences need float64"
+    size = case.params().numel()
+    return f"{size} params are too many for finite differences" if size > MOST_PARAMS else ""
+
+
+def differentiable(what: str, function: Callable[..., Tensor], *inputs: Tensor) -> None:
+    """Compare with finite differences, in float64."""
+    try:
+        gradcheck(function, inputs, atol=1e-5, rtol=1e-3)
+    except RuntimeError as error:  # GradcheckError is one
+        text = " ".join(str(error).split())
+        raise Failed(f"{what}: {text}") from error
+
+
+@relaxation_check(absent=no_differences, needs=("generator_is_obeyed",))
+def sample_gradients_are_right(case: RelaxationCase) -> None:
+    """The gradient of `rsample` in params and temperature is that of finite differences on the same
+    noise, at low and high temperatures, for batches and samples of several shapes. Why: it is the
+    pathwise gradient that everything is trained by."""
+
+    def sample(a: Tensor, t: float | Tensor, shape: tuple[int, ...] = (2,)) -> Tensor:
+        return case.relaxation(a, t).rsample(shape, case.generator(0))
+
+    params = case.params(2).requires_grad_()
+    temperature = torch.tensor([0.3, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
+    differentiable("rsample", sample, params, temperature)
+    for number, shape in ((0.2, ()), (6.0, (2,))):
+        what = f"rsample({shape}) of a batch of [2, 2] at temperature {number}"
+        two = case.params(2, 2, seed=1).requires_grad_()
+        differentiable(what, functools.partial(sample, t=number, shape=shape), two)
+
+
+def _density_in_float64(case: RelaxationCase) -> str:
+    return claims("density")(case) or no_differences(case)
+
+
+@relaxation_check(absent=_density_in_float64)
+def log_prob_gradients_are_right(case: RelaxationCase) -> None:
+    """The gradient of `log_prob` in params, temperature and value is that of finite differences.
+    Why: the relaxed objective is trained by it."""
+    params = case.params(2).requires_grad_()
+    temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
+    value = case.relaxation(params.detach(), 1.0).sample((2,), case.generator(1))
+
+    def density(a: Tensor, t: Tensor) -> Tensor:
+        return case.relaxation(a, t).log_prob(value)
+
+    def density_of_sample(a: Tensor) -> Tensor:
+        q = case.relaxation(a, 0.8)
+        return q.log_prob(q.rsample((2,), case.generator(1)))
+
+    differentiable("log_prob", density, params, temperature)
+    differentiable("log_prob of rsample", density_of_sample, params)
+
+
+def _log_space_in_float64(case: RelaxationCase) -> str:
+    return claims("log_space")(case) or no_differences(case)
+
+
+@relaxation_check(absent=_log_space_in_float64, needs=("generator_is_obeyed",))
+def log_space_gradients_are_right(case: RelaxationCase) -> None:
+    """In log space the gradients of samples, of what they are mapped back to and of their densities
+    are those of finite differences, with a temperature a row. Why: the relaxed objective is trained
+    there."""
+    params = case.params(2).requires_grad_()
+    temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
+
+    def sample(a: Tensor, t: Tensor) -> Tensor:
+        law: Any = case.relaxation(a, t).log_space  # torch's base class knows no generator
+        value: Tensor = law.rsample((2,), generator=case.generator(1))
+        return value
+
+    def back(a: Tensor, t: Tensor) -> Tensor:
+        return case.relaxation.from_log_space(sample(a, t))
+
+    def density(a: Tensor, t: Tensor) -> Tensor:
+        return case.relaxation(a, t).log_space.log_prob(sample(a, t))
+
+    differentiable("log_space.rsample", sample, params, temperature)
+    differentiable("from_log_space", back, params, temperature)
+    differentiable("log_space.log_prob", density, params, temperature)
+
+
+def _law_in_float64(case: RelaxationCase) -> str:
+    return claims("discrete_law")(case) or no_differences(case)
+
+
+@relaxation_check(absent=_law_in_float64)
+def discrete_gradients_are_right(case: RelaxationCase) -> None:
+    """Gradients of mass, mean, entropy, `kl_to_uniform` and KL divergences are those of finite
+    differences. Why: a detached KL leaves the prior out of training, silently."""
+    law, params = case.relaxation.discrete, case.params(2).requires_grad_()
+    hard = case.relaxation(params.detach()).sample_hard((2,), case.generator(1))
+    quantities: dict[str, Callable[[Tensor], Tensor]] = {
+        "the log-mass": lambda a: law(a).log_prob(hard),
+        "the mean": lambda a: law(a).mean,
+        "the entropy": lambda a: law(a).entropy(),
+        "kl_to_uniform": case.relaxation.kl_to_uniform,
+    }
+    for what, function in quantities.items():
+        differentiable(what, function, params)
+    if has_kl(case):
+        other = case.params(2, seed=1).requires_grad_()
+        differentiable("kl_divergence", lambda a, b: kl_divergence(law(a), law(b)), params, other)
+
+
+def has_kl(case: RelaxationCase) -> bool:
+    """Whether a KL divergence between two of its discrete laws is registered."""
+    law = case.relaxation.discrete(case.params())
+    try:
+        kl_divergence(law, law)
+    except NotImplementedError:
+        return False
+    return True
+
+
+def extreme_params(case: RelaxationCase, dtype: torch.dtype) -> Tensor:
+    """Rows of params, all equal and mixed, with entries up to 1e4."""
+    size = math.prod(case.relaxation.param_shape)
+    mixed = torch.tensor([1e4, -1e4, 0.0, 1e4, 3.0] * size)[: 2 * size].view(2, size)
+    level = torch.tensor([[0.0], [1e4], [-1e4]]).expand(3, size)
+    rows = torch.cat([level, mixed]).to(case.device, dtype)
+    return rows.reshape(-1, *case.relaxation.param_shape)
+
+
+def _quantities(case: RelaxationCase, params: Tensor, temperature: float) -> dict[str, Tensor]:
+    q = case.relaxation(params, temperature)
+    soft = q.rsample((20,))
+    found = {"a soft value": soft.float()}
+    if case.relaxation.capabilities.discrete_law:
+        found |= {"a KL divergence": q.kl_to_uniform(), "an entropy": q.discrete.entropy()}
+        found["a mean"] = q.discrete.mean.float()
+        found["a log-mass"] = q.discrete.log_prob(q.sample_hard((20,)))
+    return found
+
+
+@relaxation_check()
+def extremes_are_finite(case: RelaxationCase) -> None:
+    """With params up to 1e4 and temperatures from 0.001 to 1000, values are finite and so are their
+    gradients, in every claimed dtype. Why: one NaN ends a run, and a trained model has such
+    params."""
+    for dtype in case.dtypes:
+        for temperature in (1e-3, 0.1, 1.0, 1e3):
+            params = extreme_params(case, dtype).requires_grad_()
+            for name, value in _quantities(case, params, temperature).items():
+                where = f"({dtype}, temperature {temperature:g})"
+                require(bool(value.isfinite().all()), f"{name} is not finite {where}")
+                if not value.requires_grad:
+                    continue
+                (slope,) = torch.autograd.grad(
+                    value.sum(), params, retain_graph=True, allow_unused=True
+                )
+                sound = slope is None or finite_slope(slope)
+                require(sound, f"the gradient of {name} is not finite {where}")
+
+
+def finite_slope(slope: Tensor) -> bool:
+    # A gradient of 1e5 is right and has no place in float16.
+    short = torch.finfo(slope.dtype).bits < 32
+    return not bool(slope.isnan().any()) if short else bool(slope.isfinite().all())
+
+
+@relaxation_check(needs=("sample_gradients_are_right",))
+def straight_through_is_exact(case: RelaxationCase) -> None:
+    """`straight_through` is the hard value of `draw` from the same generator, to the last bit, in
+    every claimed dtype and with a temperature a row. Its gradient is that of the soft value, and
+    that of finite differences. Why: structure and estimators meet there, and `draw` may go another
+    way than `rsample`."""
+    rows = torch.linspace(0.3, 2.0, 50, dtype=torch.float32, device=case.device)
+    for dtype in case.dtypes:
+        for temperature in (0.7, rows):
+            _require_through(case.relaxation(case.params(50, dtype=dtype), temperature), case)
+    if no_differences(case):
+        return
+
+    def soft_of_draw(a: Tensor) -> Tensor:
+        return case.relaxation(a, 0.7).draw((2,), case.generator(0))[0]
+
+    differentiable("the soft value of draw", soft_of_draw, case.params(2).requires_grad_())
+
+
+def _require_through(q: RelaxedDistribution, case: RelaxationCase) -> None:
+    """Both ways from the same noise, in value and gradient."""
+    params, temperature = q.params.requires_grad_(), q.aligned_temperature
+    for shape in (torch.Size(), torch.Size((4,))):
+        soft, hard = q.relaxation.draw(params, temperature, shape, case.generator(1))
+        value = q.relaxation.straight_through(params, temperature, shape, case.generator(1))
+        require(torch.equal(value, hard), f"the value is not the hard one in {params.dtype}")
+        require(value.requires_grad, f"no gradient passes in {params.dtype}")
+        arriving = torch.linspace(-1, 1, value.numel()).to(value).view(value.shape)
+        found, want = (torch.autograd.grad(y, params, arriving)[0] for y in (value, soft))
+        require(
+            torch.allclose(found, want, rtol=1e-4, atol=1e-6),
+            f"the gradient is not that of the soft value in {params.dtype}",
+        )

@@ -1,0 +1,3 @@
+"""What a process can be set to, and whether numbers are the same under it."""
+
+__all__: list[str] = []

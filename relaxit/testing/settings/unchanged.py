@@ -1,0 +1,206 @@
+"""The numbers are the same whatever the process is set to."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from relaxit.estimators import StatefulEstimator
+from relaxit.perturb import PerturbAndRelax
+from relaxit.testing.case import EstimatorCase, RelaxationCase
+from relaxit.testing.check import estimator_check, relaxation_check
+from relaxit.testing.estimators.costs import Cost, pair_cost
+from relaxit.testing.estimators.state import VARIABLES, fresh_state, train
+from relaxit.testing.relaxations.transforms import quantities
+from relaxit.testing.settings.setting import (
+    AUTOCAST,
+    DEFAULTS,
+    MODES,
+    PRECISION,
+    Setting,
+    require_no_change,
+)
+
+__all__ = [
+    "autocast_changes_nothing",
+    "autocast_keeps_estimates",
+    "defaults_change_nothing",
+    "defaults_keep_estimates",
+    "matmul_precision_changes_nothing",
+    "matmul_precision_keeps_estimates",
+    "modes_change_nothing",
+    "modes_keep_estimates",
+]
+
+TEMPERATURES = (0.02, 1.0)
+"""Where products cancel, and where most is done in its plainest form."""
+ROWS = 64
+NUMBERS = 20_500
+"""More, in a draw, than where code begins to go another way because they are many."""
+
+Found = dict[str, Tensor]
+
+_SOUND = ("generator_is_obeyed", "hard_of_hard_is_itself", "log_prob_is_finite")
+
+
+def _many(case: RelaxationCase) -> int:
+    """Rows whose params and values are many numbers, but not more than five times as many."""
+    sizes = [math.prod(s) for s in (case.relaxation.param_shape, case.relaxation.event_shape)]
+    return max(ROWS, min(-(-NUMBERS // min(sizes)), 5 * NUMBERS // max(sizes)))
+
+
+def _samples(case: RelaxationCase, params: Tensor, temperature: float, hard: Tensor) -> Found:
+    """Everything that is drawn."""
+    q = case.relaxation(params, temperature)
+    soft, vertex = q.draw((), case.generator(1))
+    found = {"the soft value of draw": soft, "the hard value of draw": vertex}
+    found["rsample"] = q.rsample((), case.generator(2))
+    found["sample_hard"] = q.sample_hard((), case.generator(3))
+    if case.relaxation.capabilities.log_space:
+        law: Any = q.log_space  # torch's base class knows no generator
+        found["log_space.rsample"] = value = law.rsample((), generator=case.generator(4))
+        found["log_space.log_prob"] = law.log_prob(value)
+        found["from_log_space"] = case.relaxation.from_log_space(value)
+    if case.relaxation.capabilities.conditional:
+        assert isinstance(case.relaxation, PerturbAndRelax)  # has the capability
+        given = case.relaxation.perturb_given(params, hard, torch.Size(), case.generator(5))
+        found["perturb_given"] = given
+    return found
+
+
+def _of_relaxation(case: RelaxationCase, settings: Sequence[Setting]) -> None:
+    for temperature in TEMPERATURES:
+
+        def make(dtype: torch.dtype, temperature: float = temperature) -> Any:
+            params = case.params(ROWS, dtype=dtype)
+            soft, hard = case.relaxation(params, temperature).draw((), case.generator(0))
+
+            def experiment(fresh: RelaxationCase) -> tuple[Found, Tensor]:
+                leaf = params.clone().requires_grad_()
+                found = _samples(fresh, leaf, temperature, hard)
+                for name, function in quantities(fresh, temperature).items():
+                    found[name] = function(leaf, soft, hard)
+                return found, leaf
+
+            return experiment
+
+        require_no_change(case, settings, make, f" at temperature {temperature:g}")
+    require_no_change(case, settings, lambda dtype: _draws(case, dtype), " in large batches")
+
+
+def _draws(case: RelaxationCase, dtype: torch.dtype) -> Any:
+    params = case.params(_many(case), dtype=dtype)
+
+    def experiment(fresh: RelaxationCase) -> tuple[Found, Tensor]:
+        leaf = params.clone().requires_grad_()
+        soft, hard = fresh.relaxation(leaf, 0.1).draw((), fresh.generator(1))
+        return {"the soft value of draw": soft, "the hard value of draw": hard}, leaf
+
+    return experiment
+
+
+def _of_estimator(case: EstimatorCase, settings: Sequence[Setting]) -> None:
+    for rows, temperature in zip((ROWS, _many(case.on)), TEMPERATURES, strict=True):
+
+        def make(dtype: torch.dtype, rows: int = rows, temperature: float = temperature) -> Any:
+            params = case.on.params(rows, dtype=dtype)
+
+            def experiment(fresh: EstimatorCase) -> tuple[Found, Tensor]:
+                leaf, cost = params.clone().requires_grad_(), Cost(fresh)
+                q = fresh.relaxation(leaf, temperature)
+                value = fresh.estimator.surrogate(q, cost, fresh.generator(1))
+                seen = {f"value {i} that the cost sees": z for i, z in enumerate(cost.seen)}
+                return seen | {"the surrogate": value}, leaf
+
+            return experiment
+
+        require_no_change(case, settings, make, f" at temperature {temperature:g}")
+    if isinstance(case.estimator, StatefulEstimator):
+        _of_state(case, settings)
+
+
+def _of_state(case: EstimatorCase, settings: Sequence[Setting]) -> None:
+    """With a state; what the state itself learns is not looked at, for it may be a network."""
+    state = fresh_state(case)
+    train(case, state, seed=1)  # a network may start at 0
+
+    def make(dtype: torch.dtype) -> Any:
+        params = case.on.params(ROWS, VARIABLES, dtype=dtype)
+
+        def experiment(fresh: EstimatorCase) -> tuple[Found, Tensor]:
+            leaf, own = params.clone().requires_grad_(), copy.deepcopy(state)
+            estimator = fresh.estimator
+            assert isinstance(estimator, StatefulEstimator)
+            q, cost = fresh.relaxation(leaf, 0.5), pair_cost(fresh, 2)
+            return {"the surrogate": estimator.surrogate(q, cost, fresh.generator(1), own)}, leaf
+
+        return experiment
+
+    require_no_change(case, settings, make, " with a state")
+
+
+@relaxation_check(needs=_SOUND)
+def autocast_changes_nothing(case: RelaxationCase) -> None:
+    """Under autocast to bfloat16 and to float16 samples and quantities, and their gradients, are
+    those without it. Why: training in mixed precision means the networks, and differences of
+    products with 8 bits may be off by anything."""
+    _of_relaxation(case, AUTOCAST)
+
+
+@relaxation_check(needs=_SOUND)
+def matmul_precision_changes_nothing(case: RelaxationCase) -> None:
+    """So they are where `torch.set_float32_matmul_precision` lets products be shortened to 11 or 8
+    bits, which is done here on any CPU. Why: it is set for the networks, and on the user's device
+    only is something wrong."""
+    _of_relaxation(case, PRECISION)
+
+
+@relaxation_check(needs=(*_SOUND, "device_is_that_of_params"))
+def defaults_change_nothing(case: RelaxationCase) -> None:
+    """So they are with another default dtype, or a default device that is not that of params.
+    Why: a constant made without `dtype=` or `device=` follows the process, not the params."""
+    _of_relaxation(case, DEFAULTS)
+
+
+@relaxation_check(needs=(*_SOUND, "gradient_mode_changes_nothing", "log_space_is_finite"))
+def modes_change_nothing(case: RelaxationCase) -> None:
+    """So they are with deterministic algorithms, with denormal numbers flushed, and in inference
+    mode, after which the same object is trained. Why: they are switched on to repeat a run, to
+    speed it up and to evaluate, not to get other numbers."""
+    _of_relaxation(case, MODES)
+
+
+@estimator_check(needs=("estimates_repeat_on_a_seed",))
+def autocast_keeps_estimates(case: EstimatorCase) -> None:
+    """Under autocast to bfloat16 and to float16 the values that the cost sees, the surrogate and
+    its gradient are those without it, for a cost without products. Why: training in mixed precision
+    means the networks, and an estimate that is off by a tenth shows nowhere."""
+    _of_estimator(case, AUTOCAST)
+
+
+@estimator_check(needs=("estimates_repeat_on_a_seed",))
+def matmul_precision_keeps_estimates(case: EstimatorCase) -> None:
+    """So they are where `torch.set_float32_matmul_precision` lets products be shortened to 11 or 8
+    bits, which is done here on any CPU. Why: it is set for the networks, and on the user's device
+    only is something wrong."""
+    _of_estimator(case, PRECISION)
+
+
+@estimator_check(needs=("estimates_repeat_on_a_seed",))
+def defaults_keep_estimates(case: EstimatorCase) -> None:
+    """So they are with another default dtype, or a default device that is not that of params.
+    Why: a constant made without `dtype=` or `device=` follows the process, not the params."""
+    _of_estimator(case, DEFAULTS)
+
+
+@estimator_check(needs=("estimates_repeat_on_a_seed", "gradient_mode_keeps_the_cost"))
+def modes_keep_estimates(case: EstimatorCase) -> None:
+    """So they are with deterministic algorithms, with denormal numbers flushed, and in inference
+    mode, after which the same object is trained. Why: they are switched on to repeat a run, to
+    speed it up and to evaluate, not to get other numbers."""
+    _of_estimator(case, MODES)

@@ -1,0 +1,296 @@
+"""Several seeds or temperatures of one experiment, trained as one batched step.
+
+Weights, order of the pictures and noise of each member are those of the same run alone,
+so that each member *is* that run, up to the rounding of batched matrix products. What is saved is
+the work per step that does not grow with the number of members: small tensors, launches of
+kernels, Python.
+
+The parameters of all members are stacked, ``[S, ...]``, and a task's terms run under
+``torch.func.vmap``. Every step of the optimizer is elementwise, so that one over the stacked
+parameters is the same as S of them. What a task does in :meth:`~relaxit.training.task.Task.terms`
+must therefore run under ``vmap``: no look at values, and noise through :mod:`relaxit.noise`.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from relaxit.data import Part
+from relaxit.errors import DivergenceError, RelaxitError, Unsupported
+from relaxit.noise import Streams
+from relaxit.training.callbacks import Report
+from relaxit.training.divergence import FirstBad
+from relaxit.training.ensembles.stacked_linear import stack_linear_layers
+from relaxit.training.experiment import Experiment
+from relaxit.training.metrics import check_shapes, mean_metrics, metrics_row, totals_of
+from relaxit.training.optimizer import build_optimizer
+from relaxit.training.precision import matmuls
+from relaxit.training.preflight import check_learned
+from relaxit.training.task import ESTIMATOR_STATE, Row, Setup, Step, Task
+
+__all__ = ["Ensemble"]
+
+_REPORT_SECONDS = 0.2
+
+
+class _Member(nn.Module):
+    """One step of a run as a function of its parameters and buffers."""
+
+    def __init__(self, e: Experiment) -> None:
+        super().__init__()
+        self.model: nn.Module = e.model
+        self.temperature: nn.Module = e.temperature
+        self.task: Task = e.task
+        self.setup: Setup = e.setup
+
+    def forward(
+        self, batch: Part, kl_weight: float, streams: Streams
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Mean loss ``[]``, what :func:`totals_of` sums, and the buffers after the step."""
+        step = Step(self.temperature(), kl_weight, cast(torch.Generator, streams))
+        terms = self.task.terms(self.setup, self.model, batch, step)
+        check_shapes(self.task, terms)
+        loss = terms.loss.mean()
+        # Read off here, so that a buffer that was replaced counts as one changed in place.
+        return loss, totals_of(terms, loss.detach()), dict(self.named_buffers())
+
+
+class Ensemble:
+    """S runs that differ in seed and temperature only, as one.
+
+    Members are numbered from 0, in the order of the experiments.
+
+    The models of the experiments are views of the stacked parameters: they are up to date at any
+    moment, and each can be evaluated, drawn or saved by itself.
+
+    A member whose loss is no longer finite is lost: it takes no part in :meth:`rows` from then on
+    and stands in :attr:`lost`. The others do not notice.
+
+    Args:
+        experiments: of :func:`relaxit.training.experiment.build_all`.
+
+    Attributes:
+        epoch: epochs that are done.
+        step: optimizer steps since the beginning.
+        seconds: spent in the training steps of this epoch, of all members together.
+
+    Raises:
+        Unsupported: if what is trained does not run under ``torch.func.vmap``; nothing has changed
+            then, and the experiments can be trained one by one.
+
+    Example:
+        >>> from relaxit.training.config import resolve
+        >>> from relaxit.training.experiment import build_members
+        >>> small = {"latents": 2, "epochs": 1, "batch_size": 500, "model": {"hidden": [8]}}
+        >>> structure = {"name": "categorical", "options": {"categories": 3}}
+        >>> config = resolve([{**small, "relaxation": structure, "device": "cpu"}])
+        >>> both = Ensemble(build_members(config, seeds=[0, 1]))
+        >>> both.run_epoch()
+        True
+        >>> [row["epoch"] for row in both.rows().values()]
+        [1, 1]
+    """
+
+    def __init__(self, experiments: Sequence[Experiment]) -> None:
+        first = experiments[0]
+        self.experiments = list(experiments)
+        self.epoch = self.position = self.step = 0
+        self.seconds = 0.0
+        self.train = first.images.part("train", first.task.needs_labels)
+        self.generators = [e.noise_generator() for e in experiments]
+        members = [_Member(e) for e in experiments]
+        for member in members:
+            member.train()
+        self.parameters: dict[str, Tensor]
+        self.buffers: dict[str, Tensor]
+        self.parameters, self.buffers = stack_module_state(cast(list[nn.Module], members))
+        self._template = copy.deepcopy(members[0]).to("meta")
+        stack_linear_layers(self._template)
+        self._index = torch.arange(len(members))
+        self._rehearse()
+        for number, member in enumerate(members):
+            self._make_views(member, number)
+        still = ("temperature.", f"model.{ESTIMATOR_STATE}.")
+        self.optimizer = build_optimizer(
+            first.config.optimizer,
+            [p for name, p in self.parameters.items() if not name.startswith(still)],
+            [p for name, p in self.parameters.items() if name.startswith(still)],
+        )
+        self.totals = torch.zeros(len(members), 2 + len(first.task.metrics), device=first.device)
+        self._first_bad = FirstBad((len(members),), first.device)
+
+    @property
+    def lost(self) -> dict[int, int]:
+        """Numbers of the members whose loss was not finite, with the first such step. Waits."""
+        steps = enumerate(self._first_bad.step.tolist())
+        return {number: step for number, step in steps if step >= 0}
+
+    @property
+    def images_done(self) -> int:
+        """Training images of this epoch that each member has seen."""
+        return min(self.position * self.experiments[0].config.batch_size, len(self.train))
+
+    def _terms(
+        self, batch: Part, state: dict[str, Tensor], kl_weight: float
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Losses ``[S]``, sums ``[S, M]``, buffers ``[S, ...]``."""
+
+        def one(
+            own: dict[str, Tensor], index: Tensor, pictures: Tensor, labels: Tensor | None
+        ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+            part = Part(pictures, batch.levels, labels)
+            arguments = (part, kl_weight, Streams(self.generators, index))
+            return cast(Any, functional_call(self._template, own, arguments))
+
+        labels = None if batch.labels is None else 0
+        mapped: Callable[..., Any] = vmap(one, in_dims=(0, 0, 0, labels))
+        found: tuple[Tensor, Tensor, dict[str, Tensor]]
+        found = mapped(state, self._index, batch.pictures, batch.labels)
+        return found
+
+    def _rehearse(self) -> None:
+        """One step on copies, of which only an error is left."""
+        buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
+        states = [generator.get_state() for generator in self.generators]
+        size = min(self.experiments[0].config.batch_size, len(self.train))
+        index = torch.arange(size, device=self.experiments[0].device).expand(
+            len(self.experiments), -1
+        )
+        try:
+            losses, _, _ = self._terms(self._take(index), {**self.parameters, **buffers}, 1.0)
+            torch.autograd.grad(losses.sum(), list(self.parameters.values()), allow_unused=True)
+        except RelaxitError:
+            raise
+        except Exception as error:  # whatever vmap, or code that knows no Streams, raised
+            e = self.experiments[0]
+            raise Unsupported(
+                f"task {e.task.name!r} with relaxation {e.relaxation.name!r} and estimator "
+                f"{e.setup.estimator.name!r} cannot be trained as an ensemble, which runs under "
+                "torch.func.vmap and draws through relaxit.noise: "
+                f"{type(error).__name__}: {str(error).split('. ')[0]}"
+            ) from error
+        finally:
+            for generator, state in zip(self.generators, states, strict=True):
+                generator.set_state(state)
+
+    @torch.no_grad()
+    def _make_views(self, member: _Member, number: int) -> None:
+        for name, own in member.named_parameters():
+            own.data = self.parameters[name].detach()[number]
+        for name, _ in list(member.named_buffers()):
+            path, _, leaf = name.rpartition(".")
+            setattr(member.get_submodule(path), leaf, self.buffers[name][number])
+
+    def _take(self, index: Tensor) -> Part:
+        """The pictures at ``index`` ``[S, B]``: ``[S, B, P]``, and labels ``[S, B]``."""
+        flat = self.train.take(index.flatten())
+        labels = None if flat.labels is None else flat.labels.unflatten(0, index.shape)
+        return Part(flat.pictures.unflatten(0, index.shape), flat.levels, labels)
+
+    def train_step(self, index: Tensor) -> None:
+        """One update of every member, from its training pictures at ``index`` ``[S, B]``."""
+        first = self.experiments[0]
+        for e in self.experiments:
+            e.temperature.set_step(self.step)
+        losses, sums, buffers = self._terms(
+            self._take(index),
+            {**self.parameters, **self.buffers},
+            first.kl_weight(self.step),
+        )
+        self._first_bad.see(losses, self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.sum().backward()
+        if self.step == 0:
+            tau = [p for name, p in self.parameters.items() if name.startswith("temperature.")]
+            check_learned(first, tau)
+        rate = first.learning_rate(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        with torch.no_grad():
+            for name, buffer in buffers.items():
+                if buffer.data_ptr() != self.buffers[name].data_ptr():
+                    self.buffers[name].copy_(buffer)
+            self.totals += sums
+        self.step += 1
+        self.position += 1
+
+    def run_epoch(self, stop: object = None, report: Report | None = None) -> bool:
+        """Train to the end of the epoch, or until ``stop`` is true. True if it was finished.
+
+        Args:
+            stop: looked at after each step.
+            report: who is told of images, counted for each member, and of means over members.
+
+        Raises:
+            DivergenceError: if all members are lost.
+        """
+        first = self.experiments[0]
+        size = first.config.batch_size
+        orders = torch.stack([e.order(self.epoch) for e in self.experiments])
+        began, told, seen = time.perf_counter(), 0.0, 0
+        for start in range(self.position * size, orders.shape[1], size):
+            index = orders[:, start : start + size]
+            with matmuls(first.config.precision, first.device):
+                self.train_step(index)
+            seen += index.numel()
+            if report is not None and (now := time.perf_counter()) - told > _REPORT_SECONDS:
+                report.step(seen, self.means())
+                seen, told = 0, now
+            if stop:
+                break
+        self._check_weights()
+        self.seconds += time.perf_counter() - began
+        return self.position == first.steps_per_epoch
+
+    def _check_weights(self) -> None:
+        """Look at the weights that the last of the losses led to."""
+        count = len(self.experiments)
+        sound = torch.ones(count, dtype=torch.bool, device=self.totals.device)
+        for parameter in self.parameters.values():
+            sound &= parameter.detach().reshape(count, -1).isfinite().all(1)
+        weights = torch.where(sound, 0.0, torch.nan)
+        self._first_bad.see(weights, self.step)
+        lost = self.lost
+        if len(lost) == count:
+            number, step = min(lost.items(), key=lambda item: item[1])
+            config = self.experiments[number].config
+            raise DivergenceError(
+                f"no loss of the {count} members is finite any more, the first at step {step} "
+                f"(seed {config.seed}, temperature {config.temperature.initial}). "
+                "A lower --lr or a higher --temperature usually helps"
+            )
+
+    def means(self) -> dict[str, float]:
+        """Loss and training metrics of this epoch so far, over all members. Waits."""
+        return mean_metrics(self.experiments[0].task, self.totals.sum(0).tolist())
+
+    def rows(self, evaluate: bool = True) -> dict[int, Row]:
+        """Metrics of the epoch by number of the member, as a run alone would have them.
+
+        Those that are lost are left out.
+
+        Args:
+            evaluate: whether the held-out parts are looked at.
+        """
+        found: dict[int, Row] = {}
+        lost = self.lost
+        for number, totals in enumerate(self.totals.tolist()):
+            if number not in lost:
+                e = self.experiments[number]
+                found[number] = metrics_row(e, self.epoch + 1, self.step, totals, evaluate)
+        return found
+
+    def next_epoch(self) -> None:
+        """Begin the next epoch."""
+        self.epoch += 1
+        self.position = 0
+        self.seconds = 0.0
+        self.totals.zero_()

@@ -1,0 +1,327 @@
+"""Trains the members of an ensemble, each into a run directory of its own.
+
+As one batched step where that is faster, in turn by :func:`relaxit.training.loop.train` otherwise:
+what is written is the same, and each member can be evaluated, drawn and continued alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from relaxit.errors import DivergenceError
+from relaxit.training.callbacks import Report
+from relaxit.training.ensembles.batched import Ensemble
+from relaxit.training.ensembles.directory import EnsembleDirectory
+from relaxit.training.ensembles.figure import draw_spread
+from relaxit.training.ensembles.plan import Mode, as_one
+from relaxit.training.ensembles.summary import markdown, mean_row, metrics_of, spread_of, table
+from relaxit.training.experiment import Experiment
+from relaxit.training.loop import Trainer, train
+from relaxit.training.runs import RunDirectory, Tracker, save_model, save_state
+from relaxit.training.stopping import StopRequest
+from relaxit.training.task import Row
+
+__all__ = ["EnsembleOutcome", "Member", "Progress", "train_members"]
+
+_SAVE_SECONDS = 30.0
+
+
+@dataclass
+class Member:
+    """One run of an ensemble.
+
+    Attributes:
+        name: of its folder.
+        experiment: what is trained.
+        run: its run directory.
+        rows: metrics of its epochs so far.
+        state: ``waiting`` until it begins, ``training``, ``finished``, ``stopped`` by a signal, or
+            ``diverged``.
+        reason: what a diverged one says.
+    """
+
+    name: str
+    experiment: Experiment
+    run: RunDirectory
+    rows: list[Row] = field(default_factory=list)
+    state: Literal["waiting", "training", "finished", "stopped", "diverged"] = "waiting"
+    reason: str = ""
+
+    @property
+    def seed(self) -> int:
+        return self.experiment.config.seed
+
+    @property
+    def temperature(self) -> float:
+        """At step 0."""
+        return self.experiment.config.temperature.initial
+
+    def open(self, overwrite: bool = True) -> None:
+        """Make the run directory."""
+        self.run.create(overwrite)
+        self.run.write_config(self.experiment.config, self.experiment.images.format)
+        self.state = "training"
+
+
+class Progress(Protocol):
+    """Who is told how an ensemble goes."""
+
+    def began(self, way: str, reason: str) -> None:
+        """Members train as ``one step`` or ``in turn``; why, if the former was wanted."""
+
+    def watch(self, member: Member | None) -> contextlib.AbstractContextManager[Report]:
+        """Who is told of the member that trains next, or of all together if None."""
+
+
+@dataclass
+class EnsembleOutcome:
+    """How an ensemble ended.
+
+    Attributes:
+        members: all of them, those that diverged or did not begin too.
+        way: ``one step`` or ``in turn``.
+        reason: why not as one step, though that was wanted.
+        seconds: from the first step to the last picture.
+        exit_code: 0, 130 (Ctrl-C) or 143 (SIGTERM).
+    """
+
+    members: list[Member]
+    way: str = ""
+    reason: str = ""
+    seconds: float = 0.0
+    exit_code: int = 0
+
+    @property
+    def compared(self) -> list[Member]:
+        """Members that can be compared: sound, and as far as any of them is."""
+        sound = [m for m in self.members if m.rows and m.state != "diverged"]
+        furthest = max((m.rows[-1]["step"] for m in sound), default=0)
+        return [m for m in sound if m.rows[-1]["step"] == furthest]
+
+    @property
+    def groups(self) -> list[tuple[str, list[Member]]]:
+        """Those of :attr:`compared` that differ in their seed only, and what they have in common.
+
+        The title is empty if there is one temperature.
+        """
+        found: dict[float, list[Member]] = {}
+        for member in self.compared:
+            found.setdefault(member.temperature, []).append(member)
+        several = len({member.temperature for member in self.members}) > 1
+        return [(f"temperature {tau}" if several else "", each) for tau, each in found.items()]
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Column headings and rows of texts, see :func:`.summary.table`."""
+        last = [(title, {m.name: m.rows[-1] for m in members}) for title, members in self.groups]
+        return table(last, self.members[0].experiment.task.display)
+
+    def summary(self) -> dict[str, Any]:
+        """What ``ensemble.json`` holds."""
+        return {
+            "way": self.way,
+            "reason": self.reason,
+            "seconds": self.seconds,
+            "exit_code": self.exit_code,
+            "members": [_about(member) for member in self.members],
+            "groups": [_about_group(members) for _, members in self.groups],
+        }
+
+
+def train_members(
+    members: Sequence[Member],
+    folder: EnsembleDirectory,
+    progress: Progress,
+    mode: Mode = "auto",
+) -> EnsembleOutcome:
+    """Train all members to the last epoch, or to a signal; the folder is complete either way.
+
+    A member whose loss is no longer finite is given its last good weights and left out; the others
+    do not notice.
+
+    Args:
+        members: at least one, of one task and data set.
+        folder: where to; it exists.
+        progress: who is told.
+        mode: whether as one batched step, see :func:`relaxit.training.ensembles.plan.as_one`.
+
+    Raises:
+        DivergenceError: if no member is left; after saving.
+        CheckpointError: if the disk refuses.
+    """
+    outcome = EnsembleOutcome(list(members))
+    began = time.perf_counter()
+    ensemble, outcome.reason = as_one([member.experiment for member in members], mode)
+    outcome.way = "in turn" if ensemble is None else "one step"
+    progress.began(outcome.way, outcome.reason)
+    with StopRequest() as stop:
+        folder.write(outcome.summary())
+        if ensemble is None:
+            _in_turn(outcome, folder, progress, stop)
+        else:
+            _together(ensemble, outcome, folder, progress, stop)
+        outcome.seconds = time.perf_counter() - began
+        unfinished = any(member.state in ("waiting", "stopped") for member in members)
+        outcome.exit_code = stop.exit_code if unfinished else 0
+        _conclude(outcome, folder)
+    if all(member.state == "diverged" for member in members):
+        raise DivergenceError(f"every run of {folder.path} diverged: {members[0].reason}")
+    return outcome
+
+
+def _conclude(outcome: EnsembleOutcome, folder: EnsembleDirectory) -> None:
+    """Write what stands on top of the members."""
+    folder.write(outcome.summary())
+    folder.write_table(markdown(*outcome.table()))
+    lines = [(title, [m.rows for m in members]) for title, members in outcome.groups]
+    if lines:
+        draw_spread(lines, outcome.members[0].experiment.task.display, folder.curves)
+
+
+def _in_turn(
+    outcome: EnsembleOutcome, folder: EnsembleDirectory, progress: Progress, stop: StopRequest
+) -> None:
+    for member in outcome.members:
+        if stop:
+            break
+        member.open()
+        try:
+            with progress.watch(member) as report:
+                done = train(member.experiment, member.run, report)
+        except DivergenceError as error:
+            member.rows = [*member.run.read_metrics()]
+            member.state, member.reason = "diverged", str(error)
+        else:
+            member.rows = done.rows
+            member.state = "stopped" if done.exit_code else "finished"
+        folder.write(outcome.summary())
+
+
+def _together(
+    ensemble: Ensemble,
+    outcome: EnsembleOutcome,
+    folder: EnsembleDirectory,
+    progress: Progress,
+    stop: StopRequest,
+) -> None:
+    members, epochs = outcome.members, ensemble.experiments[0].config.epochs
+    trainers = [Trainer(e) for e in ensemble.experiments]  # now that their weights are views
+    for member in members:
+        member.open()
+    saved = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        trackers = [stack.enter_context(Tracker(member.run)) for member in members]
+        report = stack.enter_context(progress.watch(None))
+        while ensemble.epoch < epochs and not stop:
+            for number in _sound(members):
+                trainers[number].guard.trust(ensemble.step)
+            try:
+                finished = ensemble.run_epoch(stop, report)
+            except DivergenceError:  # of all; each says so below
+                finished = False
+            _part_from_lost(ensemble, members, trainers)
+            for number in _sound(members):
+                _bring_up(trainers[number], ensemble, number)
+                members[number].rows.append(trainers[number].summary(finished))
+                trackers[number].log(members[number].rows)
+            if not _sound(members):
+                break
+            report.epoch(mean_row([members[number].rows[-1] for number in _sound(members)]))
+            if finished:
+                ensemble.next_epoch()
+            if time.monotonic() - saved > _SAVE_SECONDS:
+                for tracker in trackers:
+                    tracker.flush()  # a saved state without its metrics could not be continued
+                _save(ensemble, members, trainers)
+                folder.write(outcome.summary())
+                saved = time.monotonic()
+    _save(ensemble, members, trainers)
+    for number in _sound(members):
+        member = members[number]
+        member.state = "finished" if ensemble.epoch == epochs else "stopped"
+        member.experiment.draw(member.rows, member.run.path)
+
+
+def _sound(members: Sequence[Member]) -> list[int]:
+    """Numbers of the members that are being trained and have not diverged."""
+    return [number for number, member in enumerate(members) if member.state == "training"]
+
+
+def _bring_up(trainer: Trainer, ensemble: Ensemble, number: int) -> None:
+    """Bring the trainer of a member, whose weights are shared, to where the ensemble stands."""
+    trainer.epoch, trainer.position = ensemble.epoch, ensemble.position
+    trainer.step = ensemble.step
+    trainer.seconds = ensemble.seconds / len(ensemble.experiments)  # its share
+    trainer.totals = ensemble.totals[number]
+    trainer.generator = ensemble.generators[number]
+
+
+def _part_from_lost(
+    ensemble: Ensemble, members: Sequence[Member], trainers: Sequence[Trainer]
+) -> None:
+    """Give members that were lost in this epoch their last good weights, and save them."""
+    for number, step in ensemble.lost.items():
+        member, guard = members[number], trainers[number].guard
+        if member.state != "training":
+            continue
+        guard.first_bad.step.fill_(step)
+        try:
+            guard.settle()
+        except DivergenceError as error:
+            member.state, member.reason = "diverged", str(error)
+        save_model(member.experiment.model, member.run.model_file)
+        member.experiment.draw(member.rows, member.run.path)
+
+
+def _save(ensemble: Ensemble, members: Sequence[Member], trainers: Sequence[Trainer]) -> None:
+    """Write weights and state of all that are sound."""
+    moments = ensemble.optimizer.state_dict()["state"]
+    for number, (member, trainer) in enumerate(zip(members, trainers, strict=True)):
+        if member.state == "diverged":
+            continue
+        _bring_up(trainer, ensemble, number)
+        own = trainer.optimizer.state_dict()
+        own["state"] = {key: _part(stacked, number) for key, stacked in moments.items()}
+        trainer.optimizer.load_state_dict(own)
+        save_model(member.experiment.model, member.run.model_file)
+        save_state(trainer.state_dict(), member.run.state_file)
+
+
+def _part(stacked: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """What the optimizer keeps for one member; the count of steps is common to all."""
+    return {key: value[number] if value.dim() else value for key, value in stacked.items()}
+
+
+def _about(member: Member) -> dict[str, Any]:
+    found = {
+        "name": member.name,
+        "seed": member.seed,
+        "temperature": member.temperature,
+        "state": member.state,
+    }
+    if member.reason:
+        found["reason"] = member.reason
+    last = member.rows[-1] if member.rows else {}
+    return {**found, "metrics": {key: _finite(value) for key, value in last.items()}}
+
+
+def _about_group(members: Sequence[Member]) -> dict[str, Any]:
+    last = [member.rows[-1] for member in members]
+    spreads = {key: spread_of([row[key] for row in last]) for key in metrics_of(last[0])}
+    return {
+        "temperature": members[0].temperature,
+        "seeds": [member.seed for member in members],
+        "metrics": {
+            key: {"mean": _finite(found.mean), "standard_error": _finite(found.error)}
+            for key, found in spreads.items()
+        },
+    }
+
+
+def _finite(value: float | int | None) -> float | int | None:
+    """None for what JSON cannot say."""
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,56 @@
+"""A first step on copies: what only a step can tell is refused before anything is written."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from relaxit.errors import ConfigurationError
+from relaxit.training.experiment import Experiment
+from relaxit.training.task import Step
+
+__all__ = ["check_learned", "rehearse_learned"]
+
+
+def check_learned(e: Experiment, tau: Iterable[Tensor]) -> None:
+    """Refuse to learn a temperature that the loss does not depend on; it would stay as it is.
+
+    Args:
+        e: the run.
+        tau: parameters of the temperature, after a backward pass.
+
+    Raises:
+        ConfigurationError: if one of them has no gradient.
+    """
+    if any(parameter.grad is None for parameter in tau):
+        raise ConfigurationError(
+            f"temperature.schedule = 'learned': estimator {e.setup.estimator.name!r} gives the "
+            "temperature no gradient; use another schedule, or 'pathwise'"
+        )
+
+
+def rehearse_learned(e: Experiment) -> None:
+    """Refuse to learn a temperature that the loss does not depend on.
+
+    Nothing is done unless the temperature is learned, and the run is the same either way.
+
+    Args:
+        e: the run, before its first step.
+
+    Raises:
+        ConfigurationError: as :func:`check_learned`.
+    """
+    if not list(e.temperature.parameters()):
+        return
+    model, temperature = copy.deepcopy((e.model, e.temperature))
+    train = e.images.part("train", e.task.needs_labels)
+    size = min(e.config.batch_size, len(train))  # a task may join pictures: one might not do
+    batch = train.take(torch.arange(size, device=e.device))
+    gpus = [e.device] if e.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):  # a task may draw from torch's own generator
+        now = Step(temperature(), e.kl_weight(0), e.noise_generator())
+        e.task.terms(e.setup, model, batch, now).loss.mean().backward()
+    check_learned(e, temperature.parameters())

@@ -1,0 +1,247 @@
+"""A run on disk: configuration, metrics, weights, pictures. Each file whole at any moment."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from relaxit.data import Format
+from relaxit.environment import versions
+from relaxit.errors import CheckpointError, ConfigurationError, one_line
+from relaxit.files import write_whole
+from relaxit.plugins import default
+from relaxit.training.config import RunConfig
+from relaxit.training.runs import provenance
+
+__all__ = ["ENSEMBLE_FILE", "RunDirectory", "check_place"]
+
+ENSEMBLE_FILE = "ensemble.json"
+"""What marks the folder of an ensemble, whose sub-folders are runs."""
+_FORMAT = 1
+_OWN_FILES = ("config.json", "metrics.jsonl", "model.safetensors", "train_state.pt")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Names the files of a run and guards what may be written where."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def model_file(self) -> Path:
+        return self.path / "model.safetensors"
+
+    @property
+    def state_file(self) -> Path:
+        return self.path / "train_state.pt"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @classmethod
+    def fresh(cls, config: RunConfig) -> RunDirectory:
+        """Make ``runs/<recipe>-<relaxation>-<dataset>-<time>``; it is ours alone.
+
+        Raises:
+            CheckpointError: if it cannot be made.
+        """
+        words = (config.recipe, config.relaxation.name, config.data.name)
+        stem = "-".join(re.sub(r"[^\w.-]", "-", word) for word in words if word)
+        base = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        for number in itertools.count(1):
+            path = Path("runs") / (base if number == 1 else f"{base}-{number}")
+            # Another run may have been started in the same second: the maker of the folder has it.
+            if _make(path):
+                break
+        return cls(path)
+
+    def check_free(self, overwrite: bool) -> None:
+        """Refuse a path that cannot become this run, without touching anything.
+
+        Raises:
+            ConfigurationError: if it exists and is not to be overwritten, or is something else.
+            CheckpointError: if it cannot be written.
+        """
+        check_place(self.path)
+        if self.path.is_dir() and any(self.path.iterdir()):
+            if not self.is_run():
+                raise ConfigurationError(
+                    f"{self.path} exists and is not a run directory; choose another --out"
+                )
+            if not overwrite:
+                raise ConfigurationError(
+                    f"{self.path} exists: --overwrite replaces it, "
+                    f"--resume {self.path} continues it"
+                )
+
+    def create(self, overwrite: bool) -> None:
+        """Make the folder, without the files of a former run; what else lies there stays.
+
+        Raises:
+            ConfigurationError, CheckpointError: as :meth:`check_free`.
+        """
+        if _make(self.path):
+            return
+        self.check_free(overwrite)  # again: something may have come since
+        try:
+            for name in (*_OWN_FILES, *_pictures()):
+                (self.path / name).unlink(missing_ok=True)
+            if self.tensorboard.is_dir():
+                shutil.rmtree(self.tensorboard)
+        except OSError as error:
+            raise CheckpointError(f"{self.path} cannot be emptied: {error.strerror}") from error
+
+    def write_config(self, config: RunConfig, pictures: Format) -> None:
+        """Write ``config.json``: the whole configuration, versions, and every plugin's version.
+
+        Args:
+            config: with the options of relaxation, estimator and task in full.
+            pictures: what the model is sized from, so that samples need no data set.
+        """
+        saved = {
+            "format": _FORMAT,
+            "config": config.model_dump(mode="json"),
+            "image_size": list(pictures.size),
+            "levels": pictures.levels,
+            "classes": pictures.classes,
+            "versions": versions(),
+            "plugins": provenance.record(),
+        }
+        write_whole(self.config_file, json.dumps(saved, indent=2) + "\n")
+
+    def is_run(self) -> bool:
+        """Whether a run was written here, whole or not."""
+        try:
+            saved = json.loads(self.config_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(saved, dict) and {"format", "config"} <= saved.keys()
+
+    def pictures(self) -> Format:
+        """Size, levels and number of classes of the pictures the run was trained on.
+
+        Raises:
+            CheckpointError: if the configuration does not tell.
+        """
+        try:
+            saved = json.loads(self.config_file.read_text(encoding="utf-8"))
+            height, width = saved["image_size"]
+            # Older runs say nothing of these two; all of them are autoencoders, which ask for none.
+            levels, classes = saved.get("levels", 255), saved.get("classes", 0)
+            return Format((int(height), int(width)), int(levels), int(classes))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.config_file} is damaged: {error!r}") from error
+
+    def read_config(self) -> RunConfig:
+        """The configuration of a finished or interrupted run.
+
+        Raises:
+            CheckpointError: if this is no run directory, or its configuration is damaged.
+            PluginError: if it needs a plugin that is not there, naming its distribution or file.
+        """
+        config, plugins = self._read()
+        provenance.require(config, plugins, self.path)
+        return config
+
+    def plugin_changes(self) -> list[str]:
+        """A sentence for each plugin file whose content is not what the run was trained with.
+
+        Raises:
+            CheckpointError, PluginError: as :meth:`read_config`.
+        """
+        config, plugins = self._read()
+        provenance.require(config, plugins, self.path)
+        return provenance.changes(config, plugins, self.path)
+
+    def _read(self) -> tuple[RunConfig, list[dict[str, Any]]]:
+        """The configuration, and the records of the plugins it was made with."""
+        if not self.config_file.is_file():
+            if (self.path / ENSEMBLE_FILE).is_file():
+                first = min((p.parent for p in self.path.glob("*/config.json")), default="none yet")
+                raise CheckpointError(f"{self.path} is an ensemble; name one of its runs: {first}")
+            raise CheckpointError(f"{self.path} is not a run directory: it has no config.json")
+        try:
+            saved: Any = json.loads(self.config_file.read_text(encoding="utf-8"))
+            if saved["format"] != _FORMAT:
+                raise CheckpointError(
+                    f"{self.config_file} has format {saved['format']}, this relaxit reads {_FORMAT}"
+                )
+            config = RunConfig.model_validate_json(json.dumps(saved["config"]))
+        except ValidationError as error:
+            raise CheckpointError(f"{self.config_file} is damaged: {one_line(error)}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.config_file} is damaged: {error!r}") from error
+        plugins = saved.get("plugins", [])
+        if not isinstance(plugins, list) or not all(isinstance(p, dict) for p in plugins):
+            raise CheckpointError(
+                f"{self.config_file} is damaged: plugins must be a list of tables"
+            )
+        return config, plugins
+
+    def write_metrics(self, rows: Sequence[Mapping[str, float | int]]) -> None:
+        """Write all epochs so far, a JSON object on a line each."""
+        write_whole(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """All whole epochs so far; the row of an interrupted one is left out.
+
+        Raises:
+            CheckpointError: if the file is damaged.
+        """
+        if not self.metrics_file.is_file():
+            return []
+        try:
+            lines = self.metrics_file.read_text(encoding="utf-8").splitlines()
+            rows = [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise CheckpointError(f"{self.metrics_file} is damaged: {error}") from error
+        return [row for row in rows if "partial" not in row]
+
+
+def _pictures() -> set[str]:
+    """Names of the pictures that a run of any registered task may have left."""
+    return {name for task in default().items("task").values() for name in task.files}
+
+
+def check_place(path: Path) -> None:
+    """Refuse a path that cannot be written as a folder, without touching anything.
+
+    Raises:
+        ConfigurationError: if something else is there.
+        CheckpointError: if it cannot be written.
+    """
+    if path.exists() and not path.is_dir():
+        raise ConfigurationError(f"{path} exists and is not a folder; choose another --out")
+    parent = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise CheckpointError(f"{path} cannot be written: {parent} is not a writable folder")
+
+
+def _make(path: Path) -> bool:
+    """Make a folder; False if it was there."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {error.strerror}") from error
+    return True

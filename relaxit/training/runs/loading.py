@@ -1,0 +1,64 @@
+"""A run directory back into objects: for evaluation and sampling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import nn
+
+from relaxit.data import Format
+from relaxit.environment import choose_device
+from relaxit.training.experiment import Experiment, build, build_model, build_task
+from relaxit.training.runs.checkpoint import load_model
+from relaxit.training.runs.directory import RunDirectory
+from relaxit.training.task import Setup, Task
+
+__all__ = ["Trained", "open_model", "open_run"]
+
+
+class Trained(NamedTuple):
+    """A trained model without its data set."""
+
+    task: Task
+    setup: Setup
+    model: nn.Module
+    pictures: Format
+
+
+def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> Experiment:
+    """The experiment of a run, with its trained weights, in evaluation mode.
+
+    Args:
+        path: run directory.
+        device: where to put it, whatever it was trained on.
+        data_dir: folder of the data files, if they have moved.
+
+    Raises:
+        CheckpointError: if this is no run directory, or its files are damaged.
+        PluginError: if a plugin it needs is missing, naming the one to install.
+        DataError: if the data set is missing.
+    """
+    run = RunDirectory(path)
+    config = run.read_config()
+    data = config.data if data_dir is None else config.data.model_copy(update={"dir": data_dir})
+    experiment = build(config.model_copy(update={"device": device, "data": data}))
+    load_model(experiment.model, run.model_file)
+    experiment.model.eval()
+    return experiment
+
+
+def open_model(path: Path, device: str = "auto") -> Trained:
+    """The trained model of a run alone, in evaluation mode; no data set is read.
+
+    Raises:
+        CheckpointError: if this is no run directory, or its files are damaged.
+        PluginError: if a plugin it needs is missing, naming the one to install.
+    """
+    run = RunDirectory(path)
+    task, setup = build_task(run.read_config())
+    pictures = run.pictures()
+    model = build_model(task, setup, pictures).to(choose_device(device))
+    load_model(model, run.model_file)
+    model.eval()
+    return Trained(task, setup, model, pictures)

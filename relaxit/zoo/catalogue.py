@@ -1,0 +1,76 @@
+"""Recipes by name: the built-in ones, TOML files in ``recipes/``, and those of plugins.
+
+Listing and showing them loads no torch; plugins are asked only if some are installed.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from relaxit.errors import ConfigurationError, UnknownName
+from relaxit.hooks import ENTRY_POINT_GROUP, is_own
+from relaxit.training import read_recipe
+from relaxit.zoo.hooks import relaxit_recipes
+
+__all__ = ["DEFAULT", "find", "layers", "recipes", "summary"]
+
+DEFAULT = "categorical-vae"
+
+
+def recipes() -> dict[str, Path]:
+    """All recipes by name: the built-in ones and those of installed plugins.
+
+    Example:
+        >>> {"categorical-vae", "tutorial-mnist"} <= set(recipes())
+        True
+    """
+    points = metadata.entry_points(group=ENTRY_POINT_GROUP)
+    alone = all(point.dist is not None and is_own(point.dist.name) for point in points)
+    if alone or os.environ.get("RELAXIT_PLUGINS", "").strip() == "none":
+        return {path.stem: path for path in relaxit_recipes()}
+    from relaxit.plugins import default
+
+    return default().items("recipe")
+
+
+def find(name: str) -> Path:
+    """The file of a recipe, by its name.
+
+    Raises:
+        UnknownName: with the known and the near names.
+    """
+    known = recipes()
+    if name not in known:
+        raise UnknownName("recipe", name, known, "A recipe file ends in .toml, .yaml or .json.")
+    return known[name]
+
+
+def summary(path: Path) -> str:
+    """The line a recipe says about itself, or what is wrong with it."""
+    try:
+        return str(read_recipe(path).get("summary", ""))
+    except ConfigurationError as error:
+        return f"cannot be read: {error}"
+
+
+def layers(recipe: str) -> list[dict[str, Any]]:
+    """The tables of ``--recipe NAME|FILE``: a zoo recipe, or a file laid over one.
+
+    A file may name the zoo recipe it starts from in ``base``; without, it is the default one.
+
+    Raises:
+        UnknownName: if there is no such recipe or base.
+        ConfigurationError: if the file cannot be read.
+    """
+    path = Path(recipe)
+    is_file = path.suffix.lower() in (".toml", ".yaml", ".yml", ".json")
+    if not is_file:
+        return [{"recipe": recipe, **read_recipe(find(recipe))}]
+    if not path.is_file():
+        raise ConfigurationError(f"recipe file {recipe} is not there")
+    table = read_recipe(path)
+    base = table.pop("base", DEFAULT)
+    return [{"recipe": path.stem, **read_recipe(find(str(base)))}, table]
