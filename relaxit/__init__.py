@@ -17,7 +17,7 @@ from relaxit.lazy import lazy_exports
 if TYPE_CHECKING:
     from relaxit import constraints as constraints
     from relaxit import noise as noise
-    from relaxit.discrete import DiscreteLaw as DiscreteLaw
+    from relaxit.discrete import DiscreteDistribution as DiscreteDistribution
     from relaxit.distribution import RelaxedDistribution as RelaxedDistribution
     from relaxit.errors import ConfigurationError as ConfigurationError
     from relaxit.errors import DomainError as DomainError
@@ -48,7 +48,7 @@ _lazy, _, __all__ = lazy_exports(
     {
         "relaxit.constraints": ["constraints"],
         "relaxit.noise": ["noise"],
-        "relaxit.discrete": ["DiscreteLaw"],
+        "relaxit.discrete": ["DiscreteDistribution"],
         "relaxit.distribution": ["RelaxedDistribution"],
         "relaxit.errors": [
             "ConfigurationError",

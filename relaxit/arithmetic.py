@@ -16,15 +16,15 @@ from torch import Tensor
 
 from relaxit.tracing import transforms_active
 
-__all__ = ["product", "shortened", "undisturbed"]
+__all__ = ["full_precision_matmul", "has_reduced_precision", "without_autocast"]
 
 
-def undisturbed(tensor: Tensor) -> contextlib.AbstractContextManager[Any]:
+def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[Any]:
     """Context in which autocast leaves operations on this tensor's device alone.
 
     Example:
         >>> x = torch.eye(2)
-        >>> with torch.autocast("cpu", torch.bfloat16), undisturbed(x):
+        >>> with torch.autocast("cpu", torch.bfloat16), without_autocast(x):
         ...     (x @ x).dtype
         torch.float32
     """
@@ -34,14 +34,14 @@ def undisturbed(tensor: Tensor) -> contextlib.AbstractContextManager[Any]:
     return torch.autocast(kind, enabled=False)
 
 
-def shortened(device: torch.device) -> bool:
+def has_reduced_precision(device: torch.device) -> bool:
     """Whether products of float32 matrices may be worked out with fewer bits on this device now.
 
     Example:
-        >>> shortened(torch.device("cpu"))
+        >>> has_reduced_precision(torch.device("cpu"))
         False
         >>> with torch.autocast("cpu", torch.bfloat16):
-        ...     shortened(torch.device("cpu"))
+        ...     has_reduced_precision(torch.device("cpu"))
         True
     """
     kind = device.type
@@ -59,13 +59,13 @@ def shortened(device: torch.device) -> bool:
     return backend is not None and backend.matmul.fp32_precision not in ("ieee", "none")
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
+def full_precision_matmul(a: Tensor, b: Tensor) -> Tensor:
     """``a @ b`` of matrices ``[..., m, k]`` and ``[..., k, n]`` in all the bits of their dtype.
 
     In float64, which nothing shortens, where float32 might be.
 
     Example:
-        >>> product(torch.ones(2, 3), torch.ones(3, 1))
+        >>> full_precision_matmul(torch.ones(2, 3), torch.ones(3, 1))
         tensor([[3.],
                 [3.]])
     """
@@ -78,7 +78,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
-    if a.dtype != torch.float32 or not shortened(a.device):
+    if a.dtype != torch.float32 or not has_reduced_precision(a.device):
         return a @ b
     return (a.double() @ b.double()).to(a.dtype)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["through"]
+__all__ = ["replace_gradient"]
 
 
 class _Through(torch.autograd.Function):
@@ -27,7 +27,7 @@ class _Through(torch.autograd.Function):
         return None, grad
 
 
-def through(hard: Tensor, soft: Tensor) -> Tensor:
+def replace_gradient(hard: Tensor, soft: Tensor) -> Tensor:
     """The value of ``hard``, to the last bit, with the gradient of ``soft`` (same shape).
 
     ``hard + soft - soft.detach()`` misses the vertex by a rounding error; a function of its own
@@ -35,7 +35,7 @@ def through(hard: Tensor, soft: Tensor) -> Tensor:
 
     Example:
         >>> soft = torch.tensor([0.3, 0.7], requires_grad=True)
-        >>> through(torch.tensor([0.0, 1.0]), soft)
+        >>> replace_gradient(torch.tensor([0.0, 1.0]), soft)
         tensor([0., 1.], grad_fn=<_ThroughBackward>)
     """
     value: Tensor = _Through.apply(hard.detach(), soft)

@@ -1,8 +1,8 @@
 """The exact discrete law of a structure: what all of them share, written once.
 
-A plugin writes formulas, :class:`DiscreteLaw` adds what goes wrong when written again each time:
-arithmetic in float32 at least, values in the dtype of params, ``generator=``, ``expand``, ``-inf``
-for what is no value, and the dispatch of divergences.
+A plugin writes formulas, :class:`DiscreteDistribution` adds what goes wrong when written again each
+time: arithmetic in float32 at least, values in the dtype of params, ``generator=``, ``expand``,
+``-inf`` for what is no value, and the dispatch of divergences.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from torch.distributions.constraints import Constraint
 from torch.distributions.kl import register_kl
 
 from relaxit import shapes
-from relaxit.arithmetic import undisturbed
+from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
 
 if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation
 
-__all__ = ["DiscreteLaw"]
+__all__ = ["DiscreteDistribution"]
 
 
-class DiscreteLaw(Distribution, ABC):
+class DiscreteDistribution(Distribution, ABC):
     """Base of the laws that ``discrete`` returns. A relaxation may return any other law as well.
 
-    Write :meth:`log_mass`, :meth:`entropy`, :meth:`marginals`, :meth:`best` and :meth:`draw`, and
-    :meth:`values` and :meth:`kl` where there are any, all of them as functions of :attr:`scores`.
+    Write :meth:`_log_prob`, :meth:`entropy`, :meth:`_mean`, :meth:`_mode` and :meth:`_sample`, and
+    :meth:`_enumerate_support` and :meth:`kl` where there are any, all of them as functions of
+    :attr:`scores`.
 
     Args:
         relaxation: the structure, which knows shapes and options.
@@ -43,17 +44,17 @@ class DiscreteLaw(Distribution, ABC):
 
     Example:
         >>> import torch, relaxit
-        >>> class Coins(relaxit.DiscreteLaw):
-        ...     def log_mass(self, value):
+        >>> class Coins(relaxit.DiscreteDistribution):
+        ...     def _log_prob(self, value):
         ...         return torch.nn.functional.logsigmoid(value * self.scores).sum(-1)
         ...     def entropy(self):
         ...         p = self.scores.sigmoid()
         ...         return torch.special.entr(p).sum(-1) + torch.special.entr(1 - p).sum(-1)
-        ...     def marginals(self):
+        ...     def _mean(self):
         ...         return self.scores.sigmoid()
-        ...     def best(self):
+        ...     def _mode(self):
         ...         return self.scores > 0
-        ...     def draw(self, shape, generator=None):
+        ...     def _sample(self, shape, generator=None):
         ...         u = relaxit.noise.uniform(shape + self.scores.shape, generator=generator)
         ...         return u < self.scores.sigmoid()
         >>> coins = Coins(relaxit.get("binary"), torch.zeros(5, dtype=torch.bfloat16))
@@ -71,7 +72,7 @@ class DiscreteLaw(Distribution, ABC):
         super().__init__(batch, relaxation.event_shape, validate_args=False)
 
     @abstractmethod
-    def log_mass(self, value: Tensor) -> Tensor:  # [..., *event_shape] -> [...]
+    def _log_prob(self, value: Tensor) -> Tensor:  # [..., *event_shape] -> [...]
         """Log-mass of values in the dtype of scores. What is no value need not be thought of."""
 
     @abstractmethod
@@ -79,20 +80,20 @@ class DiscreteLaw(Distribution, ABC):
         """Entropy in nats."""
 
     @abstractmethod
-    def marginals(self) -> Tensor:  # [*batch, *event_shape]
+    def _mean(self) -> Tensor:  # [*batch, *event_shape]
         """Mean of the values."""
 
     @abstractmethod
-    def best(self) -> Tensor:  # [*batch, *event_shape]
+    def _mode(self) -> Tensor:  # [*batch, *event_shape]
         """A value of the greatest mass, in any dtype."""
 
     @abstractmethod
-    def draw(
+    def _sample(
         self, shape: torch.Size, generator: torch.Generator | None = None
     ) -> Tensor:  # [*shape, *batch, *event_shape]
         """Independent values, in any dtype. Gradients are off."""
 
-    def values(self) -> Tensor:  # [N, *event_shape]
+    def _enumerate_support(self) -> Tensor:  # [N, *event_shape]
         """All values, in any dtype.
 
         Raises:
@@ -115,8 +116,8 @@ class DiscreteLaw(Distribution, ABC):
         """Log-mass ``[...]`` of values ``[..., *event_shape]``; ``-inf`` for what is no value."""
         owner = f"{self.relaxation.name}, discrete law"
         shapes.batch_shape_of(owner, "value", value, self.event_shape)
-        with undisturbed(self.scores):
-            mass = self.log_mass(value.to(self.scores.dtype))
+        with without_autocast(self.scores):
+            mass = self._log_prob(value.to(self.scores.dtype))
         return mass.masked_fill(~self.support.check(value), -torch.inf)
 
     @final
@@ -124,13 +125,13 @@ class DiscreteLaw(Distribution, ABC):
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
         """Values ``[*sample, *batch, *event_shape]`` in the dtype of params, without gradient."""
-        with torch.no_grad(), undisturbed(self.scores):
-            return self.draw(shapes.as_size(sample_shape), generator).to(self.params.dtype)
+        with torch.no_grad(), without_autocast(self.scores):
+            return self._sample(shapes.as_size(sample_shape), generator).to(self.params.dtype)
 
     @final
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """All values, ``[N, *batch, *event_shape]`` (``[N, 1, ..., 1, *event_shape]``)."""
-        listed = self.values().to(self.params.device, self.params.dtype)
+        listed = self._enumerate_support().to(self.params.device, self.params.dtype)
         listed = listed.view(-1, *(1,) * len(self.batch_shape), *self.event_shape)
         return listed.expand(-1, *self.batch_shape, *self.event_shape) if expand else listed
 
@@ -138,28 +139,28 @@ class DiscreteLaw(Distribution, ABC):
     @final
     def mean(self) -> Tensor:
         """Marginals in the dtype of params."""
-        with undisturbed(self.scores):
-            return self.marginals().to(self.params.dtype)
+        with without_autocast(self.scores):
+            return self._mean().to(self.params.dtype)
 
     @property
     @final
     def mode(self) -> Tensor:
         """A value of the greatest mass, in the dtype of params."""
-        with undisturbed(self.scores):
-            return self.best().to(self.params.dtype)
+        with without_autocast(self.scores):
+            return self._mode().to(self.params.dtype)
 
     @property
     def support(self) -> Constraint:
         return self.relaxation.vertices
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> DiscreteLaw:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> DiscreteDistribution:
         shape = torch.Size(batch_shape) + self.relaxation.param_shape
         return type(self)(self.relaxation, self.params.expand(shape))
 
 
-@register_kl(DiscreteLaw, DiscreteLaw)
-def _kl(p: DiscreteLaw, q: DiscreteLaw) -> Tensor:
+@register_kl(DiscreteDistribution, DiscreteDistribution)
+def _kl(p: DiscreteDistribution, q: DiscreteDistribution) -> Tensor:
     if p.relaxation != q.relaxation:
         raise Unsupported(f"no KL divergence between {p.relaxation!r} and {q.relaxation!r}")
-    with undisturbed(p.scores):
+    with without_autocast(p.scores):
         return p.kl(q)

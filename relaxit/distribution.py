@@ -19,11 +19,11 @@ from torch.distributions.constraints import Constraint
 from torch.distributions.kl import register_kl
 
 from relaxit import shapes
-from relaxit.arithmetic import undisturbed
+from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import DomainError, Unsupported
-from relaxit.float16 import recall
-from relaxit.temperature import never_overflowing
+from relaxit.float16 import restore_float32
+from relaxit.temperature import without_overflow
 
 if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation
@@ -77,7 +77,7 @@ class RelaxedDistribution(Distribution):
         self._exact_temperature = aligned  # of a density, which is infinite at 0
         self.aligned_temperature = aligned
         if not isinstance(aligned, Tensor):
-            self.aligned_temperature = never_overflowing(aligned, compute_dtype(params.dtype))
+            self.aligned_temperature = without_overflow(aligned, compute_dtype(params.dtype))
         self._checked = _checks_values(params) if validate_args is None else validate_args
         if self._checked:
             self._check_values()
@@ -116,7 +116,7 @@ class RelaxedDistribution(Distribution):
     ) -> Tensor:
         """Soft sample ``[*sample, *batch, *event]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape)
-        with undisturbed(self.params):
+        with without_autocast(self.params):
             return self.relaxation.rsample(self.params, self.aligned_temperature, shape, generator)
 
     def sample(
@@ -131,13 +131,13 @@ class RelaxedDistribution(Distribution):
     ) -> tuple[Tensor, Tensor]:
         """Soft and hard sample made from the same noise. Only the soft one carries a gradient."""
         shape = shapes.as_size(sample_shape)
-        with undisturbed(self.params):
+        with without_autocast(self.params):
             return self.relaxation.draw(self.params, self.aligned_temperature, shape, generator)
 
     def hard(self, soft: Tensor) -> Tensor:
         """The vertex nearest to ``soft`` (``[..., *event]``), without gradient."""
         shapes.batch_shape_of(self.relaxation.name, "value", soft, self.event_shape)
-        with undisturbed(soft):
+        with without_autocast(soft):
             return self.relaxation.hard(soft.detach())
 
     def sample_hard(
@@ -164,8 +164,8 @@ class RelaxedDistribution(Distribution):
         """
         shapes.batch_shape_of(self.relaxation.name, "value", value, self.event_shape)
         self._check_resolution(compute_dtype(value.dtype))
-        at = recall(value)
-        with undisturbed(self.params):
+        at = restore_float32(value)
+        with without_autocast(self.params):
             result = self.relaxation.log_prob(self.params, self._exact_temperature, at)
         if self._checked:
             found = result.detach()
@@ -208,7 +208,7 @@ class RelaxedDistribution(Distribution):
 
     def kl_to_uniform(self) -> Tensor:
         """KL divergence ``[*batch]`` of the discrete law from the uniform one, in nats."""
-        with undisturbed(self.params):
+        with without_autocast(self.params):
             return self.relaxation.kl_to_uniform(self.params.to(compute_dtype(self.params.dtype)))
 
     def _absent(self, what: str) -> NoReturn:

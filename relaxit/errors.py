@@ -26,7 +26,10 @@ __all__ = [
     "ShapeError",
     "UnknownName",
     "Unsupported",
+    "error_summary",
     "one_line",
+    "shorten",
+    "validation_summary",
 ]
 
 
@@ -105,7 +108,37 @@ class UnknownName(ConfigurationError, LookupError):
         )
 
 
-def one_line(error: ValidationError) -> str:
+def one_line(text: object) -> str:
+    """A text, or what an error says, on one line.
+
+    Example:
+        >>> one_line(ValueError("two\\nlines"))
+        'two lines'
+    """
+    return " ".join(str(text).split())
+
+
+def error_summary(error: BaseException, longest: int = 300) -> str:
+    """Type and message of an error on one line, short enough for a table.
+
+    Example:
+        >>> error_summary(ValueError("two\\nlines"))
+        'ValueError: two lines'
+    """
+    return shorten(f"{type(error).__name__}: {one_line(error)}".removesuffix(": "), longest)
+
+
+def shorten(text: str, longest: int) -> str:
+    """A text, cut off where it is longer than so many characters.
+
+    Example:
+        >>> shorten("abcdef", 5)
+        'ab...'
+    """
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def validation_summary(error: ValidationError) -> str:
     """What pydantic found wrong, as ``field: message (got value)``, on one line."""
     parts = []
     for item in error.errors(include_url=False):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from relaxit.errors import CheckpointError
 
-__all__ = ["check_writable", "write_whole"]
+__all__ = ["check_writable", "write_atomically"]
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
+def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a temporary file beside ``path``, then put it in place in one step.
 
     A reader, or a crash, sees the old file or the new one, never a part.
@@ -36,7 +36,8 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Try whether :func:`write_whole` would succeed, once the folders that are missing are made.
+    """Try whether :func:`write_atomically` would succeed, once the folders that are missing are
+    made.
 
     Only a trial tells: the permissions of a folder do not bind everyone, nor say everything.
     Nothing is left behind.

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from relaxit.tracing import version
 
-__all__ = ["recall", "remember"]
+__all__ = ["keep_float32", "restore_float32"]
 
 _NAME = "_relaxit_float32"
 
 
-def remember(stored: Tensor, soft: Tensor) -> Tensor:
+def keep_float32(stored: Tensor, soft: Tensor) -> Tensor:
     """Let a float16 sample know the float32 one that it is the rounded form of.
 
     Args:
@@ -30,14 +30,14 @@ def remember(stored: Tensor, soft: Tensor) -> Tensor:
     return stored
 
 
-def recall(value: Tensor) -> Tensor:
+def restore_float32(value: Tensor) -> Tensor:
     """A value to take a density at: a float16 sample in float32, with the gradient of that one.
 
     Its numbers are those that are stored. Anything but a sample as it was drawn is returned as it
     is: the slope at another float16 value is infinite where it does not fit.
 
     Example:
-        >>> recall(torch.ones(2))  # nothing to be recalled
+        >>> restore_float32(torch.ones(2))  # nothing to be recalled
         tensor([1., 1.])
     """
     if value.dtype != torch.float16 or not value.requires_grad:

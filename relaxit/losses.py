@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit.arithmetic import undisturbed
+from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
 from relaxit.estimators.common import NOISES, noise_of, solver
@@ -76,7 +76,7 @@ def fenchel_young_loss(
     theta = params.to(compute_dtype(params.dtype))
     shape = torch.Size((draws, *theta.shape))
     z = drawn(shape, dtype=theta.dtype, device=theta.device, generator=generator)
-    with undisturbed(theta):
+    with without_autocast(theta):
         vertices = solved.argmax(theta.detach() + scale * z).to(theta.dtype)
     apart = vertices - target.to(theta.dtype)
     # Where vertex and target agree the score does not matter, even if it is infinite.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relaxit.arithmetic import undisturbed
+from relaxit.arithmetic import without_autocast
 from relaxit.errors import Unsupported
 from relaxit.estimators import SampleEstimator
 from relaxit.plugins import estimator as find_estimator
@@ -97,7 +97,7 @@ class Relax(nn.Module):
 
     def forward(self, params: Tensor) -> Tensor:
         q = self.relaxation(params, self.temperature)
-        with undisturbed(params):
+        with without_autocast(params):
             return self.estimator.sample(q) if self.training else q.sample_hard()
 
     def extra_repr(self) -> str:

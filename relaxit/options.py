@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from relaxit.errors import ConfigurationError, one_line
+from relaxit.errors import ConfigurationError, validation_summary
 
 __all__ = ["Configured", "Options"]
 
@@ -54,7 +54,7 @@ class Options(BaseModel):
             try:
                 values[key] = read(text)
             except ValidationError as error:
-                raise ConfigurationError(f"option {key}: {one_line(error)}") from error
+                raise ConfigurationError(f"option {key}: {validation_summary(error)}") from error
         return values
 
 
@@ -107,7 +107,7 @@ class Configured:
     @classmethod
     def _explain(cls, error: ValidationError) -> str:
         known = ", ".join(cls.Options.model_fields) or "none"
-        return f"{cls.kind} {cls.name!r}: {one_line(error)}. Options: {known}"
+        return f"{cls.kind} {cls.name!r}: {validation_summary(error)}. Options: {known}"
 
     def __setattr__(self, key: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; build another one instead")

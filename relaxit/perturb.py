@@ -17,7 +17,7 @@ from torch import Tensor
 
 from relaxit import noise
 from relaxit.dtypes import compute_dtype
-from relaxit.float16 import remember
+from relaxit.float16 import keep_float32
 from relaxit.relaxation import Relaxation
 from relaxit.tracing import constant_result
 
@@ -121,7 +121,7 @@ class PerturbAndRelax(Relaxation):
 
     def store(self, soft: Tensor, params: Tensor) -> Tensor:
         """A soft value in the dtype of params, and finished."""
-        return remember(self.finish(soft.to(params.dtype), params), soft)
+        return keep_float32(self.finish(soft.to(params.dtype), params), soft)
 
     @constant_result
     def common_sum(self) -> int | None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.distribution import RelaxedDistribution
 from relaxit.errors import Unsupported
 from relaxit.options import Configured, Options
@@ -134,7 +134,7 @@ class Relaxation(Configured, ABC):
         Reference: Jang, Gu, Poole, arXiv:1611.01144, section 2.2.
         """
         soft, hard = self.draw(params, temperature, shape, generator)
-        return through(hard, soft)
+        return replace_gradient(hard, soft)
 
     def log_prob(
         self, params: Tensor, temperature: float | Tensor, value: Tensor

@@ -9,17 +9,23 @@ from torch import Tensor
 
 from relaxit import tracing
 
-__all__ = ["cool", "log_temperature", "may_learn", "never_overflowing", "representable"]
+__all__ = [
+    "divide_by_temperature",
+    "log_temperature",
+    "may_need_gradient",
+    "representable",
+    "without_overflow",
+]
 
 
-def may_learn(temperature: float | Tensor) -> bool:
+def may_need_gradient(temperature: float | Tensor) -> bool:
     """Whether a gradient may be asked for the temperature.
 
     Under ``torch.func``'s transforms a tensor does not say so, and is taken to ask.
 
     Example:
-        >>> may_learn(0.5), may_learn(torch.tensor(0.5)), may_learn(torch.ones(2).requires_grad_())
-        (False, False, True)
+        >>> may_need_gradient(0.5), may_need_gradient(torch.ones(2).requires_grad_())
+        (False, True)
     """
     if not isinstance(temperature, Tensor):
         return False
@@ -28,7 +34,7 @@ def may_learn(temperature: float | Tensor) -> bool:
     return temperature.requires_grad or tracing.transforms_active()
 
 
-def cool(scores: Tensor, temperature: float | Tensor) -> Tensor:
+def divide_by_temperature(scores: Tensor, temperature: float | Tensor) -> Tensor:
     """``scores / temperature``, with a finite gradient in a temperature that is learned.
 
     An infinite score stays what it is at every temperature, but the derivative of the quotient in
@@ -43,12 +49,12 @@ def cool(scores: Tensor, temperature: float | Tensor) -> Tensor:
         temperature: float, or tensor that broadcasts against scores.
 
     Example:
-        >>> cool(torch.tensor([1.0, -torch.inf]), 0.5)
+        >>> divide_by_temperature(torch.tensor([1.0, -torch.inf]), 0.5)
         tensor([2., -inf])
     """
     if not isinstance(temperature, Tensor):
         return scores / representable(temperature, scores.dtype)
-    if not may_learn(temperature):
+    if not may_need_gradient(temperature):
         return scores / temperature
     infinite = scores.isinf()
     return torch.where(infinite, scores, scores.masked_fill(infinite, 0.0) / temperature)
@@ -68,14 +74,14 @@ def representable(temperature: float, dtype: torch.dtype) -> float:
     return min(max(temperature, info.tiny), info.max)
 
 
-def never_overflowing(temperature: float, dtype: torch.dtype) -> float:
+def without_overflow(temperature: float, dtype: torch.dtype) -> float:
     """A temperature by which perturbed scores can be divided, whatever the code does then.
 
     Noise is of size one, so that at the square root of the smallest number soft values have long
     been vertices, and quotients of scores of any sane size are far from infinite.
 
     Example:
-        >>> never_overflowing(0.5, torch.float32), never_overflowing(1e-300, torch.float32) > 1e-20
+        >>> without_overflow(0.5, torch.float32), without_overflow(1e-300, torch.float32) > 1e-20
         (0.5, True)
     """
     return max(temperature, math.sqrt(torch.finfo(dtype).tiny))

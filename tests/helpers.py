@@ -14,7 +14,7 @@ from torch import Tensor
 
 from relaxit import Relaxation
 from relaxit.hooks import OWN_DISTRIBUTION
-from relaxit.plugins.registry import default
+from relaxit.plugins.registry import default_registry
 
 ALPHA = 2e-5
 """False-alarm rate of one statistical test. Seeds are fixed, so none flickers."""
@@ -29,7 +29,7 @@ def seed(number: int, device: torch.device | str = "cpu") -> torch.Generator:
 
 def own(kind: str) -> list[type[Any]]:
     """Classes of a kind that come with relaxit; plugins have tests of their own."""
-    registry = default()
+    registry = default_registry()
     return [
         cls
         for name, cls in registry.items(kind).items()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from relaxit.arithmetic import product, shortened, undisturbed
+from relaxit.arithmetic import full_precision_matmul, has_reduced_precision, without_autocast
 from relaxit.testing.settings.process import restored
 
 CPU = torch.device("cpu")
@@ -76,7 +76,7 @@ def test_products_and_their_slopes_keep_their_digits(setting, shapes, dtype):
     a, b = matrices(shapes, dtype)
     exact = value_and_slopes(torch.matmul, a, b)
     with SETTINGS[setting]():
-        found = value_and_slopes(product, a, b)
+        found = value_and_slopes(full_precision_matmul, a, b)
     for x, y in zip(found, exact, strict=True):
         assert x.dtype == dtype
         torch.testing.assert_close(x, y)
@@ -93,12 +93,12 @@ def test_that_test_sees_a_plain_product(setting):
 
 @each_setting
 def test_what_the_process_is_set_to_is_read_and_left(setting):
-    assert not shortened(CPU)
+    assert not has_reduced_precision(CPU)
     with SETTINGS[setting]():
-        assert shortened(CPU)
-        product(*matrices(SHAPES[0]))
-        assert shortened(CPU)
-    assert not shortened(CPU)
+        assert has_reduced_precision(CPU)
+        full_precision_matmul(*matrices(SHAPES[0]))
+        assert has_reduced_precision(CPU)
+    assert not has_reduced_precision(CPU)
 
 
 def test_backends_that_differ_can_be_read():
@@ -106,15 +106,17 @@ def test_backends_that_differ_can_be_read():
     before = torch.backends.cuda.matmul.fp32_precision
     try:
         torch.backends.cuda.matmul.fp32_precision = "tf32"
-        assert not shortened(CPU)
-        assert shortened(torch.device("cuda"))
+        assert not has_reduced_precision(CPU)
+        assert has_reduced_precision(torch.device("cuda"))
     finally:
         torch.backends.cuda.matmul.fp32_precision = before
 
 
 def test_on_meta_nothing_is_short():
-    assert not shortened(torch.device("meta"))
-    assert product(torch.empty(2, 3, device="meta"), torch.empty(3, 4, device="meta")).shape == (
+    assert not has_reduced_precision(torch.device("meta"))
+    assert full_precision_matmul(
+        torch.empty(2, 3, device="meta"), torch.empty(3, 4, device="meta")
+    ).shape == (
         2,
         4,
     )
@@ -123,7 +125,9 @@ def test_on_meta_nothing_is_short():
 @pytest.mark.parametrize("shapes", SHAPES[:3])
 def test_compiled_it_is_decided_when_it_runs(shapes):
     torch.compiler.reset()
-    compiled = torch.compile(product, fullgraph=True, backend="aot_eager", dynamic=True)
+    compiled = torch.compile(
+        full_precision_matmul, fullgraph=True, backend="aot_eager", dynamic=True
+    )
     a, b = matrices(shapes)
     exact = value_and_slopes(torch.matmul, a, b)
     for setting in ("high", "backend"):
@@ -136,7 +140,7 @@ def test_compiled_it_is_decided_when_it_runs(shapes):
 
 def test_second_derivatives():
     a, b = matrices(SHAPES[0], torch.float64)
-    assert torch.autograd.gradgradcheck(product, (a, b))
+    assert torch.autograd.gradgradcheck(full_precision_matmul, (a, b))
     assert torch.autograd.gradgradcheck(torch.ops.relaxit.product, (a, b))
 
 
@@ -148,13 +152,13 @@ def test_operator_keeps_torchs_own_rules():
 def test_autocast_is_off_inside_and_on_again_outside(dtype):
     x = torch.eye(2)
     with torch.autocast("cpu", dtype):
-        with undisturbed(x):
+        with without_autocast(x):
             assert (x @ x).dtype == torch.float32
         assert (x @ x).dtype == dtype
-    with undisturbed(x):
+    with without_autocast(x):
         assert not torch.is_autocast_enabled("cpu")
 
 
 def test_nothing_is_entered_without_autocast():
-    assert isinstance(undisturbed(torch.zeros(1)), contextlib.nullcontext)
-    assert isinstance(undisturbed(torch.zeros(1, device="meta")), contextlib.nullcontext)
+    assert isinstance(without_autocast(torch.zeros(1)), contextlib.nullcontext)
+    assert isinstance(without_autocast(torch.zeros(1, device="meta")), contextlib.nullcontext)

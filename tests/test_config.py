@@ -77,9 +77,9 @@ def test_the_three_formats_say_the_same(tmp_path, suffix):
     }
     path = tmp_path / f"mine.{suffix}"
     path.write_text(texts[suffix])
-    config = resolve([*zoo.layers(str(path))])
+    config = resolve([*zoo.recipe_layers(str(path))])
     assert (config.recipe, config.latents, config.optimizer.lr) == ("mine", 4, 0.5)
-    assert config.relaxation.name == resolve(zoo.layers(zoo.DEFAULT)).relaxation.name
+    assert config.relaxation.name == resolve(zoo.recipe_layers(zoo.DEFAULT)).relaxation.name
 
 
 BOMB = "a: &a [1, 1]\n" + "".join(

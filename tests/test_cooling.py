@@ -4,15 +4,15 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.temperature import cool
+from relaxit.temperature import divide_by_temperature
 
 
 def test_equals_division_and_keeps_infinities():
     scores = torch.tensor([1.0, -torch.inf, 3.0, torch.inf])
     tau = torch.tensor(0.5, requires_grad=True)
-    assert torch.equal(cool(scores, tau), scores / 0.5)
-    assert torch.equal(cool(scores, 0.5), scores / 0.5)
-    cool(scores, tau)[[0, 2]].sum().backward()
+    assert torch.equal(divide_by_temperature(scores, tau), scores / 0.5)
+    assert torch.equal(divide_by_temperature(scores, 0.5), scores / 0.5)
+    divide_by_temperature(scores, tau)[[0, 2]].sum().backward()
     assert tau.grad.item() == pytest.approx(-4 / 0.25)
 
 

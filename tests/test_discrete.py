@@ -7,34 +7,34 @@ import torch
 from torch.distributions import kl_divergence
 
 import relaxit
-from relaxit import DiscreteLaw, ShapeError, Unsupported
+from relaxit import DiscreteDistribution, ShapeError, Unsupported
 from tests.helpers import DTYPES, seed
 
 
-class Row(DiscreteLaw):
+class Row(DiscreteDistribution):
     """A category, written naively and without ``values`` and ``kl``."""
 
-    def log_mass(self, value):
+    def _log_prob(self, value):
         assert value.dtype == self.scores.dtype
         return (value * self.scores.log_softmax(-1)).sum(-1)
 
     def entropy(self):
         return torch.special.entr(self.scores.softmax(-1)).sum(-1)
 
-    def marginals(self):
+    def _mean(self):
         return self.scores.softmax(-1)
 
-    def best(self):
+    def _mode(self):
         return torch.nn.functional.one_hot(self.scores.argmax(-1), 3)
 
-    def draw(self, shape, generator=None):
+    def _sample(self, shape, generator=None):
         assert not torch.is_grad_enabled()
         index = torch.rand(shape + self.batch_shape, generator=generator).mul(3).long()
         return torch.nn.functional.one_hot(index, 3)
 
 
 class Listed(Row):
-    def values(self):
+    def _enumerate_support(self):
         return torch.eye(3, dtype=torch.int64)
 
     def kl(self, other):

@@ -485,9 +485,9 @@ def test_packages_that_are_not_installed_are_found(tmp_path, monkeypatch):
     assert {str(ROOT), str(ROOT / "relaxit" / "launcher")} <= set(places)
     found = metadata.distributions(path=[str(tmp_path / "metadata")])
     points = {p.name: p.value for each in found for p in each.entry_points}
-    assert points["categorical"] == "relaxit.categorical"
+    assert points["categorical"] == "relaxit.categorical.hooks"
     for name in ("subset", "permutation"):
-        assert points[name] == f"relaxit_{name}"
+        assert points[name] == f"relaxit_{name}.hooks"
         assert str(ROOT / "plugins" / f"relaxit-{name}" / "src") in places
 
 

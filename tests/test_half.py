@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.float16 import recall
+from relaxit.float16 import restore_float32
 
 RELAXATIONS = [
     relaxit.get(name, **options)
@@ -75,16 +75,16 @@ def test_numbers_are_those_of_the_stored_value(relaxation):
     params = params_of(relaxation)
     q = relaxation(params, 0.3)
     soft, _ = q.draw()
-    assert torch.equal(recall(soft).half(), soft)
+    assert torch.equal(restore_float32(soft).half(), soft)
     torch.testing.assert_close(q.log_prob(soft), q.log_prob(soft.detach()))
 
 
 @each
 def test_a_value_that_was_written_into_is_another_one(relaxation):
     soft = relaxation(params_of(relaxation), 1.0).rsample()
-    assert recall(soft) is not soft
+    assert restore_float32(soft) is not soft
     soft.mul_(1)
-    assert recall(soft) is soft
+    assert restore_float32(soft) is soft
 
 
 @each
@@ -92,7 +92,7 @@ def test_a_value_that_was_written_into_is_another_one(relaxation):
 def test_other_dtypes_remember_nothing(relaxation, dtype):
     params = params_of(relaxation).detach().to(dtype).requires_grad_()
     soft = relaxation(params, 0.5).rsample()
-    assert recall(soft) is soft
+    assert restore_float32(soft) is soft
     assert not vars(soft)
 
 

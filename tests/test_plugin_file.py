@@ -70,12 +70,12 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.chdir(tmp_path)
-    plugins, modules = list(registry.default().plugins), set(sys.modules)
+    plugins, modules = list(registry.default_registry().plugins), set(sys.modules)
     yield
-    for plugin in registry.default().plugins:
+    for plugin in registry.default_registry().plugins:
         if plugin.sha256:
             unload_file(plugin.target)
-    assert registry.default().plugins == plugins
+    assert registry.default_registry().plugins == plugins
     for name in set(sys.modules) - modules:
         if name.startswith("relaxit_file_"):
             del sys.modules[name]
@@ -271,7 +271,7 @@ def test_load_file_in_python(tmp_path):
     old = type(relaxit.get("mine"))
     second = load_file(tmp_path / "mine.py")
     assert type(relaxit.get("mine")) is not old
-    assert [p for p in registry.default().plugins if p.sha256] == [second]
+    assert [p for p in registry.default_registry().plugins if p.sha256] == [second]
     write("1 / 0")
     with pytest.raises(PluginError):
         load_file("mine.py")
@@ -429,7 +429,7 @@ def test_a_name_of_the_session():
         with pytest.raises(PluginError, match=r"session:mine or mine\.py:mine"):
             relaxit.get("mine")
     finally:
-        relaxit.unregister(registry.default().find("relaxation", "session:mine"))
+        relaxit.unregister(registry.default_registry().find("relaxation", "session:mine"))
 
 
 def _class_of(path):

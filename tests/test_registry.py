@@ -147,9 +147,9 @@ def test_built_in_plugins_come_through_entry_points():
 
 
 def test_installed_registry_is_found_and_sound():
-    found = registry.default()
+    found = registry.default_registry()
     assert_others_work(found)
-    assert found is registry.default()
+    assert found is registry.default_registry()
     assert found.provider("relaxation", "binary").distribution == OWN_DISTRIBUTION
 
 
@@ -319,7 +319,7 @@ def test_register_on_import_is_a_problem_of_an_installed_plugin(install, monkeyp
     source = pick(hook="import relaxit\nrelaxit.register(Pick)\n")
     points = install("relaxit-bad", bad=source)
     with monkeypatch.context() as patch:  # the default registry may be the one that is loading
-        patch.delattr(registry, "default")
+        patch.delattr(registry, "default_registry")
         found = with_good(*points)
     broken(found, "bad", "registers", "Pick", "returns it from a hook")
     assert "pick" not in found.items("relaxation")
@@ -472,10 +472,10 @@ def test_register(session):
 
 
 def test_unregister():
-    plugins = list(registry.default().plugins)
+    plugins = list(registry.default_registry().plugins)
     assert relaxit.register(Session) is Session
     relaxit.unregister(Session)
-    assert registry.default().plugins == plugins
+    assert registry.default_registry().plugins == plugins
     with pytest.raises(UnknownName):
         relaxit.get("test-session")
     relaxit.register(Session)  # and again
@@ -486,7 +486,7 @@ def test_unregister():
 def fresh(monkeypatch):
     """A registry of its own, so that what a failure leaves behind stays in the test."""
     own = Registry(ours(), {})
-    monkeypatch.setattr(registry, "default", lambda: own)
+    monkeypatch.setattr(registry, "default_registry", lambda: own)
     return own
 
 
@@ -600,7 +600,7 @@ def test_numbers_that_are_not_finite_never_reach_the_object(text):
 @pytest.mark.parametrize("thing", [[], None, 3, "text"])
 def test_what_has_no_hooks_is_recorded(thing):
     own = Registry(entry_points=[], environ={})
-    plugin = registry.Plugin("one", "dist-a", "1", "mod:thing")
+    plugin = registry.PluginRecord("one", "dist-a", "1", "mod:thing")
     own.add(plugin, thing)
     assert plugin.state == "broken"
     assert type(thing).__name__ in plugin.problems[0]

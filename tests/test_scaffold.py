@@ -23,7 +23,7 @@ from relaxit import Unsupported
 from relaxit.cli.app import run
 from relaxit.errors import CheckpointError, ConfigurationError
 from relaxit.plugins import registry, scaffold
-from relaxit.plugins.record import defect
+from relaxit.plugins.record import registration_problem
 from relaxit.plugins.scaffold import Names, naming, render
 from relaxit.testing import check_relaxation
 from tests.helpers import DTYPES, params_for, seed
@@ -45,7 +45,7 @@ def demo(tmp_path, monkeypatch):
     """The class in a package as generated, imported as an installed one would be."""
     package = scaffold.new_plugin("demo", tmp_path)
     monkeypatch.syspath_prepend(str(package / "src"))
-    yield importlib.import_module("relaxit_demo").relaxit_relaxations()[0]
+    yield importlib.import_module("relaxit_demo.hooks").relaxit_relaxations()[0]
     for name in [name for name in sys.modules if name.partition(".")[0] == "relaxit_demo"]:
         del sys.modules[name]
 
@@ -96,7 +96,7 @@ def test_bad_names(tmp_path, capsys, name):
 @pytest.mark.parametrize("name", [*GOOD, *BAD])
 def test_the_rule_is_the_registrys(name):
     item = type("Item", (relaxit.Relaxation,), {"name": name, "api": 1})
-    legal = "name must be" not in defect("relaxation", item, name)
+    legal = "name must be" not in registration_problem("relaxation", item, name)
     assert legal == (name in GOOD or len(name) > 40)
 
 
@@ -133,10 +133,10 @@ def test_a_taken_name_is_refused(tmp_path, capsys, name, owner):
 def test_a_name_that_two_plugins_share_is_taken(tmp_path, demo, monkeypatch):
     own = registry.Registry(entry_points=[], environ={})
     for distribution in ("relaxit-one", "relaxit-two"):
-        plugin = registry.Plugin("p", distribution, "1", "m")
-        own.add(plugin, sys.modules["relaxit_demo"])
+        plugin = registry.PluginRecord("p", distribution, "1", "m")
+        own.add(plugin, sys.modules["relaxit_demo.hooks"])
     assert list(own.items("relaxation").values()) == [demo, demo]
-    monkeypatch.setattr(naming, "default", lambda: own)
+    monkeypatch.setattr(naming, "default_registry", lambda: own)
     with pytest.raises(ConfigurationError, match="'demo' is registered already, by relaxit-one"):
         scaffold.new_plugin("demo", tmp_path / "relaxit-demo")  # a folder without one
 
@@ -192,7 +192,7 @@ def test_a_parent_that_refuses(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize("step", [1, 5, "rename"])
 def test_whole_or_not_at_all(tmp_path, monkeypatch, error, step):
     calls = []
-    whole = render.write_whole
+    whole = render.write_atomically
 
     def fail(*_):
         raise error
@@ -203,7 +203,7 @@ def test_whole_or_not_at_all(tmp_path, monkeypatch, error, step):
             fail()
         whole(path, text)
 
-    monkeypatch.setattr(render, "write_whole", write)
+    monkeypatch.setattr(render, "write_atomically", write)
     if step == "rename":
         monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(CheckpointError if isinstance(error, OSError) else KeyboardInterrupt):
@@ -235,7 +235,8 @@ def test_every_file(tmp_path, name):
         "README.md",
         "pyproject.toml",
         f"src/{module}/__init__.py",
-        f"src/{module}/law.py",
+        f"src/{module}/distribution.py",
+        f"src/{module}/hooks.py",
         f"src/{module}/py.typed",
         f"src/{module}/relaxation.py",
         "tests/test_conformance.py",
@@ -253,7 +254,9 @@ def test_the_project_file(tmp_path):
     package = scaffold.new_plugin("my-structure", tmp_path)
     project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
     assert (project["name"], project["version"]) == ("relaxit-my-structure", "0.1.0")
-    assert project["entry-points"] == {"relaxit.plugins": {"my-structure": "relaxit_my_structure"}}
+    assert project["entry-points"] == {
+        "relaxit.plugins": {"my-structure": "relaxit_my_structure.hooks"}
+    }
     (dependency,) = project["dependencies"]
     assert dependency == render._requirement(relaxit.__version__)
     assert re.fullmatch(r"relaxit-framework>=[\w.]+,<[\d.]+", dependency)
@@ -327,8 +330,8 @@ def by_hand(params):
 
 def test_as_a_plugin(demo):
     own = registry.Registry(entry_points=[], environ={})
-    plugin = registry.Plugin("demo", "relaxit-demo", "0.1.0", "relaxit_demo")
-    own.add(plugin, sys.modules["relaxit_demo"])
+    plugin = registry.PluginRecord("demo", "relaxit-demo", "0.1.0", "relaxit_demo")
+    own.add(plugin, sys.modules["relaxit_demo.hooks"])
     assert plugin.state == "ok"
     assert plugin.provides == {"relaxation": ["demo"]}
     assert own.find("relaxation", "demo") is demo
@@ -336,7 +339,7 @@ def test_as_a_plugin(demo):
 
 def test_the_hook_module_loads_no_torch(tmp_path):
     package = scaffold.new_plugin("demo", tmp_path)
-    code = "import sys, relaxit_demo; sys.exit('torch' in sys.modules)"
+    code = "import sys, relaxit_demo.hooks; sys.exit('torch' in sys.modules)"
     path = os.pathsep.join([str(package / "src"), str(Path(relaxit.__file__).parents[1])])
     env = {**os.environ, "PYTHONPATH": path}
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == 0

@@ -2,7 +2,7 @@ import pytest
 
 from relaxit import zoo
 from relaxit.errors import ConfigurationError, UnknownName
-from relaxit.plugins.registry import default
+from relaxit.plugins.registry import default_registry
 from relaxit.training.config import resolve
 from relaxit.training.experiment import build_task
 from relaxit.training.schedules import temperature_schedule
@@ -11,20 +11,20 @@ from relaxit.training.schedules import temperature_schedule
 @pytest.mark.parametrize("name", sorted(zoo.recipes()))
 @pytest.mark.parametrize("dataset", [None, "digits", "mnist"])
 def test_every_recipe_resolves_to_something_that_can_run(name, dataset):
-    layers = zoo.layers(name)
+    layers = zoo.recipe_layers(name)
     if dataset:
         layers.append({"data": {"name": dataset}})
     config = resolve(layers)
     build_task(config)  # names, options and bound all fit
-    default().find("dataset", config.data.name)
+    default_registry().find("dataset", config.data.name)
     t = config.temperature
     temperature_schedule(t.schedule, t.initial, t.final, 100, t.rate)
-    assert zoo.summary(zoo.find(name))
+    assert zoo.recipe_summary(zoo.find_recipe(name))
     assert config.recipe == name
 
 
 def test_the_tutorial_is_told_as_it_was():
-    config = resolve(zoo.layers("tutorial-mnist"))
+    config = resolve(zoo.recipe_layers("tutorial-mnist"))
     assert config.model.hidden == (512, 256)
     assert (config.model.params_activation, config.model.init) == ("relu", "torch")
     assert (config.latents, config.relaxation.options) == (30, {"categories": 10})
@@ -34,7 +34,7 @@ def test_the_tutorial_is_told_as_it_was():
 
 
 def test_the_annealed_tutorial_anneals_by_global_step_and_is_hard():
-    config = resolve(zoo.layers("tutorial-annealed"))
+    config = resolve(zoo.recipe_layers("tutorial-annealed"))
     t = config.temperature
     tau = temperature_schedule(t.schedule, t.initial, t.final, 6000, t.rate)
     assert tau(6000) == pytest.approx(0.8353, abs=1e-4)  # exp(-3e-5 * 6000)
@@ -44,6 +44,6 @@ def test_the_annealed_tutorial_anneals_by_global_step_and_is_hard():
 
 def test_unknown_recipes_are_named():
     with pytest.raises(UnknownName, match="Did you mean tutorial-mnist"):
-        zoo.layers("tutorial-mnst")
+        zoo.recipe_layers("tutorial-mnst")
     with pytest.raises(ConfigurationError, match="is not there"):
-        zoo.layers("absent.toml")
+        zoo.recipe_layers("absent.toml")

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from relaxit.errors import ShapeError
 
-__all__ = ["Error", "error_of"]
+__all__ = ["Deviation", "deviation_of"]
 
 
 @dataclass(frozen=True)
-class Error:
+class Deviation:
     """The distance of a result from the oracle's.
 
     Attributes:
@@ -29,7 +29,9 @@ class Error:
     not_finite: int = 0
 
 
-def error_of(result: Tensor | tuple[Tensor, ...], right: Tensor | tuple[Tensor, ...]) -> Error:
+def deviation_of(
+    result: Tensor | tuple[Tensor, ...], right: Tensor | tuple[Tensor, ...]
+) -> Deviation:
     """The error of a result, worked out in float64 on the CPU.
 
     Args:
@@ -40,7 +42,7 @@ def error_of(result: Tensor | tuple[Tensor, ...], right: Tensor | tuple[Tensor, 
         ShapeError: if number or shapes of the tensors differ, which would otherwise broadcast.
 
     Example:
-        >>> error_of(torch.tensor([1.0, 4.5]), torch.tensor([1.0, 4.0]))
+        >>> deviation_of(torch.tensor([1.0, 4.5]), torch.tensor([1.0, 4.0]))
         Error(absolute=0.5, relative=0.125, not_finite=0)
     """
     got, wanted = _tensors(result), _tensors(right)
@@ -49,7 +51,7 @@ def error_of(result: Tensor | tuple[Tensor, ...], right: Tensor | tuple[Tensor, 
         raise ShapeError(f"the result has shapes {shapes[0]}, the oracle's {shapes[1]}")
     each = [_one(a, b) for a, b in zip(got, wanted, strict=True)]
     relatives = [error.relative for error in each if error.relative is not None]
-    return Error(
+    return Deviation(
         max((error.absolute for error in each), default=0.0),
         max(relatives, default=None),
         sum(error.not_finite for error in each),
@@ -61,13 +63,13 @@ def _tensors(value: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
     return [tensor.detach().cpu().double() for tensor in several]
 
 
-def _one(result: Tensor, right: Tensor) -> Error:
+def _one(result: Tensor, right: Tensor) -> Deviation:
     agree = result == right  # of infinities too, whose difference is NaN
     difference = torch.where(agree, 0.0, (result - right).abs())
     finite = difference.isfinite()
     largest = _largest(difference[finite])
     scale = _largest(right[right.isfinite()].abs())
-    return Error(largest, largest / scale if scale else None, int((~finite).sum()))
+    return Deviation(largest, largest / scale if scale else None, int((~finite).sum()))
 
 
 def _largest(values: Tensor) -> float:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["OWN", "Benchmark", "Contender", "Unavailable"]
+__all__ = ["OWN", "Benchmark", "Implementation", "Unavailable"]
 
 OWN = "relaxit"
 """Stands for the contenders that belong to no peer, wherever peers are named."""
@@ -30,7 +30,7 @@ class Unavailable(RelaxitError):
 
 
 @dataclass(frozen=True)
-class Contender:
+class Implementation:
     """One way of doing the work.
 
     Attributes:
@@ -52,7 +52,7 @@ class Contender:
 
     Example:
         >>> import torch
-        >>> Contender("torch", lambda: lambda: torch.ones(3).softmax(-1), note="eager").name
+        >>> Implementation("torch", lambda: lambda: torch.ones(3).softmax(-1), note="eager").name
         'torch'
     """
 
@@ -92,8 +92,8 @@ class Benchmark(Configured, ABC):
         ...     def contenders(self, device):
         ...         (x,) = self.inputs(device)
         ...         return [
-        ...             Contender("sum", lambda: x.sum, reference=True),
-        ...             Contender("cumsum", lambda: lambda: x.cumsum(0)[-1], note="wasteful"),
+        ...             Implementation("sum", lambda: x.sum, reference=True),
+        ...             Implementation("cumsum", lambda: lambda: x.cumsum(0)[-1], note="wasteful"),
         ...         ]
         ...
         ...     def oracle(self, device):
@@ -109,7 +109,7 @@ class Benchmark(Configured, ABC):
     presets: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
 
     @abstractmethod
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         """The ways of doing the work on ``device``. Makes the inputs, and does no work yet."""
 
     def inputs(self, device: torch.device) -> tuple[Tensor, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Floor", "Needs", "Rates", "floor_of"]
+__all__ = ["LowerBound", "Needs", "Rates", "lower_bound_of"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Floor:
+class LowerBound:
     """The least time of a piece of work.
 
     Attributes:
@@ -80,7 +80,7 @@ class Floor:
         return asdict(self)
 
 
-def floor_of(needs: Needs, rates: Rates) -> Floor:
+def lower_bound_of(needs: Needs, rates: Rates) -> LowerBound:
     """The longest of the times that each thing needed takes by itself.
 
     Not their sum, for memory, arithmetic and launches may overlap. So it cannot be reached where
@@ -88,7 +88,7 @@ def floor_of(needs: Needs, rates: Rates) -> Floor:
 
     Example:
         >>> rates = Rates(((2**20, 1e10),), random_numbers=5e8, flops=1e11)
-        >>> floor_of(Needs(bytes=8_000_000, random_numbers=1_000_000), rates)
+        >>> lower_bound_of(Needs(bytes=8_000_000, random_numbers=1_000_000), rates)
         Floor(seconds=0.002, parts={'memory': 0.0008, 'random numbers': 0.002})
     """
     parts = {
@@ -98,4 +98,4 @@ def floor_of(needs: Needs, rates: Rates) -> Floor:
         "launches": needs.launches / rates.launches if rates.launches else 0.0,
     }
     parts = {name: seconds for name, seconds in parts.items() if seconds}
-    return Floor(max(parts.values(), default=0.0), parts)
+    return LowerBound(max(parts.values(), default=0.0), parts)

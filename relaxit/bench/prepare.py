@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from relaxit.bench.accuracy import error_of
-from relaxit.bench.benchmark import Benchmark, Contender, Unavailable
-from relaxit.bench.clock import wait_for
-from relaxit.bench.compiler import cannot_compile
-from relaxit.bench.failure import reason_of
-from relaxit.bench.memory import peak_bytes
+from relaxit.bench.accuracy import deviation_of
+from relaxit.bench.benchmark import Benchmark, Implementation, Unavailable
+from relaxit.bench.measuring.clock import wait_for
+from relaxit.bench.measuring.compiler import cannot_compile
+from relaxit.bench.measuring.memory import peak_bytes
 from relaxit.bench.report import Measurement
-from relaxit.bench.settings import Settings
+from relaxit.bench.settings import BenchmarkSettings
+from relaxit.errors import error_summary
 
 __all__ = ["Call", "Work"]
 
@@ -39,10 +39,10 @@ class Work:
 
     benchmark: Benchmark
     device: torch.device
-    settings: Settings
+    settings: BenchmarkSettings
     oracle: Tensor | tuple[Tensor, ...] | None = None
 
-    def prepare(self, contender: Contender) -> tuple[Measurement, Call | None]:
+    def prepare(self, contender: Implementation) -> tuple[Measurement, Call | None]:
         """Bring a contender to where its calls can be timed.
 
         Returns:
@@ -59,7 +59,7 @@ class Work:
         except Unavailable as error:
             found.outcome, found.reason = "skipped", str(error)
         except Exception as error:
-            found.outcome, found.reason = "failed", reason_of(error)
+            found.outcome, found.reason = "failed", error_summary(error)
         else:
             return found, call
         return found, None
@@ -70,7 +70,7 @@ class Work:
         if why := cannot_compile(self.device):
             raise Unavailable(why)
 
-    def _first(self, contender: Contender, found: Measurement) -> Call:
+    def _first(self, contender: Implementation, found: Measurement) -> Call:
         """The contender's call, made once and compared with the oracle."""
         started = time.perf_counter()
         try:
@@ -82,7 +82,7 @@ class Work:
         wait_for(self.device)
         found.first_seconds = time.perf_counter() - started
         if self.oracle is not None:
-            found.error = error_of(self.benchmark.compared(result), self.oracle)
+            found.error = deviation_of(self.benchmark.compared(result), self.oracle)
         return call
 
     def _warm_up(self, call: Call) -> None:

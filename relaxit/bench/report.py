@@ -6,12 +6,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from relaxit.bench.accuracy import Error
-from relaxit.bench.benchmark import Benchmark, Contender
-from relaxit.bench.lower_bound import Floor
+from relaxit.bench.accuracy import Deviation
+from relaxit.bench.benchmark import Benchmark, Implementation
+from relaxit.bench.lower_bound import LowerBound
 from relaxit.bench.rounds import Spread
 
-__all__ = ["Measurement", "Outcome", "Report"]
+__all__ = ["BenchmarkReport", "Measurement", "Outcome"]
 
 Outcome = Literal["done", "failed", "skipped"]
 
@@ -46,16 +46,16 @@ class Measurement:
     best_ratio: float | None = None
     floors: float | None = None
     memory_bytes: int | None = None
-    error: Error | None = None
+    error: Deviation | None = None
 
     @classmethod
-    def of(cls, contender: Contender) -> Measurement:
+    def of(cls, contender: Implementation) -> Measurement:
         """Of a contender of which nothing is known yet."""
         return cls(contender.name, contender.note, contender.compiled, contender.peer)
 
 
 @dataclass
-class Report:
+class BenchmarkReport:
     """What came of one benchmark.
 
     Attributes:
@@ -73,7 +73,7 @@ class Report:
     reference: str = ""
     best: str = ""
     input_bytes: int = 0
-    floor: Floor | None = None
+    floor: LowerBound | None = None
     rounds: int = 0
     reason: str = ""
     measurements: list[Measurement] = field(default_factory=list)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from relaxit.bench.clock import Timer
-from relaxit.bench.failure import reason_of
+from relaxit.bench.measuring.clock import Timer
+from relaxit.errors import error_summary
 
 __all__ = ["LEAST", "Interrupted", "Spread", "median_ratio", "run_rounds"]
 
@@ -99,7 +99,7 @@ def run_rounds(
                 try:
                     times[name].append(timer(calls[name]))
                 except Exception as error:
-                    failed[name] = reason_of(error)
+                    failed[name] = error_summary(error)
                     names.remove(name)
                     del times[name]
     except KeyboardInterrupt as error:

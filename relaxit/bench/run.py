@@ -8,18 +8,17 @@ from contextlib import contextmanager
 
 import torch
 
-from relaxit.bench.benchmark import OWN, Benchmark, Contender
-from relaxit.bench.clock import Timer, timer_for
-from relaxit.bench.failure import reason_of
-from relaxit.bench.lower_bound import Floor, Rates, floor_of
-from relaxit.bench.memory import bytes_of
+from relaxit.bench.benchmark import OWN, Benchmark, Implementation
+from relaxit.bench.lower_bound import LowerBound, Rates, lower_bound_of
+from relaxit.bench.measuring.clock import Timer, timer_for
+from relaxit.bench.measuring.memory import bytes_of
 from relaxit.bench.prepare import Call, Work
-from relaxit.bench.report import Measurement, Report
+from relaxit.bench.report import BenchmarkReport, Measurement
 from relaxit.bench.rounds import Interrupted, Spread, median_ratio, run_rounds
-from relaxit.bench.settings import Settings
-from relaxit.errors import ConfigurationError
+from relaxit.bench.settings import BenchmarkSettings
+from relaxit.errors import ConfigurationError, error_summary
 
-__all__ = ["Stopped", "contenders_of", "run_benchmark"]
+__all__ = ["Stopped", "implementations_of", "run_benchmark"]
 
 
 class Stopped(KeyboardInterrupt):
@@ -33,13 +32,13 @@ class Stopped(KeyboardInterrupt):
 def run_benchmark(
     benchmark: Benchmark,
     device: torch.device,
-    settings: Settings | None = None,
+    settings: BenchmarkSettings | None = None,
     *,
     rates: Rates | None = None,
     timer: Timer | None = None,
     clock: Callable[[], float] = time.monotonic,
     progress: Callable[[str], None] = lambda text: None,
-) -> Report:
+) -> BenchmarkReport:
     """Run all contenders of a benchmark and say what came of each.
 
     What a contender or the benchmark raises is reported and stops nothing. The global random
@@ -60,25 +59,25 @@ def run_benchmark(
 
     Example:
         >>> import relaxit.plugins.registry
-        >>> found = relaxit.plugins.registry.default().items("benchmark")
+        >>> found = relaxit.plugins.registry.default_registry().items("benchmark")
         >>> small = found["categorical-hard"](batch=8, latents=2, categories=3)
-        >>> report = run_benchmark(small, torch.device("cpu"), Settings(rounds=3))
+        >>> report = run_benchmark(small, torch.device("cpu"), BenchmarkSettings(rounds=3))
         >>> report.rounds, report.reason, report.measured
         (3, '', True)
     """
-    settings = settings or Settings()
-    report = Report(benchmark)
+    settings = settings or BenchmarkSettings()
+    report = BenchmarkReport(benchmark)
     with _seeded(device, settings.seed):
         try:
-            contenders = _invited(contenders_of(benchmark, device), settings.against)
+            contenders = _invited(implementations_of(benchmark, device), settings.against)
             references = _references(contenders, settings.against)
             report.reference = references[0]
             needs = benchmark.needs(device) if rates else None
-            report.floor = floor_of(needs, rates) if needs and rates else None
+            report.floor = lower_bound_of(needs, rates) if needs and rates else None
             report.input_bytes = bytes_of(benchmark.inputs(device))
             work = Work(benchmark, device, settings, benchmark.oracle(device))
         except Exception as error:
-            report.reason = reason_of(error)
+            report.reason = error_summary(error)
             return report
         calls = _prepare(report, work, contenders, progress)
         try:
@@ -100,7 +99,7 @@ def run_benchmark(
     return report
 
 
-def contenders_of(benchmark: Benchmark, device: torch.device) -> list[Contender]:
+def implementations_of(benchmark: Benchmark, device: torch.device) -> list[Implementation]:
     """The contenders of a benchmark.
 
     Raises:
@@ -120,7 +119,7 @@ def contenders_of(benchmark: Benchmark, device: torch.device) -> list[Contender]
     return found
 
 
-def _invited(contenders: list[Contender], against: frozenset[str]) -> list[Contender]:
+def _invited(contenders: list[Implementation], against: frozenset[str]) -> list[Implementation]:
     """Our own and those of the peers that are named; all if none is.
 
     Raises:
@@ -134,7 +133,7 @@ def _invited(contenders: list[Contender], against: frozenset[str]) -> list[Conte
     return found
 
 
-def _references(contenders: Sequence[Contender], against: frozenset[str]) -> list[str]:
+def _references(contenders: Sequence[Implementation], against: frozenset[str]) -> list[str]:
     """Whom the ratios may be to: the one that is marked; else the first.
 
     If peers were chosen and the marked one is not among theirs: the first of theirs that has
@@ -146,12 +145,12 @@ def _references(contenders: Sequence[Contender], against: frozenset[str]) -> lis
     return [each.name for each in marked or sorted(contenders, key=lambda each: not each.peer)]
 
 
-def _find_floors(report: Report, contenders: Sequence[Contender]) -> None:
+def _find_floors(report: BenchmarkReport, contenders: Sequence[Implementation]) -> None:
     """Enter the times in units of the floor, which may be a contender's own time."""
     times = {each.name: each.seconds.median for each in report.measurements if each.seconds}
     for contender in contenders:
         if contender.floor and (seconds := times.get(contender.name)):
-            report.floor = Floor(seconds, {contender.name: seconds})
+            report.floor = LowerBound(seconds, {contender.name: seconds})
     if report.floor and report.floor.seconds:
         for each in report.measurements:
             if each.seconds:
@@ -159,9 +158,9 @@ def _find_floors(report: Report, contenders: Sequence[Contender]) -> None:
 
 
 def _prepare(
-    report: Report,
+    report: BenchmarkReport,
     work: Work,
-    contenders: Sequence[Contender],
+    contenders: Sequence[Implementation],
     progress: Callable[[str], None],
 ) -> dict[str, Call]:
     """The calls that can be timed, by name; the report gets a measurement for each contender."""
@@ -179,7 +178,7 @@ def _prepare(
 
 
 def _enter(
-    report: Report,
+    report: BenchmarkReport,
     times: dict[str, list[float]],
     failed: dict[str, str],
     references: Sequence[str],

@@ -6,14 +6,14 @@ from pydantic import Field
 
 from relaxit.options import Options
 
-__all__ = ["Settings"]
+__all__ = ["BenchmarkSettings"]
 
 
-class Settings(Options):
+class BenchmarkSettings(Options):
     """How a benchmark is run.
 
     Example:
-        >>> Settings(rounds=20).seconds
+        >>> BenchmarkSettings(rounds=20).seconds
         10.0
     """
 

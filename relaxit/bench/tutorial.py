@@ -21,7 +21,15 @@ from torch.distributions import OneHotCategorical
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-__all__ = ["Vae", "evaluate", "gumbel_softmax", "loaders", "loss_function", "main", "train_batch"]
+__all__ = [
+    "TutorialVae",
+    "evaluate",
+    "gumbel_softmax",
+    "loaders",
+    "loss_function",
+    "main",
+    "train_batch",
+]
 
 BATCH_SIZE = 100
 LATENTS = 30
@@ -54,7 +62,7 @@ def gumbel_softmax(
     return y
 
 
-class Vae(nn.Module):
+class TutorialVae(nn.Module):
     """784-512-256-300, a draw, 300-256-512-784; a ReLU on the logits too."""
 
     def __init__(self) -> None:
@@ -115,7 +123,9 @@ def loaders(folder: Path, device: torch.device) -> tuple[DataLoader[Any], DataLo
     return train, test
 
 
-def train_batch(model: Vae, optimizer: optim.Optimizer, data: Tensor) -> tuple[float, float]:
+def train_batch(
+    model: TutorialVae, optimizer: optim.Optimizer, data: Tensor
+) -> tuple[float, float]:
     """One step with pictures ``[B, 1, 28, 28]``: relaxed and unrelaxed loss, sums over them."""
     optimizer.zero_grad()
     recon_batch, qy = model(data, TEMPERATURE)
@@ -129,7 +139,7 @@ def train_batch(model: Vae, optimizer: optim.Optimizer, data: Tensor) -> tuple[f
 
 
 def train(
-    model: Vae,
+    model: TutorialVae,
     optimizer: optim.Optimizer,
     loader: DataLoader[Any],
     device: torch.device,
@@ -150,7 +160,7 @@ def train(
     )
 
 
-def evaluate(model: Vae, loader: DataLoader[Any], device: torch.device) -> float:
+def evaluate(model: TutorialVae, loader: DataLoader[Any], device: torch.device) -> float:
     """Mean unrelaxed loss of the test pictures."""
     model.eval()
     test_loss = 0.0
@@ -162,7 +172,7 @@ def evaluate(model: Vae, loader: DataLoader[Any], device: torch.device) -> float
     return test_loss / len(dataset)
 
 
-def draw_samples(model: Vae, path: Path, device: torch.device) -> None:
+def draw_samples(model: TutorialVae, path: Path, device: torch.device) -> None:
     """A grid of 64 pictures from values drawn uniformly."""
     import matplotlib
 
@@ -188,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args(arguments)
-    model = Vae().to(asked.device)
+    model = TutorialVae().to(asked.device)
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
     train_loader, test_loader = loaders(asked.data_dir, asked.device)
     for epoch in range(1, asked.epochs + 1):

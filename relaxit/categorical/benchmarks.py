@@ -13,7 +13,7 @@ from torch.distributions import OneHotCategorical, RelaxedOneHotCategorical
 from torch.nn.functional import gumbel_softmax
 
 from relaxit import Options, RelaxedDistribution
-from relaxit.bench import Benchmark, Contender, Needs, tutorial
+from relaxit.bench import Benchmark, Implementation, Needs, tutorial
 from relaxit.categorical.categorical import Categorical
 from relaxit.estimators import StraightThroughGumbel
 
@@ -109,7 +109,7 @@ class _Sampling(Benchmark):
         """The sampler of an old tutorial's script."""
         return tutorial.gumbel_softmax(logits, self.options.temperature, hard=hard)
 
-    def ways(self, make: Make) -> list[Contender]:
+    def ways(self, make: Make) -> list[Implementation]:
         """All ways of a soft draw.
 
         Args:
@@ -120,10 +120,10 @@ class _Sampling(Benchmark):
             *_eager_and_compiled(
                 "gumbel_softmax", make, self.softmax, "PyTorch", "torch", reference=True
             ),
-            Contender(
+            Implementation(
                 "RelaxedOneHotCategorical", lambda: make(self.relaxed), _CHECKED, peer="torch"
             ),
-            Contender(
+            Implementation(
                 "pyro",
                 lambda: make(self.pyros("RelaxedOneHotCategorical")),
                 "RelaxedOneHotCategorical of Pyro, arguments checked",
@@ -141,7 +141,7 @@ class CategoricalSoft(_Sampling):
     name = "categorical-soft"
     summary = "soft draw of categorical variables"
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         logits, _ = self.inputs(device)
         return self.ways(lambda draw: lambda: draw(logits))
 
@@ -158,7 +158,7 @@ class CategoricalSample(_Sampling):
     name = "categorical-sample"
     summary = "soft draw of categorical variables, forward and backward"
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         return self.ways(_backward(*self.inputs(device)))
 
     def needs(self, device: torch.device) -> Needs:
@@ -177,7 +177,7 @@ class CategoricalStraightThrough(_Sampling):
     name = "categorical-straight-through"
     summary = "straight-through draw of categorical variables, forward and backward"
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         make = _backward(*self.inputs(device))
         straight_through, ours = StraightThroughGumbel(), self.law
         law = "RelaxedOneHotCategoricalStraightThrough"
@@ -190,7 +190,7 @@ class CategoricalStraightThrough(_Sampling):
                 "torch",
                 reference=True,
             ),
-            Contender(
+            Implementation(
                 "pyro",
                 lambda: make(self.pyros(law)),
                 f"{law} of Pyro, arguments checked",
@@ -237,7 +237,7 @@ class CategoricalHard(_Sampling):
         row = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         return (row.to(device).expand(sizes.batch, *shape).contiguous(),)
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         (logits,) = self.inputs(device)
 
         def make(draw: Draw) -> Callable[[], Tensor]:
@@ -249,7 +249,7 @@ class CategoricalHard(_Sampling):
         law = self.law
 
         return [
-            Contender(
+            Implementation(
                 "OneHotCategorical", lambda: make(torchs), _CHECKED, reference=True, peer="torch"
             ),
             *_eager_and_compiled(
@@ -295,14 +295,14 @@ def _backward(logits: Tensor, arriving: Tensor) -> Make:
 
 def _eager_and_compiled(
     name: str, make: Make, draw: Draw, note: str, peer: str, reference: bool = False
-) -> list[Contender]:
+) -> list[Implementation]:
     """A way of drawing, and the same compiled."""
-    eager = Contender(name, lambda: make(draw), note, reference=reference, peer=peer)
+    eager = Implementation(name, lambda: make(draw), note, reference=reference, peer=peer)
     return [eager, _compiled(name, make, draw, note.partition(",")[0] if peer else "", peer)]
 
 
-def _compiled(name: str, make: Make, draw: Draw, note: str, peer: str) -> Contender:
-    return Contender(
+def _compiled(name: str, make: Make, draw: Draw, note: str, peer: str) -> Implementation:
+    return Implementation(
         f"{name} compiled",
         lambda: make(torch.compile(draw, fullgraph=True)),
         note,

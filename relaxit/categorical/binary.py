@@ -21,9 +21,9 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real
 from torch.nn.functional import logsigmoid, softplus
 
-from relaxit import Capabilities, DiscreteLaw, PerturbAndRelax, constraints, noise, shapes
+from relaxit import Capabilities, DiscreteDistribution, PerturbAndRelax, constraints, noise, shapes
 from relaxit.dtypes import compute_dtype
-from relaxit.temperature import cool, log_temperature
+from relaxit.temperature import divide_by_temperature, log_temperature
 
 __all__ = ["Binary", "Bit", "LogitConcrete"]
 
@@ -67,7 +67,7 @@ class Binary(PerturbAndRelax):
         return ~params.isnan()
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        return torch.sigmoid(cool(scores, temperature))
+        return torch.sigmoid(divide_by_temperature(scores, temperature))
 
     def argmax(self, scores: Tensor) -> Tensor:
         return (scores > 0).to(scores.dtype)
@@ -120,10 +120,10 @@ class Binary(PerturbAndRelax):
         return Bit(self, params)
 
 
-class Bit(DiscreteLaw):
+class Bit(DiscreteDistribution):
     """The Bernoulli law on {0., 1.}, with forced bits (infinite logits) and a generator."""
 
-    def log_mass(self, value: Tensor) -> Tensor:
+    def _log_prob(self, value: Tensor) -> Tensor:
         return logsigmoid(torch.where(value > 0.5, self.scores, -self.scores))
 
     def entropy(self) -> Tensor:
@@ -132,7 +132,7 @@ class Bit(DiscreteLaw):
         entropy = softplus(a) - a * a.sigmoid()
         return entropy.masked_fill(self.scores.isinf(), 0.0)
 
-    def marginals(self) -> Tensor:
+    def _mean(self) -> Tensor:
         """Probability of a one ``[*batch]``."""
         return self.scores.sigmoid()
 
@@ -141,17 +141,17 @@ class Bit(DiscreteLaw):
         p = self.scores.sigmoid()
         return (p * (1 - p)).to(self.params.dtype)
 
-    def best(self) -> Tensor:
+    def _mode(self) -> Tensor:
         """The more probable value; 0 at even odds."""
         return self.params > 0
 
-    def draw(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
         """Bits ``[*shape, *batch]``."""
         p = self.scores.sigmoid()
         u = noise.uniform(shape + p.shape, dtype=p.dtype, device=p.device, generator=generator)
         return u < p
 
-    def values(self) -> Tensor:
+    def _enumerate_support(self) -> Tensor:
         """Both values, ``[2]``."""
         return torch.arange(2, device=self.params.device)
 
@@ -194,7 +194,7 @@ class LogitConcrete(Distribution):
         ell = noise.logistic(
             shape, dtype=self.params.dtype, device=self.params.device, generator=generator
         )
-        return cool(self.params + ell, self.temperature)
+        return divide_by_temperature(self.params + ell, self.temperature)
 
     def log_prob(self, value: Tensor) -> Tensor:
         tau = self.temperature

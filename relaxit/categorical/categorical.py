@@ -30,7 +30,7 @@ from relaxit.categorical.distributions import LogConcrete, OneHot, one_hot
 from relaxit.categorical.fast import cpu, cuda
 from relaxit.dtypes import compute_dtype
 from relaxit.noise import Source
-from relaxit.temperature import cool
+from relaxit.temperature import divide_by_temperature
 
 __all__ = ["Categorical", "CategoricalOptions"]
 
@@ -97,7 +97,7 @@ class Categorical(PerturbAndRelax):
         return [cls(categories=2), cls(categories=5)]
 
     def valid_params(self, params: Tensor) -> Tensor:
-        if cpu.looks(params) and params.numel() and _all_finite(params):
+        if cpu.is_observed(params) and params.numel() and _all_finite(params):
             return _yes().expand(params.shape[:-1])  # a fifth of the time
         top = params.amax(-1)  # NaN if any entry is, -inf if all are masked
         return top.isfinite()
@@ -175,7 +175,7 @@ class Categorical(PerturbAndRelax):
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
         # Differences first: at a low temperature the quotients alone are infinite.
         top = scores.detach().amax(-1, keepdim=True)
-        return torch.softmax(cool(scores - top, temperature), dim=-1)
+        return torch.softmax(divide_by_temperature(scores - top, temperature), dim=-1)
 
     def argmax(self, scores: Tensor) -> Tensor:
         return one_hot(scores.argmax(-1), scores.shape[-1], scores.dtype)

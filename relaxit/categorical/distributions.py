@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real_vector
 
-from relaxit import DiscreteLaw, noise, shapes
+from relaxit import DiscreteDistribution, noise, shapes
 from relaxit.categorical.fast import cpu, cuda, inverse_cdf
 from relaxit.categorical.fast.entropy import entropy
 from relaxit.dtypes import compute_dtype
-from relaxit.temperature import cool, log_temperature
+from relaxit.temperature import divide_by_temperature, log_temperature
 
 __all__ = ["LogConcrete", "OneHot", "one_hot"]
 
@@ -23,7 +23,7 @@ def one_hot(index: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     return (torch.arange(size, device=index.device) == index.unsqueeze(-1)).to(dtype)
 
 
-class OneHot(DiscreteLaw):
+class OneHot(DiscreteDistribution):
     """The categorical law on one-hot vectors, with masked categories and a generator.
 
     Differs from ``torch.distributions.OneHotCategorical`` where that one goes wrong: a masked
@@ -41,19 +41,19 @@ class OneHot(DiscreteLaw):
         """Probability of each category ``[*batch, K]``, float32 at least."""
         return self.log_probs.exp()
 
-    def log_mass(self, value: Tensor) -> Tensor:
+    def _log_prob(self, value: Tensor) -> Tensor:
         log_probs, value = torch.broadcast_tensors(self.log_probs, value)
         # A gather, not a sum of products: 0 * -inf would be NaN.
         return log_probs.gather(-1, value.argmax(-1, keepdim=True)).squeeze(-1)
 
     def entropy(self) -> Tensor:
         """Entropy ``[*batch]`` in nats."""
-        if cpu.looks(self.scores) and self.scores.numel():
+        if cpu.is_observed(self.scores) and self.scores.numel():
             return entropy(self.scores)
         log_probs = self.log_probs
         return -_times_log(log_probs.exp(), log_probs).sum(-1)
 
-    def marginals(self) -> Tensor:
+    def _mean(self) -> Tensor:
         """The probability of each category."""
         return self.probs
 
@@ -61,11 +61,11 @@ class OneHot(DiscreteLaw):
     def variance(self) -> Tensor:
         return (self.probs * (1 - self.probs)).to(self.params.dtype)
 
-    def best(self) -> Tensor:
+    def _mode(self) -> Tensor:
         """The most probable one-hot vector; the first of several."""
         return one_hot(self.params.argmax(-1), self.event_shape[0], self.params.dtype)
 
-    def draw(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
         """One-hot vectors by inverting the distribution function, one uniform a row.
 
         Sums run in float64 beyond 1024 categories, where the rounding of a float32 sum would show.
@@ -74,7 +74,7 @@ class OneHot(DiscreteLaw):
             vertex = cuda.concrete(self.scores, 1.0, shape, generator, soft=False, hard=True)[1]
             assert vertex is not None
             return vertex
-        if cpu.looks(self.scores) and self.scores.numel():
+        if cpu.is_observed(self.scores) and self.scores.numel():
             return inverse_cdf.draw(self.scores, shape, generator)
         wide = self.event_shape[0] > 1024 and self.params.device.type != "mps"
         mass = self.probs.to(torch.float64) if wide else self.probs
@@ -86,7 +86,7 @@ class OneHot(DiscreteLaw):
         index = (steps <= u.unsqueeze(-1) * steps[..., -1:]).sum(-1)
         return one_hot(index, self.event_shape[0], self.params.dtype)
 
-    def values(self) -> Tensor:
+    def _enumerate_support(self) -> Tensor:
         """All one-hot vectors, ``[K, K]``."""
         return torch.eye(self.event_shape[0], device=self.params.device)
 
@@ -140,7 +140,7 @@ class LogConcrete(Distribution):
         g = noise.gumbel(
             shape, dtype=self.params.dtype, device=self.params.device, generator=generator
         )
-        return cool(self.params + g, self.temperature).log_softmax(-1)
+        return divide_by_temperature(self.params + g, self.temperature).log_softmax(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         masked = self.params == -torch.inf

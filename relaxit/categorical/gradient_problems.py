@@ -12,9 +12,9 @@ from torch import Tensor
 from relaxit import Options, Relaxation, Unsupported
 from relaxit.categorical.binary import Binary
 from relaxit.categorical.categorical import Categorical
-from relaxit.gradients import Case, GradientProblem, Point, Surroundings
+from relaxit.gradients import GradientProblem, Point, ProblemCase, Surroundings
 
-__all__ = ["Polynomial", "Powers"]
+__all__ = ["PolynomialCost", "Powers"]
 
 
 class PowersOptions(Options):
@@ -34,7 +34,7 @@ class Powers(GradientProblem):
     summary = "linear, quadratic and cubic costs of one variable and of two"
     Options = PowersOptions
 
-    def cases(self, around: Surroundings) -> Iterator[Case]:
+    def cases(self, around: Surroundings) -> Iterator[ProblemCase]:
         relaxation = around.relaxation or Categorical(categories=5)
         for variables in (1, 2):
             around.require_states(relaxation, variables)
@@ -44,7 +44,7 @@ class Powers(GradientProblem):
                     self._point(relaxation, variables, power, number, around)
                     for number in range(self.options.points)
                 ]
-                yield Case(words, relaxation, tuple(points))
+                yield ProblemCase(words, relaxation, tuple(points))
 
     @staticmethod
     def _point(
@@ -67,14 +67,14 @@ class Powers(GradientProblem):
         return Point(params, cost)
 
 
-class PolynomialOptions(Options):
-    """Options of :class:`Polynomial`."""
+class PolynomialCostOptions(Options):
+    """Options of :class:`PolynomialCost`."""
 
     bits: int = Field(128, ge=1, description="number of variables")
     target: float = Field(0.45, description="where an entry costs nothing")
 
 
-class Polynomial(GradientProblem):
+class PolynomialCost(GradientProblem):
     """Polynomial programming: mean over entries of ``|z - target| ** p`` for p = 1.5, 2, 3.
 
     The variables are separate, and the values zeros and ones, so that the expected cost is linear
@@ -88,17 +88,19 @@ class Polynomial(GradientProblem):
     api = 1
     name = "polynomial-cost"
     summary = "polynomial programming: 128 bits, distance from 0.45 to the power of 1.5, 2 and 3"
-    Options = PolynomialOptions
+    Options = PolynomialCostOptions
     references = ("arXiv:2304.08612",)
 
-    def cases(self, around: Surroundings) -> Iterator[Case]:
+    def cases(self, around: Surroundings) -> Iterator[ProblemCase]:
         relaxation = around.relaxation or Binary()
         _require_bits(relaxation)
         shape = (self.options.bits, *relaxation.param_shape)
         drawn = torch.randn(shape, generator=around.generator(), dtype=torch.float64)
         params = drawn.to(around.device, around.dtype)
         for power in (1.5, 2.0, 3.0):
-            yield Case(f"p = {power:g}", relaxation, (self._point(relaxation, params, power),))
+            yield ProblemCase(
+                f"p = {power:g}", relaxation, (self._point(relaxation, params, power),)
+            )
 
     def _point(self, relaxation: Relaxation, params: Tensor, power: float) -> Point:
         target = self.options.target

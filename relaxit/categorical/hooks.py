@@ -40,6 +40,6 @@ def relaxit_benchmarks() -> list[type[Benchmark]]:
 
 @hookimpl
 def relaxit_gradient_problems() -> list[type[GradientProblem]]:
-    from relaxit.categorical.gradient_problems import Polynomial, Powers
+    from relaxit.categorical.gradient_problems import PolynomialCost, Powers
 
-    return [Powers, Polynomial]
+    return [Powers, PolynomialCost]

@@ -21,7 +21,7 @@ from relaxit.cli.sample import sample
 from relaxit.cli.show import show
 from relaxit.cli.train import train
 from relaxit.cli.zoo import zoo
-from relaxit.errors import RelaxitError
+from relaxit.errors import RelaxitError, one_line
 
 __all__ = ["app", "main", "run"]
 
@@ -76,9 +76,9 @@ def root(
     if debug:
         os.environ[_DEBUG] = "1"
     if strict_plugins:
-        from relaxit.plugins import default
+        from relaxit.plugins import default_registry
 
-        default().require_sound()
+        default_registry().require_sound()
 
 
 def _add_plugin_commands(arguments: Sequence[str]) -> None:
@@ -88,10 +88,10 @@ def _add_plugin_commands(arguments: Sequence[str]) -> None:
     asked = next((word for word in arguments if not word.startswith("-")), None)
     if asked is None or asked in own:
         return
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
-    if asked in default().items("command"):
-        app.add_typer(default().find("command", asked), name=asked)
+    if asked in default_registry().items("command"):
+        app.add_typer(default_registry().find("command", asked), name=asked)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -124,7 +124,7 @@ def main() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     return code
 
 

@@ -17,17 +17,20 @@ def doctor(
     """Print what a bug report needs. Exits with 1 if it found a conflict."""
     from relaxit.data import torchvision_problem
     from relaxit.environment import devices, versions
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
     conflicts = [text for text in (_other_relaxit(), torchvision_problem()) if text]
     broken = [
-        f"plugin {p.name!r}: {'; '.join(p.problems)}" for p in default().plugins if p.problems
+        f"plugin {p.name!r}: {'; '.join(p.problems)}"
+        for p in default_registry().plugins
+        if p.problems
     ]
     found: dict[str, Any] = {
         "versions": versions(),
         "devices": devices(),
         "plugins": [
-            "; ".join([f"{p.name} ({p.source}): {p.state}", *p.remarks]) for p in default().plugins
+            "; ".join([f"{p.name} ({p.source}): {p.state}", *p.remarks])
+            for p in default_registry().plugins
         ],
         "conflicts": conflicts + broken,
     }

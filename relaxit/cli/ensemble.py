@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaxit.cli.output import EpochReport, print_table, tell
+from relaxit.cli.output import ProgressCallback, print_table, tell
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -91,15 +91,15 @@ def train_ensemble(
     Raises:
         RelaxitError: whatever is wrong, before anything is written.
     """
-    from relaxit.cli.run_header import introduce
-    from relaxit.training import build_all, rehearse_learned
+    from relaxit.cli.run_header import print_header
+    from relaxit.training import build_all, check_learned_temperature
     from relaxit.training.ensembles import EnsembleDirectory, Member, train_members
 
     if out:
         EnsembleDirectory(out).check_free(overwrite)
     configs = plan.configs(config)
     experiments = build_all(list(configs.values()), download)
-    rehearse_learned(experiments[0])
+    check_learned_temperature(experiments[0])
     folder = EnsembleDirectory(out) if out else EnsembleDirectory.fresh(config)
     if out:
         folder.create(overwrite)
@@ -107,7 +107,7 @@ def train_ensemble(
         Member(name, experiment, folder.member(name))
         for name, experiment in zip(configs, experiments, strict=True)
     ]
-    introduce(experiments[0], f"{len(members)} members", folder.path, quiet)
+    print_header(experiments[0], f"{len(members)} members", folder.path, quiet)
     outcome = train_members(members, folder, _Told(members, quiet))
     if not quiet:
         _conclude(outcome, folder.path)
@@ -130,7 +130,7 @@ class _Told:
             said = f"members train in turn: {reason}"
         tell(said, self.quiet)
 
-    def watch(self, member: Member | None) -> EpochReport:
+    def watch(self, member: Member | None) -> ProgressCallback:
         e = self.members[0].experiment
         count = len(self.members) if member is None else 1
         if member is not None:
@@ -139,7 +139,7 @@ class _Told:
                 self.quiet,
             )
         images = count * len(e.images.train)
-        return EpochReport(e.config.epochs, images, 0, e.task.display, self.quiet)
+        return ProgressCallback(e.config.epochs, images, 0, e.task.display, self.quiet)
 
 
 def _conclude(outcome: EnsembleOutcome, path: Path) -> None:

@@ -58,14 +58,14 @@ def evaluate(
 
 def _bound(experiment: Experiment, samples: int, seed: int, quiet: bool) -> dict[str, float | int]:
     """The importance-weighted bound; refused at once by a task that has none."""
-    from relaxit.training import looking_at
+    from relaxit.training import evaluation_mode
 
     task, part = experiment.task, experiment.images.part("test", experiment.task.needs_labels)
 
     def progress(done: int) -> None:
         tell(f"importance samples: {done} of {len(part)} pictures", quiet)
 
-    with looking_at(experiment.model):
+    with evaluation_mode(experiment.model):
         value = task.importance_weighted_bound(
             experiment.setup, experiment.model, part, samples, seed, progress
         )

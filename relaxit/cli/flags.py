@@ -98,10 +98,10 @@ def configure(
         ConfigurationError, UnknownName, PluginError: naming what is wrong.
     """
     from relaxit import zoo
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
     from relaxit.training import TASK, combine, resolve
 
-    layers = [*zoo.layers(recipe or zoo.DEFAULT), nest(flat)]
+    layers = [*zoo.recipe_layers(recipe or zoo.DEFAULT), nest(flat)]
     chosen = combine(layers)
     texts = {
         "relaxation": key_values(options, "-o"),
@@ -112,6 +112,6 @@ def configure(
     for kind, pairs in texts.items():
         name = chosen.get(kind, {}).get("name")
         if pairs and isinstance(name, str):
-            parsed = default().find(kind, name).Options.parse(pairs)
+            parsed = default_registry().find(kind, name).Options.parse(pairs)
             layers.append({kind: {"name": name, "options": parsed}})
     return resolve(layers, FLAGS)

@@ -20,9 +20,9 @@ def list_all(
 ) -> None:
     """List relaxations, estimators, data sets, tasks, benchmarks and gradient problems."""
     del plugin_files  # loaded by the option itself
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
-    registry = default()
+    registry = default_registry()
     found: dict[str, list[dict[str, Any]]] = {}
     for kind in _KINDS:
         found[kind] = [

@@ -17,9 +17,9 @@ def find_any(name: str) -> Any:
         PluginError: if the plugin of that name is broken, or two plugins claim it.
     """
     from relaxit.errors import UnknownName
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
-    registry = default()
+    registry = default_registry()
     known: dict[str, Any] = {}
     for kind in reversed(_KINDS):
         known |= registry.items(kind)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from relaxit.training import Display
 
-__all__ = ["EpochReport", "console", "print_json", "print_table", "tell"]
+__all__ = ["ProgressCallback", "console", "print_json", "print_table", "tell"]
 
 
 def console(stderr: bool = True) -> Console:
@@ -57,7 +57,7 @@ def print_table(
     console(stderr).print(table)
 
 
-class EpochReport:
+class ProgressCallback:
     """Shows the course of training: a bar on a terminal, a plain line an epoch elsewhere."""
 
     def __init__(
@@ -78,7 +78,7 @@ class EpochReport:
                 means="",
             )
 
-    def __enter__(self) -> EpochReport:
+    def __enter__(self) -> ProgressCallback:
         if self.bar:
             self.bar.start()
         return self

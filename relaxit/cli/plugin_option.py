@@ -20,13 +20,13 @@ def _load(context: typer.Context, files: list[Path] | None) -> list[Path] | None
         return files
     _unload()  # left by a command line that was refused further on
     if files:
-        from relaxit.plugins import default, load_file
+        from relaxit.plugins import default_registry, load_file
 
         for file in files:
             load_file(file)
             _loaded.append(file)
         if context.find_root().params.get("strict_plugins"):
-            default().require_sound()
+            default_registry().require_sound()
         context.call_on_close(_unload)
     return files
 

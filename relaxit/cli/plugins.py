@@ -18,7 +18,7 @@ def plugins(
 ) -> None:
     """List plugins, broken ones with their cause. Loading a plugin runs its code."""
     del plugin_files  # loaded by the option itself
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
     found = [
         {
@@ -32,13 +32,13 @@ def plugins(
             "remarks": plugin.remarks,
             "sha256": plugin.sha256,
         }
-        for plugin in default().plugins
+        for plugin in default_registry().plugins
     ]
     if json:
         print_json(found)
         return
     rows = []
-    for plugin in default().plugins:
+    for plugin in default_registry().plugins:
         names = [name for group in plugin.provides.values() for name in group]
         facts = [*(plugin.problems or [", ".join(names)]), *plugin.remarks]
         rows.append([plugin.name, plugin.source, plugin.state, "; ".join(filter(None, facts))])

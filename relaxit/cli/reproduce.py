@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +13,11 @@ from relaxit.cli.output import print_json, print_table, tell
 from relaxit.cli.output_file import require_writable
 from relaxit.cli.plugin_option import PluginFiles
 from relaxit.errors import ConfigurationError, ReproductionError
+from relaxit.json_text import json_text
 
 if TYPE_CHECKING:
-    from relaxit.reproduce import Cell, CellRun, Comparison, Row, Study
-    from relaxit.training import StopRequest
+    from relaxit.reproduce import Cell, CellRun, Comparison, Study
+    from relaxit.training import Row, StopRequest
 
 __all__ = ["reproduce"]
 
@@ -70,13 +70,13 @@ def reproduce(
     nothing could be compared. Ctrl-C keeps the cells that are finished; if there is none, nothing
     is written.
     """
-    from relaxit.reproduce import find
+    from relaxit.reproduce import find_study
 
     del plugin_files  # loaded by the option itself
     if list_studies or name is None:
         _list(json)
         return
-    study = find(name)
+    study = find_study(name)
     cells = study.select(_words(sizes), _words(estimators))
     if ensemble not in _MODES:
         raise ConfigurationError(f"--ensemble is auto, always or never, got {ensemble!r}")
@@ -184,27 +184,31 @@ class _Work:
 
     def document(self, epochs: int | None) -> dict[str, Any]:
         """What is known of the cells that are finished."""
-        from relaxit.reproduce import document
+        from relaxit.reproduce import study_document
 
-        return document(self.study, self.seeds, epochs, self.device, self.runs, self.comparisons)
+        return study_document(
+            self.study, self.seeds, epochs, self.device, self.runs, self.comparisons
+        )
 
     def write(self, files: Sequence[Path], document: dict[str, Any]) -> None:
         """Write the document and the table, unless that of a former call would be lost for none."""
-        from relaxit.files import write_whole
-        from relaxit.reproduce import markdown
+        from relaxit.files import write_atomically
+        from relaxit.reproduce import markdown_table
 
         if not self.runs:
             return
         for path in files:
             _make_folder(path.parent)
             if path.suffix == ".md":
-                write_whole(path, markdown(self.study, self.comparisons, len(self.seeds)))
+                write_atomically(
+                    path, markdown_table(self.study, self.comparisons, len(self.seeds))
+                )
             else:
-                write_whole(path, json_module.dumps(document, indent=2, allow_nan=False) + "\n")
+                write_atomically(path, json_text(document) + "\n")
 
     def conclude(self, files: Sequence[Path]) -> None:
         """The table for the person, and where it was written."""
-        from relaxit.reproduce import foot, table
+        from relaxit.reproduce import comparison_table, footer
 
         if self.quiet:
             return
@@ -212,16 +216,16 @@ class _Work:
             tell("no cell is finished: nothing is written")
             return
         if self.comparisons:
-            tell(table(self.study, self.comparisons))
-        for line in foot(self.study, self.comparisons, len(self.seeds)):
+            tell(comparison_table(self.study, self.comparisons))
+        for line in footer(self.study, self.comparisons, len(self.seeds)):
             tell(line)
         tell(f"written: {', '.join(map(str, files))}")
 
 
 def _list(json: bool) -> None:
-    from relaxit.reproduce import read, studies
+    from relaxit.reproduce import read_study, studies
 
-    found = {name: read(path) for name, path in studies().items()}
+    found = {name: read_study(path) for name, path in studies().items()}
     if json:
         print_json({name: study.summary for name, study in found.items()})
         return

@@ -10,10 +10,10 @@ from relaxit.cli.output import tell
 if TYPE_CHECKING:
     from relaxit.training import Experiment
 
-__all__ = ["introduce"]
+__all__ = ["print_header"]
 
 
-def introduce(experiment: Experiment, who: str, path: Path, quiet: bool) -> None:
+def print_header(experiment: Experiment, who: str, path: Path, quiet: bool) -> None:
     """Say what begins.
 
     Args:

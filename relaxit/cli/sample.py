@@ -28,12 +28,12 @@ def sample(
     del plugin_files  # loaded by the option itself
     if not 1 <= count <= 100_000:
         raise ConfigurationError(f"--count must be from 1 to 100000, got {count}")
-    from relaxit.training import draw_grid, looking_at
+    from relaxit.training import draw_grid, evaluation_mode
     from relaxit.training.runs import open_model
 
     task, setup, model, pictures = open_model(run, device)
     tell_changes(run)
-    with looking_at(model):
+    with evaluation_mode(model):
         images = task.sample_prior(setup, model, count, seed)
     path = out or run / f"samples-{seed}.png"
     draw_grid(images, pictures.size, max(1, round(count**0.5)), path)

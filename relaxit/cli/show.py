@@ -133,11 +133,11 @@ def _of_estimator(cls: Any) -> dict[str, Any]:
 def _tried(estimator: Any) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
     """Evaluations by relaxation and number of variables, and why the others are refused."""
     from relaxit.errors import Unsupported
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
     counts: dict[tuple[str, int], int] = {}
     refused: dict[str, str] = {}
-    for name, relaxation in default().items("relaxation").items():
+    for name, relaxation in default_registry().items("relaxation").items():
         for example in relaxation.examples()[-1:]:
             try:
                 estimator.check(example)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relaxit.cli.flags import configure, given
-from relaxit.cli.output import EpochReport, print_json, print_table, tell
+from relaxit.cli.output import ProgressCallback, print_json, print_table, tell
 from relaxit.cli.plugin_option import PluginFiles, tell_changes
-from relaxit.cli.run_header import introduce
+from relaxit.cli.run_header import print_header
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -268,16 +268,16 @@ def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
 
 def _dry_run(config: RunConfig, plan: Plan | None, quiet: bool) -> None:
     from relaxit.environment import choose_device
-    from relaxit.plugins import default
-    from relaxit.training import build_task, in_full
+    from relaxit.plugins import default_registry
+    from relaxit.training import build_task, with_defaults
 
     choose_device(config.device)
-    default().find("dataset", config.data.name)
+    default_registry().find("dataset", config.data.name)
     task, setup = build_task(config)
     tell(f"would minimise the {task.statement(setup)}", quiet)
     if plan is not None:
         tell(f"members: {', '.join(plan.configs(config))}", quiet)
-    print_json(in_full(config, task, setup).model_dump(mode="json"))
+    print_json(with_defaults(config, task, setup).model_dump(mode="json"))
 
 
 def _run(
@@ -289,7 +289,7 @@ def _run(
     quiet: bool,
     began: float,
 ) -> tuple[Outcome, Path]:
-    from relaxit.training import build, rehearse_learned
+    from relaxit.training import build, check_learned_temperature
     from relaxit.training import train as train_loop
     from relaxit.training.runs import RunDirectory
 
@@ -298,16 +298,18 @@ def _run(
         RunDirectory(path).check_free(overwrite)
     experiment = build(config, download)  # whatever is wrong shows here, before anything is written
     if not resume:
-        rehearse_learned(experiment)
+        check_learned_temperature(experiment)
     run = RunDirectory(path) if path else RunDirectory.fresh(config)
     if not resume:
         if path:
             run.create(overwrite)
         run.write_config(experiment.config, experiment.images.format)
     built = time.perf_counter()
-    introduce(experiment, f"seed {config.seed}", run.path, quiet)
+    print_header(experiment, f"seed {config.seed}", run.path, quiet)
     done, display = len(run.read_metrics()), experiment.task.display
-    with EpochReport(config.epochs, len(experiment.images.train), done, display, quiet) as report:
+    with ProgressCallback(
+        config.epochs, len(experiment.images.train), done, display, quiet
+    ) as report:
         report.waited = {"import": imported - began, "data and model": built - imported}
         outcome = train_loop(experiment, run, report, resume)
     if not quiet:

@@ -20,7 +20,7 @@ def list_recipes(
     """List recipes; the first use of each is `relaxit train --recipe NAME`."""
     from relaxit import zoo as recipes
 
-    found = {name: recipes.summary(path) for name, path in recipes.recipes().items()}
+    found = {name: recipes.recipe_summary(path) for name, path in recipes.recipes().items()}
     if json:
         print_json(found)
         return
@@ -41,6 +41,6 @@ def show_recipe(
     if json:
         from relaxit.training import resolve
 
-        print_json(resolve(recipes.layers(name)).model_dump(mode="json"))
+        print_json(resolve(recipes.recipe_layers(name)).model_dump(mode="json"))
         return
-    print(recipes.find(name).read_text(encoding="utf-8"), end="")
+    print(recipes.find_recipe(name).read_text(encoding="utf-8"), end="")

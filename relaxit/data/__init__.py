@@ -8,12 +8,12 @@ from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from relaxit.data.batches import Binarise as Binarise
-    from relaxit.data.batches import read as read
+    from relaxit.data.batches import read_batch as read_batch
     from relaxit.data.dataset import Dataset as Dataset
     from relaxit.data.dataset import Format as Format
     from relaxit.data.dataset import Images as Images
-    from relaxit.data.dataset import Name as Name
     from relaxit.data.dataset import Part as Part
+    from relaxit.data.dataset import PartName as PartName
     from relaxit.data.digits import Digits as Digits
     from relaxit.data.mnist import FashionMnist as FashionMnist
     from relaxit.data.mnist import Kmnist as Kmnist
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "relaxit.data.batches": ["Binarise", "read"],
-        "relaxit.data.dataset": ["Dataset", "Format", "Images", "Name", "Part"],
+        "relaxit.data.batches": ["Binarise", "read_batch"],
+        "relaxit.data.dataset": ["Dataset", "Format", "Images", "PartName", "Part"],
         "relaxit.data.digits": ["Digits"],
         "relaxit.data.mnist": ["FashionMnist", "Kmnist", "Mnist", "torchvision_problem"],
     },

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from relaxit import noise
 
-__all__ = ["Binarise", "read"]
+__all__ = ["Binarise", "read_batch"]
 
 Binarise = Literal["none", "threshold", "dynamic"]
 
 
-def read(
+def read_batch(
     stored: Tensor,  # [B, P] uint8 or float32
     levels: int,
     binarise: Binarise = "none",
@@ -34,7 +34,7 @@ def read(
         ``[B, P]`` float32, a tensor of its own.
 
     Example:
-        >>> read(torch.tensor([[0, 9, 16]], dtype=torch.uint8), 16, "threshold")
+        >>> read_batch(torch.tensor([[0, 9, 16]], dtype=torch.uint8), 16, "threshold")
         tensor([[0., 1., 1.]])
     """
     # A copy always: of a float32 set the product in place would otherwise go into the set itself.

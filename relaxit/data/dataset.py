@@ -16,9 +16,9 @@ from relaxit.options import Configured
 
 __all__ = ["Dataset", "Format", "Images", "Part"]
 
-Name = Literal["train", "validation", "test"]
+PartName = Literal["train", "validation", "test"]
 _MOST_CLASSES = 1_000_000
-_NAMES: tuple[Name, ...] = ("train", "validation", "test")
+_NAMES: tuple[PartName, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Images:
         classes = max((1 + int(each.max()) for each in labels if len(each)), default=0)
         return Format(self.size, self.levels, classes)
 
-    def part(self, name: Name, labels: bool = False) -> Part:
+    def part(self, name: PartName, labels: bool = False) -> Part:
         """One part, with labels if they are asked for and there are any."""
         found = self._labels(name) if labels else None
         return Part(self._pictures(name), self.levels, None if found is None else found.long())
@@ -174,7 +174,7 @@ class Images:
                 moved[f"{name}_labels"] = labels.to(device)
         return replace(self, **moved)  # type: ignore[arg-type]
 
-    def _check_pictures(self, name: Name, pictures: Tensor) -> None:
+    def _check_pictures(self, name: PartName, pictures: Tensor) -> None:
         """Refuse rows that would not be read as numbers in [0, 1]."""
         dtype = pictures.dtype
         if dtype not in (torch.uint8, torch.float32):
@@ -189,10 +189,10 @@ class Images:
         if not (least >= 0 and most <= 1):  # also where one of them is NaN
             raise DataError(f"{name} pictures go from {least} to {most}, expected [0, 1]")
 
-    def _pictures(self, name: Name) -> Tensor:
+    def _pictures(self, name: PartName) -> Tensor:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
-    def _labels(self, name: Name) -> Tensor | None:
+    def _labels(self, name: PartName) -> Tensor | None:
         return {
             "train": self.train_labels,
             "validation": self.validation_labels,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from relaxit.data.dataset import Dataset, Images
-from relaxit.errors import DataError
+from relaxit.errors import DataError, error_summary
 
 __all__ = ["FashionMnist", "Kmnist", "Mnist", "torchvision_problem"]
 
@@ -50,7 +50,7 @@ class _Idx(Dataset):
                     "Delete it and run again with --download"
                 )
         if download:
-            return f"{self.name} could not be downloaded to {folder}: {_line(error)}"
+            return f"{self.name} could not be downloaded to {folder}: {error_summary(error)}"
         if len(files) < 4:  # two of pictures, two of labels
             lacks = f"has only {len(files)} of its 4 files" if files else "is not"
             return (
@@ -58,7 +58,7 @@ class _Idx(Dataset):
                 f"--data-dir {folder} --download (needs the network); or use --dataset digits, "
                 "which needs no download"
             )
-        return f"{self.name} in {raw} cannot be read: {_line(error)}"
+        return f"{self.name} in {raw} cannot be read: {error_summary(error)}"
 
 
 class Mnist(_Idx):
@@ -97,8 +97,8 @@ def torchvision_problem() -> str:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError) as error:  # operators of another torch: RuntimeError
         return (
-            f"torchvision does not import beside this torch ({_line(error)}): reinstall both "
-            "together, as a pair"
+            f"torchvision does not import beside this torch ({error_summary(error)}): "
+            "reinstall both together, as a pair"
         )
     return ""
 
@@ -122,7 +122,3 @@ def _promised_bytes(path: Path) -> int:
     for size in struct.unpack(f">{dims}I", head[4 : 4 + 4 * dims]):
         count *= size
     return 4 + 4 * dims + count
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

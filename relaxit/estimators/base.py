@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from relaxit.arithmetic import undisturbed
+from relaxit.arithmetic import without_autocast
 from relaxit.errors import Unsupported
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation, RelaxedDistribution
@@ -137,7 +137,7 @@ class SampleEstimator(Estimator):
     def surrogate(
         self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
     ) -> Tensor:
-        with undisturbed(q.params):  # the cost, a network perhaps, is the caller's to cast
+        with without_autocast(q.params):  # the cost, a network perhaps, is the caller's to cast
             value = self.sample(q, generator=generator)
         costs = cost(value)
         if not costs.is_floating_point():

@@ -20,8 +20,8 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from relaxit.arithmetic import undisturbed
-from relaxit.autograd import through
+from relaxit.arithmetic import without_autocast
+from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import SampleEstimator
@@ -80,7 +80,7 @@ class DecoupledStraightThroughGumbel(SampleEstimator):
         noise = relaxation.noise(
             full, dtype=params.dtype, device=params.device, generator=generator
         )
-        with undisturbed(params):
+        with without_autocast(params):
             hard = relaxation.argmax(params.detach() / self.options.forward + noise)
             soft = relaxation.relax(params + noise, q.aligned_temperature)
-        return through(hard.to(q.params.dtype), soft.to(q.params.dtype))
+        return replace_gradient(hard.to(q.params.dtype), soft.to(q.params.dtype))

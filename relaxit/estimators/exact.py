@@ -23,7 +23,7 @@ from torch import Tensor
 
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.common.score_function import lead_of, numbers
+from relaxit.estimators.common.score_function import as_floating, cost_shape
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -74,11 +74,11 @@ class Exact(Estimator):
 
         def cost_of(state: tuple[int, ...]) -> Tensor:
             rows = torch.stack([values[i] for i in state]).reshape(rest + event)
-            return numbers(cost(rows.expand(batch + event).clone()))
+            return as_floating(cost(rows.expand(batch + event).clone()))
 
         # The first evaluation tells how many variables a cost depends on.
-        first = numbers(cost(values[0].expand(batch + event).clone()))
-        lead = lead_of(q, first)
+        first = as_floating(cost(values[0].expand(batch + event).clone()))
+        lead = cost_shape(q, first)
         rest = batch[len(lead) :]
         variables = math.prod(rest)
         self._limit(relaxation, len(values), variables)

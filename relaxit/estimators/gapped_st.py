@@ -18,13 +18,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
 from relaxit.estimators.common.marginals import Kind, marginals
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.temperature import cool
+from relaxit.temperature import divide_by_temperature
 
 __all__ = ["GappedOptions", "GappedStraightThrough"]
 
@@ -61,9 +61,9 @@ class GappedStraightThrough(DrawEstimator):
         del generator
         kind = q.relaxation.capabilities.logits
         params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
-        moved = through(_moved(params.detach(), hard, self.options.gap, kind), params)
-        soft = marginals(cool(moved, q.aligned_temperature), kind)
-        return through(hard, soft.to(hard.dtype))
+        moved = replace_gradient(_moved(params.detach(), hard, self.options.gap, kind), params)
+        soft = marginals(divide_by_temperature(moved, q.aligned_temperature), kind)
+        return replace_gradient(hard, soft.to(hard.dtype))
 
 
 def _moved(logits: Tensor, hard: Tensor, gap: float, kind: Kind) -> Tensor:

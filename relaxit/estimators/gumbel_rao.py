@@ -22,7 +22,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
 from relaxit.estimators.common.conditional_mean import conditional_mean
@@ -74,4 +74,4 @@ class GumbelRao(DrawEstimator):
             self.options.chunk,
             generator,
         )
-        return through(hard, soft.to(hard.dtype))
+        return replace_gradient(hard, soft.to(hard.dtype))

@@ -27,8 +27,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from relaxit.arithmetic import undisturbed
-from relaxit.autograd import through
+from relaxit.arithmetic import without_autocast
+from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import SampleEstimator
 from relaxit.estimators.common import NOISES, noise_of, solver
@@ -89,13 +89,13 @@ class Perturbed(SampleEstimator):
         shape = torch.Size(sample_shape) + params.shape
         first = drawn(shape, **kind)
         fixed = params.detach()
-        with undisturbed(params):
+        with without_autocast(params):
             value = relaxation.argmax(fixed + scale * first).to(q.params.dtype)
         if not torch.is_grad_enabled():
             return value
         others = drawn(torch.Size((draws - 1, *shape)), **kind)
         noise = torch.cat([first.unsqueeze(0), others])
-        with undisturbed(params):
+        with without_autocast(params):
             vertices = relaxation.argmax(fixed + scale * noise)
         # A function of params whose slope is the estimate. Infinite ones are constants.
         weights = score(noise) * params.masked_fill(params.isinf(), 0.0) / (scale * (draws - 1))
@@ -103,4 +103,4 @@ class Perturbed(SampleEstimator):
         weight = weights.flatten(weights.dim() - param).sum(-1) if param else weights
         apart = vertices - vertices.mean(0)
         mean = (weight.reshape(weight.shape + (1,) * event) * apart).sum(0)
-        return through(value, mean.to(value.dtype))
+        return replace_gradient(value, mean.to(value.dtype))

@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from relaxit.estimators.base import Cost
-from relaxit.estimators.common.control_variate import ControlVariate, Draw, slopes_of
+from relaxit.estimators.common.control_variate import ControlVariate, Draw, gradients_of
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -84,7 +84,7 @@ class Rebar(ControlVariate):
         self, q: RelaxedDistribution, cost: Cost, draw: Draw, state: nn.Module | None, learns: bool
     ) -> list[Tensor]:
         del learns
-        costs, at_scores, at_given = slopes_of(q, cost, draw)
+        costs, at_scores, at_given = gradients_of(q, cost, draw)
         zero = torch.zeros_like(at_scores)
         eta = self.options.eta
         if state is not None:

@@ -21,8 +21,13 @@ from pydantic import Field
 from torch import Tensor
 
 from relaxit.estimators.base import Cost, StatefulEstimator
-from relaxit.estimators.common.running_averages import Moments
-from relaxit.estimators.common.score_function import lead_of, log_mass, numbers, with_gradient
+from relaxit.estimators.common.running_averages import RunningMoments
+from relaxit.estimators.common.score_function import (
+    add_gradient,
+    as_floating,
+    cost_shape,
+    total_log_prob,
+)
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -59,9 +64,9 @@ class Reinforce(StatefulEstimator):
     def check(self, relaxation: Relaxation) -> None:
         self._needs_discrete_law(relaxation, instead="st-gumbel")
 
-    def build_state(self, relaxation: Relaxation, variables: int) -> Moments:
+    def build_state(self, relaxation: Relaxation, variables: int) -> RunningMoments:
         del relaxation, variables
-        return Moments(self.options.decay)
+        return RunningMoments(self.options.decay)
 
     def surrogate(
         self,
@@ -72,14 +77,14 @@ class Reinforce(StatefulEstimator):
     ) -> Tensor:
         self.check(q.relaxation)
         hard = q.sample_hard((), generator)
-        value = numbers(cost(hard.clone()))  # a copy: a cost may work in place
-        lead = lead_of(q, value)
+        value = as_floating(cost(hard.clone()))  # a copy: a cost may work in place
+        lead = cost_shape(q, value)
         if not torch.is_grad_enabled():
             return value
         advantage = value.detach()
         if state is not None:
-            assert isinstance(state, Moments)  # of our own making, in build_state()
+            assert isinstance(state, RunningMoments)  # of our own making, in build_state()
             advantage = value.detach() - state.mean()
             if state.training:
                 state.update(value)
-        return with_gradient(value, advantage * log_mass(q, hard, lead))
+        return add_gradient(value, advantage * total_log_prob(q, hard, lead))

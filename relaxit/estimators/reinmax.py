@@ -19,12 +19,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
 from relaxit.estimators.common.marginals import Kind, logits_of, marginals
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.temperature import cool
+from relaxit.temperature import divide_by_temperature
 
 __all__ = ["ReinMax", "second_order", "shifted_logits"]
 
@@ -32,7 +32,9 @@ __all__ = ["ReinMax", "second_order", "shifted_logits"]
 def shifted_logits(params: Tensor, hard: Tensor, temperature: float | Tensor, kind: Kind) -> Tensor:
     """Logits of pi_D, halfway between the cooled probabilities and the draw. Without gradient."""
     with torch.no_grad():
-        return logits_of((marginals(cool(params, temperature), kind) + hard) / 2, kind)
+        return logits_of(
+            (marginals(divide_by_temperature(params, temperature), kind) + hard) / 2, kind
+        )
 
 
 def second_order(params: Tensor, hard: Tensor, temperature: float | Tensor, kind: Kind) -> Tensor:
@@ -44,7 +46,7 @@ def second_order(params: Tensor, hard: Tensor, temperature: float | Tensor, kind
         temperature: float, or tensor that broadcasts against params.
         kind: what params are the logits of.
     """
-    shifted = through(shifted_logits(params, hard, temperature, kind), params)
+    shifted = replace_gradient(shifted_logits(params, hard, temperature, kind), params)
     return 2 * marginals(shifted, kind) - marginals(params, kind) / 2
 
 
@@ -76,4 +78,4 @@ class ReinMax(DrawEstimator):
         params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
         kind = q.relaxation.capabilities.logits
         soft = second_order(params, hard, q.aligned_temperature, kind)
-        return through(hard, soft.to(hard.dtype))
+        return replace_gradient(hard, soft.to(hard.dtype))

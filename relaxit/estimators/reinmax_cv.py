@@ -23,7 +23,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
 from relaxit.estimators.common.conditional_mean import conditional_mean
@@ -80,4 +80,4 @@ class ReinMaxControlVariate(DrawEstimator):
             for draws in (1, self.options.draws)
         )
         reinmax = second_order(params, hard, 1.0, kind)
-        return through(hard, (reinmax + self.options.eta * (many - one)).to(hard.dtype))
+        return replace_gradient(hard, (reinmax + self.options.eta * (many - one)).to(hard.dtype))

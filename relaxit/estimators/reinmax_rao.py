@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
 from relaxit.estimators.common.conditional_mean import conditional_mean
@@ -65,4 +65,4 @@ class ReinMaxRao(DrawEstimator):
             self.options.chunk,
             generator,
         )
-        return through(hard, (2 * rao - marginals(params, kind) / 2).to(hard.dtype))
+        return replace_gradient(hard, (2 * rao - marginals(params, kind) / 2).to(hard.dtype))

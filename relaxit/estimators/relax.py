@@ -30,11 +30,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from relaxit.arithmetic import product
+from relaxit.arithmetic import full_precision_matmul
 from relaxit.errors import ShapeError
 from relaxit.estimators.base import Cost
-from relaxit.estimators.common.control_variate import ControlVariate, Draw, slopes_of
-from relaxit.estimators.common.running_averages import Moments
+from relaxit.estimators.common.control_variate import ControlVariate, Draw, gradients_of
+from relaxit.estimators.common.running_averages import RunningMoments
 from relaxit.estimators.rebar import RebarState
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
@@ -64,7 +64,7 @@ class RelaxState(RebarState):
         self.size = size
         self.inner = nn.Linear(size, options.hidden)
         self.outer = nn.Parameter(torch.zeros(options.hidden))
-        self.moments = Moments(options.decay)
+        self.moments = RunningMoments(options.decay)
 
     def network(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Its value ``[*lead]`` and its slope, at scores ``[*lead, size]``.
@@ -74,9 +74,11 @@ class RelaxState(RebarState):
         """
         fixed = scores.isinf()
         rows = scores.masked_fill(fixed, 0.0).unsqueeze(-2)
-        hidden = (product(rows, self.inner.weight.mT) + self.inner.bias).tanh()
+        hidden = (full_precision_matmul(rows, self.inner.weight.mT) + self.inner.bias).tanh()
         value = (hidden * self.outer).sum((-1, -2))
-        slope = product((1 - hidden.square()) * self.outer, self.inner.weight).squeeze(-2)
+        slope = full_precision_matmul(
+            (1 - hidden.square()) * self.outer, self.inner.weight
+        ).squeeze(-2)
         return value, slope.masked_fill(fixed, 0.0)
 
 
@@ -120,7 +122,7 @@ class RelaxEstimator(ControlVariate):
             eta, baseline = state.log_eta.exp(), state.moments.mean()
             found.append(self._learned(draw, state))
         if self.options.rebar:
-            costs, at_scores, at_given = slopes_of(q, cost, draw)
+            costs, at_scores, at_given = gradients_of(q, cost, draw)
             found.append(eta * draw.gradient(-costs, at_scores, -at_given))
             left = left - eta * costs
         if learns:

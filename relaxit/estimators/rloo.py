@@ -17,7 +17,12 @@ from pydantic import Field
 from torch import Tensor
 
 from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.common.score_function import lead_of, log_mass, numbers, with_gradient
+from relaxit.estimators.common.score_function import (
+    add_gradient,
+    as_floating,
+    cost_shape,
+    total_log_prob,
+)
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -67,11 +72,11 @@ class Rloo(Estimator):
         n = self.options.samples
         hard = q.sample_hard((n,), generator)
         # Copies, as a cost may work in place.
-        costs = torch.stack([numbers(cost(each.clone())) for each in hard.unbind(0)])
-        lead = lead_of(q, costs[0])
+        costs = torch.stack([as_floating(cost(each.clone())) for each in hard.unbind(0)])
+        lead = cost_shape(q, costs[0])
         value = costs.mean(0)
         if not torch.is_grad_enabled():
             return value
         # f_i less the mean of the others is n / (n - 1) times f_i less the mean of all.
         advantage = (costs - value).detach() / (n - 1)
-        return with_gradient(value, (advantage * log_mass(q, hard, lead)).sum(0))
+        return add_gradient(value, (advantage * total_log_prob(q, hard, lead)).sum(0))

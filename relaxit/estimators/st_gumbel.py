@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from relaxit import shapes
-from relaxit.arithmetic import undisturbed
+from relaxit.arithmetic import without_autocast
 from relaxit.estimators.base import SampleEstimator
 from relaxit.relaxation import RelaxedDistribution
 
@@ -42,5 +42,5 @@ class StraightThroughGumbel(SampleEstimator):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         shape = shapes.as_size(sample_shape)
-        with undisturbed(q.params):
+        with without_autocast(q.params):
             return q.relaxation.straight_through(q.params, q.aligned_temperature, shape, generator)

@@ -14,11 +14,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
 from relaxit.relaxation import RelaxedDistribution
-from relaxit.temperature import cool
+from relaxit.temperature import divide_by_temperature
 
 __all__ = ["StraightThrough"]
 
@@ -30,7 +30,7 @@ class StraightThrough(DrawEstimator):
         >>> import torch, relaxit
         >>> logits = torch.zeros(4, requires_grad=True)
         >>> q = relaxit.get("categorical", categories=4)(logits)
-        >>> z = relaxit.estimator("straight-through").sample(q, (2,))
+        >>> z = relaxit.estimator("straight-replace_gradient").sample(q, (2,))
         >>> z.sum(-1), z.requires_grad
         (tensor([1., 1.], grad_fn=<SumBackward1>), True)
     """
@@ -46,6 +46,8 @@ class StraightThrough(DrawEstimator):
     ) -> Tensor:
         del generator
         # Cooled logits overflow in float16, so the marginals are worked out in float32.
-        cooled = cool(q.params.to(compute_dtype(hard.dtype)), q.aligned_temperature)
+        cooled = divide_by_temperature(
+            q.params.to(compute_dtype(hard.dtype)), q.aligned_temperature
+        )
         marginals = q.relaxation.discrete(cooled).mean.to(hard.dtype)
-        return through(hard, marginals.expand(hard.shape))
+        return replace_gradient(hard, marginals.expand(hard.shape))

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from relaxit.bench import peak_bytes
+from relaxit.bench.measuring import peak_bytes
 
-__all__ = ["BUDGET", "fitting", "pieces"]
+__all__ = ["BUDGET", "chunks_of", "largest_chunk"]
 
 BUDGET = 256 * 2**20
 """Bytes that one piece of work may need at its peak."""
@@ -17,11 +17,11 @@ BUDGET = 256 * 2**20
 _TRIED, _WITHOUT_FIGURES = 8, 64
 
 
-def fitting(peak: int | None, tried: int) -> int:
+def largest_chunk(peak: int | None, tried: int) -> int:
     """Rows that fit into the budget, if so many needed ``peak`` bytes; at least one.
 
     Example:
-        >>> fitting(BUDGET // 2, 8), fitting(4 * BUDGET, 1)
+        >>> largest_chunk(BUDGET // 2, 8), largest_chunk(4 * BUDGET, 1)
         (16, 1)
     """
     if peak is None:  # a device that does not say
@@ -29,7 +29,7 @@ def fitting(peak: int | None, tried: int) -> int:
     return max(1, BUDGET * tried // max(peak, 1))
 
 
-def pieces(number: int, work: Callable[[int], Any], device: torch.device) -> Iterator[slice]:
+def chunks_of(number: int, work: Callable[[int], Any], device: torch.device) -> Iterator[slice]:
     """Slices of at most as many of ``number`` rows as fit.
 
     Args:
@@ -38,6 +38,8 @@ def pieces(number: int, work: Callable[[int], Any], device: torch.device) -> Ite
         device: where.
     """
     tried = min(number, _TRIED)
-    size = number if number <= tried else fitting(peak_bytes(lambda: work(tried), device), tried)
+    size = (
+        number if number <= tried else largest_chunk(peak_bytes(lambda: work(tried), device), tried)
+    )
     for start in range(0, number, size):
         yield slice(start, min(start + size, number))

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from relaxit.errors import DomainError, ShapeError, Unsupported
 from relaxit.estimators import Cost
-from relaxit.gradients.chunks import pieces
+from relaxit.gradients.chunks import chunks_of
 from relaxit.relaxation import Relaxation
 
-__all__ = ["Joint", "enumerate_joint", "number_of_states"]
+__all__ = ["JointValues", "enumerate_joint", "number_of_states"]
 
 
 @dataclass(frozen=True)
-class Joint:
+class JointValues:
     """Everything about S joint values of V variables.
 
     Attributes:
@@ -54,7 +54,7 @@ def number_of_states(relaxation: Relaxation, variables: int) -> int:
     return len(relaxation.enumerate_vertices()) ** variables
 
 
-def enumerate_joint(relaxation: Relaxation, params: Tensor, cost: Cost) -> Joint:
+def enumerate_joint(relaxation: Relaxation, params: Tensor, cost: Cost) -> JointValues:
     """Go through all joint values.
 
     Args:
@@ -93,7 +93,7 @@ def enumerate_joint(relaxation: Relaxation, params: Tensor, cost: Cost) -> Joint
     # The mean is subtracted for the sake of rounding: it has no gradient, the masses sum to one.
     expected = (log_mass.detach().exp() * costs).sum()
     (gradient,) = torch.autograd.grad((log_mass.exp() * (costs - expected)).sum(), leaf)
-    return Joint(hard, log_mass.detach().exp(), costs, slopes, gradient)
+    return JointValues(hard, log_mass.detach().exp(), costs, slopes, gradient)
 
 
 def _costs_and_slopes(cost: Cost, hard: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,5 +111,7 @@ def _costs_and_slopes(cost: Cost, hard: Tensor) -> tuple[Tensor, Tensor]:
             (slope,) = torch.autograd.grad(found.sum(), leaf)
         return found.detach(), slope
 
-    found = [both(hard[part]) for part in pieces(len(hard), lambda n: both(hard[:n]), hard.device)]
+    found = [
+        both(hard[part]) for part in chunks_of(len(hard), lambda n: both(hard[:n]), hard.device)
+    ]
     return torch.cat([costs for costs, _ in found]), torch.cat([slopes for _, slopes in found])

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from relaxit.files import write_whole
-from relaxit.gradients.report import Measurement, Report
+from relaxit.files import write_atomically
+from relaxit.gradients.report import EstimatorMeasurement, GradientReport
 
 __all__ = ["ENDINGS", "draw_bias_and_variance"]
 
@@ -22,7 +22,7 @@ _SIZES = (11.0, 8.5, 6.0)  # so that one of several in the same place is seen be
 _NOTHING = 1e-9  # what is smaller is 0 but for rounding
 
 
-def draw_bias_and_variance(reports: Sequence[Report], path: Path) -> None:
+def draw_bias_and_variance(reports: Sequence[GradientReport], path: Path) -> None:
     """Write a picture: relative bias to the right, relative variance upwards, both logarithmic.
 
     A hollow marker with a dash to the left has a bias that cannot be told from none, and stands at
@@ -55,7 +55,7 @@ def draw_bias_and_variance(reports: Sequence[Report], path: Path) -> None:
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9)
     picture = io.BytesIO()
     figure.savefig(picture, dpi=100, format=path.suffix[1:].lower())
-    write_whole(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
 
 
 def _style(number: int) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _handle(label: str, style: dict[str, Any]) -> Any:
     return Line2D([], [], linestyle="none", label=label, **style)
 
 
-def _draw(axes: Any, report: Report, styles: dict[str, dict[str, Any]]) -> None:
+def _draw(axes: Any, report: GradientReport, styles: dict[str, dict[str, Any]]) -> None:
     axes.set(xscale="log", yscale="log", title=report.title)
     axes.title.set_fontsize(9)
     axes.set_xlabel("bias / |exact gradient|", fontsize=9)
@@ -104,14 +104,14 @@ def _draw(axes: Any, report: Report, styles: dict[str, dict[str, Any]]) -> None:
                 )
 
 
-def _place(each: Measurement, left: float, bottom: float) -> tuple[float, float, bool]:
+def _place(each: EstimatorMeasurement, left: float, bottom: float) -> tuple[float, float, bool]:
     """Where a marker stands, and whether it is hollow."""
     assert each.found is not None
     m = each.found.measures
     return max(m.bias, m.floor, left), max(m.variance, bottom), m.bias < m.floor
 
 
-def _frame(axes: Any, done: Sequence[Measurement]) -> tuple[float, float]:
+def _frame(axes: Any, done: Sequence[EstimatorMeasurement]) -> tuple[float, float]:
     """Set round limits, draw lines of equal mean squared error; the left and the lower limit."""
     found = [each.found.measures for each in done if each.found]
     across, upwards = [max(m.bias, m.floor) for m in found], [m.variance for m in found]

@@ -16,23 +16,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from relaxit.bench import peak_bytes, wait_for
+from relaxit.bench.measuring import peak_bytes, wait_for
 from relaxit.errors import DomainError, RelaxitError
-from relaxit.gradients.chunks import fitting, pieces
-from relaxit.gradients.enumeration import Joint, enumerate_joint, number_of_states
+from relaxit.gradients.chunks import chunks_of, largest_chunk
+from relaxit.gradients.enumeration import JointValues, enumerate_joint, number_of_states
 from relaxit.gradients.moments import (
+    EstimateMoments,
     Measures,
-    Moments,
     of_all,
     of_draws,
     of_strata,
     summarise,
 )
-from relaxit.gradients.problem import Case, Point, Surroundings
+from relaxit.gradients.problem import Point, ProblemCase, Surroundings
 from relaxit.gradients.subject import Subject
 from relaxit.relaxation import Relaxation
 
-__all__ = ["Evidence", "Found", "NotFinite", "Target", "measure", "targets"]
+__all__ = ["Evidence", "ExactTarget", "NotFinite", "SubjectMeasures", "measure", "targets"]
 
 Evidence = Literal["exact", "strata", "draws"]
 
@@ -54,7 +54,7 @@ class NotFinite(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class Target:
+class ExactTarget:
     """A point with its exact gradient.
 
     Attributes:
@@ -65,11 +65,11 @@ class Target:
 
     point: Point
     gradient: Tensor
-    joint: Joint | None
+    joint: JointValues | None
 
 
 @dataclass(frozen=True)
-class Found:
+class SubjectMeasures:
     """What is found of a subject.
 
     Attributes:
@@ -88,7 +88,7 @@ class Found:
     uses_temperature: bool
 
 
-def targets(case: Case, around: Surroundings) -> list[Target]:
+def targets(case: ProblemCase, around: Surroundings) -> list[ExactTarget]:
     """The points of a case with their exact gradients.
 
     Raises:
@@ -113,13 +113,13 @@ def targets(case: Case, around: Surroundings) -> list[Target]:
             raise DomainError("the exact gradient is not finite")
         if not bool(gradient.any()):
             raise DomainError("the exact gradient is zero: nothing can be relative to it")
-        found.append(Target(point, gradient.detach().flatten(), joint))
+        found.append(ExactTarget(point, gradient.detach().flatten(), joint))
     return found
 
 
 def measure(
-    subject: Subject, relaxation: Relaxation, points: Sequence[Target], around: Surroundings
-) -> Found:
+    subject: Subject, relaxation: Relaxation, points: Sequence[ExactTarget], around: Surroundings
+) -> SubjectMeasures:
     """Bias, variance and the rest of a subject at the points of a case.
 
     All subjects start from the same random state.
@@ -131,7 +131,7 @@ def measure(
     generator = torch.Generator(device).manual_seed(around.settings.seed)
     first = points[0].point
     probe = _probe(subject, relaxation, [target.point for target in points], device)
-    moments: list[Moments] = []
+    moments: list[EstimateMoments] = []
     evidence: Evidence = "draws"
     seconds = 0.0
     for target in points:
@@ -151,10 +151,10 @@ def measure(
         rows = min(_TIMED, around.settings.draws, probe.fit) if probe.random else 1
         seconds = _timed(lambda: subject.estimates(relaxation, first, rows, generator), device)
         seconds /= rows
-    return Found(measures, evidence, probe.evaluations, seconds, probe.uses_temperature)
+    return SubjectMeasures(measures, evidence, probe.evaluations, seconds, probe.uses_temperature)
 
 
-def _finite(moments: Sequence[Moments], uses_temperature: bool) -> Measures:
+def _finite(moments: Sequence[EstimateMoments], uses_temperature: bool) -> Measures:
     bad, rows = (sum(getattr(m, name) for m in moments) for name in ("not_finite", "rows"))
     if bad:
         verb = "is" if bad == 1 else "are"
@@ -168,10 +168,10 @@ def _finite(moments: Sequence[Moments], uses_temperature: bool) -> Measures:
 def _by_states(
     subject: Subject,
     relaxation: Relaxation,
-    target: Target,
+    target: ExactTarget,
     generator: torch.Generator,
     around: Surroundings,
-) -> tuple[Moments, Evidence]:
+) -> tuple[EstimateMoments, Evidence]:
     joint = target.joint
     assert joint is not None
 
@@ -185,7 +185,7 @@ def _by_states(
         # In proportion to the mass, as draws would fall, and two at least, for a variance.
         times = (around.settings.draws * joint.mass).ceil().long().clamp_min(2)
         every = every.repeat_interleave(times)
-    parts = pieces(len(every), lambda n: given(every[:n]), around.device)
+    parts = chunks_of(len(every), lambda n: given(every[:n]), around.device)
     estimates = torch.cat([given(every[part]) for part in parts])
     if noisy:
         return of_strata(estimates, every, joint.mass, target.gradient), "strata"
@@ -195,11 +195,11 @@ def _by_states(
 def _by_draws(
     subject: Subject,
     relaxation: Relaxation,
-    target: Target,
+    target: ExactTarget,
     generator: torch.Generator,
     around: Surroundings,
     fit: int,
-) -> tuple[Moments, float]:
+) -> tuple[EstimateMoments, float]:
     draws = around.settings.draws
     found: list[Tensor] = []
 
@@ -236,7 +236,7 @@ def _probe(
     peak = peak_bytes(lambda: estimates(rows), device)
     looked_at = points if evaluations < _DEAR else points[:1]
     varies = _uses_temperature(subject, relaxation, looked_at, rows, generator)
-    return _Probe(evaluations, random, varies, fitting(peak, rows))
+    return _Probe(evaluations, random, varies, largest_chunk(peak, rows))
 
 
 def _uses_temperature(

@@ -29,11 +29,11 @@ from torch.nn.functional import cosine_similarity
 _CHANCE = 6.635 - 1
 """Squared bias over ``tr Cov(m)`` that chance alone exceeds once in a hundred times at most."""
 
-__all__ = ["Measures", "Moments", "of_all", "of_draws", "of_strata", "summarise"]
+__all__ = ["EstimateMoments", "Measures", "of_all", "of_draws", "of_strata", "summarise"]
 
 
 @dataclass(frozen=True)
-class Moments:
+class EstimateMoments:
     """What is known of the estimates at one point.
 
     Attributes:
@@ -91,12 +91,12 @@ class Measures:
         return all(map(math.isfinite, dataclasses.astuple(self)))
 
 
-def of_all(estimates: Tensor, mass: Tensor, exact: Tensor) -> Moments:  # [S, D], [S], [D]
+def of_all(estimates: Tensor, mass: Tensor, exact: Tensor) -> EstimateMoments:  # [S, D], [S], [D]
     """From all values of an estimate that has no further noise. Nothing is uncertain."""
     difference = estimates - exact
     squared = mass @ difference.square().sum(-1)
     cosine = mass @ _cosines(estimates, exact)
-    return Moments(
+    return EstimateMoments(
         exact,
         mass @ difference,
         0.0,
@@ -108,7 +108,7 @@ def of_all(estimates: Tensor, mass: Tensor, exact: Tensor) -> Moments:  # [S, D]
     )
 
 
-def of_draws(estimates: Tensor, exact: Tensor) -> Moments:  # [n, D], [D]
+def of_draws(estimates: Tensor, exact: Tensor) -> EstimateMoments:  # [n, D], [D]
     """From independent draws, at least two.
 
     Example:
@@ -125,7 +125,7 @@ def of_strata(
     stratum: Tensor,  # [n], of int64
     mass: Tensor,  # [S]
     exact: Tensor,  # [D]
-) -> Moments:
+) -> EstimateMoments:
     """From independent draws, at least two in each of S strata of known mass."""
     number = torch.zeros_like(mass).index_add_(0, stratum, torch.ones_like(estimates[:, 0]))
     difference = estimates - exact
@@ -139,7 +139,7 @@ def of_strata(
     spread = means((difference - centres[stratum]).square().sum(-1)) * number / (number - 1)
     spread_of_squares = means((squares - mean_squares[stratum]).square()) * number / (number - 1)
     weight = mass.square() / number
-    return Moments(
+    return EstimateMoments(
         exact,
         mass @ centres,
         float(weight @ spread),
@@ -151,7 +151,7 @@ def of_strata(
     )
 
 
-def summarise(found: Sequence[Moments]) -> Measures:
+def summarise(found: Sequence[EstimateMoments]) -> Measures:
     """The measures of a case from the moments at its points.
 
     The gradients of all points count as one long gradient; cosines are averaged. Estimates that are

@@ -14,11 +14,11 @@ from torch import Tensor
 from relaxit.errors import ConfigurationError
 from relaxit.estimators import Cost
 from relaxit.gradients.enumeration import number_of_states
-from relaxit.gradients.settings import Settings
+from relaxit.gradients.settings import GradientSettings
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation
 
-__all__ = ["Case", "GradientProblem", "Point", "Surroundings"]
+__all__ = ["GradientProblem", "Point", "ProblemCase", "Surroundings"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Case:
+class ProblemCase:
     """Points that are measured together, in one table. Relative figures are over all of them.
 
     Attributes:
@@ -73,7 +73,7 @@ class Surroundings:
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    settings: Settings = field(default_factory=Settings)
+    settings: GradientSettings = field(default_factory=GradientSettings)
     relaxation: Relaxation | None = None
     dataset: str | None = None
     data_dir: Path | None = None
@@ -116,7 +116,7 @@ class GradientProblem(Configured, ABC):
         ...     def cases(self, around):
         ...         params = torch.tensor([0.0, 1.0, -1.0], dtype=around.dtype)
         ...         point = Point(params.to(around.device), lambda z: z.sum(-1) ** 2)
-        ...         return [Case("", relaxit.get("binary"), (point,))]
+        ...         return [ProblemCase("", relaxit.get("binary"), (point,))]
         >>> [case.variables for case in Heads().cases(Surroundings())]
         [3]
     """
@@ -124,7 +124,7 @@ class GradientProblem(Configured, ABC):
     kind: ClassVar[str] = "problem"
 
     @abstractmethod
-    def cases(self, around: Surroundings) -> Iterable[Case]:
+    def cases(self, around: Surroundings) -> Iterable[ProblemCase]:
         """What is measured: one table a case. May be a generator; trains a model first, say.
 
         Raises:

@@ -6,18 +6,18 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from relaxit.gradients.measure import Found
+from relaxit.gradients.measure import SubjectMeasures
 from relaxit.gradients.problem import GradientProblem
 from relaxit.gradients.subject import State
 from relaxit.relaxation import Relaxation
 
-__all__ = ["Measurement", "Report"]
+__all__ = ["EstimatorMeasurement", "GradientReport"]
 
 Outcome = Literal["done", "refused", "failed"]
 
 
 @dataclass(frozen=True)
-class Measurement:
+class EstimatorMeasurement:
     """What came of one estimator at one temperature.
 
     Attributes:
@@ -39,7 +39,7 @@ class Measurement:
     outcome: Outcome = "done"
     reason: str = ""
     stated: int | None = None
-    found: Found | None = None
+    found: SubjectMeasures | None = None
 
     @property
     def label(self) -> str:
@@ -57,7 +57,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Report:
+class GradientReport:
     """What came of one case of a problem, or of a problem that could not be set up.
 
     Attributes:
@@ -84,7 +84,7 @@ class Report:
     points: int = 0
     states: int | None = None
     gradient_norm: float = 0.0
-    measurements: tuple[Measurement, ...] = ()
+    measurements: tuple[EstimatorMeasurement, ...] = ()
 
     @property
     def title(self) -> str:

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 
 import torch
 
-from relaxit.bench import reason_of
-from relaxit.errors import RelaxitError
+from relaxit.errors import RelaxitError, error_summary
 from relaxit.estimators import Estimator, StatefulEstimator
-from relaxit.gradients.measure import NotFinite, Target, measure, targets
-from relaxit.gradients.problem import Case, GradientProblem, Surroundings
-from relaxit.gradients.report import Measurement, Report
+from relaxit.gradients.measure import ExactTarget, NotFinite, measure, targets
+from relaxit.gradients.problem import GradientProblem, ProblemCase, Surroundings
+from relaxit.gradients.report import EstimatorMeasurement, GradientReport
 from relaxit.gradients.subject import State, Subject, warmed_up
 
 __all__ = ["measure_problem"]
@@ -23,7 +22,7 @@ def measure_problem(
     problem: GradientProblem,
     estimators: Mapping[str, type[Estimator] | Estimator],
     around: Surroundings | None = None,
-) -> Iterator[Report]:
+) -> Iterator[GradientReport]:
     """Measure estimators on a problem: a report for each of its cases, as it is done.
 
     What an estimator or the problem raises is reported and stops nothing. torch's global random
@@ -36,8 +35,8 @@ def measure_problem(
 
     Example:
         >>> import relaxit
-        >>> from relaxit.plugins.registry import default
-        >>> problem = default().find("problem", "powers")()
+        >>> from relaxit.plugins import default_registry
+        >>> problem = default_registry().find("problem", "powers")()
         >>> names = ["straight-through"]
         >>> report = next(measure_problem(problem, {n: relaxit.estimator(n) for n in names}))
         >>> found = report.measurements[0].found
@@ -55,27 +54,27 @@ def measure_problem(
                 return
             yield report
     except RelaxitError as error:
-        yield Report(problem, str(error), code=error.exit_code)
+        yield GradientReport(problem, str(error), code=error.exit_code)
     except Exception as error:
-        yield Report(problem, reason_of(error), failed=True)
+        yield GradientReport(problem, error_summary(error), failed=True)
 
 
 def _measure_case(
     problem: GradientProblem,
-    case: Case,
+    case: ProblemCase,
     estimators: Mapping[str, type[Estimator] | Estimator],
     around: Surroundings,
-) -> Report:
+) -> GradientReport:
     title = f"{problem.name}, {case.label}" if case.label else problem.name
     around.progress(f"{title}: exact gradient")
     points = targets(case, around)
-    found: list[Measurement] = []
+    found: list[EstimatorMeasurement] = []
     for name, estimator in estimators.items():
         around.progress(f"{title}: {name}")
         found += _measure_estimator(name, estimator, case, points, around)
     found.sort(key=lambda each: each.found.measures.mse if each.found else math.inf)
     squares = [float(target.gradient.square().sum()) for target in points]
-    return Report(
+    return GradientReport(
         problem,
         case=case.label,
         relaxation=case.relaxation,
@@ -87,7 +86,7 @@ def _measure_case(
     )
 
 
-def _states(points: Sequence[Target]) -> int | None:
+def _states(points: Sequence[ExactTarget]) -> int | None:
     numbers = [len(target.joint.mass) for target in points if target.joint]
     return max(numbers, default=None)
 
@@ -95,10 +94,10 @@ def _states(points: Sequence[Target]) -> int | None:
 def _measure_estimator(
     name: str,
     estimator: type[Estimator] | Estimator,
-    case: Case,
-    points: Sequence[Target],
+    case: ProblemCase,
+    points: Sequence[ExactTarget],
     around: Surroundings,
-) -> Iterator[Measurement]:
+) -> Iterator[EstimatorMeasurement]:
     """One measurement a temperature and state; a single one if it is refused."""
     try:
         built = estimator if isinstance(estimator, Estimator) else estimator()
@@ -106,10 +105,10 @@ def _measure_estimator(
         built.check_joint(case.relaxation, case.variables)
         stated = built.evaluations(case.relaxation, case.variables)
     except RelaxitError as error:
-        yield Measurement(name, outcome="refused", reason=str(error))
+        yield EstimatorMeasurement(name, outcome="refused", reason=str(error))
         return
     except Exception as error:
-        yield Measurement(name, outcome="failed", reason=reason_of(error))
+        yield EstimatorMeasurement(name, outcome="failed", reason=error_summary(error))
         return
     options = built.options.model_dump(mode="json")
     states: tuple[State, ...] = ("none", "warm") if isinstance(built, StatefulEstimator) else ("",)
@@ -120,24 +119,28 @@ def _measure_estimator(
                 found = measure(subject, case.relaxation, points, around)
             except NotFinite as error:
                 shown, reason = temperature if error.uses_temperature else None, str(error)
-                yield Measurement(name, options, state, shown, "failed", reason, stated)
+                yield EstimatorMeasurement(name, options, state, shown, "failed", reason, stated)
                 if shown is None:
                     break
                 continue  # it may do at another temperature
             except RelaxitError as error:
-                yield Measurement(name, options, state, None, "refused", str(error), stated)
+                yield EstimatorMeasurement(
+                    name, options, state, None, "refused", str(error), stated
+                )
                 break
             except Exception as error:
-                yield Measurement(name, options, state, None, "failed", reason_of(error), stated)
+                yield EstimatorMeasurement(
+                    name, options, state, None, "failed", error_summary(error), stated
+                )
                 break
             shown = temperature if found.uses_temperature else None
-            yield Measurement(name, options, state, shown, stated=stated, found=found)
+            yield EstimatorMeasurement(name, options, state, shown, stated=stated, found=found)
             if not found.uses_temperature:
                 break
 
 
 def _subject(
-    estimator: Estimator, case: Case, temperature: float, state: State, around: Surroundings
+    estimator: Estimator, case: ProblemCase, temperature: float, state: State, around: Surroundings
 ) -> Subject:
     if state != "warm":
         return Subject(estimator, temperature)

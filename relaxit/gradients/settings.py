@@ -6,14 +6,14 @@ from pydantic import Field, PositiveFloat
 
 from relaxit.options import Options
 
-__all__ = ["Settings"]
+__all__ = ["GradientSettings"]
 
 
-class Settings(Options):
+class GradientSettings(Options):
     """How estimators are measured.
 
     Example:
-        >>> Settings(draws=100).states
+        >>> GradientSettings(draws=100).states
         4096
     """
 

@@ -16,7 +16,7 @@ from relaxit.estimators import (
     StatefulEstimator,
     surrogate_with,
 )
-from relaxit.gradients.problem import Case, Point
+from relaxit.gradients.problem import Point, ProblemCase
 from relaxit.relaxation import Relaxation
 
 __all__ = ["State", "Subject", "warmed_up"]
@@ -107,7 +107,7 @@ def _rows_of(params: Tensor, rows: int) -> Tensor:
 
 def warmed_up(
     estimator: StatefulEstimator,
-    case: Case,
+    case: ProblemCase,
     temperature: float,
     steps: int,
     generator: torch.Generator,

@@ -18,13 +18,13 @@ import os
 
 import torch
 
-__all__ = ["quicken"]
+__all__ = ["warm_up_log1p"]
 
 _SPECIAL = (-0.0, -1.0, -2.0, -1e3, 1e3, math.inf, math.nan)
 _quick = False
 
 
-def quicken() -> None:
+def warm_up_log1p() -> None:
     """Make log1p and expm1 quick for the rest of the process; costs nothing from then on."""
     global _quick
     if _quick or torch.compiler.is_compiling():
@@ -40,6 +40,6 @@ def _forget() -> None:
     _quick = False
 
 
-quicken()
+warm_up_log1p()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from relaxit import tracing
-from relaxit.noise.log1p import quicken
+from relaxit.noise.log1p import warm_up_log1p
 from relaxit.noise.sfc64 import LEAST, fill_uniform
 
 __all__ = ["Handle", "Source", "Streams", "uniform"]
@@ -174,7 +174,7 @@ def _uniform(
     generator: torch.Generator | None,
 ) -> Tensor:
     """The one place where it is decided who draws."""
-    quicken()
+    warm_up_log1p()
     large = not torch.compiler.is_compiling() and math.prod(shape) >= LEAST
     if large and dtype in (torch.float32, torch.float64) and not tracing.observed():
         noise = torch.empty(shape, dtype=dtype, device=device)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from relaxit.plugins.record import Plugin as Plugin
-    from relaxit.plugins.record import defect as defect
+    from relaxit.plugins.record import PluginRecord as PluginRecord
     from relaxit.plugins.record import registered_name as registered_name
+    from relaxit.plugins.record import registration_problem as registration_problem
     from relaxit.plugins.registry import Registry as Registry
-    from relaxit.plugins.registry import default as default
+    from relaxit.plugins.registry import default_registry as default_registry
     from relaxit.plugins.registry import estimator as estimator
     from relaxit.plugins.registry import get as get
     from relaxit.plugins.registry import load_file as load_file
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "relaxit.plugins.record": ["Plugin", "defect", "registered_name"],
+        "relaxit.plugins.record": ["PluginRecord", "registration_problem", "registered_name"],
         "relaxit.plugins.registry": [
             "Registry",
-            "default",
+            "default_registry",
             "estimator",
             "get",
             "load_file",

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 
 from relaxit.hooks import ENTRY_POINT_GROUP, is_own
-from relaxit.plugins.record import Plugin
+from relaxit.plugins.record import PluginRecord
 
 __all__ = ["discover"]
 
 
 def discover(
     points: Iterable[metadata.EntryPoint] | None, environ: Mapping[str, str]
-) -> Iterator[tuple[Plugin, metadata.EntryPoint]]:
+) -> Iterator[tuple[PluginRecord, metadata.EntryPoint]]:
     """Every entry point with its record, our own first; those turned off are marked.
 
     Args:
@@ -26,7 +26,7 @@ def discover(
         {part.strip() for part in environ.get(key, "").split(",") if part.strip()}
         for key in ("RELAXIT_PLUGINS", "RELAXIT_DISABLE_PLUGINS")
     )
-    pairs = [(Plugin.of(point), point) for point in points]
+    pairs = [(PluginRecord.of(point), point) for point in points]
     for plugin, point in sorted(pairs, key=lambda p: (not is_own(p[0].distribution), p[0].name)):
         labels = {plugin.name, plugin.distribution}
         left_out = not is_own(plugin.distribution) and chosen and not labels & chosen

@@ -11,10 +11,11 @@ from typing import Any
 
 import pluggy
 
+from relaxit.errors import one_line
 from relaxit.plugins import specs
-from relaxit.plugins.record import Plugin
+from relaxit.plugins.record import PluginRecord
 
-__all__ = ["HOOKS", "Item", "collect", "collecting", "contained", "offers"]
+__all__ = ["HOOKS", "Item", "call_hooks", "collect", "collecting", "contain_errors"]
 
 HOOKS = {
     "relaxit_relaxations": "relaxation",
@@ -52,7 +53,7 @@ class _Diverted:
 
 
 @contextlib.contextmanager
-def contained(plugin: Plugin, failure: str, when: str) -> Iterator[None]:
+def contain_errors(plugin: PluginRecord, failure: str, when: str) -> Iterator[None]:
     """Context for a plugin's own code: nothing it does ends the program or spoils ``--json``.
 
     Args:
@@ -94,7 +95,7 @@ def collect(kind: str, item: Any) -> bool:
     return True
 
 
-def offers(plugin: Plugin, module: Any) -> list[Item]:
+def call_hooks(plugin: PluginRecord, module: Any) -> list[Item]:
     """What the hooks of a module return, each item with its kind; problems go to ``plugin``."""
     if not hasattr(module, "__dict__"):  # a list, None: no place for hooks
         plugin.problems.append(f"names a {type(module).__name__}, not a module with hooks")
@@ -105,12 +106,12 @@ def offers(plugin: Plugin, module: Any) -> list[Item]:
         manager.register(module)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        plugin.problems.append(" ".join(str(error).split()))
+        plugin.problems.append(one_line(error))
     for name in _unmarked(module, manager):
         plugin.problems.append(f"{name} is not marked with @relaxit.hookimpl, so not a hook")
     found: list[Item] = []
     for hook, kind in HOOKS.items():
-        with contained(plugin, f"{hook} raised", f"in {hook}"):  # a result that is no list too
+        with contain_errors(plugin, f"{hook} raised", f"in {hook}"):  # a result that is no list too
             results = getattr(manager.hook, hook)()
             found += [(kind, item) for result in results for item in result]
     return found

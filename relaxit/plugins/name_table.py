@@ -6,7 +6,7 @@ from typing import Any
 
 from relaxit.errors import PluginError, UnknownName
 from relaxit.plugins.loader import HOOKS
-from relaxit.plugins.record import Plugin, defect, registered_name
+from relaxit.plugins.record import PluginRecord, registered_name, registration_problem
 
 __all__ = ["NameTable"]
 
@@ -19,16 +19,16 @@ class NameTable:
     """
 
     def __init__(self) -> None:
-        self.plugins: list[Plugin] = []
-        self._entries: dict[str, dict[str, list[tuple[Plugin, Any]]]] = {
+        self.plugins: list[PluginRecord] = []
+        self._entries: dict[str, dict[str, list[tuple[PluginRecord, Any]]]] = {
             kind: {} for kind in HOOKS.values()
         }
         self._rejected: dict[tuple[str, str], str] = {}
 
-    def enter(self, plugin: Plugin, kind: str, item: Any) -> None:
+    def enter(self, plugin: PluginRecord, kind: str, item: Any) -> None:
         """Register an object under its own name; what is wrong with it goes to ``plugin``."""
         name = registered_name(kind, item)
-        problem = defect(kind, item, name)
+        problem = registration_problem(kind, item, name)
         table = self._entries[kind]
         if not problem and any(
             p.distribution == plugin.distribution for p, _ in table.get(name, ())
@@ -71,11 +71,11 @@ class NameTable:
         """
         return self._entry(kind, name)[1]
 
-    def provider(self, kind: str, name: str) -> Plugin:
+    def provider(self, kind: str, name: str) -> PluginRecord:
         """The plugin that :meth:`find` would take ``name`` from."""
         return self._entry(kind, name)[0]
 
-    def _entry(self, kind: str, name: str) -> tuple[Plugin, Any]:
+    def _entry(self, kind: str, name: str) -> tuple[PluginRecord, Any]:
         distribution, _, bare = name.rpartition(":")
         taken = self._entries[kind].get(bare, [])
         if distribution:
@@ -97,5 +97,5 @@ class NameTable:
         raise UnknownName(kind, name, self.items(kind), hint.strip())
 
 
-def _qualified(name: str, taken: list[tuple[Plugin, Any]]) -> list[str]:
+def _qualified(name: str, taken: list[tuple[PluginRecord, Any]]) -> list[str]:
     return [f"{plugin.distribution}:{name}" for plugin, _ in taken]

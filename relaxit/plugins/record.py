@@ -12,14 +12,14 @@ from typing import Any, Self
 from relaxit.options import Configured
 from relaxit.relaxation import API
 
-__all__ = ["NAME", "Plugin", "defect", "registered_name"]
+__all__ = ["NAME", "PluginRecord", "registered_name", "registration_problem"]
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """What a registered name looks like."""
 
 
 @dataclass
-class Plugin:
+class PluginRecord:
     """One entry point or file, and what became of it.
 
     Attributes:
@@ -76,7 +76,7 @@ def registered_name(kind: str, item: Any) -> Any:
     return getattr(item, "name", None)
 
 
-def defect(kind: str, item: Any, name: Any) -> str:
+def registration_problem(kind: str, item: Any, name: Any) -> str:
     """Why an object may not be registered; empty if it may."""
     if kind == "recipe":
         return "" if isinstance(item, Path) else f"a recipe must be a Path, got {item!r}"

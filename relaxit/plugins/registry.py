@@ -2,8 +2,8 @@
 
 Entry points are taken one at a time. What goes wrong in one of them (it does not import, a hook
 has a wrong signature or a misspelt name, a class was written for another contract) is recorded on
-its :class:`Plugin`, shown by ``relaxit plugins`` and named when a look-up misses. It never stops
-the others, and it is never silent.
+its :class:`PluginRecord`, shown by ``relaxit plugins`` and named when a look-up misses. It never
+stops the others, and it is never silent.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from relaxit.estimators import Estimator
 from relaxit.options import Configured
 from relaxit.plugins import single_file
 from relaxit.plugins.discovery import discover
-from relaxit.plugins.loader import collect, collecting, contained, offers
+from relaxit.plugins.loader import call_hooks, collect, collecting, contain_errors
 from relaxit.plugins.name_table import NameTable
-from relaxit.plugins.record import Plugin, defect
+from relaxit.plugins.record import PluginRecord, registration_problem
 from relaxit.relaxation import Relaxation
 
 __all__ = [
-    "Plugin",
+    "PluginRecord",
     "Registry",
-    "default",
+    "default_registry",
     "estimator",
     "get",
     "load_file",
@@ -63,8 +63,8 @@ class Registry(NameTable):
             else:
                 self._load(plugin, point)
 
-    def _load(self, plugin: Plugin, point: metadata.EntryPoint) -> None:
-        with collecting() as registered, contained(plugin, "import failed:", "on import"):
+    def _load(self, plugin: PluginRecord, point: metadata.EntryPoint) -> None:
+        with collecting() as registered, contain_errors(plugin, "import failed:", "on import"):
             module = point.load()
         for _, item in registered:  # at the first import only, and the registry may not be there
             plugin.problems.append(
@@ -75,13 +75,13 @@ class Registry(NameTable):
         else:
             self.add(plugin, module)
 
-    def add(self, plugin: Plugin, module: Any) -> None:
+    def add(self, plugin: PluginRecord, module: Any) -> None:
         """Call the hooks of ``module`` and register what they return under ``plugin``."""
         self.plugins.append(plugin)
-        for kind, item in offers(plugin, module):
+        for kind, item in call_hooks(plugin, module):
             self.enter(plugin, kind, item)
 
-    def load_file(self, path: str | Path) -> Plugin:
+    def load_file(self, path: str | Path) -> PluginRecord:
         """As the function :func:`load_file`, for this registry."""
         target = single_file.target_of(path)
         for other in self.plugins:
@@ -118,7 +118,7 @@ class Registry(NameTable):
 
 
 @cache
-def default() -> Registry:
+def default_registry() -> Registry:
     """The registry of the installed plugins, loaded at the first call."""
     return Registry()
 
@@ -140,7 +140,7 @@ def get(name: str, /, **options: Any) -> Relaxation:
         >>> relaxit.get("categorical", categories=10)
         Categorical(categories=10)
     """
-    relaxation: Relaxation = default().find("relaxation", name)(**options)
+    relaxation: Relaxation = default_registry().find("relaxation", name)(**options)
     return relaxation
 
 
@@ -152,7 +152,7 @@ def estimator(name: str, /, **options: Any) -> Estimator:
         >>> relaxit.estimator("straight-through")
         StraightThrough()
     """
-    found: Estimator = default().find("estimator", name)(**options)
+    found: Estimator = default_registry().find("estimator", name)(**options)
     return found
 
 
@@ -164,7 +164,7 @@ def relaxations() -> dict[str, type[Relaxation]]:
         >>> {"binary", "categorical"} <= set(relaxit.relaxations())
         True
     """
-    return default().items("relaxation")
+    return default_registry().items("relaxation")
 
 
 def register(cls: C) -> C:
@@ -178,15 +178,15 @@ def register(cls: C) -> C:
     kind = getattr(cls, "kind", "relaxation")
     if collect(kind, cls):  # by the plugin that is being loaded, perhaps into the default registry
         return cls
-    registry = default()
+    registry = default_registry()
     name = getattr(cls, "name", "")
-    problem = defect(kind, cls, name)
+    problem = registration_problem(kind, cls, name)
     if not problem and name in registry.items(kind):
         taken_by = registry.provider(kind, name).distribution
         problem = f"{kind} {name!r} is registered already, by {taken_by}"
     if problem:  # found before anything was entered, so nothing is left behind
         raise PluginError(problem)
-    plugin = Plugin(SESSION, SESSION, "", cls.__module__)
+    plugin = PluginRecord(SESSION, SESSION, "", cls.__module__)
     registry.enter(plugin, kind, cls)
     registry.plugins.append(plugin)
     return cls
@@ -194,7 +194,7 @@ def register(cls: C) -> C:
 
 def unregister(cls: type[Configured]) -> None:
     """Undo :func:`register`."""
-    registry = default()
+    registry = default_registry()
     registry.remove(SESSION, cls.kind, cls.name)
     registry.plugins = [
         p
@@ -203,7 +203,7 @@ def unregister(cls: type[Configured]) -> None:
     ]
 
 
-def load_file(path: str | Path) -> Plugin:
+def load_file(path: str | Path) -> PluginRecord:
     """Load one Python file as a plugin, as ``--plugin FILE`` does for one command.
 
     The file holds hooks, or classes decorated with :func:`register`. A file that was loaded before
@@ -232,9 +232,9 @@ def load_file(path: str | Path) -> Plugin:
         >>> unload_file(path)
         >>> folder.cleanup()
     """
-    return default().load_file(path)
+    return default_registry().load_file(path)
 
 
 def unload_file(path: str | Path) -> None:
     """Undo :func:`load_file`; nothing happens if the file is not loaded."""
-    default().unload_file(path)
+    default_registry().unload_file(path)

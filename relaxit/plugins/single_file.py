@@ -16,8 +16,8 @@ from pathlib import Path
 from types import ModuleType
 
 from relaxit.errors import PluginError
-from relaxit.plugins.loader import Item, collecting, contained, offers
-from relaxit.plugins.record import Plugin, defect, registered_name
+from relaxit.plugins.loader import Item, call_hooks, collecting, contain_errors
+from relaxit.plugins.record import PluginRecord, registered_name, registration_problem
 
 __all__ = ["read", "target_of"]
 
@@ -33,7 +33,7 @@ def target_of(path: str | Path) -> Path:
     return path.parent.resolve() / path.name
 
 
-def read(path: str | Path) -> tuple[Plugin, list[Item]]:
+def read(path: str | Path) -> tuple[PluginRecord, list[Item]]:
     """Run a plugin file.
 
     Returns:
@@ -45,7 +45,7 @@ def read(path: str | Path) -> tuple[Plugin, list[Item]]:
     """
     target = target_of(path)
     source = _source(path)
-    plugin = Plugin(target.stem, target.name, "", str(target))
+    plugin = PluginRecord(target.stem, target.name, "", str(target))
     plugin.sha256 = hashlib.sha256(source).hexdigest()
     with _module(target) as module:
         items = _run(plugin, module, source)
@@ -98,20 +98,20 @@ def _module(target: Path) -> Iterator[ModuleType]:
         raise
 
 
-def _run(plugin: Plugin, module: ModuleType, source: bytes) -> list[Item]:
+def _run(plugin: PluginRecord, module: ModuleType, source: bytes) -> list[Item]:
     """What the file registers while it runs and what its hooks return, each object once."""
-    with collecting() as items, contained(plugin, "import failed:", "on import"):
+    with collecting() as items, contain_errors(plugin, "import failed:", "on import"):
         exec(compile(source, plugin.target, "exec", dont_inherit=True), module.__dict__)
     if plugin.error:
         plugin.problems += _hint(plugin)
         return []
-    for kind, item in offers(plugin, module):
+    for kind, item in call_hooks(plugin, module):
         if all(item is not other for _, other in items):
             items.append((kind, item))
     return items
 
 
-def _hint(plugin: Plugin) -> list[str]:
+def _hint(plugin: PluginRecord) -> list[str]:
     """What to do where a module that lies beside the file was not found."""
     folder, missing = Path(plugin.target).parent, getattr(plugin.error, "name", None)
     if not isinstance(plugin.error, ModuleNotFoundError) or not missing:
@@ -126,7 +126,7 @@ def _defects(items: list[Item]) -> list[str]:
     found, seen = [], set()
     for kind, item in items:
         name = registered_name(kind, item)
-        problem = defect(kind, item, name)
+        problem = registration_problem(kind, item, name)
         if not problem and (kind, name) in seen:
             problem = f"{kind} {name!r} stands in it twice"
         if problem:

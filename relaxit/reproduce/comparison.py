@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from relaxit.reproduce.study import Cell, Error, Study, Target
-from relaxit.training import RunConfig
+from relaxit.reproduce.study import Cell, Study, Target, TargetError
+from relaxit.training import Row, RunConfig
 
 __all__ = ["Comparison", "Verdict", "compare", "reached"]
 
-Row = Mapping[str, float | int]
 Verdict = Literal["agrees", "off", "no error known", "diverged"]
 
 
@@ -156,7 +155,7 @@ def _last(rows: Sequence[Row]) -> int:
     return max((int(row["epoch"]) for row in rows), default=0)
 
 
-def _error(target: Target, rule: Error | None, values: Sequence[float]) -> float | None:
+def _error(target: Target, rule: TargetError | None, values: Sequence[float]) -> float | None:
     if target.error is not None:
         return target.error
     if rule is None or len(values) < 2:

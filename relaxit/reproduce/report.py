@@ -7,22 +7,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relaxit.environment import versions
+from relaxit.json_text import without_nan
 from relaxit.reproduce.comparison import Comparison
 from relaxit.reproduce.run import CellRun
 from relaxit.reproduce.study import Cell, Study
 
-__all__ = ["document", "foot", "markdown", "table"]
+__all__ = ["comparison_table", "footer", "markdown_table", "study_document"]
 
 _NONE = "-"
 
 
-def table(study: Study, comparisons: Sequence[Comparison]) -> str:
+def comparison_table(study: Study, comparisons: Sequence[Comparison]) -> str:
     """A table in Markdown, aligned, a line for each cell and epoch.
 
     Example:
         >>> from relaxit.reproduce.study import find
         >>> found = [Comparison("p=2", "rloo", 1, "cost", (0.25, 0.26), 0.2, 0.0, 3.0)]
-        >>> print(table(find("polynomial"), found))
+        >>> print(comparison_table(find("polynomial"), found))
         | cell     | epoch | cost                | target              | z    | verdict |
         |----------|-------|---------------------|---------------------|------|---------|
         | p=2 rloo |     1 | 0.255000 ± 0.005000 | 0.200000 ± 0.000000 | 11.0 | off     |
@@ -89,7 +90,7 @@ _WIDE = 5.0
 """Times the largest error of a target, beyond which ours is no measure of agreement."""
 
 
-def foot(study: Study, comparisons: Sequence[Comparison], seeds: int) -> list[str]:
+def footer(study: Study, comparisons: Sequence[Comparison], seeds: int) -> list[str]:
     """Sentences that a reader of the table must know."""
     lines = [f"Targets: {study.source}"]
     if not comparisons:
@@ -117,14 +118,14 @@ def foot(study: Study, comparisons: Sequence[Comparison], seeds: int) -> list[st
     return [*lines, *([study.note] if study.note else [])]
 
 
-def markdown(study: Study, comparisons: Sequence[Comparison], seeds: int) -> str:
+def markdown_table(study: Study, comparisons: Sequence[Comparison], seeds: int) -> str:
     """The table as a page of Markdown."""
     lines = [f"# {study.name}", study.summary]
-    lines += [table(study, comparisons)] if comparisons else []
-    return "\n\n".join([*lines, *foot(study, comparisons, seeds)]) + "\n"
+    lines += [comparison_table(study, comparisons)] if comparisons else []
+    return "\n\n".join([*lines, *footer(study, comparisons, seeds)]) + "\n"
 
 
-def document(
+def study_document(
     study: Study,
     seeds: Sequence[int],
     epochs: int | None,
@@ -150,7 +151,7 @@ def document(
         "epochs": epochs,
         "device": device,
         "versions": versions(),
-        "foot": foot(study, comparisons, len(seeds)),
+        "foot": footer(study, comparisons, len(seeds)),
         "cells": [
             {
                 "size": cell.size,
@@ -166,7 +167,8 @@ def document(
         ],
         "comparisons": [_plain(c) for c in comparisons],
     }
-    return {key: _finite(part) for key, part in whole.items()}
+    document: dict[str, Any] = without_nan(whole)
+    return document
 
 
 def _plain(c: Comparison) -> dict[str, Any]:
@@ -185,14 +187,3 @@ def _plain(c: Comparison) -> dict[str, Any]:
         "diverged": list(c.diverged),
         "verdict": c.verdict,
     }
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for every number in it that is not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
-    return value

@@ -8,13 +8,21 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from relaxit.errors import DivergenceError
-from relaxit.training import Experiment, Row, RunConfig, Silent, StopRequest, Trainer, build_members
-from relaxit.training.ensembles import Ensemble, Mode, as_one
+from relaxit.training import (
+    Experiment,
+    Row,
+    RunConfig,
+    SilentCallback,
+    StopRequest,
+    Trainer,
+    build_members,
+)
+from relaxit.training.ensembles import Ensemble, Mode, runs_batched
 
-__all__ = ["CellRun", "Progress", "run_cell"]
+__all__ = ["CellRun", "StudyCallback", "run_cell"]
 
 
-class Progress(Protocol):
+class StudyCallback(Protocol):
     """Who is told how a cell goes."""
 
     def began(self, way: str, seeds: int) -> None:
@@ -50,7 +58,7 @@ def run_cell(
     seeds: Sequence[int],
     epochs: Collection[int],
     mode: Mode,
-    progress: Progress,
+    progress: StudyCallback,
     stop: StopRequest,
     download: bool = False,
 ) -> CellRun:
@@ -61,7 +69,7 @@ def run_cell(
         seeds: at least one.
         epochs: after which of them the held-out parts are looked at.
         mode: whether as an ensemble; ``auto`` decides by
-            :func:`~relaxit.training.ensembles.plan.pays`.
+            :func:`~relaxit.training.ensembles.plan.batching_pays`.
         progress: who is told.
         stop: true as soon as the run is to end.
         download: whether missing data files may be fetched.
@@ -72,7 +80,7 @@ def run_cell(
     """
     members = build_members(config, seeds, download)
     began = time.perf_counter()
-    ensemble, reason = as_one(members, mode)
+    ensemble, reason = runs_batched(members, mode)
     done = CellRun("in turn" if ensemble is None else "ensemble", reason=reason)
     progress.began(done.way, len(seeds))
     if ensemble is None:
@@ -87,7 +95,7 @@ def _together(
     done: CellRun,
     ensemble: Ensemble,
     epochs: Collection[int],
-    progress: Progress,
+    progress: StudyCallback,
     stop: StopRequest,
 ) -> bool:
     """True if no signal ended it early."""
@@ -117,7 +125,7 @@ def _in_turn(
     done: CellRun,
     members: Sequence[Experiment],
     epochs: Collection[int],
-    progress: Progress,
+    progress: StudyCallback,
     stop: StopRequest,
 ) -> bool:
     """True if no signal ended it early."""
@@ -126,7 +134,7 @@ def _in_turn(
         rows = done.rows.setdefault(seed, [])
         try:
             for epoch in range(1, member.config.epochs + 1):
-                if not trainer.run_epoch(Silent(), stop):
+                if not trainer.run_epoch(SilentCallback(), stop):
                     return False
                 rows.append(trainer.summary(True, evaluate=epoch in epochs))
                 progress.epoch(seed, rows[-1])

@@ -16,11 +16,11 @@ from typing import Any, Self
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from relaxit.errors import ConfigurationError, UnknownName, one_line
+from relaxit.errors import ConfigurationError, UnknownName, one_line, validation_summary
 from relaxit.options import Options
 from relaxit.training import RunConfig, merge, resolve
 
-__all__ = ["Cell", "Column", "Error", "Study", "Target", "find", "studies"]
+__all__ = ["Cell", "Column", "Study", "Target", "TargetError", "find_study", "studies"]
 
 _FOLDER = Path(__file__).parent / "studies"
 
@@ -32,7 +32,7 @@ class Column(Options):
     sign: int = Field(1, description="-1 where the published value has the other sign")
 
 
-class Error(Options):
+class TargetError(Options):
     """The standard error of targets that do not tell their own.
 
     That of as many seeds as the targets are means of, with the spread of our seeds, kept in the
@@ -69,7 +69,7 @@ class Study(Options):
     """A stored study.
 
     Example:
-        >>> study = find("polynomial")
+        >>> study = find_study("polynomial")
         >>> study.select(sizes=["p=2"], estimators=["straight-through"])[0].label
         'p=2 straight-through'
     """
@@ -82,7 +82,7 @@ class Study(Options):
     tolerance: float = Field(2.0, gt=0, description="largest |z| that counts as agreement")
     decimals: int = Field(2, ge=0, description="of the table")
     columns: dict[str, Column] = Field(min_length=1, description="compared quantities by name")
-    error: Error | None = Field(None, description="of targets that do not tell their own")
+    error: TargetError | None = Field(None, description="of targets that do not tell their own")
     recipe: dict[str, JsonValue] = Field(description="configuration that all cells share")
     cells: tuple[Cell, ...] = Field(min_length=1, description="lines of the table")
 
@@ -145,7 +145,7 @@ def studies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_FOLDER.glob("*.toml"))}
 
 
-def find(name: str) -> Study:
+def find_study(name: str) -> Study:
     """A stored study by its name, or one in a file whose name ends in .toml.
 
     Raises:
@@ -153,14 +153,14 @@ def find(name: str) -> Study:
         ConfigurationError: if the file cannot be read, or says something wrong.
     """
     if name.endswith(".toml"):
-        return read(Path(name))
+        return read_study(Path(name))
     known = studies()
     if name not in known:
         raise UnknownName("study", name, known, "A study file ends in .toml.")
-    return read(known[name])
+    return read_study(known[name])
 
 
-def read(path: Path) -> Study:
+def read_study(path: Path) -> Study:
     """The study in a file.
 
     Raises:
@@ -172,6 +172,6 @@ def read(path: Path) -> Study:
     except OSError as error:
         raise ConfigurationError(f"study {path}: {error.strerror}") from error
     except ValidationError as error:
-        raise ConfigurationError(f"study {path}: {one_line(error)}") from error
+        raise ConfigurationError(f"study {path}: {validation_summary(error)}") from error
     except (ValueError, TypeError) as error:  # no TOML, or a date, which JSON does not know
-        raise ConfigurationError(f"study {path}: {' '.join(str(error).split())}") from error
+        raise ConfigurationError(f"study {path}: {one_line(error)}") from error

@@ -12,7 +12,7 @@ from relaxit.errors import ConfigurationError, UnknownName, Unsupported
 from relaxit.estimators import Estimator
 from relaxit.hooks import is_own
 from relaxit.options import Configured
-from relaxit.plugins import default
+from relaxit.plugins import default_registry
 from relaxit.relaxation import Relaxation
 from relaxit.testing import objects
 from relaxit.testing.case import Case, EstimatorCase, RelaxationCase
@@ -34,7 +34,7 @@ from relaxit.testing.relaxations import (
     values,
 )
 from relaxit.testing.settings import unchanged
-from relaxit.testing.toys import Numbers
+from relaxit.testing.toys import ThreeNumbers
 
 __all__ = [
     "cases",
@@ -140,13 +140,13 @@ def _accepts(estimator: Estimator, relaxation: Relaxation) -> bool:
 def _own_examples() -> list[Relaxation]:
     """Sound ground for an estimator: the last example of each relaxation that comes with relaxit,
     and a structure with a discrete law whose params are no logits."""
-    known = default()
+    known = default_registry()
     own = [
         cls
         for name, cls in known.items("relaxation").items()
         if is_own(known.provider("relaxation", name).distribution)
     ]
-    return [*(examples[-1] for cls in own if (examples := cls.examples())), Numbers()]
+    return [*(examples[-1] for cls in own if (examples := cls.examples())), ThreeNumbers()]
 
 
 def results(case: Case, only: Collection[str] = ()) -> Iterator[Result]:

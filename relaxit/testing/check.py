@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-from relaxit.errors import RelaxitError
+from relaxit.errors import RelaxitError, error_summary, one_line, shorten
 from relaxit.testing.case import Case, EstimatorCase, RelaxationCase
 from relaxit.testing.settings.process import restored
 
@@ -178,14 +178,9 @@ def _outcome(check: Check, case: Case) -> tuple[Outcome, str]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit and pytest's own too
-        return "fail", _in_one_line(error)
+        reason = one_line(error) if isinstance(error, Failed) else error_summary(error)
+        return "fail", shorten(reason, 300)
     return "pass", ""
-
-
-def _in_one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    text = text if len(text) <= 300 else text[:297] + "..."
-    return text if isinstance(error, Failed) else f"{type(error).__name__}: {text}"
 
 
 @contextmanager

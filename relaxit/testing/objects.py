@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
-from relaxit.plugins import defect
+from relaxit.plugins import registration_problem
 from relaxit.relaxation import Relaxation
 from relaxit.testing.case import Case, RelaxationCase
 from relaxit.testing.check import Failed, object_check, require
@@ -28,7 +28,7 @@ def is_registrable(case: Case) -> None:
     """Its class states name, api and kind as the registry asks. Why: otherwise the plugin is
     listed as broken and its name is unknown."""
     cls = type(case.subject)
-    problem = defect(cls.kind, cls, cls.name)
+    problem = registration_problem(cls.kind, cls, cls.name)
     require(not problem, problem)
 
 

@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 from relaxit import constraints
-from relaxit.discrete import DiscreteLaw
+from relaxit.discrete import DiscreteDistribution
 from relaxit.noise import gumbel
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Capabilities
 
-__all__ = ["Bare", "Numbers"]
+__all__ = ["SamplesOnly", "ThreeNumbers"]
 
 STEPS = (0.0, 1.0, 3.0)
 
 
-class Bare(PerturbAndRelax):
+class SamplesOnly(PerturbAndRelax):
     """One of three, without a law, a density or a mass."""
 
     api = 1
@@ -36,7 +36,7 @@ class Bare(PerturbAndRelax):
         return (torch.arange(3, device=scores.device) == best).to(scores.dtype)
 
 
-class Numbers(PerturbAndRelax):
+class ThreeNumbers(PerturbAndRelax):
     """One of three numbers, with its law: params are scores, and no logits of the value."""
 
     api = 1
@@ -59,8 +59,8 @@ class Numbers(PerturbAndRelax):
     def hard(self, soft: Tensor) -> Tensor:
         return _best(-(soft.unsqueeze(-1) - soft.new_tensor(STEPS)).abs())
 
-    def discrete(self, params: Tensor) -> NumbersLaw:
-        return NumbersLaw(self, params)
+    def discrete(self, params: Tensor) -> ThreeNumbersDistribution:
+        return ThreeNumbersDistribution(self, params)
 
 
 def _mean(masses: Tensor) -> Tensor:
@@ -74,13 +74,13 @@ def _best(scores: Tensor) -> Tensor:
     return (best * scores.new_tensor(STEPS)).sum(-1)
 
 
-class NumbersLaw(DiscreteLaw):
+class ThreeNumbersDistribution(DiscreteDistribution):
     """Three masses, softmax of the scores."""
 
     def _steps(self) -> Tensor:
         return self.scores.new_tensor(STEPS)
 
-    def log_mass(self, value: Tensor) -> Tensor:
+    def _log_prob(self, value: Tensor) -> Tensor:
         marks = (value.unsqueeze(-1) == self._steps()).to(value.dtype)
         return (marks * self.scores.log_softmax(-1)).sum(-1)
 
@@ -88,16 +88,16 @@ class NumbersLaw(DiscreteLaw):
         log_p = self.scores.log_softmax(-1)
         return -(log_p.exp() * log_p).sum(-1)
 
-    def marginals(self) -> Tensor:
+    def _mean(self) -> Tensor:
         return _mean(self.scores.softmax(-1))
 
-    def best(self) -> Tensor:
+    def _mode(self) -> Tensor:
         return _best(self.scores)
 
-    def draw(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
         of = self.scores
         g = gumbel(shape + of.shape, dtype=of.dtype, device=of.device, generator=generator)
         return _best(of + g)
 
-    def values(self) -> Tensor:
+    def _enumerate_support(self) -> Tensor:
         return self._steps()

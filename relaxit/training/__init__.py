@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from relaxit.training.callbacks import Report as Report
-    from relaxit.training.callbacks import Silent as Silent
+    from relaxit.training.callbacks import Callback as Callback
+    from relaxit.training.callbacks import SilentCallback as SilentCallback
     from relaxit.training.config import TASK as TASK
-    from relaxit.training.config import Data as Data
-    from relaxit.training.config import Model as Model
-    from relaxit.training.config import Objective as Objective
-    from relaxit.training.config import Optimizer as Optimizer
+    from relaxit.training.config import DataConfig as DataConfig
+    from relaxit.training.config import ModelConfig as ModelConfig
+    from relaxit.training.config import ObjectiveConfig as ObjectiveConfig
+    from relaxit.training.config import OptimizerConfig as OptimizerConfig
     from relaxit.training.config import RunConfig as RunConfig
-    from relaxit.training.config import Temperature as Temperature
+    from relaxit.training.config import TemperatureConfig as TemperatureConfig
     from relaxit.training.config import combine as combine
     from relaxit.training.config import merge as merge
     from relaxit.training.config import read_recipe as read_recipe
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from relaxit.training.experiment import build_all as build_all
     from relaxit.training.experiment import build_members as build_members
     from relaxit.training.experiment import build_task as build_task
-    from relaxit.training.experiment import in_full as in_full
+    from relaxit.training.experiment import evaluation_mode as evaluation_mode
     from relaxit.training.experiment import load_images as load_images
-    from relaxit.training.experiment import looking_at as looking_at
+    from relaxit.training.experiment import with_defaults as with_defaults
     from relaxit.training.figures import Curve as Curve
     from relaxit.training.figures import Panel as Panel
     from relaxit.training.figures import draw_curves as draw_curves
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from relaxit.training.loop import train as train
     from relaxit.training.precision import Precision as Precision
     from relaxit.training.precision import matmuls as matmuls
-    from relaxit.training.preflight import rehearse_learned as rehearse_learned
+    from relaxit.training.preflight import check_learned_temperature as check_learned_temperature
     from relaxit.training.stopping import StopRequest as StopRequest
     from relaxit.training.task import ESTIMATOR_STATE as ESTIMATOR_STATE
     from relaxit.training.task import Display as Display
@@ -50,15 +50,15 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "relaxit.training.callbacks": ["Report", "Silent"],
+        "relaxit.training.callbacks": ["Callback", "SilentCallback"],
         "relaxit.training.config": [
-            "Data",
-            "Model",
-            "Objective",
-            "Optimizer",
+            "DataConfig",
+            "ModelConfig",
+            "ObjectiveConfig",
+            "OptimizerConfig",
             "RunConfig",
             "TASK",
-            "Temperature",
+            "TemperatureConfig",
             "combine",
             "merge",
             "read_recipe",
@@ -70,14 +70,14 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "build_all",
             "build_members",
             "build_task",
-            "in_full",
+            "with_defaults",
             "load_images",
-            "looking_at",
+            "evaluation_mode",
         ],
         "relaxit.training.figures": ["Curve", "Panel", "draw_curves", "draw_grid"],
         "relaxit.training.loop": ["Outcome", "Trainer", "train"],
         "relaxit.training.precision": ["Precision", "matmuls"],
-        "relaxit.training.preflight": ["rehearse_learned"],
+        "relaxit.training.preflight": ["check_learned_temperature"],
         "relaxit.training.stopping": ["StopRequest"],
         "relaxit.training.task": [
             "Display",

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from relaxit.training.task import Row
 
-__all__ = ["Report", "Silent"]
+__all__ = ["Callback", "SilentCallback"]
 
 
-class Report(Protocol):
+class Callback(Protocol):
     """Who is told how the run goes."""
 
     def ready(self, engine: str, reason: str, seconds: float) -> None:
@@ -29,7 +29,7 @@ class Report(Protocol):
         """An epoch has ended, with these metrics."""
 
 
-class Silent:
+class SilentCallback:
     """Tells nobody."""
 
     def ready(self, engine: str, reason: str, seconds: float) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, ValidationError
 
-from relaxit.errors import ConfigurationError
+from relaxit.errors import ConfigurationError, one_line
 from relaxit.hooks import OWN_DISTRIBUTION
 from relaxit.options import Options
 from relaxit.training.schedules import Kind
@@ -29,14 +29,14 @@ TASK = "vae"
 """The task where none is named: there was no other when the first runs were saved."""
 
 
-class Choice(Options):
+class PluginChoice(Options):
     """A registered name with its options."""
 
     name: str = Field(min_length=1, description="registered name")
     options: dict[str, JsonValue] = Field({}, description="options, as `relaxit show NAME` lists")
 
 
-class Temperature(Options):
+class TemperatureConfig(Options):
     """Temperature of the relaxation over the run."""
 
     schedule: Kind = Field("constant", description="how the temperature moves with the global step")
@@ -47,7 +47,7 @@ class Temperature(Options):
     rate: float | None = Field(None, ge=0, description="decay per step of the exponential schedule")
 
 
-class Objective(Options):
+class ObjectiveConfig(Options):
     """The KL term, of tasks that have one; see the page on the two laws and their bounds."""
 
     kl: Literal["discrete", "relaxed"] = Field(
@@ -61,7 +61,7 @@ class Objective(Options):
     )
 
 
-class Data(Options):
+class DataConfig(Options):
     """Which pictures, and how they are read."""
 
     name: str = Field("digits", description="registered data set")
@@ -72,7 +72,7 @@ class Data(Options):
     validation: int = Field(0, ge=0, description="training images held out to choose settings by")
 
 
-class Model(Options):
+class ModelConfig(Options):
     """The networks around the latent variables, multilayer perceptrons in an autoencoder."""
 
     hidden: tuple[PositiveInt, ...] = Field(
@@ -86,7 +86,7 @@ class Model(Options):
     )
 
 
-class Optimizer(Options):
+class OptimizerConfig(Options):
     """Adam or RAdam, with decoupled weight decay."""
 
     method: Literal["adam", "radam"] = Field(
@@ -102,15 +102,15 @@ class RunConfig(Options):
     """Everything that determines a training run."""
 
     recipe: str = Field("", description="where the settings began")
-    task: Choice = Choice(name=TASK)
-    relaxation: Choice
-    estimator: Choice = Choice(name="pathwise")
+    task: PluginChoice = PluginChoice(name=TASK)
+    relaxation: PluginChoice
+    estimator: PluginChoice = PluginChoice(name="pathwise")
     latents: int = Field(ge=1, description="number of latent variables")
-    temperature: Temperature = Temperature()
-    objective: Objective = Objective()
-    data: Data = Data()
-    model: Model = Model()
-    optimizer: Optimizer = Optimizer()
+    temperature: TemperatureConfig = TemperatureConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
     epochs: int = Field(ge=1, description="passes over the training images")
     batch_size: int = Field(100, ge=1, description="images a step")
     seed: int = Field(0, ge=0, lt=2**63, description="of weights, order and noise")
@@ -242,7 +242,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         if isinstance(error, ConfigurationError):
             raise
-        raise ConfigurationError(f"recipe {path}: {' '.join(str(error).split())}") from error
+        raise ConfigurationError(f"recipe {path}: {one_line(error)}") from error
     if not isinstance(table, dict) or not all(isinstance(key, str) for key in table):
         raise ConfigurationError(f"recipe {path}: expected a table of settings")
     saved = table.get("config")

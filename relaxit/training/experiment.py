@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from relaxit.data import Format, Images, Name
+from relaxit.data import Format, Images, PartName
 from relaxit.environment import choose_device, require_memory
 from relaxit.errors import ConfigurationError
 from relaxit.estimators import StatefulEstimator
-from relaxit.plugins import default
+from relaxit.plugins import default_registry
 from relaxit.relaxation import Relaxation
-from relaxit.training.config import Objective, RunConfig
+from relaxit.training.config import ObjectiveConfig, RunConfig
 from relaxit.training.precision import check_precision
 from relaxit.training.schedules import cosine_decay, ramp, temperature_schedule
 from relaxit.training.seeds import derive
@@ -30,8 +30,8 @@ __all__ = [
     "build_members",
     "build_model",
     "build_task",
-    "in_full",
     "load_images",
+    "with_defaults",
 ]
 
 DEFAULT_DATA_DIR = "data"
@@ -91,21 +91,21 @@ class Experiment:
         generator = torch.Generator().manual_seed(derive(self.config.seed, "order", epoch))
         return torch.randperm(len(self.images.train), generator=generator).to(self.device)
 
-    def evaluate(self, name: Name, seed: int) -> dict[str, float]:
+    def evaluate(self, name: PartName, seed: int) -> dict[str, float]:
         """What the model is worth on a held-out part; metrics by their full names."""
         part = self.images.part(name, self.task.needs_labels)
-        with looking_at(self.model):
+        with evaluation_mode(self.model):
             found = self.task.evaluate(self.setup, self.model, part, seed)
         return {f"{name}_{metric}": value for metric, value in found.items()}
 
     def draw(self, rows: Sequence[Row], folder: Path) -> None:
         """Write the pictures of a run."""
-        with looking_at(self.model):
+        with evaluation_mode(self.model):
             self.task.draw(self.setup, self.model, self.images, rows, folder)
 
 
 @contextlib.contextmanager
-def looking_at(model: nn.Module) -> Iterator[None]:
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Context without gradients, in evaluation mode; the model's own mode is given back."""
     training = model.training
     model.eval()
@@ -122,7 +122,7 @@ def build_task(config: RunConfig) -> tuple[Task, Setup]:
     Raises:
         UnknownName, PluginError, ConfigurationError, Unsupported: if names or options do not fit.
     """
-    registry = default()
+    registry = default_registry()
     relaxation, estimator, task = (
         registry.find(kind, choice.name).from_json(choice.options)
         for kind, choice in (
@@ -163,7 +163,7 @@ def load_images(config: RunConfig, download: bool = False) -> Images:
         UnknownName: if there is no such data set.
         DataError: if its files are missing or damaged.
     """
-    source = default().find("dataset", config.data.name).from_json({})
+    source = default_registry().find("dataset", config.data.name).from_json({})
     images: Images = source.load(Path(config.data.dir or DEFAULT_DATA_DIR), download)
     return images.hold_out(config.data.validation)
 
@@ -230,7 +230,7 @@ def build_all(configs: Sequence[RunConfig], download: bool = False) -> list[Expe
         task.prepare(own, model, images)
         members.append(
             Experiment(
-                config=in_full(each, task, own),
+                config=with_defaults(each, task, own),
                 device=device,
                 images=moved,
                 task=task,
@@ -243,7 +243,7 @@ def build_all(configs: Sequence[RunConfig], download: bool = False) -> list[Expe
     return members
 
 
-def in_full(config: RunConfig, task: Task, setup: Setup) -> RunConfig:
+def with_defaults(config: RunConfig, task: Task, setup: Setup) -> RunConfig:
     """The configuration with every option of relaxation, estimator and task, defaults included.
 
     A saved run must not change when a plugin changes a default.
@@ -258,9 +258,9 @@ def in_full(config: RunConfig, task: Task, setup: Setup) -> RunConfig:
     return config.model_copy(update=full)
 
 
-def _check_objective(task: Task, settings: Objective) -> None:
+def _check_objective(task: Task, settings: ObjectiveConfig) -> None:
     """A setting that nothing would read must not look as if it had been obeyed."""
-    usual = Objective()
+    usual = ObjectiveConfig()
     changed = [
         f"objective.{key} = {value!r}"
         for key, value in settings

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from relaxit.files import write_whole
+from relaxit.files import write_atomically
 
 __all__ = ["Curve", "Panel", "draw_curves", "draw_grid", "panels"]
 
@@ -42,7 +42,7 @@ def draw_grid(images: Tensor, size: tuple[int, int], columns: int, path: Path) -
 
     picture = io.BytesIO()
     imsave(picture, sheet, cmap="gray", vmin=0, vmax=1, format="png")
-    write_whole(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def draw_curves(shown: Sequence[Panel], rows: Sequence[Mapping[str, float]], pat
         axes.legend(frameon=False)
     picture = io.BytesIO()
     figure.savefig(picture, dpi=110, format="png")
-    write_whole(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
 
 
 def _plot(axes: Any, rows: Sequence[Mapping[str, float]], curve: Curve) -> None:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from relaxit.data import Part
-from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError
-from relaxit.training.callbacks import Report, Silent
+from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError, one_line
+from relaxit.training.callbacks import Callback, SilentCallback
 from relaxit.training.divergence import DivergenceGuard
 from relaxit.training.engines import Engine
 from relaxit.training.engines.engine import choose
@@ -25,14 +25,14 @@ from relaxit.training.optimizer import (
     plain_state,
 )
 from relaxit.training.precision import matmuls
-from relaxit.training.preflight import check_learned
+from relaxit.training.preflight import require_temperature_gradient
 from relaxit.training.runs import RunDirectory, Tracker, load_state, save_model, save_state
 from relaxit.training.seeds import derive
 from relaxit.training.step import State
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Row
 
-__all__ = ["Outcome", "Report", "Silent", "Trainer", "train"]
+__all__ = ["Outcome", "Trainer", "train"]
 
 _SAVE_SECONDS = 30.0
 _REPORT_SECONDS = 0.2
@@ -104,13 +104,13 @@ class Trainer:
         with matmuls(e.config.precision, e.device):
             self.engine(index)
         if self.step == 0 and self.engine.name != "graph":  # which has looked already
-            check_learned(e, e.temperature.parameters())
+            require_temperature_gradient(e, e.temperature.parameters())
         if e.device.type == "cpu":
             self.guard.settle()
         self.step += 1
         self.position += 1
 
-    def run_epoch(self, report: Report, stop: StopRequest) -> bool:
+    def run_epoch(self, report: Callback, stop: StopRequest) -> bool:
         """Train to the end of the epoch, or until a stop is asked for. True if it was finished."""
         e, size = self.experiment, self.experiment.config.batch_size
         order = e.order(self.epoch)
@@ -189,8 +189,9 @@ class Trainer:
             self.guard.trust(self.step)
             self.engine = Engine(self.state)  # what was recorded knows the former moments
         except (KeyError, RuntimeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise CheckpointError(f"the saved state is of another run: {reason}") from error
+            raise CheckpointError(
+                f"the saved state is of another run: {one_line(error)}"
+            ) from error
 
     def _restore_noise(self, state: Tensor, device: str) -> None:
         """A generator's state means nothing to a device of another type: there, start anew."""
@@ -203,7 +204,7 @@ class Trainer:
 
 
 def train(
-    experiment: Experiment, run: RunDirectory, report: Report | None = None, resume: bool = False
+    experiment: Experiment, run: RunDirectory, report: Callback | None = None, resume: bool = False
 ) -> Outcome:
     """Run to the last epoch, or to a signal, leaving a complete run directory either way.
 
@@ -218,7 +219,7 @@ def train(
         CheckpointError: if the disk refuses, or the state to continue from does not fit.
         ConfigurationError: if more epochs are done than the run is to have.
     """
-    report = report or Silent()
+    report = report or SilentCallback()
     trainer = Trainer(experiment)
     rows = _continue(trainer, run) if resume else []
     saved = time.monotonic()

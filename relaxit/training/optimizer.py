@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relaxit.training.config import Optimizer
+from relaxit.training.config import OptimizerConfig
 from relaxit.training.task import ESTIMATOR_STATE
 
 __all__ = ["build_optimizer", "decayed_parameters", "load_plain_state", "plain_state"]
 
 
 def build_optimizer(
-    settings: Optimizer,
+    settings: OptimizerConfig,
     weights: Iterable[nn.Parameter | Tensor],
     tau: Iterable[Tensor],
     capturable: bool = False,

@@ -12,10 +12,10 @@ from relaxit.errors import ConfigurationError
 from relaxit.training.experiment import Experiment
 from relaxit.training.task import Step
 
-__all__ = ["check_learned", "rehearse_learned"]
+__all__ = ["check_learned_temperature", "require_temperature_gradient"]
 
 
-def check_learned(e: Experiment, tau: Iterable[Tensor]) -> None:
+def require_temperature_gradient(e: Experiment, tau: Iterable[Tensor]) -> None:
     """Refuse to learn a temperature that the loss does not depend on; it would stay as it is.
 
     Args:
@@ -32,7 +32,7 @@ def check_learned(e: Experiment, tau: Iterable[Tensor]) -> None:
         )
 
 
-def rehearse_learned(e: Experiment) -> None:
+def check_learned_temperature(e: Experiment) -> None:
     """Refuse to learn a temperature that the loss does not depend on.
 
     Nothing is done unless the temperature is learned, and the run is the same either way.
@@ -41,7 +41,7 @@ def rehearse_learned(e: Experiment) -> None:
         e: the run, before its first step.
 
     Raises:
-        ConfigurationError: as :func:`check_learned`.
+        ConfigurationError: as :func:`require_temperature_gradient`.
     """
     if not list(e.temperature.parameters()):
         return
@@ -53,4 +53,4 @@ def rehearse_learned(e: Experiment) -> None:
     with torch.random.fork_rng(devices=gpus):  # a task may draw from torch's own generator
         now = Step(temperature(), e.kl_weight(0), e.noise_generator())
         e.task.terms(e.setup, model, batch, now).loss.mean().backward()
-    check_learned(e, temperature.parameters())
+    require_temperature_gradient(e, temperature.parameters())

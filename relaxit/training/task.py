@@ -17,13 +17,13 @@ from typing import ClassVar, NoReturn
 import torch
 from torch import Tensor, nn
 
-from relaxit.data import Binarise, Format, Images, Part, read
+from relaxit.data import Binarise, Format, Images, Part, read_batch
 from relaxit.errors import Unsupported
 from relaxit.estimators import Cost, Estimator, surrogate_with
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 from relaxit.training import figures
-from relaxit.training.config import Model, Objective
+from relaxit.training.config import ModelConfig, ObjectiveConfig
 from relaxit.training.precision import Precision, autocast
 
 __all__ = ["ESTIMATOR_STATE", "Display", "Setup", "Step", "Task", "Terms"]
@@ -55,8 +55,8 @@ class Setup:
     latents: int
     batch_size: int = 100
     binarise: Binarise = "none"
-    objective: Objective = field(default_factory=Objective)
-    networks: Model = field(default_factory=Model)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    networks: ModelConfig = field(default_factory=ModelConfig)
     seed: int = 0
     precision: Precision = "float32"
 
@@ -90,7 +90,7 @@ class Setup:
 
     def read(self, part: Part, generator: torch.Generator | None = None) -> Tensor:
         """Stored pictures as numbers in [0, 1], ``[B, P]`` float32."""
-        return read(part.pictures, part.levels, self.binarise, generator)
+        return read_batch(part.pictures, part.levels, self.binarise, generator)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from relaxit.training.config import Temperature as Settings
+from relaxit.training.config import TemperatureConfig as Settings
 from relaxit.training.schedules import temperature_schedule
 
 __all__ = ["Temperature"]

@@ -15,7 +15,7 @@ from relaxit.hooks import ENTRY_POINT_GROUP, is_own
 from relaxit.training import read_recipe
 from relaxit.zoo.hooks import relaxit_recipes
 
-__all__ = ["DEFAULT", "find", "layers", "recipes", "summary"]
+__all__ = ["DEFAULT", "find_recipe", "recipe_layers", "recipe_summary", "recipes"]
 
 DEFAULT = "categorical-vae"
 
@@ -31,12 +31,12 @@ def recipes() -> dict[str, Path]:
     alone = all(point.dist is not None and is_own(point.dist.name) for point in points)
     if alone or os.environ.get("RELAXIT_PLUGINS", "").strip() == "none":
         return {path.stem: path for path in relaxit_recipes()}
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
-    return default().items("recipe")
+    return default_registry().items("recipe")
 
 
-def find(name: str) -> Path:
+def find_recipe(name: str) -> Path:
     """The file of a recipe, by its name.
 
     Raises:
@@ -48,7 +48,7 @@ def find(name: str) -> Path:
     return known[name]
 
 
-def summary(path: Path) -> str:
+def recipe_summary(path: Path) -> str:
     """The line a recipe says about itself, or what is wrong with it."""
     try:
         return str(read_recipe(path).get("summary", ""))
@@ -56,7 +56,7 @@ def summary(path: Path) -> str:
         return f"cannot be read: {error}"
 
 
-def layers(recipe: str) -> list[dict[str, Any]]:
+def recipe_layers(recipe: str) -> list[dict[str, Any]]:
     """The tables of ``--recipe NAME|FILE``: a zoo recipe, or a file laid over one.
 
     A file may name the zoo recipe it starts from in ``base``; without, it is the default one.
@@ -68,9 +68,9 @@ def layers(recipe: str) -> list[dict[str, Any]]:
     path = Path(recipe)
     is_file = path.suffix.lower() in (".toml", ".yaml", ".yml", ".json")
     if not is_file:
-        return [{"recipe": recipe, **read_recipe(find(recipe))}]
+        return [{"recipe": recipe, **read_recipe(find_recipe(recipe))}]
     if not path.is_file():
         raise ConfigurationError(f"recipe file {recipe} is not there")
     table = read_recipe(path)
     base = table.pop("base", DEFAULT)
-    return [{"recipe": path.stem, **read_recipe(find(str(base)))}, table]
+    return [{"recipe": path.stem, **read_recipe(find_recipe(str(base)))}, table]

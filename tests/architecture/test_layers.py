@@ -7,7 +7,17 @@ import pytest
 from tests.architecture.house import CORE, HOUSE, Import, Module, is_ours, module_at, reached, room
 
 LAYERS = [
-    {"errors", "hooks", "lazy", "files", "environment", "options", "shapes", "constraints"},
+    {
+        "errors",
+        "hooks",
+        "lazy",
+        "json_text",
+        "files",
+        "environment",
+        "options",
+        "shapes",
+        "constraints",
+    },
     {"dtypes", "tracing", "arithmetic", "float16", "autograd", "temperature"},
     {"noise"},
     {"distribution", "discrete", "relaxation"},

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from relaxit import Options
-from relaxit.bench import Benchmark, Contender, Unavailable
+from relaxit.bench import Benchmark, Implementation, Unavailable
 
 
 class Clock:
@@ -50,7 +50,7 @@ class Known(Benchmark):
     def inputs(self, device: torch.device) -> tuple[torch.Tensor, ...]:
         return (torch.ones(self.options.n, device=device),)
 
-    def contenders(self, device: torch.device) -> list[Contender]:
+    def contenders(self, device: torch.device) -> list[Implementation]:
         (x,) = self.inputs(device)
 
         def absent() -> Callable[[], torch.Tensor]:
@@ -62,12 +62,12 @@ class Known(Benchmark):
             raise Unavailable("needs a quiet room")
 
         return [
-            Contender("off", lambda: lambda: x + 0.5, "adds a half"),
-            Contender("right", lambda: lambda: x.clone(), reference=True, peer="torch"),
-            Contender("raises", lambda: lambda: x.view(7, -1, 7)),
-            Contender("short", lambda: lambda: x[:1]),
-            Contender("absent", absent),
-            Contender("refuses", refuses),
+            Implementation("off", lambda: lambda: x + 0.5, "adds a half"),
+            Implementation("right", lambda: lambda: x.clone(), reference=True, peer="torch"),
+            Implementation("raises", lambda: lambda: x.view(7, -1, 7)),
+            Implementation("short", lambda: lambda: x[:1]),
+            Implementation("absent", absent),
+            Implementation("refuses", refuses),
         ]
 
     def oracle(self, device: torch.device) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from relaxit.bench.accuracy import error_of
+from relaxit.bench.accuracy import deviation_of
 from relaxit.errors import ShapeError
 
 INF, NAN = float("inf"), float("nan")
@@ -23,21 +23,23 @@ INF, NAN = float("inf"), float("nan")
     ],
 )
 def test_known_errors(result, right, absolute, relative, not_finite):
-    error = error_of(torch.tensor(result), torch.tensor(right).double())
+    error = deviation_of(torch.tensor(result), torch.tensor(right).double())
     assert (error.absolute, error.relative, error.not_finite) == (absolute, relative, not_finite)
 
 
 def test_of_several_tensors_the_largest():
     one, other = torch.tensor([10.0]), torch.tensor([1.0, 1.0])
-    error = error_of((one + 1, other + 0.5), (one, other))
+    error = deviation_of((one + 1, other + 0.5), (one, other))
     assert (error.absolute, error.relative) == (1.0, 0.5)
 
 
 def test_float32_is_compared_in_float64():
-    assert error_of(torch.tensor(1.0), torch.tensor(1 + 1e-12, dtype=torch.float64)).absolute > 0
+    assert (
+        deviation_of(torch.tensor(1.0), torch.tensor(1 + 1e-12, dtype=torch.float64)).absolute > 0
+    )
 
 
 @pytest.mark.parametrize("result", [torch.zeros(1), torch.zeros(2, 1), (torch.zeros(2),) * 2])
 def test_other_shapes_do_not_broadcast(result):
     with pytest.raises(ShapeError, match="the result has shapes"):
-        error_of(result, torch.zeros(2))
+        deviation_of(result, torch.zeros(2))

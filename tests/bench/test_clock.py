@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from relaxit.bench.clock import timer_for
+from relaxit.bench.measuring.clock import timer_for
 
 
 def test_the_whole_call_is_timed():

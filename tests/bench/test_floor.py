@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from relaxit.bench import Needs, Rates, measure_rates
-from relaxit.bench.lower_bound import floor_of
+from relaxit.bench.lower_bound import lower_bound_of
 from tests.conftest import needs_cuda
 
 CPU = torch.device("cpu")
@@ -28,14 +28,17 @@ RATES = Rates(CACHES, random_numbers=4.0, flops=8.0)
     ],
 )
 def test_the_floor_is_the_longest_part(needs, parts):
-    floor = floor_of(needs, RATES)
+    floor = lower_bound_of(needs, RATES)
     assert floor.parts == parts
     assert floor.seconds == max(parts.values(), default=0.0)
 
 
 def test_launches_count_where_there_are_any():
     rates = Rates(CACHES, random_numbers=4.0, flops=8.0, launches=2.0)
-    assert floor_of(Needs(bytes=50, launches=3), rates).parts == {"memory": 1.0, "launches": 1.5}
+    assert lower_bound_of(Needs(bytes=50, launches=3), rates).parts == {
+        "memory": 1.0,
+        "launches": 1.5,
+    }
 
 
 def test_a_small_copy_that_is_slow_lowers_no_rate():

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from relaxit.bench.memory import peak_bytes
+from relaxit.bench.measuring.memory import peak_bytes
 from tests.conftest import needs_cuda
 
 CPU = torch.device("cpu")
@@ -89,7 +89,7 @@ def test_an_unknown_device_has_no_figure():
 
 
 def test_the_profiler_writes_nothing():
-    code = "import torch; from relaxit.bench.memory import peak_bytes; " \
+    code = "import torch; from relaxit.bench.measuring.memory import peak_bytes; " \
         "print(peak_bytes(lambda: torch.ones(3), torch.device('cpu')))"  # fmt: skip
     env = {key: value for key, value in os.environ.items() if key != "KINETO_LOG_LEVEL"}
     done = subprocess.run(

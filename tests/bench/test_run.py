@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from relaxit.bench import Benchmark, Contender, Needs, Rates, Settings, run_benchmark
+from relaxit.bench import Benchmark, BenchmarkSettings, Implementation, Needs, Rates, run_benchmark
 from relaxit.bench import prepare as preparation
-from relaxit.bench.machine import seconds_since_start, setting, threads
+from relaxit.bench.measuring.machine import seconds_since_start, setting, threads
 from relaxit.bench.run import Stopped
 from tests.bench.contenders import Clock, Known
 
@@ -23,14 +23,14 @@ def run(benchmark: Benchmark, rates: Rates | None = None, **settings):
     return run_benchmark(
         benchmark,
         CPU,
-        Settings(**{"rounds": 4, **settings}),
+        BenchmarkSettings(**{"rounds": 4, **settings}),
         rates=rates,
         timer=timer,
         clock=clock,
     )
 
 
-def benchmark_of(*contenders: Contender, **members) -> Benchmark:
+def benchmark_of(*contenders: Implementation, **members) -> Benchmark:
     body = {"api": 1, "name": "test-made", "contenders": lambda self, device: contenders, **members}
     return type("Made", (Benchmark,), body)()
 
@@ -70,17 +70,17 @@ def test_options_change_the_sizes():
 
 
 def test_ratios_are_to_the_reference_else_to_the_first():
-    report = run(benchmark_of(Contender("a", ones(2)), Contender("b", ones(6))))
+    report = run(benchmark_of(Implementation("a", ones(2)), Implementation("b", ones(6))))
     assert [each.ratio for each in report.measurements] == [1.0, 3.0]
-    last = Contender("b", ones(6), reference=True)
-    report = run(benchmark_of(Contender("a", ones(3)), last))
+    last = Implementation("b", ones(6), reference=True)
+    report = run(benchmark_of(Implementation("a", ones(3)), last))
     assert [each.ratio for each in report.measurements] == [0.5, 1.0]
 
 
 def test_what_is_best_of_the_peers_is_found_among_compiled_ones_too():
-    ours, other = Contender("ours", ones(2)), Contender("other", ones(9), peer="b")
-    plain = Contender("plain", ones(8), peer="a", reference=True)
-    compiled = Contender("compiled", ones(4), peer="a", compiled=True)
+    ours, other = Implementation("ours", ones(2)), Implementation("other", ones(9), peer="b")
+    plain = Implementation("plain", ones(8), peer="a", reference=True)
+    compiled = Implementation("compiled", ones(4), peer="a", compiled=True)
     report = run(benchmark_of(ours, plain, compiled, other))
     assert (report.reference, report.best) == ("plain", "compiled")
     assert [each.ratio for each in report.measurements] == [0.25, 1.0, 0.5, 9 / 8]
@@ -89,7 +89,7 @@ def test_what_is_best_of_the_peers_is_found_among_compiled_ones_too():
 
 
 def test_without_a_peer_none_is_best():
-    report = run(benchmark_of(Contender("a", ones(2)), Contender("b", ones(6))))
+    report = run(benchmark_of(Implementation("a", ones(2)), Implementation("b", ones(6))))
     assert report.best == ""
     assert [each.best_ratio for each in report.measurements] == [None, None]
 
@@ -102,7 +102,7 @@ def test_no_ratios_without_the_reference():
 
 
 def test_no_oracle_no_error_and_no_inputs_no_unit():
-    report = run(benchmark_of(Contender("a", ones(3))))
+    report = run(benchmark_of(Implementation("a", ones(3))))
     assert report.measurements[0].error is None
     assert report.measurements[0].memory_bytes == 12
     assert report.in_inputs(report.measurements[0]) is None
@@ -113,7 +113,7 @@ def test_what_is_compared_may_be_a_part_of_the_result():
         "compared": lambda self, result: result.mean(0),
         "oracle": lambda self, device: torch.tensor(0.75).double(),
     }
-    report = run(benchmark_of(Contender("a", ones(3)), **members))
+    report = run(benchmark_of(Implementation("a", ones(3)), **members))
     assert report.measurements[0].error.absolute == 0.25
 
 
@@ -121,17 +121,17 @@ def test_what_is_compared_may_be_a_part_of_the_result():
     ("benchmark", "reason"),
     [
         (benchmark_of(), "has no contenders"),
-        (benchmark_of(Contender("a", ones(1)), Contender("a", ones(2))), "share a name"),
+        (benchmark_of(Implementation("a", ones(1)), Implementation("a", ones(2))), "share a name"),
         (
-            benchmark_of(*(Contender(n, ones(1), reference=True) for n in "ab")),
+            benchmark_of(*(Implementation(n, ones(1), reference=True) for n in "ab")),
             "more than one contender is the reference",
         ),
         (
-            benchmark_of(*(Contender(n, ones(1), floor=True) for n in "ab")),
+            benchmark_of(*(Implementation(n, ones(1), floor=True) for n in "ab")),
             "more than one contender is the floor",
         ),
         (
-            benchmark_of(Contender("a", ones(1)), oracle=lambda self, device: 1 / 0),
+            benchmark_of(Implementation("a", ones(1)), oracle=lambda self, device: 1 / 0),
             "ZeroDivisionError",
         ),
     ],
@@ -144,7 +144,9 @@ def test_a_benchmark_that_is_wrong_says_so(benchmark, reason):
 
 
 def test_compiled_ones_can_be_left_out(monkeypatch):
-    benchmark = benchmark_of(Contender("a", ones(1)), Contender("b", ones(1), compiled=True))
+    benchmark = benchmark_of(
+        Implementation("a", ones(1)), Implementation("b", ones(1), compiled=True)
+    )
     made = run(benchmark, compiled=False).measurements[1]
     assert (made.outcome, made.reason) == ("skipped", "compiled ones were not asked for")
     monkeypatch.setattr(preparation, "cannot_compile", lambda device: "there is no compiler")
@@ -155,7 +157,7 @@ def test_compiled_ones_can_be_left_out(monkeypatch):
 
 
 def test_why_nothing_can_be_compiled(monkeypatch):
-    from relaxit.bench.compiler import cannot_compile
+    from relaxit.bench.measuring.compiler import cannot_compile
 
     def refuse(*_, **__):
         raise RuntimeError("no C++ compiler\nat all")
@@ -175,7 +177,7 @@ def test_a_contender_that_gives_up_in_a_round_is_reported():
         next(calls)
         return torch.ones(1)
 
-    report = run(benchmark_of(Contender("a", ones(1)), Contender("tires", lambda: tires)))
+    report = run(benchmark_of(Implementation("a", ones(1)), Implementation("tires", lambda: tires)))
     first, second = report.measurements
     assert (first.outcome, second.outcome) == ("done", "failed")
     assert (second.reason, second.seconds, second.ratio) == ("StopIteration", None, None)
@@ -187,7 +189,7 @@ def test_ctrl_c_is_no_failure_of_a_contender():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(benchmark_of(Contender("a", lambda: interrupted)))
+        run(benchmark_of(Implementation("a", lambda: interrupted)))
 
 
 def test_ctrl_c_in_a_round_leaves_what_the_rounds_before_gave():
@@ -198,7 +200,7 @@ def test_ctrl_c_in_a_round_leaves_what_the_rounds_before_gave():
             raise KeyboardInterrupt
         return torch.ones(6)
 
-    contenders = [Contender("a", ones(3)), Contender("b", lambda: interrupted)]
+    contenders = [Implementation("a", ones(3)), Implementation("b", lambda: interrupted)]
     with pytest.raises(Stopped) as stop:
         run(benchmark_of(*contenders))
     report = stop.value.report
@@ -215,10 +217,10 @@ def peers() -> Benchmark:
         raise ModuleNotFoundError("no", name="theirs")
 
     return benchmark_of(
-        Contender("torch's", ones(2), reference=True, peer="torch"),
-        Contender("theirs", absent, peer="theirs"),
-        Contender("hers", ones(4), peer="hers"),
-        Contender("ours", ones(8)),
+        Implementation("torch's", ones(2), reference=True, peer="torch"),
+        Implementation("theirs", absent, peer="theirs"),
+        Implementation("hers", ones(4), peer="hers"),
+        Implementation("ours", ones(8)),
     )
 
 
@@ -247,7 +249,9 @@ def test_peers_take_part_as_asked_and_ours_always(against, outcomes, reference, 
 
 
 def test_without_a_contender_of_its_own_a_benchmark_has_none_left():
-    report = run(benchmark_of(Contender("a", ones(1), peer="torch")), against=frozenset({"pyro"}))
+    report = run(
+        benchmark_of(Implementation("a", ones(1), peer="torch")), against=frozenset({"pyro"})
+    )
     assert "no contender is of pyro, relaxit" in report.reason
 
 
@@ -258,17 +262,17 @@ RATES = Rates(((1, 100.0),), random_numbers=10.0, flops=1.0)
 
 def test_times_are_in_units_of_the_floor():
     members = {"needs": lambda self, device: Needs(bytes=150, random_numbers=20)}  # 1.5 s, 2 s
-    benchmark = benchmark_of(Contender("a", ones(3)), Contender("b", ones(8)), **members)
+    benchmark = benchmark_of(Implementation("a", ones(3)), Implementation("b", ones(8)), **members)
     report = run(benchmark, RATES)
     assert (report.floor.seconds, report.floor.parts) == (2, {"memory": 1.5, "random numbers": 2})
     assert [each.floors for each in report.measurements] == [1.5, 4]
     assert json.loads(json.dumps(report.to_json()))["floor"]["seconds"] == 2
     assert run(benchmark).floor is None  # nobody has measured rates
-    assert run(benchmark_of(Contender("a", ones(3))), RATES).measurements[0].floors is None
+    assert run(benchmark_of(Implementation("a", ones(3))), RATES).measurements[0].floors is None
 
 
 def test_a_contender_may_be_the_floor():
-    contenders = [Contender("a", ones(6)), Contender("least", ones(4), floor=True)]
+    contenders = [Implementation("a", ones(6)), Implementation("least", ones(4), floor=True)]
     report = run(benchmark_of(*contenders))
     assert report.floor.parts == {"least": 4}
     assert [each.floors for each in report.measurements] == [1.5, 1]
@@ -277,7 +281,9 @@ def test_a_contender_may_be_the_floor():
 
 def test_needs_that_raise_are_a_fault_of_the_benchmark():
     members = {"needs": lambda self, device: 1 / 0}
-    assert "ZeroDivision" in run(benchmark_of(Contender("a", ones(1)), **members), RATES).reason
+    assert (
+        "ZeroDivision" in run(benchmark_of(Implementation("a", ones(1)), **members), RATES).reason
+    )
 
 
 def test_draws_are_those_of_the_seed_and_the_generator_is_put_back():
@@ -292,7 +298,7 @@ def test_draws_are_those_of_the_seed_and_the_generator_is_put_back():
 
     before = torch.get_rng_state()
     for seed in (0, 0, 1):
-        run(benchmark_of(Contender("a", make)), seed=seed)
+        run(benchmark_of(Implementation("a", make)), seed=seed)
     assert torch.equal(torch.get_rng_state(), before)
     calls = len(seen) // 3
     first, again, other = seen[0], seen[calls], seen[2 * calls]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.bench import Contender
+from relaxit.bench import Implementation
 from relaxit.cli.app import run
 from tests.bench.contenders import Known
 
@@ -166,7 +166,7 @@ class Stops(Known):
                 raise KeyboardInterrupt
             return torch.ones(3)
 
-        return [Contender("stops", lambda: call)]
+        return [Implementation("stops", lambda: call)]
 
     def oracle(self, device):
         return None
@@ -226,9 +226,9 @@ def test_a_command_runs_its_group_at_every_size(known, several, capsys, argument
 
 
 def test_a_group_without_benchmarks_says_so(monkeypatch, capsys):
-    from relaxit.plugins.registry import default
+    from relaxit.plugins.registry import default_registry
 
-    monkeypatch.setattr(type(default()), "items", lambda *_: {"test-several": Several})
+    monkeypatch.setattr(type(default_registry()), "items", lambda *_: {"test-several": Several})
     assert run(["bench", "structures", *QUICK]) == 2
     assert "structures" in (said := capsys.readouterr().err)
     assert "test-several" in said
@@ -298,13 +298,13 @@ def pictures(tmp_path):
 
 
 def test_training_on_given_pictures(pictures, capsys, monkeypatch):
-    from relaxit.bench import processes
+    from relaxit.bench.processes import programs
 
     asked = []
     monkeypatch.setattr(
-        processes,
+        programs,
         "run_program",
-        lambda program, folder, threads: asked.append((program, threads)) or processes.Run(2.0),
+        lambda program, folder, threads: asked.append((program, threads)) or programs.Run(2.0),
     )
     arguments = [
         "--steps",
@@ -330,11 +330,13 @@ def test_training_on_given_pictures(pictures, capsys, monkeypatch):
 
 
 def test_training_is_shown_as_seconds_of_an_epoch(pictures, capsys):
-    from relaxit.bench import Floor, Measurement, Report, Spread
+    from relaxit.bench import BenchmarkReport, LowerBound, Measurement, Spread
     from relaxit.cli.bench.training import show
     from relaxit.tasks.vae.benchmarks.training_steps import TrainingSteps
 
-    report = Report(TrainingSteps(steps=50, data_dir=pictures), floor=Floor(0.25, {"least": 0.25}))
+    report = BenchmarkReport(
+        TrainingSteps(steps=50, data_dir=pictures), floor=LowerBound(0.25, {"least": 0.25})
+    )
     spread = Spread(0.5, 0.4, 0.75)
     report.measurements = [Measurement("one", "", False, seconds=spread, floors=2.0)]
     show(report, steps=50)  # of 600
@@ -370,14 +372,14 @@ def test_bad_arguments_of_the_larger_ones_are_one_line(pictures, capsys, argumen
 
 
 def test_startup_runs_what_is_asked(capsys, monkeypatch, tmp_path):
-    from relaxit.bench import processes
+    from relaxit.bench.processes import programs
 
     def takes(program, folder, threads):
         if program.name == "relaxit list":
-            raise processes.ProgramFailed("exit code 1: no list")
-        return processes.Run(float(len(program.name)), {"first line": 1.25})
+            raise programs.ProgramFailed("exit code 1: no list")
+        return programs.Run(float(len(program.name)), {"first line": 1.25})
 
-    monkeypatch.setattr(processes, "run_program", takes)
+    monkeypatch.setattr(programs, "run_program", takes)
     names = ["python", "import torch", "relaxit list", "relaxit train --epochs 1"]
     only = [word for name in names for word in ("--only", name)]
     assert run(["bench", "startup", *only, "--device", "cpu", "--out", "found.json"]) == 0
@@ -395,11 +397,11 @@ def test_startup_runs_what_is_asked(capsys, monkeypatch, tmp_path):
 def test_a_file_brings_a_benchmark(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(
         "import relaxit, torch\n"
-        "from relaxit.bench import Benchmark, Contender\n"
+        "from relaxit.bench import Benchmark, Implementation\n"
         "class Mine(Benchmark):\n"
         "    api, name = 1, 'test-mine'\n"
         "    def contenders(self, device):\n"
-        "        return [Contender('one', lambda: lambda: print('hi') or torch.ones(1))]\n"
+        "        return [Implementation('one', lambda: lambda: print('hi') or torch.ones(1))]\n"
         "@relaxit.hookimpl\n"
         "def relaxit_benchmarks():\n"
         "    return [Mine]\n"

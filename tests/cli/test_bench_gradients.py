@@ -83,9 +83,9 @@ def test_json_is_alone_on_stdout_and_in_the_file(tiny, tmp_path, capsys):
 
 
 def relaxit_names():
-    from relaxit.plugins.registry import default
+    from relaxit.plugins.registry import default_registry
 
-    return default().items("estimator")
+    return default_registry().items("estimator")
 
 
 def test_several_temperatures(tiny, capsys):

@@ -308,11 +308,11 @@ def test_a_plugin_brings_a_command(monkeypatch, capsys):
     module = types.ModuleType("module")
     module.relaxit_commands = relaxit.hookimpl(lambda: [extra, typer.Typer(), 3])
     own = registry.Registry(entry_points=[], environ={})
-    plugin = registry.Plugin("greeter", "dist", "1", "module")
+    plugin = registry.PluginRecord("greeter", "dist", "1", "module")
     own.add(plugin, module)
     assert plugin.provides == {"command": ["greet"]}
     assert len(plugin.problems) == 2
-    monkeypatch.setattr(registry, "default", lambda: own)
+    monkeypatch.setattr(registry, "default_registry", lambda: own)
     monkeypatch.setattr(cli.app, "registered_groups", list(cli.app.registered_groups))
     assert run(["greet", "hello", "you"]) == 0
     assert capsys.readouterr().out == "hello you\n"
@@ -324,8 +324,8 @@ def test_strict_plugins(monkeypatch, capsys):
     from relaxit.plugins import registry
 
     own = registry.Registry(entry_points=[], environ={})
-    own.plugins.append(registry.Plugin("bad", "dist", "1", "m", problems=["it is broken"]))
-    monkeypatch.setattr(registry, "default", lambda: own)
+    own.plugins.append(registry.PluginRecord("bad", "dist", "1", "m", problems=["it is broken"]))
+    monkeypatch.setattr(registry, "default_registry", lambda: own)
     assert run(["--strict-plugins", "list"]) == 5
     assert "it is broken" in last_line(capsys)
 

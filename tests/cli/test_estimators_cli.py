@@ -12,14 +12,14 @@ import torch
 import relaxit
 from relaxit.cli.app import run
 from relaxit.errors import Unsupported
-from relaxit.plugins.registry import default
+from relaxit.plugins.registry import default_registry
 from relaxit.training.experiment import build, build_task
 from relaxit.training.loop import Trainer
 from tests.helpers import own
 from tests.training.small import small_config
 
-RELAXATIONS = sorted(default().items("relaxation"))
-ESTIMATORS = sorted(default().items("estimator"))
+RELAXATIONS = sorted(default_registry().items("relaxation"))
+ESTIMATORS = sorted(default_registry().items("estimator"))
 OWN = sorted(cls.name for cls in own("estimator"))
 MISSING = (
     "discrete law",
@@ -45,13 +45,13 @@ def elsewhere(tmp_path, monkeypatch):
 @functools.cache
 def smallest(name):
     """The example with the fewest values, as a configuration has it."""
-    cls = default().find("relaxation", name)
+    cls = default_registry().find("relaxation", name)
     built = min(cls.examples(), key=lambda r: torch.Size(r.param_shape).numel())
     return {"name": name, "options": built.options.model_dump(mode="json")}
 
 
 def configuration(relaxation, estimator, **more):
-    fields = default().find("estimator", estimator).Options.model_fields
+    fields = default_registry().find("estimator", estimator).Options.model_fields
     options = {"draws": 3} if "draws" in fields else {}
     chosen = {"estimator": {"name": estimator, "options": options}, "latents": 2}
     return small_config({"relaxation": smallest(relaxation)}, chosen, more)
@@ -90,7 +90,7 @@ def refused(config):
 
 
 def repr_name(name):
-    return type(default().find("relaxation", name).examples()[0]).__name__
+    return type(default_registry().find("relaxation", name).examples()[0]).__name__
 
 
 def test_what_trains_where():
@@ -104,7 +104,7 @@ def test_what_trains_where():
         return True
 
     for name in ("categorical", "binary"):
-        relaxation = default().find("relaxation", name).examples()[-1]
+        relaxation = default_registry().find("relaxation", name).examples()[-1]
         refused = {e for e in OWN if not works(relaxation, e)}
         assert refused == ({"arm", "disarm"} if name == "categorical" else set())
 
@@ -139,7 +139,7 @@ def test_command_refuses_in_one_line(capsys, estimator, options, said):
 def test_show_tells_what_it_is(capsys, estimator):
     assert run(["show", estimator, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["capabilities"]
-    cls = default().find("estimator", estimator)
+    cls = default_registry().find("estimator", estimator)
     assert told["cost is evaluated on"] == ("hard values" if cls.hard else "soft values")
     assert (cls.unbiased or "none") in told["costs for which it is unbiased"]
     assert set(told["works on"].split(", ")) | set(told["refuses"]) == set(RELAXATIONS)

@@ -149,7 +149,7 @@ def test_the_document_is_printed_though_the_disk_refuses_it_in_the_end(monkeypat
     def full(path, content):
         raise CheckpointError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr("relaxit.files.write_whole", full)
+    monkeypatch.setattr("relaxit.files.write_atomically", full)
     assert reproduce(write_study(Path()), "--seeds", "1", "--json", "--out", "r.json") == 4
     said = capsys.readouterr()
     assert "No space left" in said.err

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from relaxit.data.batches import read
+from relaxit.data.batches import read_batch
 from relaxit.data.dataset import Format, Images
 from relaxit.data.digits import Digits
 from relaxit.data.mnist import FashionMnist, Kmnist, Mnist
@@ -181,15 +181,15 @@ def test_every_bundled_digit_has_its_label():
 
 def test_grey_and_threshold():
     stored = torch.arange(17, dtype=torch.uint8)[None]
-    assert torch.allclose(read(stored, 16), torch.arange(17)[None] / 16)
-    assert torch.equal(read(stored, 16, "threshold"), (torch.arange(17)[None] > 8).float())
+    assert torch.allclose(read_batch(stored, 16), torch.arange(17)[None] / 16)
+    assert torch.equal(read_batch(stored, 16, "threshold"), (torch.arange(17)[None] > 8).float())
     assert stored.tolist() == [list(range(17))]  # not changed in place
 
 
 @pytest.mark.parametrize("level", [0, 1, 5, 16])
 def test_dynamic_draws_each_pixel_with_its_grey_level(level):
     stored = torch.full((200, 100), level, dtype=torch.uint8)
-    x = read(stored, 16, "dynamic", torch.Generator().manual_seed(1))
+    x = read_batch(stored, 16, "dynamic", torch.Generator().manual_seed(1))
     assert set(x.unique().tolist()) <= {0.0, 1.0}
 
     def p_value(probability):
@@ -224,14 +224,14 @@ def test_rows_may_be_floats():
     assert images.format == Format((1, 1), 1, 0)
     held = torch.cat([images.train, images.validation]).flatten()
     assert torch.equal(held.sort().values, numbers.flatten().sort().values)
-    assert torch.equal(read(images.part("test").pictures, 1), numbers[:5])
+    assert torch.equal(read_batch(images.part("test").pictures, 1), numbers[:5])
 
 
 @pytest.mark.parametrize("levels", [1, 2])
 def test_reading_floats_leaves_the_set_alone(levels):
     stored = torch.rand(50, 2)
     before = stored.clone()
-    read(stored, levels).add_(1)
+    read_batch(stored, levels).add_(1)
     assert torch.equal(stored, before)
 
 

@@ -7,7 +7,7 @@ import torch
 
 import relaxit
 from relaxit import RelaxedDistribution, SampleEstimator
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.errors import ShapeError, Unsupported
 from relaxit.estimators.pathwise import Pathwise
 from relaxit.estimators.st_gumbel import StraightThroughGumbel
@@ -81,7 +81,7 @@ def test_sum_and_difference_would_miss_the_vertex():
     q = relaxit.get("categorical", categories=5)(torch.randn(500, 5, dtype=torch.bfloat16))
     soft, hard = q.draw()
     assert not bool(relaxit.constraints.one_hot.check(hard + soft - soft.detach()).all())
-    assert bool(relaxit.constraints.one_hot.check(through(hard, soft)).all())
+    assert bool(relaxit.constraints.one_hot.check(replace_gradient(hard, soft)).all())
 
 
 @ALL
@@ -276,7 +276,7 @@ def test_double_backward(relaxation, estimator):
 def test_through_passes_one_value_and_the_other_gradient():
     hard = torch.tensor([0.0, 1.0], requires_grad=True)
     soft = torch.tensor([0.3, 0.7], requires_grad=True)
-    z = through(hard, soft)
+    z = replace_gradient(hard, soft)
     assert torch.equal(z, hard)
     assert z.data_ptr() != hard.data_ptr()
     (z * torch.tensor([2.0, 5.0])).sum().backward()

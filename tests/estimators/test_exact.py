@@ -12,7 +12,7 @@ from torch import nn
 import relaxit
 from relaxit.errors import Unsupported
 from relaxit.estimators.exact import Exact
-from relaxit.testing.toys import Bare, Numbers
+from relaxit.testing.toys import SamplesOnly, ThreeNumbers
 from tests.helpers import able, params_for, seed
 
 CATEGORICAL = relaxit.get("categorical", categories=3)
@@ -149,7 +149,7 @@ def test_too_many_states_are_refused():
 
 
 def test_more_values_than_can_be_listed_are_refused_unlisted():
-    class Many(Numbers):
+    class Many(ThreeNumbers):
         name = "many"
         log_cardinality = 50.0
 
@@ -161,13 +161,13 @@ def test_more_values_than_can_be_listed_are_refused_unlisted():
 
 
 def test_values_that_nobody_lists_are_refused():
-    class Unlisted(Numbers):
+    class Unlisted(ThreeNumbers):
         name = "unlisted"
         log_cardinality = math.log(3)
 
         def enumerate_vertices(self):
             raise NotImplementedError
 
-    for relaxation, what in ((Unlisted(), "enumerate_vertices"), (Bare(), "discrete law")):
+    for relaxation, what in ((Unlisted(), "enumerate_vertices"), (SamplesOnly(), "discrete law")):
         with pytest.raises(Unsupported, match=f"'exact' needs .*{what}.*{relaxation.name}"):
             Exact().check(relaxation)

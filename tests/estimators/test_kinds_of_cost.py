@@ -8,7 +8,7 @@ import torch
 import relaxit
 from relaxit import StatefulEstimator
 from relaxit.errors import Unsupported
-from relaxit.estimators.common.running_averages import Moments
+from relaxit.estimators.common.running_averages import RunningMoments
 from tests.helpers import own, seed
 
 BIT = relaxit.get("binary")
@@ -104,7 +104,7 @@ def test_the_state_learns_in_float16_too():
 def test_moments_keep_a_small_spread_of_large_costs():
     costs = torch.randn(50, 200, generator=seed(1))
     for mean in (0.0, 3000.0, 1e5):
-        moments = Moments(0.9)
+        moments = RunningMoments(0.9)
         for row in costs + mean:
             moments.update(row)
         assert float(moments.mean()) == pytest.approx(mean, abs=0.1)
@@ -116,7 +116,7 @@ def test_moments_keep_a_small_spread_of_large_costs():
 )
 @pytest.mark.parametrize("before", [0, 2])
 def test_moments_leave_out_what_is_no_cost(odd, before):
-    moments = Moments(0.9)
+    moments = RunningMoments(0.9)
     for _ in range(before):
         moments.update(torch.tensor([3.0, 5.0]))
     kept = {name: buffer.clone() for name, buffer in moments.named_buffers()}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.temperature import cool
+from relaxit.temperature import divide_by_temperature
 from tests.helpers import params_for, seed, structures
 
 NAMES = ["st-gumbel", "straight-through", "gapped-st", "gumbel-rao", "decoupled-st-gumbel"]
@@ -33,6 +33,8 @@ def test_transform_and_autograd_agree(relaxation, name):
 
 def test_masked_scores_under_a_transform():
     scores = torch.tensor([1.0, -torch.inf, 0.0])
-    slope = torch.func.grad(lambda tau: cool(scores, tau).softmax(-1)[0])(torch.tensor(0.5))
+    slope = torch.func.grad(lambda tau: divide_by_temperature(scores, tau).softmax(-1)[0])(
+        torch.tensor(0.5)
+    )
     assert bool(slope.isfinite())
     assert float(slope) != 0

@@ -14,7 +14,7 @@ from relaxit.errors import Unsupported
 from relaxit.estimators.common.perturbed_scores import gaussian, noise_of
 from relaxit.estimators.perturbed import Perturbed
 from relaxit.losses import fenchel_young_loss
-from relaxit.testing.toys import Bare, Numbers
+from relaxit.testing.toys import SamplesOnly, ThreeNumbers
 from tests.helpers import averages, follows, params_for, seed
 
 CATEGORICAL = relaxit.get("categorical", categories=4)
@@ -36,7 +36,7 @@ class Plain(Relaxation):
         return soft.round()
 
 
-STRUCTURES = pytest.mark.parametrize("relaxation", [CATEGORICAL, BINARY, Numbers()], ids=repr)
+STRUCTURES = pytest.mark.parametrize("relaxation", [CATEGORICAL, BINARY, ThreeNumbers()], ids=repr)
 LAWS = {"gumbel_r": CATEGORICAL, "logistic": BINARY, "norm": None}
 
 
@@ -183,17 +183,17 @@ def test_vmap_of_grad_equals_a_loop(relaxation):
 
 
 def test_refusals():
-    class Odd(Bare):
+    class Odd(SamplesOnly):
         name = "odd"
         noise = staticmethod(torch.zeros)
 
-    class Shifted(Bare):
+    class Shifted(SamplesOnly):
         name = "shifted"
 
         def perturb(self, params, shape, generator=None):
             return super().perturb(params, shape, generator) + 1
 
-    Perturbed().check(Bare())
+    Perturbed().check(SamplesOnly())
     for relaxation in (Odd(), Shifted()):
         with pytest.raises(Unsupported, match=f"{relaxation.name}.*use noise=gaussian"):
             Perturbed().check(relaxation)
@@ -266,6 +266,6 @@ def test_loss_of_masked_scores():
 
 def test_loss_refuses_what_has_no_product_of_params_and_values():
     with pytest.raises(Unsupported, match=r"shape of values.*'numbers' are \[3\], not \[\]"):
-        fenchel_young_loss(Numbers(), torch.zeros(3), torch.zeros(()))
+        fenchel_young_loss(ThreeNumbers(), torch.zeros(3), torch.zeros(()))
     with pytest.raises(Unsupported, match="needs an argmax"):
         fenchel_young_loss(Plain(), torch.zeros(3), torch.zeros(3))

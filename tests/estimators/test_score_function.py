@@ -19,14 +19,14 @@ from relaxit.errors import ShapeError, Unsupported
 from relaxit.estimators.arm import Arm
 from relaxit.estimators.base import surrogate_with
 from relaxit.estimators.common import antithetic
-from relaxit.estimators.common.running_averages import Moments
-from relaxit.estimators.common.score_function import with_gradient
+from relaxit.estimators.common.running_averages import RunningMoments
+from relaxit.estimators.common.score_function import add_gradient
 from relaxit.estimators.disarm import Disarm
 from relaxit.estimators.rebar import Rebar
 from relaxit.estimators.reinforce import Reinforce
 from relaxit.estimators.relax import RelaxEstimator
 from relaxit.estimators.rloo import Rloo
-from relaxit.testing.toys import Bare, Numbers
+from relaxit.testing.toys import SamplesOnly, ThreeNumbers
 from tests.helpers import params_for, seed
 
 CATEGORICAL = relaxit.get("categorical", categories=4)
@@ -104,7 +104,7 @@ def test_reinforce_is_exact_over_all_draws_whatever_the_baseline(relaxation, mon
     params, cost = params_for(relaxation, 2), cubic(relaxation, 2)
     exact, _ = exact_gradient(relaxation, params, cost)
     vertices, total = relaxation.enumerate_vertices().double(), torch.zeros_like(params)
-    state = Moments(0.9).double().eval()
+    state = RunningMoments(0.9).double().eval()
     state.update(torch.tensor([5.0, -1.0, 0.5]).double())
     for pair in itertools.product(range(len(vertices)), repeat=2):
         hard = vertices[list(pair)]
@@ -194,10 +194,10 @@ def test_costs_that_do_not_begin_the_batch_are_refused(estimator, relaxation):
 def test_a_gradient_is_added_to_a_value_that_stays():
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     extra = 3 * x + torch.tensor([torch.inf, 0.0])
-    y = with_gradient(x.square(), extra)
+    y = add_gradient(x.square(), extra)
     assert y.tolist() == [1, 4]
     assert torch.autograd.grad(y.sum(), x)[0].tolist() == [5, 7]
-    y = with_gradient(torch.ones(2, dtype=torch.bfloat16), x)
+    y = add_gradient(torch.ones(2, dtype=torch.bfloat16), x)
     assert torch.autograd.grad(y.sum(), x)[0].dtype == torch.float32
 
 
@@ -362,7 +362,7 @@ def test_compiled_equals_eager(estimator):
 
 
 def test_moments_are_those_of_the_past():
-    moments, decay, costs = Moments(0.8), 0.8, torch.randn(6, 10, generator=seed(1))
+    moments, decay, costs = RunningMoments(0.8), 0.8, torch.randn(6, 10, generator=seed(1))
     for step, now in enumerate(costs):
         past = costs[:step]
         weights = decay ** torch.arange(step - 1, -1, -1.0)
@@ -523,10 +523,10 @@ def test_a_state_for_other_variables_is_refused():
 @pytest.mark.parametrize(
     ("estimator", "relaxation", "message"),
     [
-        *((e, Bare(), "needs the discrete law") for e in GENERAL),
-        *((e, Bare(), "logits of independent bits") for e in BITS),
+        *((e, SamplesOnly(), "needs the discrete law") for e in GENERAL),
+        *((e, SamplesOnly(), "logits of independent bits") for e in BITS),
         *((e, CATEGORICAL, "logits of independent bits") for e in BITS),
-        *((e, Numbers(), "capability conditional") for e in (Rebar(), RelaxEstimator())),
+        *((e, ThreeNumbers(), "capability conditional") for e in (Rebar(), RelaxEstimator())),
     ],
     ids=repr,
 )

@@ -10,10 +10,10 @@ import torch
 from scipy import stats
 
 import relaxit
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.errors import Unsupported
 from relaxit.estimators.gapped_st import _moved
-from relaxit.testing.toys import Bare, Numbers
+from relaxit.testing.toys import SamplesOnly, ThreeNumbers
 from tests.helpers import ALPHA, counts, fits, params_for, seed
 
 BINARY = relaxit.get("binary")
@@ -533,7 +533,7 @@ def test_compiled_equals_eager(name):
     ],
 )
 def test_what_is_missing_is_named(name, missing):
-    for bare in (Bare(), Numbers()):
+    for bare in (SamplesOnly(), ThreeNumbers()):
         q = bare(torch.zeros(2, 3))
         for call in (
             lambda q=q: built(name).check(q.relaxation),
@@ -555,7 +555,7 @@ def test_an_oracle_that_is_off_is_seen():
 
         def given(self, q, hard, generator=None):
             value = super().given(q, hard, generator)
-            return through(hard, 1.001 * value)
+            return replace_gradient(hard, 1.001 * value)
 
     got = expectation(Off(), FIVE, params, cost)
     assert float((got - exact(FIVE, params, cost)).norm()) > 1e-5

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 import relaxit
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.estimators.base import DrawEstimator, Estimator, StatefulEstimator
 from relaxit.estimators.straight_through import StraightThrough
-from relaxit.gradients import Case, GradientProblem, Point, Surroundings
+from relaxit.gradients import GradientProblem, Point, ProblemCase, Surroundings
 
 SLOPES = torch.tensor([[1.0, -2.0, 0.5], [2.0, 0.0, -1.0]], dtype=torch.float64)
 PARAMS = torch.tensor([[0.3, -0.4, 1.1], [-0.8, 0.2, 0.0]], dtype=torch.float64)
@@ -31,7 +31,7 @@ class Tiny(GradientProblem):
     def cases(self, around: Surroundings):
         relaxation = around.relaxation or relaxit.get("categorical", categories=3)
         for label, cost in {"linear": linear, "quadratic": quadratic}.items():
-            yield Case(label, relaxation, (Point(PARAMS, cost),))
+            yield ProblemCase(label, relaxation, (Point(PARAMS, cost),))
 
 
 class Stretched(StraightThrough):
@@ -41,7 +41,7 @@ class Stretched(StraightThrough):
 
     def given(self, q, hard, generator=None):
         value = super().given(q, hard, generator)
-        return through(hard, 1.3 * value)
+        return replace_gradient(hard, 1.3 * value)
 
 
 class Drawn(Stretched):
@@ -61,7 +61,7 @@ class Noisy(StraightThrough):
     def given(self, q, hard, generator=None):
         value = super().given(q, hard, generator)
         factors = torch.randn(hard.shape[:-2], generator=generator, dtype=hard.dtype)
-        return through(hard, (1 + factors[..., None, None]) * value)
+        return replace_gradient(hard, (1 + factors[..., None, None]) * value)
 
 
 class Score(Estimator):
@@ -130,7 +130,7 @@ class Undefined(StraightThrough):
 
     def given(self, q, hard, generator=None):
         value = super().given(q, hard, generator)
-        return through(hard, value * (hard[..., :1, :1] == 0).to(hard).log().add(1))
+        return replace_gradient(hard, value * (hard[..., :1, :1] == 0).to(hard).log().add(1))
 
 
 class UndefinedCold(Undefined):
@@ -150,4 +150,4 @@ class Moved(StraightThrough):
     name = "test-moved"
 
     def given(self, q, hard, generator=None):
-        return through(1 - hard, super().given(q, hard, generator))
+        return replace_gradient(1 - hard, super().given(q, hard, generator))

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.gradients import (
-    Case,
     GradientProblem,
+    GradientSettings,
     Point,
-    Settings,
+    ProblemCase,
     Surroundings,
     measure_problem,
 )
@@ -22,7 +22,7 @@ from relaxit.gradients import chunks as memory_module
 from tests.gradients import subjects
 from tests.gradients.subjects import PARAMS, SLOPES, Tiny, quadratic
 
-DRAWS = Settings(draws=4000, warm_up=60)
+DRAWS = GradientSettings(draws=4000, warm_up=60)
 
 
 def measured(*estimators, settings=DRAWS, problem=None, **around):
@@ -83,7 +83,7 @@ def test_the_bias_of_straight_through_in_closed_form():
 
         def cases(self, around):
             point = Point(logits[None], lambda z: (z[..., 0, :] @ f) ** 2)
-            yield Case("", relaxit.get("categorical", categories=4), (point,))
+            yield ProblemCase("", relaxit.get("categorical", categories=4), (point,))
 
     p = logits.softmax(-1)
     jacobian = p.diag() - p[:, None] * p
@@ -106,7 +106,7 @@ def test_a_bias_is_seen(kind):
 def test_an_unbiased_one_is_not_accused():
     # The floor is exceeded once in a hundred cases; at 3.06 times its square chi-square has a tail
     # of ALPHA = 2e-5. A bias of 0.3 is outside.
-    reports = measured(subjects.Score(), subjects.Drawn(), settings=Settings(draws=20_000))
+    reports = measured(subjects.Score(), subjects.Drawn(), settings=GradientSettings(draws=20_000))
     for report in reports.values():
         found = one(report, "test-score").found
         assert found.evidence == "draws"
@@ -158,7 +158,7 @@ def test_evaluations_are_counted():
 
 
 def test_a_temperature_without_effect_is_not_repeated():
-    settings = Settings(draws=50, temperatures=(0.5, 1.0))
+    settings = GradientSettings(draws=50, temperatures=(0.5, 1.0))
     named = [subjects.Score(), *map(relaxit.estimator, ("straight-through", "pathwise"))]
     report = measured(*named, settings=settings)["quadratic"]
     seen = {}
@@ -173,7 +173,7 @@ def test_a_temperature_without_effect_is_not_repeated():
 
 def test_a_saturated_estimate_uses_its_temperature():
     # At 1e-4 and 2e-4 the softmax is a vertex: its slope is 0 at both.
-    settings = Settings(draws=20, temperatures=(1e-4, 1.0))
+    settings = GradientSettings(draws=20, temperatures=(1e-4, 1.0))
     report = measured(subjects.Drawn(), settings=settings)["linear"]
     assert sorted(each.temperature for each in report.measurements) == [1e-4, 1.0]
 
@@ -186,9 +186,9 @@ def test_a_temperature_is_looked_for_at_every_point():
             far = torch.tensor([[4e3, 0.0, -4e3]] * 2, dtype=torch.float64)  # saturated
             gradient = torch.ones_like(far)  # of no matter here
             points = (Point(far, quadratic, gradient), Point(PARAMS, quadratic, gradient))
-            yield Case("", relaxit.get("categorical", categories=3), points)
+            yield ProblemCase("", relaxit.get("categorical", categories=3), points)
 
-    settings = Settings(draws=20, states=1, temperatures=(0.5, 1.0))
+    settings = GradientSettings(draws=20, states=1, temperatures=(0.5, 1.0))
     report = measured(subjects.Drawn(), problem=Two(), settings=settings)[""]
     assert sorted(each.temperature for each in report.measurements) == [0.5, 1.0]
 
@@ -202,7 +202,7 @@ def test_estimates_that_are_not_finite_are_a_failure():
 
 
 def test_a_failure_at_one_temperature_leaves_the_others():
-    settings = Settings(draws=200, temperatures=(0.5, 1.0))
+    settings = GradientSettings(draws=200, temperatures=(0.5, 1.0))
     report = measured(subjects.UndefinedCold(), settings=settings)["linear"]
     cold, warm = sorted(report.measurements, key=lambda each: each.temperature)
     assert (cold.outcome, cold.temperature) == ("failed", 0.5)
@@ -213,14 +213,14 @@ def test_a_failure_at_one_temperature_leaves_the_others():
 def test_a_square_that_overflows_is_a_failure():
     class Long(subjects.Stretched):
         def given(self, q, hard, generator=None):
-            return through(hard, 1e200 * super().given(q, hard, generator))
+            return replace_gradient(hard, 1e200 * super().given(q, hard, generator))
 
     (found,) = measured(Long())["linear"].measurements
     assert (found.outcome, found.reason) == ("failed", "the estimates are too large to be squared")
 
 
 def test_what_an_estimator_keeps_is_warmed_up():
-    settings = Settings(draws=4000, warm_up=400)
+    settings = GradientSettings(draws=4000, warm_up=400)
     report = measured(subjects.Baseline(), settings=settings)["quadratic"]
     cold, warm = one(report, "test-baseline"), one(report, "test-baseline (warm)")
     assert (cold.state, warm.state) == ("none", "warm")
@@ -249,7 +249,7 @@ def test_a_state_is_left_alone_while_it_is_measured(monkeypatch):
         "build_state",
         lambda self, *args: built.append(original(self, *args)) or built[-1],
     )
-    measured(subjects.Baseline(), settings=Settings(draws=10, warm_up=7))
+    measured(subjects.Baseline(), settings=GradientSettings(draws=10, warm_up=7))
     assert [int(state.steps) for state in built] == [7, 7]
 
 
@@ -285,7 +285,7 @@ class Bad(GradientProblem):
         }[self.options.what]
         gradient = PARAMS * torch.nan if self.options.what == "undefined" else None
         relaxation = relaxit.get("categorical", categories=3 if gradient is None else 70)
-        yield Case("", relaxation, (Point(PARAMS, cost, gradient),))
+        yield ProblemCase("", relaxation, (Point(PARAMS, cost, gradient),))
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_a_bad_problem_says_so(what, words, failed):
 
 
 def test_too_many_states_are_refused():
-    (report,) = measured(subjects.Score(), settings=Settings(states=8)).values()
+    (report,) = measured(subjects.Score(), settings=GradientSettings(states=8)).values()
     assert report.reason == (
         "9 joint values of Categorical(categories=3) ** 2 are more than --states 8"
     )
@@ -330,20 +330,20 @@ def test_draws_come_in_pieces_that_fit(monkeypatch):
         lambda self, q, *args: rows.append(q.batch_shape[0]) or original(self, q, *args),
     )
     monkeypatch.setattr(memory_module, "BUDGET", 30_000)
-    measured(subjects.Drawn(), settings=Settings(draws=500))
+    measured(subjects.Drawn(), settings=GradientSettings(draws=500))
     assert max(rows) < 500
     assert sum(rows) > 2 * 500
 
 
 def test_global_randomness_is_left_as_it_was():
     before = torch.get_rng_state()
-    measured(subjects.Score(), subjects.Baseline(), settings=Settings(draws=10, warm_up=2))
+    measured(subjects.Score(), subjects.Baseline(), settings=GradientSettings(draws=10, warm_up=2))
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_the_same_seed_gives_the_same_figures():
     def figures(number):
-        settings = Settings(draws=50, seed=number)
+        settings = GradientSettings(draws=50, seed=number)
         return one(measured(subjects.Score(), settings=settings)["linear"]).found.measures
 
     assert figures(1) == figures(1)
@@ -352,7 +352,7 @@ def test_the_same_seed_gives_the_same_figures():
 
 def test_json_has_everything_and_no_nan():
     named = (subjects.Score(), subjects.Refusing(), subjects.Baseline())
-    settings = Settings(draws=10, warm_up=2)
+    settings = GradientSettings(draws=10, warm_up=2)
     table = json.loads(
         json.dumps([r.to_json() for r in measured(*named, settings=settings).values()],
                    allow_nan=False)

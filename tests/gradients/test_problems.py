@@ -6,17 +6,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 import relaxit
 from relaxit.errors import ConfigurationError, Unsupported
-from relaxit.gradients import Settings, Surroundings, measure_problem
+from relaxit.gradients import GradientSettings, Surroundings, measure_problem
 from relaxit.gradients.enumeration import enumerate_joint
 from relaxit.gradients.figure import draw_bias_and_variance
-from relaxit.plugins.registry import default
+from relaxit.plugins.registry import default_registry
 from tests.gradients.subjects import Score, Tiny
 from tests.helpers import seed
 from tests.training.signs import Sign
 
 
 def problem(name, **options):
-    return default().find("problem", name)(**options)
+    return default_registry().find("problem", name)(**options)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_the_closed_form_of_the_polynomial(relaxation, target):
 
 def test_the_polynomial_needs_no_enumeration():
     reports = list(measure_problem(problem("polynomial-cost"), {"score": Score()},
-                                   Surroundings(settings=Settings(draws=2))))  # fmt: skip
+                                   Surroundings(settings=GradientSettings(draws=2))))  # fmt: skip
     assert [(r.variables, r.states, r.reason) for r in reports] == [(128, None, "")] * 3
 
 
@@ -62,7 +62,7 @@ def test_powers_by_hand():
 
 
 def test_powers_refuse_too_many_values_at_once():
-    around = Surroundings(settings=Settings(states=24))
+    around = Surroundings(settings=GradientSettings(states=24))
     cases = problem("powers").cases(around)
     assert [next(cases).variables for _ in range(3)] == [1, 1, 1]
     with pytest.raises(ConfigurationError, match="25 joint values"):
@@ -97,7 +97,7 @@ def test_the_decoder_is_not_trained_in_vain(monkeypatch):
 
     monkeypatch.setattr(gradient_problem, "build", lambda *_: pytest.fail("it was built"))
     with pytest.raises(ConfigurationError, match="more than --states 4095"):
-        list(problem("vae-cost").cases(Surroundings(settings=Settings(states=4095))))
+        list(problem("vae-cost").cases(Surroundings(settings=GradientSettings(states=4095))))
 
 
 def test_another_relaxation_takes_its_place():
@@ -111,7 +111,7 @@ def test_another_relaxation_takes_its_place():
 def test_the_picture(tmp_path, temperatures):
     names = ("straight-through", "st-gumbel", "pathwise")
     estimators = {name: relaxit.estimator(name) for name in names}
-    settings = Settings(draws=20, temperatures=temperatures)
+    settings = GradientSettings(draws=20, temperatures=temperatures)
     reports = list(measure_problem(Tiny(), estimators, Surroundings(settings=settings)))
     path = tmp_path / "found.png"
     draw_bias_and_variance(reports, path)

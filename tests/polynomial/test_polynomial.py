@@ -18,7 +18,7 @@ from relaxit.training.config import resolve
 from relaxit.training.ensembles.batched import Ensemble
 from relaxit.training.experiment import build, build_members
 from relaxit.training.task import Setup, Step
-from relaxit.zoo import layers
+from relaxit.zoo import recipe_layers
 from tests.helpers import seed, structures
 
 POWERS = [1.5, 2.0, 3.0]
@@ -31,7 +31,7 @@ def test_the_data_set_is_one_number_everywhere():
 
 
 def config(*more):
-    return resolve([*layers("polynomial"), {"device": "cpu"}, *more])
+    return resolve([*recipe_layers("polynomial"), {"device": "cpu"}, *more])
 
 
 @pytest.mark.parametrize("p", POWERS)

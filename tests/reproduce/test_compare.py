@@ -8,9 +8,9 @@ import math
 import pytest
 
 from relaxit.reproduce.comparison import Comparison, compare, reached
-from relaxit.reproduce.report import document, foot, markdown, table
+from relaxit.reproduce.report import comparison_table, footer, markdown_table, study_document
 from relaxit.reproduce.run import CellRun
-from relaxit.reproduce.study import read
+from relaxit.reproduce.study import read_study
 from tests.reproduce.small import BASE, cell, write_study
 
 
@@ -56,7 +56,7 @@ def rows(**by_seed):
     [((10.0, 12.0, 14.0), 0.4), ((10.0, 10.01), 0.06), ((10.0, 11.0), math.sqrt(0.5 / 10))],
 )
 def test_errors_of_targets_are_our_spread_within_their_range(tmp_path, values, error):
-    study = read(write_study(tmp_path, cell(train=11.0, test=12.0)))
+    study = read_study(write_study(tmp_path, cell(train=11.0, test=12.0)))
     (each,) = study.cells
     config = study.config(each, {"epochs": 1})
     found = list(
@@ -70,19 +70,19 @@ def test_errors_of_targets_are_our_spread_within_their_range(tmp_path, values, e
 
 
 def test_an_error_that_is_known_is_taken(tmp_path):
-    study = read(write_study(tmp_path, cell(more=", error = 0.25")))
+    study = read_study(write_study(tmp_path, cell(more=", error = 0.25")))
     (each,) = study.cells
     found = compare(study, each, each.targets, rows(s0=30.0, s1=31.0))
     assert {c.target_error for c in found} == {0.25}
 
 
 def test_a_seed_that_diverged_before_the_target_is_named(tmp_path):
-    study = read(write_study(tmp_path))
+    study = read_study(write_study(tmp_path))
     (each,) = study.cells
     found = list(compare(study, each, each.targets, rows(s0=30.0, s1=30.1), {2: 17}))
     assert {c.verdict for c in found} == {"diverged"}
     assert {c.diverged for c in found} == {(2,)}
-    assert "diverged (seed 2)" in table(study, found)
+    assert "diverged (seed 2)" in comparison_table(study, found)
     # One that did so later is none of this epoch's business.
     later = list(compare(study, each, each.targets, rows(s0=30.0, s1=30.1, s2=30.2), {2: 900}))
     assert {c.verdict for c in later} == {"agrees", "off"}
@@ -91,7 +91,7 @@ def test_a_seed_that_diverged_before_the_target_is_named(tmp_path):
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("others", [{}, {"s0": 30.0}, {"s0": 30.0, "s1": 30.1}])
 def test_a_value_that_is_not_finite_is_a_seed_that_diverged(tmp_path, bad, others):
-    study = read(write_study(tmp_path))
+    study = read_study(write_study(tmp_path))
     (each,) = study.cells
     found = rows(**others, s2=30.2)
     found[2][0]["test_elbo_discrete"] = bad  # of the held-out part only
@@ -100,9 +100,9 @@ def test_a_value_that_is_not_finite_is_a_seed_that_diverged(tmp_path, bad, other
     assert (test.verdict, test.failed) == ("diverged", True)
     assert len(train.values) == len(others) + 1
     assert train.verdict != "diverged"
-    assert "diverged (seed 2)" in table(study, [train, test])
+    assert "diverged (seed 2)" in comparison_table(study, [train, test])
     run = CellRun("in turn", rows=found)
-    whole = document(study, [2], None, "cpu", [(each, run)], [train, test])
+    whole = study_document(study, [2], None, "cpu", [(each, run)], [train, test])
     back = json.loads(json.dumps(whole, allow_nan=False))
     assert back["cells"][0]["rows"]["2"][0]["test_elbo_discrete"] is None
     assert back["cells"][0]["rows"]["2"][0]["train_elbo_discrete"] == -30.2
@@ -110,7 +110,7 @@ def test_a_value_that_is_not_finite_is_a_seed_that_diverged(tmp_path, bad, other
 
 
 def test_seeds_lost_in_training_and_after_it_are_named_once_in_order(tmp_path):
-    study = read(write_study(tmp_path))
+    study = read_study(write_study(tmp_path))
     (each,) = study.cells
     lost = {2: 17, 1: 900}
     found = list(compare(study, each, each.targets, rows(s3=math.nan, s1=math.nan), lost))
@@ -133,33 +133,33 @@ def test_seeds_lost_in_training_and_after_it_are_named_once_in_order(tmp_path):
 )  # fmt: skip
 def test_only_epochs_that_are_those_of_the_study_are_compared(tmp_path, layer, epochs, expected):
     more = "}, { epoch = 3, values = { train = 1.0 } "
-    study = read(write_study(tmp_path, cell(more=more, recipe=layer)))
+    study = read_study(write_study(tmp_path, cell(more=more, recipe=layer)))
     (each,) = study.cells
     config = study.config(each, {"epochs": epochs})
     assert [target.epoch for target in reached(study, each, config)] == expected
 
 
 def test_the_table_says_which_column_is_off(tmp_path):
-    study = read(write_study(tmp_path))
+    study = read_study(write_study(tmp_path))
     (each,) = study.cells
     found = list(compare(study, each, each.targets, rows(s0=30.0, s1=30.1)))
-    line = table(study, found).splitlines()[-1]
+    line = comparison_table(study, found).splitlines()[-1]
     assert line.startswith("| 4x3 st-gumbel |     1 | 30.05 ± 0.05 | 30.00 ± 0.06 |")
     assert line.endswith("| off (test) |")
 
 
 def test_what_is_written_says_what_it_compares_and_how(tmp_path):
-    study = read(write_study(tmp_path))
+    study = read_study(write_study(tmp_path))
     (each,) = study.cells
     found = list(compare(study, each, each.targets, rows(s0=30.0, s1=30.1)))
-    page = markdown(study, found, 2)
+    page = markdown_table(study, found, 2)
     for said in ("nowhere: the numbers are made up", "what a reader must know",
                  "2 seeds", "beyond 2", "0.06 and 0.4"):  # fmt: skip
         assert said in page
-    assert "no standard error" in "".join(foot(study, found, 1))
-    assert "nothing is compared" in "".join(foot(study, [], 5))
+    assert "no standard error" in "".join(footer(study, found, 1))
+    assert "nothing is compared" in "".join(footer(study, [], 5))
     run = CellRun("in turn", rows=rows(s0=30.0, s1=30.1), seconds=1.0)
-    whole = document(study, [0, 1], None, "cpu", [(each, run)], found)
+    whole = study_document(study, [0, 1], None, "cpu", [(each, run)], found)
     assert whole["comparisons"][0]["z"] == found[0].z
     assert whole["cells"][0]["rows"]["1"][0]["train_elbo_discrete"] == -30.1
     assert BASE  # the study's own text is not repeated
@@ -167,10 +167,10 @@ def test_what_is_written_says_what_it_compares_and_how(tmp_path):
 
 
 def test_a_seed_far_from_the_others_is_pointed_out(tmp_path):
-    study = read(write_study(tmp_path))
+    study = read_study(write_study(tmp_path))
     (each,) = study.cells
     for far, said in ((31.0, False), (90.0, True)):
         found = list(compare(study, each, each.targets, rows(s0=30.0, s1=far)))
-        text = "".join(foot(study, found, 2))
+        text = "".join(footer(study, found, 2))
         assert ("z says little" in text) == said
         assert (f"between 30.00 and {far:.2f}" in text) == said

@@ -8,7 +8,7 @@ import torch
 from relaxit import register, unregister
 from relaxit.errors import Unsupported
 from relaxit.reproduce.run import run_cell
-from relaxit.training.ensembles.plan import pays
+from relaxit.training.ensembles.plan import batching_pays
 from relaxit.training.experiment import build
 from relaxit.training.stopping import StopRequest
 from tests.training.signs import Sign
@@ -101,8 +101,8 @@ def test_a_signal_leaves_the_cell_unfinished(mode):
 def test_an_ensemble_pays_on_a_cpu_for_small_models_only():
     small = build(small_config())
     large = build(small_config({"model": {"hidden": [512, 256]}}))
-    assert pays(small, 10)
-    assert not pays(small, 1)
-    assert not pays(large, 10)
+    assert batching_pays(small, 10)
+    assert not batching_pays(small, 1)
+    assert not batching_pays(large, 10)
     large.device = torch.device("cuda")
-    assert pays(large, 10)
+    assert batching_pays(large, 10)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relaxit.errors import ConfigurationError, UnknownName
-from relaxit.reproduce.study import find, read, studies
+from relaxit.reproduce.study import find_study, read_study, studies
 from relaxit.tasks.polynomial.theory import METHODS, Problem, follow
 from relaxit.training.experiment import build_task
 from tests.reproduce.small import BASE, cell, write_study
@@ -15,7 +15,7 @@ EACH = pytest.mark.parametrize("name", sorted(studies()))
 
 @EACH
 def test_every_cell_can_be_trained(name):
-    study = find(name)
+    study = find_study(name)
     assert study.name == name
     for each in study.cells:
         config = study.config(each)
@@ -27,7 +27,7 @@ def test_every_cell_can_be_trained(name):
 
 
 def test_the_published_study_is_told_as_it_was():
-    study = find("estimators-mnist")
+    study = find_study("estimators-mnist")
     assert len(study.cells) == 10
     found = {each.label: study.config(each) for each in study.cells}
     for label, config in found.items():
@@ -58,7 +58,7 @@ def test_the_published_study_is_told_as_it_was():
 @pytest.mark.parametrize("p", [1.5, 2.0, 3.0])
 @pytest.mark.parametrize("method", ["straight-through", "st-gumbel", "reinmax", "rloo"])
 def test_targets_of_the_polynomial_study_are_those_of_the_theory(p, method):
-    (found,) = find("polynomial").select([f"p={p:g}"], [method])
+    (found,) = find_study("polynomial").select([f"p={p:g}"], [method])
     steps = 200 * found.targets[-2].epoch  # the last one, at twice as many, takes its time
     costs = follow(Problem(p), METHODS[method], steps)
     for target in found.targets[:-1]:
@@ -66,7 +66,7 @@ def test_targets_of_the_polynomial_study_are_those_of_the_theory(p, method):
 
 
 def test_cells_are_chosen_by_size_and_estimator():
-    study = find("estimators-mnist")
+    study = find_study("estimators-mnist")
     assert len(study.select()) == 10
     assert len(study.select(["8x4"])) == 5
     labels = [each.label for each in study.select(["10x30"], ["reinmax", "st-gumbel"])]
@@ -80,7 +80,7 @@ def test_cells_are_chosen_by_size_and_estimator():
 def test_no_cell_of_both_is_said(tmp_path):
     path = write_study(tmp_path, cell("a", "st-gumbel"), cell("b", "pathwise"))
     with pytest.raises(ConfigurationError, match="no cell of size a by pathwise"):
-        read(path).select(["a"], ["pathwise"])
+        read_study(path).select(["a"], ["pathwise"])
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_no_cell_of_both_is_said(tmp_path):
 )
 def test_what_is_wrong_in_a_file_is_named(tmp_path, text, message):
     with pytest.raises(ConfigurationError, match=message):
-        read(write_study(tmp_path, base=text))
+        read_study(write_study(tmp_path, base=text))
 
 
 def test_unknown_studies_and_files():
     with pytest.raises(UnknownName, match="Did you mean polynomial"):
-        find("polinomial")
+        find_study("polinomial")
     with pytest.raises(ConfigurationError, match="No such file"):
-        find("absent.toml")
+        find_study("absent.toml")

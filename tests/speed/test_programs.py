@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relaxit.bench.processes import (
+from relaxit.bench.processes.programs import (
     Program,
     ProgramFailed,
     ProgramReport,
@@ -14,9 +14,9 @@ from relaxit.bench.processes import (
     run_program,
     time_programs,
 )
+from relaxit.bench.processes.startup import REFERENCE, startup_programs
 from relaxit.bench.rounds import Spread
 from relaxit.bench.run import Stopped
-from relaxit.bench.startup import REFERENCE, startup_programs
 from relaxit.tasks.vae.benchmarks.whole_runs import training_programs
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from relaxit.bench import Settings, run_benchmark
+from relaxit.bench import BenchmarkSettings, run_benchmark
 from relaxit.bench import prepare as preparation
-from relaxit.tasks.vae.benchmarks.matmuls import flops, products
-from relaxit.tasks.vae.benchmarks.random_mnist import pictures_in, write_random
+from relaxit.tasks.vae.benchmarks.matmuls import flops, training_matmuls
+from relaxit.tasks.vae.benchmarks.random_mnist import mnist_files, write_random
 from relaxit.tasks.vae.benchmarks.training_steps import TrainingSteps
 from tests.conftest import needs_cuda
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 def test_one_block_of_every_contender(folder, monkeypatch):
     monkeypatch.setattr(preparation, "_WARM_UP_CALLS", 0)
     benchmark = TrainingSteps(steps=1, data_dir=str(folder))
-    settings = Settings(rounds=1, seconds=0, compiled=False)
+    settings = BenchmarkSettings(rounds=1, seconds=0, compiled=False)
     report = run_benchmark(benchmark, CPU, settings)
     found = {each.name: each for each in report.measurements}
     assert report.reason == ""
@@ -60,7 +60,7 @@ def test_a_gpu_has_graphs_and_tf32(folder):
 @needs_cuda
 def test_one_block_of_every_contender_on_a_gpu(folder):
     benchmark = TrainingSteps(steps=2, data_dir=str(folder))
-    report = run_benchmark(benchmark, torch.device("cuda"), Settings(rounds=1, seconds=0))
+    report = run_benchmark(benchmark, torch.device("cuda"), BenchmarkSettings(rounds=1, seconds=0))
     assert {each.name: each.reason for each in report.measurements if each.reason} == {}
 
 
@@ -80,7 +80,7 @@ def test_each_call_goes_on_with_the_training(folder):
 def test_products_are_those_of_a_step(encoder, decoder):
     batch = 7
     with FlopCounterMode(display=False) as counted:
-        products(encoder, decoder, batch, "float32", CPU)()
+        training_matmuls(encoder, decoder, batch, "float32", CPU)()
     assert counted.get_total_flops() == flops(encoder, decoder, batch)
 
     layers = [torch.nn.Linear(a, b, bias=False) for a, b in pairwise(encoder)]
@@ -94,14 +94,14 @@ def test_products_are_those_of_a_step(encoder, decoder):
 
 
 def test_bfloat16_products_are_in_bfloat16():
-    assert products([4, 3], [3, 4], 2, "bfloat16", CPU)().dtype == torch.bfloat16
+    assert training_matmuls([4, 3], [3, 4], 2, "bfloat16", CPU)().dtype == torch.bfloat16
 
 
 def test_random_pictures_go_and_given_ones_stay(folder, monkeypatch):
     from relaxit.tasks.vae.benchmarks import random_mnist
 
     monkeypatch.setattr(random_mnist, "write_random", lambda path: write_random(path, 3, 2))
-    with pictures_in(None) as made:
+    with mnist_files(None) as made:
         files = {path.name: path.stat().st_size for path in (made / "MNIST" / "raw").iterdir()}
     assert not made.exists()
     assert files == {
@@ -110,6 +110,6 @@ def test_random_pictures_go_and_given_ones_stay(folder, monkeypatch):
         "t10k-images-idx3-ubyte": 16 + 2 * 784,
         "t10k-labels-idx1-ubyte": 8 + 2,
     }
-    with pictures_in(folder) as same:
+    with mnist_files(folder) as same:
         assert same == folder
     assert folder.exists()

@@ -22,10 +22,10 @@ def uniforms(shape, seed: int):
 def seeded():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        yield tutorial.Vae(), torch.rand(5, 1, 28, 28)
+        yield tutorial.TutorialVae(), torch.rand(5, 1, 28, 28)
 
 
-def loss_by_hand(model: tutorial.Vae, pictures, draw) -> float:
+def loss_by_hand(model: tutorial.TutorialVae, pictures, draw) -> float:
     """Cross-entropy and KL, one entry at a time in float64, of the draw that ``draw`` makes."""
     weights = [(m.weight.double(), m.bias.double()) for m in model.children() if hasattr(m, "bias")]
     encoder, decoder = weights[:3], weights[3:]

@@ -36,7 +36,7 @@ from relaxit.testing.statistics import (
     wrong_mean,
     wrong_shares,
 )
-from relaxit.testing.toys import Numbers
+from relaxit.testing.toys import ThreeNumbers
 from tests.conftest import needs_cuda
 from tests.helpers import own
 from tests.testing.broken import estimators, laws, samples, sound
@@ -55,7 +55,7 @@ def test_own_relaxations_and_estimators_on_a_gpu(check):
 
 
 def test_the_kits_own_ground_is_sound():
-    assert {r.outcome for r in check_relaxation(Numbers())} == {"pass", "not applicable"}
+    assert {r.outcome for r in check_relaxation(ThreeNumbers())} == {"pass", "not applicable"}
 
 
 def test_estimators_are_checked_on_bits_categories_and_something_else():

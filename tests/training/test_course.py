@@ -7,8 +7,8 @@ import torch
 
 from relaxit.cli.app import run
 from relaxit.errors import ConfigurationError
-from relaxit.training.config import Optimizer
-from relaxit.training.loop import Silent, Trainer
+from relaxit.training.config import OptimizerConfig
+from relaxit.training.loop import SilentCallback, Trainer
 from relaxit.training.optimizer import build_optimizer
 from relaxit.training.stopping import StopRequest
 from tests.training.small import small_config, small_experiment
@@ -17,7 +17,7 @@ from tests.training.small import small_config, small_experiment
 def test_radam_is_radam_with_decoupled_decay():
     weight = torch.full((3,), 2.0, requires_grad=True)
     tau = torch.zeros((), requires_grad=True)
-    settings = Optimizer(method="radam", lr=0.1, weight_decay=0.5)
+    settings = OptimizerConfig(method="radam", lr=0.1, weight_decay=0.5)
     ours = build_optimizer(settings, [weight], [tau])
     assert isinstance(ours, torch.optim.RAdam)
     weight.grad = torch.zeros(3)
@@ -34,7 +34,7 @@ def test_radam_trains_otherwise_than_adam():
     found = []
     for method in ("adam", "radam"):
         trainer = Trainer(small_experiment({"optimizer": {"method": method}}))
-        trainer.run_epoch(Silent(), StopRequest())
+        trainer.run_epoch(SilentCallback(), StopRequest())
         found.append(trainer.means()["train_loss"])
     assert found[0] != pytest.approx(found[1], rel=1e-3)
 
@@ -53,11 +53,11 @@ def test_a_temperature_without_gradient_is_not_called_learned(name, learns):
     changed = {"temperature": {"schedule": "learned"}, "estimator": {"name": name}}
     trainer = Trainer(small_experiment(changed))
     if learns:
-        trainer.run_epoch(Silent(), StopRequest())
+        trainer.run_epoch(SilentCallback(), StopRequest())
         assert trainer.experiment.temperature().item() != 1.0
         return
     with pytest.raises(ConfigurationError, match=r"learned.*'rloo' gives the temperature no"):
-        trainer.run_epoch(Silent(), StopRequest())
+        trainer.run_epoch(SilentCallback(), StopRequest())
 
 
 def test_weight_decay_leaves_the_estimator_alone():

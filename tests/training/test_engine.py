@@ -16,7 +16,7 @@ from relaxit.training.config import resolve
 from relaxit.training.engines import engine
 from relaxit.training.engines.engine import choose, expected_saving
 from relaxit.training.engines.snapshot import Snapshot
-from relaxit.training.loop import Silent, Trainer
+from relaxit.training.loop import SilentCallback, Trainer
 from relaxit.training.stopping import StopRequest
 from tests.conftest import needs_cuda
 from tests.training.signs import Sign
@@ -43,7 +43,7 @@ def trained(*layers, epochs=2):
     """A trainer after some epochs, the last batch of each smaller than the others."""
     trainer = Trainer(small_experiment(*layers))
     for epoch in range(epochs):
-        assert trainer.run_epoch(Silent(), StopRequest())
+        assert trainer.run_epoch(SilentCallback(), StopRequest())
         if epoch + 1 < epochs:
             trainer.next_epoch()
     return trainer
@@ -102,7 +102,7 @@ def test_compiled_steps_are_the_plain_ones_up_to_rounding_and_compiled_once():
     for trainer in (fast, plain):
         trainer.position = 0
         for _ in range(3):  # temperature, KL weight and rate move; the last batch has 137
-            trainer.run_epoch(Silent(), StopRequest())
+            trainer.run_epoch(SilentCallback(), StopRequest())
             trainer.next_epoch()
             trainer.totals.fill_(trainer.step)
     assert fast.engine.name == "compile"
@@ -191,7 +191,7 @@ def test_a_run_may_go_on_with_another_engine(uncompiled):
     saved.next_epoch()
     other = Trainer(small_experiment(SCHEDULES, {"engine": "compile"}))
     other.load_state_dict(saved.state_dict())
-    other.run_epoch(Silent(), StopRequest())
+    other.run_epoch(SilentCallback(), StopRequest())
     assert other.engine.name == "compile"
     assert all(torch.equal(a, b) for a, b in zip(state(whole), state(other), strict=True))
 
@@ -208,7 +208,7 @@ def test_the_optimizer_keeps_its_own_settings_over_saved_ones():
     assert group["capturable"] is False
 
 
-class Told(Silent):
+class Told(SilentCallback):
     def __init__(self):
         self.heard = []
 
@@ -326,7 +326,7 @@ def test_a_graph_is_recorded_anew_after_resuming():
     other = Trainer(small_experiment(*layers))
     other.train_step(torch.arange(300, device="cuda"))
     other.load_state_dict(saved.state_dict())
-    other.run_epoch(Silent(), StopRequest())
+    other.run_epoch(SilentCallback(), StopRequest())
     assert apart(whole, other) < 1e-3
 
 

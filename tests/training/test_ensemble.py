@@ -11,7 +11,7 @@ from relaxit.errors import DivergenceError, Unsupported
 from relaxit.estimators.base import StatefulEstimator
 from relaxit.training.ensembles.batched import Ensemble
 from relaxit.training.experiment import build_members
-from relaxit.training.loop import Silent, Trainer
+from relaxit.training.loop import SilentCallback, Trainer
 from relaxit.training.stopping import StopRequest
 from tests.helpers import seed
 from tests.training.chooser import Chooser
@@ -84,7 +84,7 @@ def both(*layers, epochs=2):
             rows[SEEDS[number]][0].append(row)
         ensemble.next_epoch()
         for trainer in alone:
-            assert trainer.run_epoch(Silent(), StopRequest())
+            assert trainer.run_epoch(SilentCallback(), StopRequest())
             rows[trainer.experiment.config.seed][1].append(trainer.summary(True))
             trainer.next_epoch()
     return rows, ensemble, [trainer.experiment for trainer in alone]
@@ -145,7 +145,7 @@ def test_members_differ_from_each_other():
 @pytest.mark.parametrize("stream", ["noise", "order", "weights"])
 def test_the_comparison_sees_a_wrong_stream(stream, monkeypatch):
     # Broken on purpose: one stream of every member is that of seed 0.
-    from relaxit.training import course, experiment
+    from relaxit.training import experiment, metrics
     from relaxit.training.seeds import derive
 
     def wrong(number, kind, index=0):
@@ -154,12 +154,12 @@ def test_the_comparison_sees_a_wrong_stream(stream, monkeypatch):
     config = small_config(SHORT, {"estimator": {"name": "st-gumbel"}})
     alone = [Trainer(e) for e in build_members(config, SEEDS)]
     with monkeypatch.context() as patch:
-        patch.setattr(course, "derive", wrong)
+        patch.setattr(metrics, "derive", wrong)
         patch.setattr(experiment, "derive", wrong)
         ensemble = Ensemble(build_members(config, SEEDS))
         ensemble.run_epoch()
     for trainer in alone:
-        trainer.run_epoch(Silent(), StopRequest())
+        trainer.run_epoch(SilentCallback(), StopRequest())
     assert apart(ensemble, [trainer.experiment for trainer in alone]) > 1e-2
 
 

@@ -16,7 +16,7 @@ from relaxit.training.ensembles.plan import Plan
 from relaxit.training.ensembles.runner import Member, train_members
 from relaxit.training.ensembles.summary import mean_row
 from relaxit.training.experiment import Experiment, build, build_all
-from relaxit.training.loop import Silent, train
+from relaxit.training.loop import SilentCallback, train
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.runs.loading import open_model
 from tests.training.small import small_config
@@ -26,7 +26,7 @@ FILES = {"config.json", "curves.png", "metrics.jsonl", "model.safetensors", "rec
          "samples.png", "tensorboard", "train_state.pt"}  # fmt: skip
 
 
-class Told(Silent):
+class Told(SilentCallback):
     """Keeps what it is told, and asks for a stop after some epochs."""
 
     def __init__(self, stop_after=0):

@@ -15,10 +15,10 @@ from pydantic import Field
 import relaxit
 from relaxit.data.dataset import Format
 from relaxit.errors import CheckpointError, ConfigurationError, DivergenceError, PluginError
-from relaxit.plugins.registry import default
-from relaxit.training.config import Temperature as TemperatureSettings
+from relaxit.plugins.registry import default_registry
+from relaxit.training.config import TemperatureConfig as TemperatureSettings
 from relaxit.training.divergence import DivergenceGuard
-from relaxit.training.loop import Silent, Trainer, train
+from relaxit.training.loop import SilentCallback, Trainer, train
 from relaxit.training.runs.checkpoint import load_model, load_state, save_model, save_state
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.runs.loading import open_run
@@ -51,7 +51,7 @@ def weights(experiment):
     return torch.cat([p.detach().flatten() for p in experiment.model.parameters()])
 
 
-class StopAfter(Silent):
+class StopAfter(SilentCallback):
     """Sends a signal to this process when so many batches were reported."""
 
     def __init__(self, calls, number=signal.SIGINT):
@@ -86,7 +86,7 @@ def test_leaves_a_complete_run_directory(tmp_path):
     assert saved["config"] == experiment.config.model_dump(mode="json")
     assert "torch" in saved["versions"]
     recorded = {p["distribution"] for p in saved["plugins"]}
-    assert recorded == {p.distribution for p in default().plugins} >= {"relaxit-framework"}
+    assert recorded == {p.distribution for p in default_registry().plugins} >= {"relaxit-framework"}
     assert any(p.stat().st_size > 0 for p in run.tensorboard.iterdir())
     assert outcome.exit_code == 0
 
@@ -453,7 +453,7 @@ def test_trains_on_a_gpu_and_agrees_with_the_cpu(tmp_path):
     ends = []
     for trainer in (gpu, cpu):
         for _ in range(30):
-            trainer.run_epoch(Silent(), StopRequest())
+            trainer.run_epoch(SilentCallback(), StopRequest())
             row = trainer.summary(True)
             trainer.next_epoch()
         ends.append(row["test_elbo_discrete"])

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from relaxit.errors import ConfigurationError
-from relaxit.training.callbacks import Silent
+from relaxit.training.callbacks import SilentCallback
 from relaxit.training.loop import Trainer
-from relaxit.training.preflight import rehearse_learned
+from relaxit.training.preflight import check_learned_temperature
 from relaxit.training.stopping import StopRequest
 from tests.training.small import small_experiment
 
@@ -21,9 +21,9 @@ def learned(name, **changed):
 
 def test_a_temperature_without_gradient_is_refused():
     with pytest.raises(ConfigurationError, match=r"learned.*'rloo' gives the temperature no"):
-        rehearse_learned(learned("rloo"))
+        check_learned_temperature(learned("rloo"))
     other = {"temperature": {"schedule": "constant"}, "estimator": {"name": "rloo"}}
-    rehearse_learned(small_experiment(other))
+    check_learned_temperature(small_experiment(other))
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.5])
@@ -33,12 +33,12 @@ def test_the_run_is_bitwise_the_same(warmup):
         e = learned("st-gumbel", objective={"kl_warmup": warmup})
         before = torch.get_rng_state()
         if rehearsed:
-            rehearse_learned(e)
+            check_learned_temperature(e)
             assert torch.equal(torch.get_rng_state(), before)
             own = [*e.model.parameters(), *e.temperature.parameters()]
             assert all(parameter.grad is None for parameter in own)
         trainer = Trainer(e)
-        trainer.run_epoch(Silent(), StopRequest())
+        trainer.run_epoch(SilentCallback(), StopRequest())
         ends.append([*e.model.state_dict().values(), e.temperature().detach(), trainer.totals])
     for plain, rehearsed in zip(*ends, strict=True):
         assert torch.equal(plain, rehearsed)

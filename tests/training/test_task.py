@@ -15,12 +15,12 @@ from relaxit.errors import ConfigurationError, PluginError, ShapeError, Unsuppor
 from relaxit.plugins import registry
 from relaxit.training.config import RunConfig, resolve
 from relaxit.training.experiment import build, build_task
-from relaxit.training.loop import Silent, Trainer
+from relaxit.training.loop import SilentCallback, Trainer
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.runs.loading import open_model, open_run
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Display, Setup, Terms
-from relaxit.zoo import layers
+from relaxit.zoo import recipe_layers
 from tests.training.chooser import Chooser
 from tests.training.small import small_config
 from tests.training.test_loop import StopAfter, run_at, weights
@@ -134,7 +134,7 @@ def test_same_seed_same_weights_other_seed_others(tmp_path):
 
 def test_steps_come_in_training_mode_and_evaluation_does_not():
     trainer = Trainer(build(small_config(TASK)))
-    trainer.run_epoch(Silent(), StopRequest())
+    trainer.run_epoch(SilentCallback(), StopRequest())
     seen = trainer.experiment.model.seen
     assert seen == [True] * 5
     trainer.summary(True)
@@ -153,7 +153,7 @@ def test_a_smaller_last_batch_weighs_no_more_than_its_pictures():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Chooser, "terms", spy)
-        trainer.run_epoch(Silent(), StopRequest())
+        trainer.run_epoch(SilentCallback(), StopRequest())
     assert [len(loss) for loss in losses] == [1000, 437]
     mean = float(torch.cat(losses).mean())
     assert trainer.means() == pytest.approx(
@@ -198,10 +198,10 @@ def test_the_kl_settings_of_the_recipe_below_go_with_its_task(capsys):
     assert json.loads(out)["task"] == {"name": "test-chooser", "options": {"price": 0.05}}
     assert err == "would minimise the cross-entropy of a classifier of 64 pixels\n"
     for name in ("vae", "relaxit-framework:vae"):  # no other task than the recipe's
-        config = resolve([*layers("categorical-vae"), {"task": {"name": name}}])
+        config = resolve([*recipe_layers("categorical-vae"), {"task": {"name": name}}])
         assert config.objective.kl_warmup == 0.1
     with_own = {"task": {"name": "x"}, "objective": {"kl_warmup": 0.3}}
-    assert resolve([*layers("categorical-vae"), with_own]).objective.kl_warmup == 0.3
+    assert resolve([*recipe_layers("categorical-vae"), with_own]).objective.kl_warmup == 0.3
 
 
 def test_a_recipe_may_name_a_task(tmp_path, capsys):
@@ -298,7 +298,7 @@ def test_a_plugin_brings_a_task_and_an_unfinished_one_is_named():
     module = types.ModuleType("module")
     module.relaxit_tasks = relaxit.hookimpl(lambda: [Fine, Unfinished])
     own = registry.Registry(entry_points=[], environ={})
-    plugin = registry.Plugin("choosers", "dist", "1", "module")
+    plugin = registry.PluginRecord("choosers", "dist", "1", "module")
     own.add(plugin, module)
     assert plugin.provides == {"task": ["test-fine"]}
     assert plugin.problems == ["task 'test-unfinished' does not implement evaluate"]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
-from relaxit.data import Digits, Mnist, read
+from relaxit.data import Digits, Mnist, read_batch
 from relaxit_permutation import Permutation
 from relaxit_permutation.tasks.jigsaw import Grid, Puzzle, draw_puzzles, shuffled
 from relaxit_permutation.tasks.sorting_numbers import Scorer
@@ -65,7 +65,9 @@ def main() -> None:
     if grid.side**2 != args.n or any(length % grid.side for length in images.size):
         parser.error(f"--n {args.n}: pictures of {images.size} pixels do not make so many squares")
     permutation = Permutation(n=args.n)
-    train, test = (grid.cut(read(part, images.levels)) for part in (images.train, images.test))
+    train, test = (
+        grid.cut(read_batch(part, images.levels)) for part in (images.train, images.test)
+    )
     network = learn(permutation, train, args.steps)
     puzzle = shuffled(test)
     order = solve(permutation, network, puzzle)

@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from relaxit.bench import Benchmark, Settings, run_benchmark
+from relaxit.bench import Benchmark, BenchmarkSettings, run_benchmark
 from relaxit.bench import prepare as preparation
 from relaxit.cli.app import run as relaxit_command
-from relaxit.plugins.registry import default
+from relaxit.plugins.registry import default_registry
 from relaxit_permutation.benchmarks.baselines import (
     log_sinkhorn,
     log_sinkhorn_until,
@@ -52,7 +52,7 @@ def scores(*shape: int, number: int = 3) -> Tensor:
 
 
 def measured(benchmark: Benchmark) -> dict:
-    report = run_benchmark(benchmark, CPU, Settings(rounds=1, seconds=0, compiled=False))
+    report = run_benchmark(benchmark, CPU, BenchmarkSettings(rounds=1, seconds=0, compiled=False))
     assert report.reason == ""
     return {each.name: each for each in report.measurements}
 
@@ -121,7 +121,7 @@ def test_the_published_matching_is_the_best_of_all():
 
 
 def test_they_are_registered():
-    found = default().items("benchmark")
+    found = default_registry().items("benchmark")
     for each in SMALL:
         assert found[each.name] is type(each)
         assert each.structure == "permutation"
@@ -172,7 +172,9 @@ def test_compiled_ones_agree_with_the_eager_ones(monkeypatch):
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
     monkeypatch.setattr(preparation, "cannot_compile", lambda device: "")
     benchmark = SinkhornIterations(batch=2, n=4, iterations=3)
-    measurements = run_benchmark(benchmark, CPU, Settings(rounds=1, seconds=0)).measurements
+    measurements = run_benchmark(
+        benchmark, CPU, BenchmarkSettings(rounds=1, seconds=0)
+    ).measurements
     found = {each.name: each for each in measurements}
     for form in ("log form", "sinkhorn"):
         compiled = found[f"{form} compiled"]
@@ -182,7 +184,9 @@ def test_compiled_ones_agree_with_the_eager_ones(monkeypatch):
 
 def test_the_unrolled_form_is_not_compiled_for_minutes():
     benchmark = SinkhornIterations(batch=2, n=4, iterations=21)
-    settings = Settings(rounds=1, seconds=0, only=frozenset({"log form", "log form compiled"}))
+    settings = BenchmarkSettings(
+        rounds=1, seconds=0, only=frozenset({"log form", "log form compiled"})
+    )
     plain, compiled = run_benchmark(benchmark, CPU, settings).measurements
     assert (plain.outcome, compiled.outcome) == ("done", "skipped")
 

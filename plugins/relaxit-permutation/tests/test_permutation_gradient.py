@@ -21,7 +21,7 @@ from permutation_helpers import (
     unrolled,
 )
 
-from relaxit.bench.memory import peak_bytes
+from relaxit.bench.measuring.memory import peak_bytes
 from relaxit_permutation.sinkhorn.operator import scaled, sinkhorn
 
 dtypes = pytest.mark.parametrize("dtype", LONG)

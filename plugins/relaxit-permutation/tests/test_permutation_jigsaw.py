@@ -17,7 +17,7 @@ import relaxit
 from relaxit import ConfigurationError, zoo
 from relaxit.cli.app import run
 from relaxit.data.dataset import Dataset, Format, Images, Part
-from relaxit.training.config import Model, resolve
+from relaxit.training.config import ModelConfig, resolve
 from relaxit.training.experiment import build_task
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.task import Setup, Step
@@ -55,7 +55,7 @@ def rng(seed=0):
 
 
 def setup(n=9, estimator="pathwise", relaxation=Permutation, hidden=(16,), **more):
-    networks = Model(hidden=hidden, **more)
+    networks = ModelConfig(hidden=hidden, **more)
     return Setup(relaxation(n=n), relaxit.estimator(estimator), latents=1, networks=networks)
 
 
@@ -380,7 +380,7 @@ def test_the_relu_of_an_encoder_is_refused():
 @pytest.mark.parametrize(("dataset", "size"), [("mnist", (28, 28)), ("digits", (8, 8))])
 def test_the_recipe_fits_its_data_sets(dataset, size, n):
     given = {"data": {"name": "digits"}} if dataset == "digits" else {}
-    found = resolve([*zoo.layers("jigsaw"), given, {"relaxation": {"options": {"n": n}}}])
+    found = resolve([*zoo.recipe_layers("jigsaw"), given, {"relaxation": {"options": {"n": n}}}])
     assert found.data.name == dataset
     task, s = build_task(found)
     assert task.build(s, Format(size)).grid.side ** 2 == n

@@ -9,18 +9,18 @@ import torch
 from scipy import stats
 
 from relaxit.cli.app import run
-from relaxit_permutation.tasks.sorting_numbers.uniform_numbers import Numbers
+from relaxit_permutation.tasks.sorting_numbers.uniform_numbers import UniformNumbers
 
 
 @pytest.fixture(scope="module")
 def images():
-    return Numbers().load(Path())
+    return UniformNumbers().load(Path())
 
 
 def test_is_always_the_same_and_disturbs_no_generator(images):
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    again = Numbers().load(Path("elsewhere"), download=True)
+    again = UniformNumbers().load(Path("elsewhere"), download=True)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(images.train, again.train)
     assert torch.equal(images.test, again.test)

@@ -14,8 +14,8 @@ import relaxit
 from relaxit import Capabilities, ConfigurationError, Relaxation, zoo
 from relaxit.cli.app import run
 from relaxit.data.dataset import Dataset, Format, Images, Part
-from relaxit.training.callbacks import Silent
-from relaxit.training.config import Model, resolve
+from relaxit.training.callbacks import SilentCallback
+from relaxit.training.config import ModelConfig, resolve
 from relaxit.training.experiment import build, build_task
 from relaxit.training.loop import Trainer
 from relaxit.training.runs.directory import RunDirectory
@@ -84,7 +84,7 @@ def part(count, seed=1):
 
 def config(*layers):
     settings = {"relaxation": {"options": {"n": 5}}, "device": "cpu"}
-    return resolve([*zoo.layers("sorting-numbers"), settings, *layers])
+    return resolve([*zoo.recipe_layers("sorting-numbers"), settings, *layers])
 
 
 class Oracle(nn.Module):
@@ -178,7 +178,7 @@ def test_every_number_is_in_a_list_and_the_last_is_filled_from_the_first(count):
 @pytest.mark.parametrize("batch_size", [30, 20])  # 63 = 30 + 30 + 3 = 20 + 20 + 20 + 3
 def test_a_remainder_smaller_than_a_list_makes_no_nan(batch_size):
     trainer = Trainer(build(config({"data": {"name": "test-few"}, "batch_size": batch_size})))
-    trainer.run_epoch(Silent(), StopRequest())
+    trainer.run_epoch(SilentCallback(), StopRequest())
     row = trainer.summary(True)
     assert 0 < row["train_loss"] < 1
     assert trainer.totals[-1] == 13  # lists: 12 full ones, and one of the last three
@@ -333,7 +333,7 @@ def test_what_does_not_fit_is_refused_in_a_line(flags, message, capsys):
 
 def test_the_relu_of_an_encoder_is_refused():
     with pytest.raises(ConfigurationError, match="no encoder"):
-        SortingNumbers().check(setup(networks=Model(params_activation="relu")))
+        SortingNumbers().check(setup(networks=ModelConfig(params_activation="relu")))
 
 
 @pytest.mark.parametrize("n", [5, 50, 120])

@@ -59,7 +59,7 @@ def configuration(args: argparse.Namespace, k: int, seed: int) -> Any:
     }
     if args.epochs:
         flags["epochs"] = args.epochs
-    return resolve([*zoo.layers("feature-selection"), flags])
+    return resolve([*zoo.recipe_layers("feature-selection"), flags])
 
 
 def learned(args: argparse.Namespace, k: int, seed: int) -> Tensor:  # [P]

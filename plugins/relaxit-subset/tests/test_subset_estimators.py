@@ -10,8 +10,8 @@ from subset_helpers import close, follows, listed, mean_of, normal, poisson, rac
 import relaxit
 from relaxit import PerturbAndRelax, Relaxation, RelaxedDistribution
 from relaxit.errors import Unsupported
-from relaxit.plugins.registry import default
-from relaxit.testing.toys import Bare
+from relaxit.plugins.registry import default_registry
+from relaxit.testing.toys import SamplesOnly
 from relaxit_subset.estimators import imle
 from relaxit_subset.estimators.imle import Imle, sum_of_gammas
 from relaxit_subset.estimators.simple import Simple
@@ -92,7 +92,7 @@ def test_simple_is_the_jacobian_of_the_marginals():
 
 def test_simple_needs_a_discrete_law():
     with pytest.raises(Unsupported, match=r"simple.*discrete law.*try 'st-gumbel'"):
-        Simple().check(Bare())
+        Simple().check(SamplesOnly())
 
 
 # --- imle -------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_choice_of_noise(name, options, same, noise, used):
 @pytest.mark.parametrize("noise", ["auto", "own"])
 def test_imle_takes_whatever_perturbs_scores_of_the_shape_of_values(noise):
     taken = set()
-    for name, cls in default().items("relaxation").items():
+    for name, cls in default_registry().items("relaxation").items():
         for structure in cls.examples():
             fits_shape = structure.param_shape == structure.event_shape
             if not (isinstance(structure, PerturbAndRelax) and fits_shape):
@@ -192,9 +192,9 @@ class Unperturbed(Relaxation):
 
     api = 1
     name = "unperturbed"
-    capabilities = Bare.capabilities
+    capabilities = SamplesOnly.capabilities
     event_shape = param_shape = torch.Size((3,))
-    support, vertices = Bare.support, Bare.vertices
+    support, vertices = SamplesOnly.support, SamplesOnly.vertices
 
     def rsample(self, params, temperature, shape, generator=None):
         raise NotImplementedError
@@ -203,7 +203,7 @@ class Unperturbed(Relaxation):
         raise NotImplementedError
 
 
-class Paired(Bare):
+class Paired(SamplesOnly):
     """Params of another shape than the values."""
 
     name = "paired"
@@ -221,7 +221,10 @@ def test_imle_refuses_what_has_no_such_argmax(structure):
 
 
 def test_imle_works_with_samples_only():
-    assert Bare.vertices.check(Imle().sample(Bare()(torch.zeros(4, 3)))).tolist() == [True] * 4
+    assert (
+        SamplesOnly.vertices.check(Imle().sample(SamplesOnly()(torch.zeros(4, 3)))).tolist()
+        == [True] * 4
+    )
 
 
 # --- sum of Gammas, alpha = 2e-5 --------------------------------------------------------------

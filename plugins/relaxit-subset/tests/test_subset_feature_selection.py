@@ -18,7 +18,7 @@ import relaxit
 from relaxit import Capabilities, ConfigurationError, PerturbAndRelax, zoo
 from relaxit.cli.app import run
 from relaxit.data.dataset import Dataset, Images
-from relaxit.training.callbacks import Silent
+from relaxit.training.callbacks import SilentCallback
 from relaxit.training.config import resolve
 from relaxit.training.experiment import build, build_task
 from relaxit.training.loop import Trainer
@@ -96,13 +96,13 @@ def registered(tmp_path, monkeypatch):
 
 def config(*layers, dataset="digits"):
     settings = {"data": {"name": dataset}, "device": "cpu"}
-    return resolve([*zoo.layers("feature-selection"), settings, *layers])
+    return resolve([*zoo.recipe_layers("feature-selection"), settings, *layers])
 
 
 def trained(*layers, dataset="digits"):
     trainer = Trainer(build(config(*layers, dataset=dataset)))
     for _ in range(trainer.experiment.config.epochs):
-        trainer.run_epoch(Silent(), StopRequest())
+        trainer.run_epoch(SilentCallback(), StopRequest())
         trainer.next_epoch()
     return trainer.experiment
 
@@ -224,20 +224,20 @@ def test_the_relu_of_an_encoder_is_refused():
 @pytest.mark.parametrize(("dataset", "pixels"), [("mnist", 784), ("digits", 64)])
 def test_the_recipe_fits_its_data_sets(dataset, pixels):
     given = {"data": {"name": "digits"}} if dataset == "digits" else {}
-    found = resolve([*zoo.layers("feature-selection"), given])
+    found = resolve([*zoo.recipe_layers("feature-selection"), given])
     assert (found.data.name, found.recipe, found.latents) == (dataset, "feature-selection", 1)
     task, setup = build_task(found)
     assert task.name == "feature-selection"
     assert setup.relaxation.name == "subset"
     assert setup.relaxation.options.n == pixels
-    again = resolve([*zoo.layers("feature-selection"), given, small(k=3)])
+    again = resolve([*zoo.recipe_layers("feature-selection"), given, small(k=3)])
     assert again.relaxation.options["k"] == 3
 
 
 def test_the_recipe_is_in_the_zoo(capsys):
     assert run(["zoo", "list"]) == 0
     assert "feature-selection" in capsys.readouterr().out
-    assert zoo.summary(zoo.find("feature-selection")).startswith("the k MNIST pixels")
+    assert zoo.recipe_summary(zoo.find_recipe("feature-selection")).startswith("the k MNIST pixels")
 
 
 # --- what is learned --------------------------------------------------------------------------
@@ -286,7 +286,7 @@ def test_one_draw_serves_a_batch_and_every_picture_costs_the_same(monkeypatch):
 
     monkeypatch.setattr(estimator, "surrogate", spy_surrogate)
     monkeypatch.setattr(task, "terms", spy_terms)
-    trainer.run_epoch(Silent(), StopRequest())
+    trainer.run_epoch(SilentCallback(), StopRequest())
     assert lengths == [torch.Size([50])] * 28 + [torch.Size([37])]  # 1437 pictures
     assert len(drawn) == 29
     mean = sum(loss.item() * len_[0] for loss, len_ in zip(drawn, lengths, strict=True)) / 1437

@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 
 from relaxit import noise, tracing
-from relaxit.arithmetic import shortened
-from relaxit.temperature import may_learn, representable
+from relaxit.arithmetic import has_reduced_precision
+from relaxit.temperature import may_need_gradient, representable
 
-__all__ = ["concrete", "looks", "row_sum", "straight_through", "usable"]
+__all__ = ["concrete", "is_observed", "row_sum", "straight_through", "usable"]
 
 _LOG2E = math.log2(math.e)
 _NOISE = 40.0
@@ -34,7 +34,7 @@ _RANGE = 100.0
 """Powers of two, between which and 1 nothing under- or overflows in float32."""
 
 
-def looks(tensor: Tensor) -> bool:
+def is_observed(tensor: Tensor) -> bool:
     """Whether code may branch on values and write into memory of its own here.
 
     On the CPU, and outside of compilers, tracers, transforms and forward-mode differentiation.
@@ -46,17 +46,17 @@ def looks(tensor: Tensor) -> bool:
 
 def usable(params: Tensor, temperature: float | Tensor) -> bool:
     """Whether :func:`concrete` may stand for the plain form."""
-    if may_learn(temperature):
+    if may_need_gradient(temperature):
         return False
     if torch.compiler.is_compiling():
         return params.device.type == "cpu" and not tracing.transforms_active()
-    return looks(params) and params.numel() > 0
+    return is_observed(params) and params.numel() > 0
 
 
 def row_sum(x: Tensor) -> Tensor:
     """``x.sum(-1, keepdim=True)`` of a contiguous tensor, without gradient."""
     size = x.shape[-1]
-    if size > 64 or shortened(x.device):
+    if size > 64 or has_reduced_precision(x.device):
         return x.sum(-1, keepdim=True)
     # A product with ones goes along the rows at once.
     return torch.mv(x.view(-1, size), _ones(size, x.dtype)).view(*x.shape[:-1], 1)
@@ -215,7 +215,7 @@ def _pull(soft: Tensor, grad: Tensor, temperature: float | Tensor, floored: bool
     """The Jacobian, which is symmetric, times a vector; in few passes if once is enough."""
     if floored:  # what was put on the floor does not move
         grad = grad * (soft > torch.finfo(soft.dtype).tiny)
-    if torch.is_grad_enabled() or not looks(grad):
+    if torch.is_grad_enabled() or not is_observed(grad):
         return soft * (grad - (grad * soft).sum(-1, keepdim=True)) / temperature
     inner = torch.empty_like(soft)
     torch.mul(grad, soft, out=inner)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from relaxit import tracing
 from relaxit.noise import Source
-from relaxit.temperature import may_learn, representable
+from relaxit.temperature import may_need_gradient, representable
 
 __all__ = ["MOST", "concrete", "usable"]
 
@@ -54,7 +54,7 @@ def usable(params: Tensor, temperature: float | Tensor, generator: Source = None
         return False
     if isinstance(temperature, Tensor) and temperature.device != params.device:
         return False
-    if may_learn(temperature) or tracing.transforms_active():
+    if may_need_gradient(temperature) or tracing.transforms_active():
         return False
     return torch.compiler.is_compiling() or not tracing.followed(params)
 

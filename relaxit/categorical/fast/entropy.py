@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relaxit.categorical.fast.cpu import looks, row_sum
+from relaxit.categorical.fast.cpu import is_observed, row_sum
 
 __all__ = ["entropy"]
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Entropy ``[*batch]`` in nats of the softmax of logits ``[*batch, K]``; where :func:`looks`.
+    """Entropy ``[*batch]`` in nats of the softmax of logits ``[*batch, K]``; where
+    :func:`is_observed`.
 
     With s = logits - max and Z = sum(exp(s)): H = log Z - sum(s exp(s)) / Z, and
     dH / da_k = -p_k (log p_k + H).
@@ -43,7 +44,7 @@ class _Entropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         logits, probs, log_probs, value = ctx.saved_tensors
-        if torch.is_grad_enabled() or not looks(grad):  # from the logits on, to be seen whole
+        if torch.is_grad_enabled() or not is_observed(grad):  # from the logits on, to be seen whole
             log_probs = logits.log_softmax(-1)
             probs = log_probs.exp()
             log_probs = log_probs.masked_fill(logits == -torch.inf, 0.0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json as json_module
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,10 +17,11 @@ from relaxit.cli.output import console, tell
 from relaxit.cli.output_file import require_writable
 from relaxit.cli.plugin_option import PluginFiles
 from relaxit.errors import ConfigurationError, DataError, PluginError
+from relaxit.json_text import json_text
 
 if TYPE_CHECKING:
     from relaxit.estimators import Estimator
-    from relaxit.gradients import GradientProblem, Report, Settings, Surroundings
+    from relaxit.gradients import GradientProblem, GradientReport, GradientSettings, Surroundings
     from relaxit.relaxation import Relaxation
 
 __all__ = ["gradients"]
@@ -95,11 +94,11 @@ def gradients(
         missing = all(report.code == DataError.exit_code for report in reports)
         kind = DataError if missing else ConfigurationError
         raise kind("; ".join(dict.fromkeys(_refusal(each) for each in reports)))
-    text = json_module.dumps(_finite(document), indent=2, allow_nan=False)
+    text = json_text(document)
     if out:
-        from relaxit.files import write_whole
+        from relaxit.files import write_atomically
 
-        write_whole(out, text + "\n")
+        write_atomically(out, text + "\n")
     if plot:
         from relaxit.gradients import draw_bias_and_variance
 
@@ -116,25 +115,16 @@ def _require_picture(flag: str, path: Path | None) -> None:
         raise ConfigurationError(f"{flag} {path} must end in {', '.join(ENDINGS)}")
 
 
-def _finite(value: Any) -> Any:
-    """The same with None for numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _settings(**values: Any) -> Settings:
+def _settings(**values: Any) -> GradientSettings:
     from pydantic import ValidationError
 
-    from relaxit.errors import one_line
-    from relaxit.gradients import Settings
+    from relaxit.errors import validation_summary
+    from relaxit.gradients import GradientSettings
 
     try:
-        return Settings(**values)
+        return GradientSettings(**values)
     except ValidationError as error:
-        first = one_line(error).partition("; temperatures")[0]  # or it is said twice
+        first = validation_summary(error).partition("; temperatures")[0]  # or it is said twice
         flag, _, rest = first.partition(":")
         flag = flag.partition(".")[0].removesuffix("s") if "temp" in flag else flag
         raise ConfigurationError(f"--{flag.replace('_', '-')}:{rest}") from error
@@ -142,18 +132,18 @@ def _settings(**values: Any) -> Settings:
 
 def _problems(names: Sequence[str], options: Sequence[str]) -> list[GradientProblem]:
     """The named problems with their options; all registered ones if none is named."""
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
-    registry = default()
+    registry = default_registry()
     texts = key_values(options, "--problem-option")
     found = [registry.find("problem", name) for name in names or registry.items("problem")]
     return [cls(**cls.Options.parse(texts)) for cls in dict.fromkeys(found)]
 
 
 def _estimators(listed: str | None) -> dict[str, type[Estimator]]:
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
-    registry = default()
+    registry = default_registry()
     if listed is None:
         return registry.items("estimator")
     names = [name.strip() for name in listed.split(",") if name.strip()]
@@ -163,14 +153,14 @@ def _estimators(listed: str | None) -> dict[str, type[Estimator]]:
 
 
 def _relaxation(name: str | None, options: Sequence[str]) -> Relaxation | None:
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
     texts = key_values(options, "-o")
     if name is None:
         if texts:
             raise ConfigurationError("-o KEY=VALUE is of a --relaxation, and none is given")
         return None
-    cls = default().find("relaxation", name)
+    cls = default_registry().find("relaxation", name)
     built: Relaxation = cls(**cls.Options.parse(texts))
     return built
 
@@ -180,7 +170,7 @@ def _mnist(data_dir: Path | None) -> str | None:
     return "mnist" if data_dir else None
 
 
-def _refusal(report: Report) -> str:
+def _refusal(report: GradientReport) -> str:
     return f"{report.problem.name}: {report.reason}"
 
 
@@ -189,14 +179,14 @@ def _run(
     estimators: dict[str, type[Estimator]],
     around: Surroundings,
     quiet: bool,
-) -> tuple[list[Report], dict[str, Any]]:
+) -> tuple[list[GradientReport], dict[str, Any]]:
     """Run and print one problem after the other; the reports, and all of it for JSON."""
-    from relaxit.bench import setting
+    from relaxit.bench.measuring import setting
 
     facts = setting(around.device)
     if not quiet:
         print_setting(facts)
-    reports: list[Report] = []
+    reports: list[GradientReport] = []
     try:
         for report in _measure(problems, estimators, around):
             reports.append(report)
@@ -216,7 +206,7 @@ def _measure(
     problems: Sequence[GradientProblem],
     estimators: dict[str, type[Estimator]],
     around: Surroundings,
-) -> Iterator[Report]:
+) -> Iterator[GradientReport]:
     """One problem after the other, saying on stderr what is being done."""
     import dataclasses
 

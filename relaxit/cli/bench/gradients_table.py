@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relaxit.cli.output import console
 
 if TYPE_CHECKING:
-    from relaxit.gradients import Measurement, Report
+    from relaxit.gradients import EstimatorMeasurement, GradientReport
 
 __all__ = ["print_report"]
 
@@ -16,7 +16,7 @@ _COLUMNS = ["estimator", "tau", "bias", "var", "error", "cos mean", "cos", "cost
 _EVIDENCE = {"exact": "all", "strata": "each", "draws": "draws"}
 
 
-def print_report(report: Report) -> None:
+def print_report(report: GradientReport) -> None:
     """A table of one case, one row an estimator and temperature, and the refusals below it."""
     if report.reason:
         word = "failed" if report.failed else "refused"
@@ -58,7 +58,7 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str
     screen.print(table)
 
 
-def _facts(report: Report) -> str:
+def _facts(report: GradientReport) -> str:
     plural = "s" if report.variables > 1 else ""
     count = f"{report.variables} variable{plural} of {report.relaxation!r}"
     points = f"{report.points} points" if report.points > 1 else "1 point"
@@ -66,7 +66,7 @@ def _facts(report: Report) -> str:
     return f"{count}, {points}; |exact gradient| {report.gradient_norm:.4g}, by {by}"
 
 
-def _row(each: Measurement) -> list[str]:
+def _row(each: EstimatorMeasurement) -> list[str]:
     assert each.found is not None
     found, m = each.found, each.found.measures
     costs = f"{found.evaluations:g}"

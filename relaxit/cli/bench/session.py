@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import torch
     from rich.status import Status
 
-    from relaxit.bench import Rates, Settings
+    from relaxit.bench import BenchmarkSettings, Rates
 
 __all__ = ["Figures", "Session", "Work", "settings_of"]
 
 _MOST_THREADS = 4  # a core
 
 
-def settings_of(**values: Any) -> Settings:
+def settings_of(**values: Any) -> BenchmarkSettings:
     """Settings of a run.
 
     Raises:
@@ -37,13 +37,13 @@ def settings_of(**values: Any) -> Settings:
     """
     from pydantic import ValidationError
 
-    from relaxit.bench import Settings
-    from relaxit.errors import one_line
+    from relaxit.bench import BenchmarkSettings
+    from relaxit.errors import validation_summary
 
     try:
-        return Settings(**values)
+        return BenchmarkSettings(**values)
     except ValidationError as error:
-        raise ConfigurationError(f"--{one_line(error)}") from error
+        raise ConfigurationError(f"--{validation_summary(error)}") from error
 
 
 class Figures(Protocol):
@@ -91,7 +91,7 @@ class Session:
 
     def __post_init__(self) -> None:
         """Refuse what would otherwise be noticed after minutes of measuring."""
-        from relaxit.bench import cores
+        from relaxit.bench.measuring import cores
 
         most = _MOST_THREADS * cores()
         if self.threads is not None and not 1 <= self.threads <= most:
@@ -112,7 +112,7 @@ class Session:
             Abort: after Ctrl-C; what was done is printed and written.
             Exit: else; with 5 if a benchmark gave no figures because something failed.
         """
-        from relaxit.bench import threads
+        from relaxit.bench.measuring import threads
         from relaxit.environment import choose_device
 
         there = choose_device(self.device)
@@ -137,7 +137,7 @@ class Session:
             self.status.update(text)
 
     def _introduce(self, device: torch.device) -> None:
-        from relaxit.bench import seconds_since_start, setting
+        from relaxit.bench.measuring import seconds_since_start, setting
 
         waited = seconds_since_start()
         self.facts = {**setting(device), "ready_seconds": waited}
@@ -183,8 +183,8 @@ class Session:
         }
         text = json.dumps(document, indent=2)
         if self.out:
-            from relaxit.files import write_whole
+            from relaxit.files import write_atomically
 
-            write_whole(self.out, text + "\n")
+            write_atomically(self.out, text + "\n")
         if self.json:
             print(text)

@@ -15,7 +15,8 @@ from relaxit.errors import UnknownName
 if TYPE_CHECKING:
     import torch
 
-    from relaxit.bench import ProgramReport, Rates, Spread
+    from relaxit.bench import Rates, Spread
+    from relaxit.bench.processes import ProgramReport
 
 __all__ = ["print_programs", "startup"]
 
@@ -42,7 +43,7 @@ def startup(
         import tempfile
         from pathlib import Path
 
-        from relaxit.bench import (
+        from relaxit.bench.processes import (
             REFERENCE,
             ProgramReport,
             run_program,

@@ -18,7 +18,7 @@ from relaxit.errors import ConfigurationError, UnknownName
 if TYPE_CHECKING:
     import torch
 
-    from relaxit.bench import Benchmark, Rates, Report, Settings
+    from relaxit.bench import Benchmark, BenchmarkReport, BenchmarkSettings, Rates
 
 __all__ = ["suite", "taking_part"]
 
@@ -67,7 +67,7 @@ def suite(group: str) -> Callable[..., None]:
         # Before the machine's rates are measured, which takes seconds.
         asked = taking_part(chosen, settings, choose_device(device))
 
-        def work(there: torch.device, rates: Rates | None) -> Iterator[Report]:
+        def work(there: torch.device, rates: Rates | None) -> Iterator[BenchmarkReport]:
             from relaxit.bench import run_benchmark
 
             for benchmark in asked:
@@ -84,9 +84,9 @@ def suite(group: str) -> Callable[..., None]:
 
 def _chosen(group: str, names: Sequence[str], options: Sequence[str]) -> list[Benchmark]:
     """Every run of the named benchmarks, with these options; of all of the group if none is."""
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
-    registry, texts = default(), key_values(options, "-o")
+    registry, texts = default_registry(), key_values(options, "-o")
     own = [name for name, cls in registry.items("benchmark").items() if cls.group == group]
     found = [registry.find("benchmark", name) for name in names or own]
     if not found:
@@ -109,14 +109,14 @@ def _any_needs(chosen: Sequence[Benchmark]) -> bool:
 
 
 def taking_part(
-    chosen: Sequence[Benchmark], settings: Settings, device: torch.device
+    chosen: Sequence[Benchmark], settings: BenchmarkSettings, device: torch.device
 ) -> list[Benchmark]:
     """The benchmarks that have one of the contenders asked for; all if none was.
 
     Raises:
         UnknownName: if no benchmark has such a contender, or a contender of such a peer.
     """
-    from relaxit.bench import OWN, contenders_of
+    from relaxit.bench import OWN, implementations_of
 
     if not settings.only and not settings.against:
         return list(chosen)
@@ -124,7 +124,7 @@ def taking_part(
     peers = {OWN}
     for benchmark in chosen:
         with contextlib.suppress(Exception):  # it is run, and says itself what is wrong
-            found = contenders_of(benchmark, device)
+            found = implementations_of(benchmark, device)
             names[benchmark] = {each.name for each in found}
             peers |= {each.peer for each in found if each.peer}
     for kind, asked, known in (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from relaxit.cli.output import print_table
 
 if TYPE_CHECKING:
-    from relaxit.bench import Floor, Measurement, Rates, Report
+    from relaxit.bench import BenchmarkReport, LowerBound, Measurement, Rates
 
 __all__ = ["Unit", "print_rates", "print_report", "print_setting"]
 
@@ -59,7 +59,7 @@ def print_rates(rates: Rates) -> None:
     )
 
 
-def print_report(report: Report, unit: Unit = Unit()) -> None:
+def print_report(report: BenchmarkReport, unit: Unit = Unit()) -> None:
     """A table of one benchmark, one row a contender, and the notes below it."""
     benchmark = report.benchmark
     fields = type(benchmark.options).model_fields
@@ -103,7 +103,7 @@ def _row(each: Measurement, unit: Unit) -> dict[str, str]:
     }
 
 
-def _floor(floor: Floor, unit: Unit) -> str:
+def _floor(floor: LowerBound, unit: Unit) -> str:
     """The floor and what it is made of, the longest part first."""
     parts = sorted(floor.parts.items(), key=lambda part: -part[1])
     listed = ", ".join(f"{name} {unit.text(seconds)}" for name, seconds in parts)

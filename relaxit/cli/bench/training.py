@@ -18,7 +18,8 @@ from relaxit.errors import ConfigurationError
 if TYPE_CHECKING:
     import torch
 
-    from relaxit.bench import ProgramReport, Rates, Report, Settings
+    from relaxit.bench import BenchmarkReport, BenchmarkSettings, Rates
+    from relaxit.bench.processes import ProgramReport
 
 __all__ = ["show", "training"]
 
@@ -79,11 +80,11 @@ def training(
         {**settings.model_dump(mode="json"), "total": total},
     )
 
-    def work(there: torch.device, rates: Rates | None) -> Iterator[Report | ProgramReport]:
+    def work(there: torch.device, rates: Rates | None) -> Iterator[BenchmarkReport | ProgramReport]:
         from relaxit.bench import run_benchmark
-        from relaxit.tasks.vae.benchmarks import TrainingSteps, pictures_in
+        from relaxit.tasks.vae.benchmarks import TrainingSteps, mnist_files
 
-        with pictures_in(data_dir) as folder:
+        with mnist_files(data_dir) as folder:
             _require_pictures(folder)
             benchmark = TrainingSteps(steps=steps, pictures=pictures, data_dir=str(folder))
             taking_part([benchmark], settings, there)  # a name that is not known ends it here
@@ -94,9 +95,9 @@ def training(
     session.run(work)
 
 
-def show(figures: Report | ProgramReport, steps: int) -> None:
+def show(figures: BenchmarkReport | ProgramReport, steps: int) -> None:
     """Print a table; that of blocks of steps in seconds of an epoch."""
-    from relaxit.bench import ProgramReport
+    from relaxit.bench.processes import ProgramReport
 
     if isinstance(figures, ProgramReport):
         print_programs(figures)
@@ -110,18 +111,18 @@ def _require_pictures(folder: Path) -> None:
     Raises:
         DataError: naming what is missing.
     """
-    from relaxit.plugins import default
+    from relaxit.plugins import default_registry
 
-    default().find("dataset", "mnist")().load(folder)
+    default_registry().find("dataset", "mnist")().load(folder)
 
 
 def _programs(
-    session: Session, settings: Settings, device: torch.device, folder: Path, epochs: int
+    session: Session, settings: BenchmarkSettings, device: torch.device, folder: Path, epochs: int
 ) -> ProgramReport:
     """Whole programs."""
     import tempfile
 
-    from relaxit.bench import ProgramReport, run_program, time_programs
+    from relaxit.bench.processes import ProgramReport, run_program, time_programs
     from relaxit.tasks.vae.benchmarks import training_programs
 
     programs = training_programs(epochs, folder, str(device))

@@ -13,7 +13,13 @@ from torch import Tensor
 
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.common.score_function import inner, lead_of, numbers, spread, with_gradient
+from relaxit.estimators.common.score_function import (
+    add_gradient,
+    as_floating,
+    cost_shape,
+    expand_to_rank,
+    inner_product,
+)
 from relaxit.noise import logistic
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -47,14 +53,14 @@ class Antithetic(Estimator):
             logits.shape, dtype=logits.dtype, device=logits.device, generator=generator
         )
         bit, other = logits + noise > 0, logits - noise > 0
-        first, second = (numbers(cost(b.to(q.params.dtype))) for b in (bit, other))
-        lead = lead_of(q, first)
+        first, second = (as_floating(cost(b.to(q.params.dtype))) for b in (bit, other))
+        lead = cost_shape(q, first)
         value = (first + second) / 2
         if not torch.is_grad_enabled():
             return value
         bits = (b.to(logits.dtype) for b in (bit, other))
         weight = self.weight(logits, noise, *bits)
         difference = (first - second).detach().to(logits.dtype)
-        return with_gradient(
-            value, inner(lead, q.params, spread(difference, weight.dim()) * weight)
+        return add_gradient(
+            value, inner_product(lead, q.params, expand_to_rank(difference, weight.dim()) * weight)
         )

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relaxit.arithmetic import product, undisturbed
-from relaxit.autograd import through
+from relaxit.arithmetic import full_precision_matmul, without_autocast
+from relaxit.autograd import replace_gradient
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import RelaxedDistribution
-from relaxit.temperature import may_learn
+from relaxit.temperature import may_need_gradient
 
 __all__ = ["conditional_mean"]
 
@@ -52,21 +52,21 @@ def conditional_mean(
 
     def perturbed() -> Iterator[Tensor]:
         for size in _sizes(draws, chunk):
-            with torch.no_grad(), undisturbed(at):
+            with torch.no_grad(), without_autocast(at):
                 scores = relaxation.perturb_given(at, hard, torch.Size((size,)), generator)
             yield scores
 
     kind = relaxation.capabilities.logits
     small = kind == "bits" or (kind == "category" and params.shape[-1] < draws)
     mean: Any = 0.0
-    if not small or may_learn(temperature):
+    if not small or may_need_gradient(temperature):
         for scores in perturbed():
-            moved = through(scores, params.expand(scores.shape))
-            with undisturbed(moved):
+            moved = replace_gradient(scores, params.expand(scores.shape))
+            with without_autocast(moved):
                 mean = mean + relaxation.relax(moved, temperature).sum(0) / draws
         return mean
     jacobian: Any = 0.0
-    with torch.no_grad(), undisturbed(params):
+    with torch.no_grad(), without_autocast(params):
         for scores in perturbed():
             soft = relaxation.relax(scores, temperature)
             mean = mean + soft.sum(0) / draws
@@ -91,7 +91,7 @@ def _jacobian(soft: Tensor, kind: str) -> Tensor:
     if kind == "bits":
         return (soft * (1 - soft)).sum(0)
     moved = soft.movedim(0, -1)  # [..., K, draws]
-    return soft.sum(0).diag_embed() - product(moved, moved.mT)
+    return soft.sum(0).diag_embed() - full_precision_matmul(moved, moved.mT)
 
 
 class _Linear(torch.autograd.Function):
@@ -113,4 +113,4 @@ class _Linear(torch.autograd.Function):
         (jacobian,) = ctx.saved_tensors
         if jacobian.dim() == grad.dim():
             return jacobian * grad, None, None
-        return product(jacobian, grad.unsqueeze(-1)).squeeze(-1), None, None
+        return full_precision_matmul(jacobian, grad.unsqueeze(-1)).squeeze(-1), None, None

@@ -25,23 +25,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from relaxit.arithmetic import undisturbed
+from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import Cost, StatefulEstimator
-from relaxit.estimators.common.cost_gradient import slope
+from relaxit.estimators.common.cost_gradient import cost_and_gradient
 from relaxit.estimators.common.score_function import (
-    inner,
-    lead_of,
-    numbers,
-    spread,
+    add_gradient,
+    as_floating,
+    cost_shape,
+    expand_to_rank,
+    inner_product,
     sum_to,
-    with_gradient,
 )
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
-__all__ = ["ControlVariate", "Draw", "slopes_of"]
+__all__ = ["ControlVariate", "Draw", "gradients_of"]
 
 Pull = Callable[[tuple[Tensor, Tensor, Tensor]], tuple[Tensor]]
 
@@ -74,7 +74,7 @@ class Draw:
             at_scores: ``[*batch, *param_shape]``, what meets the Jacobian of z.
             at_given: the same, of z'.
         """
-        factor = spread(weight.to(self.mass.dtype), self.mass.dim()).expand_as(self.mass)
+        factor = expand_to_rank(weight.to(self.mass.dtype), self.mass.dim()).expand_as(self.mass)
         (found,) = self.pull((factor, at_scores, at_given))
         return found
 
@@ -126,12 +126,12 @@ class ControlVariate(StatefulEstimator):
 
         transform: Any = torch.func.vjp
         # Without gradient for the graph outside; the transform has its own.
-        with torch.no_grad(), undisturbed(q.params):
+        with torch.no_grad(), without_autocast(q.params):
             # In float32 at least: the squares of estimates overflow in float16.
             params = q.params.detach().to(compute_dtype(q.params.dtype))
             (mass, scores, given), pull, hard = transform(pieces, params, has_aux=True)
-        value = numbers(cost(hard))
-        lead = lead_of(q, value)
+        value = as_floating(cost(hard))
+        lead = cost_shape(q, value)
         if not torch.is_grad_enabled():
             return value
         draw = Draw(hard, value.detach(), scores, given, mass, pull)
@@ -139,11 +139,11 @@ class ControlVariate(StatefulEstimator):
         with torch.set_grad_enabled(learns):
             parts = self.parts(q, cost, draw, state, learns)
             total = torch.stack(parts).sum(0)
-        extra = inner(lead, q.params, total)
+        extra = inner_product(lead, q.params, total)
         if learns:
             down: Tensor = _Down.apply(_falling_square(total, parts))
             extra = extra + sum_to(lead, down)
-        return with_gradient(value, extra)
+        return add_gradient(value, extra)
 
 
 class _Down(torch.autograd.Function):
@@ -174,17 +174,17 @@ def _falling_square(total: Tensor, parts: list[Tensor]) -> Tensor:
     return total.detach() * total * (2 / size.clamp_min(torch.finfo(size.dtype).tiny))
 
 
-def slopes_of(q: RelaxedDistribution, cost: Cost, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
+def gradients_of(q: RelaxedDistribution, cost: Cost, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
     """The cost of the soft value of z', and the slopes of such a cost in z and in z'."""
     relaxation = q.relaxation
     assert isinstance(relaxation, PerturbAndRelax)
     params, temperature = q.params.detach(), q.aligned_temperature
 
     def of_scores(scores: Tensor) -> Tensor:
-        with undisturbed(scores):
+        with without_autocast(scores):
             soft = relaxation.relax(scores, temperature).to(params.dtype)
         return cost(relaxation.finish(soft, params))
 
-    _, at_scores = slope(of_scores, draw.scores)
-    costs, at_given = slope(of_scores, draw.given)
+    _, at_scores = cost_and_gradient(of_scores, draw.scores)
+    costs, at_given = cost_and_gradient(of_scores, draw.given)
     return costs, at_scores, at_given

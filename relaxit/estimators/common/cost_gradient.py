@@ -10,10 +10,10 @@ from torch import Tensor
 
 from relaxit.errors import Unsupported
 
-__all__ = ["slope"]
+__all__ = ["cost_and_gradient"]
 
 
-def slope(cost: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
+def cost_and_gradient(cost: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
     """Costs ``[*lead]`` at a value, and the gradient of their sum there, both without graph.
 
     No gradient reaches the weights of a network that the cost closes over: gradients are off
@@ -29,7 +29,8 @@ def slope(cost: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]
 
     Example:
         >>> weight = torch.tensor(3.0, requires_grad=True)
-        >>> value, gradient = slope(lambda z: weight * z.square(), torch.tensor([1.0, 2.0]))
+        >>> at = torch.tensor([1.0, 2.0])
+        >>> value, gradient = cost_and_gradient(lambda z: weight * z.square(), at)
         >>> value, gradient
         (tensor([ 3., 12.]), tensor([ 6., 12.]))
     """

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Moments"]
+__all__ = ["RunningMoments"]
 
 
 @torch.library.custom_op("relaxit::held", mutates_args=())
@@ -32,7 +32,7 @@ def _(info: Any, in_dims: tuple[int, ...], x: Tensor) -> tuple[Tensor, int]:
     return _held(x), in_dims[0]
 
 
-class Moments(nn.Module):
+class RunningMoments(nn.Module):
     """Mean and standard deviation of the costs so far, as exponential moving averages.
 
     They start at 0 and are corrected for it, as Adam's are, and are those of the costs less the
@@ -44,7 +44,7 @@ class Moments(nn.Module):
         decay: weight of the past, from 0 (the last step alone) to 1.
 
     Example:
-        >>> moments = Moments(0.9)
+        >>> moments = RunningMoments(0.9)
         >>> moments.mean().item()
         0.0
         >>> moments.update(torch.tensor([1.0, 3.0]))

@@ -15,20 +15,28 @@ from relaxit.dtypes import compute_dtype
 from relaxit.errors import ShapeError
 from relaxit.relaxation import RelaxedDistribution
 
-__all__ = ["inner", "lead_of", "log_mass", "numbers", "spread", "sum_to", "with_gradient"]
+__all__ = [
+    "add_gradient",
+    "as_floating",
+    "cost_shape",
+    "expand_to_rank",
+    "inner_product",
+    "sum_to",
+    "total_log_prob",
+]
 
 
-def numbers(costs: Tensor) -> Tensor:
+def as_floating(costs: Tensor) -> Tensor:
     """Costs that a gradient can be attached to: counts and truth values become float32.
 
     Example:
-        >>> numbers(torch.tensor([True, False]))
+        >>> as_floating(torch.tensor([True, False]))
         tensor([1., 0.])
     """
     return costs if costs.is_floating_point() else costs.to(torch.float32)
 
 
-def lead_of(q: RelaxedDistribution, costs: Tensor) -> torch.Size:
+def cost_shape(q: RelaxedDistribution, costs: Tensor) -> torch.Size:
     """The shape of the costs, which must begin the batch shape.
 
     Raises:
@@ -48,18 +56,18 @@ def sum_to(lead: torch.Size, x: Tensor, before: int = 0) -> Tensor:
     return x.flatten(kept).sum(-1) if x.dim() > kept else x
 
 
-def spread(factor: Tensor, rank: int) -> Tensor:
+def expand_to_rank(factor: Tensor, rank: int) -> Tensor:
     """A factor ``[*lead]`` with as many dimensions of size 1 behind as make it one of ``rank``."""
     return factor.reshape(factor.shape + (1,) * (rank - factor.dim()))
 
 
-def log_mass(q: RelaxedDistribution, hard: Tensor, lead: torch.Size) -> Tensor:
+def total_log_prob(q: RelaxedDistribution, hard: Tensor, lead: torch.Size) -> Tensor:
     """Log-mass ``[*sample, *lead]`` of all variables that one cost depends on, float32 at least."""
     mass: Tensor = q.discrete.log_prob(hard)
     return sum_to(lead, mass, mass.dim() - len(q.batch_shape))
 
 
-def inner(lead: torch.Size, params: Tensor, slope: Tensor) -> Tensor:
+def inner_product(lead: torch.Size, params: Tensor, slope: Tensor) -> Tensor:
     """``<params, slope>`` for each cost: a function of params whose gradient is the slope.
 
     Infinite params are constants, which no gradient moves.
@@ -90,14 +98,14 @@ class _WithGradient(torch.autograd.Function):
         return grad, grad.to(ctx.dtype)
 
 
-def with_gradient(value: Tensor, extra: Tensor) -> Tensor:
+def add_gradient(value: Tensor, extra: Tensor) -> Tensor:
     """The value, to the last bit, with its own gradient and that of ``extra`` (same shape).
 
     ``value + extra - extra.detach()`` rounds, and is NaN where ``extra`` is infinite.
 
     Example:
         >>> x = torch.tensor(2.0, requires_grad=True)
-        >>> y = with_gradient(3 * x, 5 * x)
+        >>> y = add_gradient(3 * x, 5 * x)
         >>> y.backward()
         >>> y.item(), x.grad.item()
         (6.0, 8.0)

@@ -9,7 +9,7 @@ from typing import Self
 
 from relaxit.errors import ConfigurationError
 from relaxit.plugins.record import NAME
-from relaxit.plugins.registry import default
+from relaxit.plugins.registry import default_registry
 
 __all__ = ["Names"]
 
@@ -20,10 +20,10 @@ _TAKEN = {
     "Capabilities",
     "Constraint",
     "Field",
-    "Law",
     "Options",
     "PerturbAndRelax",
     "Self",
+    "Switches",
     "Tensor",
 }
 
@@ -83,7 +83,7 @@ class Names:
         Raises:
             ConfigurationError: naming the distribution that has it.
         """
-        registry = default()
+        registry = default_registry()
         for kind in ("relaxation", "estimator", "dataset", "task"):
             for label in registry.items(kind):
                 if label.rpartition(":")[2] == self.name:

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from relaxit.errors import CheckpointError, ConfigurationError
-from relaxit.files import write_whole
+from relaxit.files import write_atomically
 from relaxit.hooks import OWN_DISTRIBUTION
 from relaxit.plugins.scaffold.naming import Names
 
@@ -41,7 +41,7 @@ def new_plugin(name: str, folder: Path | str = ".") -> Path:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     package = new_plugin("row-of-switches", folder)
         ...     package.name, sorted(path.name for path in package.glob("src/*/*.py"))
-        ('relaxit-row-of-switches', ['__init__.py', 'law.py', 'relaxation.py'])
+        ('relaxit-row-of-switches', ['__init__.py', 'distribution.py', 'hooks.py', 'relaxation.py'])
     """
     names = Names.of(name)
     target = Path(folder) / names.distribution
@@ -101,7 +101,7 @@ def _write(target: Path, pages: Mapping[Path, str]) -> None:
         try:
             for path, text in pages.items():
                 (part / path).parent.mkdir(parents=True, exist_ok=True)
-                write_whole(part / path, text)
+                write_atomically(part / path, text)
             part.rename(target)
         finally:
             shutil.rmtree(part, ignore_errors=True)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relaxit.data import Binarise, read
+from relaxit.data import Binarise, read_batch
 from relaxit.relaxation import Relaxation
 from relaxit.tasks.vae.model import Vae
 from relaxit.tasks.vae.objective import pixel_loss
@@ -51,7 +51,7 @@ def discrete_elbo(
     generator = torch.Generator(stored.device).manual_seed(seed)
     total = torch.zeros(2, dtype=torch.float64)
     for batch in stored.split(_rows(stored)):
-        x = read(batch, levels, binarise, generator)
+        x = read_batch(batch, levels, binarise, generator)
         params = model.encode(x)
         hard = relaxation(params, validate_args=False).sample_hard((), generator)
         kl = relaxation.kl_to_uniform(params).sum(-1)
@@ -90,7 +90,7 @@ def importance_weighted_bound(
     total, done = 0.0, 0
     chunk = min(samples, 50)
     for batch in stored.split(max(1, 20 * _rows(stored) // chunk)):
-        x = read(batch, levels, binarise, generator)
+        x = read_batch(batch, levels, binarise, generator)
         params = model.encode(x)
         posterior: Any = relaxation.discrete(params)  # torch's base class knows no generator
         prior = relaxation.discrete(torch.zeros_like(params))

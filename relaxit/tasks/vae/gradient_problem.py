@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from relaxit.data import Part
 from relaxit.environment import flushed_denormals
 from relaxit.errors import ConfigurationError
-from relaxit.gradients import Case, GradientProblem, Point, Surroundings
+from relaxit.gradients import GradientProblem, Point, ProblemCase, Surroundings
 from relaxit.options import Options
 from relaxit.tasks.vae.model import Vae
 from relaxit.tasks.vae.objective import pixel_loss
@@ -50,7 +50,7 @@ class DecoderCost(GradientProblem):
     )
     Options = DecoderCostOptions
 
-    def cases(self, around: Surroundings) -> Iterator[Case]:
+    def cases(self, around: Surroundings) -> Iterator[ProblemCase]:
         config = resolve([self._settings(around)])
         _, setup = build_task(config)
         around.require_states(setup.relaxation, setup.latents)
@@ -66,7 +66,7 @@ class DecoderCost(GradientProblem):
         index = torch.linspace(0, len(test) - 1, self.options.pictures).long()
         chosen = test.take(index.to(test.pictures.device))
         label = f"{config.data.name} after {self.options.steps} steps of {setup.estimator.name}"
-        yield Case(label, setup.relaxation, _points(experiment, chosen, around.dtype))
+        yield ProblemCase(label, setup.relaxation, _points(experiment, chosen, around.dtype))
 
     def _settings(self, around: Surroundings) -> dict[str, Any]:
         """The settings of the training, as a table of a configuration."""

@@ -27,11 +27,11 @@ from relaxit.relaxation import Relaxation, RelaxedDistribution
 from relaxit.tasks.vae.model import Vae
 from relaxit.training import ESTIMATOR_STATE
 
-__all__ = ["NegativeElbo", "Terms", "pixel_loss"]
+__all__ = ["ElboTerms", "NegativeElbo", "pixel_loss"]
 
 
 @dataclass(frozen=True, eq=False)
-class Terms:
+class ElboTerms:
     """Parts of the objective for a batch of B pictures, each ``[B]``, in nats.
 
     Attributes:
@@ -114,7 +114,7 @@ class NegativeElbo:
 
     def __call__(
         self, model: Vae, x: Tensor, temperature: Tensor, generator: torch.Generator | None = None
-    ) -> Terms:
+    ) -> ElboTerms:
         """The terms for pictures ``[B, P]`` in [0, 1]; one encoder pass for both objectives."""
         with self.products(x.device):
             params = model.encode(x)
@@ -136,7 +136,7 @@ class NegativeElbo:
             hard = (
                 reconstruction if self._samples_discrete_law else cost(q.sample_hard((), generator))
             )
-        return Terms(reconstruction, kl, hard.detach(), discrete_kl.detach())
+        return ElboTerms(reconstruction, kl, hard.detach(), discrete_kl.detach())
 
     def _relaxed(
         self,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from relaxit.data import Format, Images, Part, read
+from relaxit.data import Format, Images, Part, read_batch
 from relaxit.environment import require_memory
 from relaxit.tasks.vae import figures
 from relaxit.tasks.vae.evaluation import discrete_elbo, importance_weighted_bound
@@ -147,7 +147,7 @@ def _objective(setup: Setup, checked: bool = False) -> NegativeElbo:
 
 
 def _mean_image(train: Part) -> Tensor:
-    sums = [read(part.pictures, part.levels).sum(0) for part in train.split(10_000)]
+    sums = [read_batch(part.pictures, part.levels).sum(0) for part in train.split(10_000)]
     return torch.stack(sums).sum(0) / len(train)
 
 

@@ -15,7 +15,7 @@ from relaxit.testing.estimators.costs import Cost
 from relaxit.testing.estimators.evaluations import draws_nothing
 from relaxit.testing.relaxations.randomness import random_state, require_independence
 from relaxit.testing.settings.process import global_settings
-from relaxit.testing.toys import Bare, Numbers
+from relaxit.testing.toys import SamplesOnly, ThreeNumbers
 
 __all__ = [
     "cost_keeps_its_gradient",
@@ -254,7 +254,7 @@ def missing_capability_is_unsupported(case: EstimatorCase) -> None:
     """On a relaxation that offers samples only, and on one with a discrete law whose params are no
     logits, `check` raises `Unsupported` naming it, or the estimator works. Why: it would otherwise
     fail in the middle of training."""
-    for bare in (Bare(), Numbers()):
+    for bare in (SamplesOnly(), ThreeNumbers()):
         try:
             case.estimator.check(bare)
         except Unsupported as error:

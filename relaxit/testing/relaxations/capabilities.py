@@ -210,6 +210,8 @@ def masked_gradients_are_finite(case: RelaxationCase) -> None:
             for variable, slope in zip(("params", "temperature"), slopes, strict=True):
                 finite = slope is None or bool(slope.isfinite().all())
                 hint = (
-                    "; relaxit.temperature.cool divides safely" if variable == "temperature" else ""
+                    "; relaxit.temperature.divide_by_temperature divides safely"
+                    if variable == "temperature"
+                    else ""
                 )
                 require(finite, f"the gradient of {name} in {variable} is not finite{hint}")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from relaxit.arithmetic import shortened
+from relaxit.arithmetic import has_reduced_precision
 
 __all__ = ["ShortProducts"]
 
@@ -83,7 +83,7 @@ def _several(operands: Sequence[Any]) -> bool:
 
 def _rounded(x: Tensor, bits: int) -> Tensor:
     """To so many bits, if x is of float32 and torch may shorten products now."""
-    if x.dtype != torch.float32 or not shortened(x.device):
+    if x.dtype != torch.float32 or not has_reduced_precision(x.device):
         return x
     high = x * (2.0 ** (24 - bits) + 1)
     return torch.where(high.isfinite(), high - (high - x), x)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge
 
+from relaxit.errors import error_summary
 from relaxit.testing.case import Case, EstimatorCase, RelaxationCase
 from relaxit.testing.check import require
 from relaxit.testing.settings.low_precision import ShortProducts
@@ -85,7 +86,7 @@ AUTOCAST = tuple(
     Setting(
         f"under autocast to {str(dtype).removeprefix('torch.')}",
         lambda device, dtype=dtype: torch.autocast(device.type, dtype),  # type: ignore[misc]
-        "make products by relaxit.arithmetic.product or inside relaxit.arithmetic.undisturbed",
+        "make products by full_precision_matmul of relaxit.arithmetic, or inside without_autocast",
         forward_only=True,
     )
     for dtype in (torch.bfloat16, torch.float16)
@@ -94,7 +95,7 @@ PRECISION = tuple(
     Setting(
         f"with set_float32_matmul_precision({precision!r})",
         _short(precision, bits),
-        "make products by relaxit.arithmetic.product",
+        "make products by relaxit.arithmetic.full_precision_matmul",
     )
     for precision, bits in (("high", 11), ("medium", 8))
 )
@@ -186,7 +187,7 @@ def _change(
             want = {name: value for name, value in want.items() if name in got}
         return _difference(got, want, rounding)
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
-        return f"{after}it raises {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        return f"{after}it raises {error_summary(error, 140)}"
 
 
 def _found(experiment: Experiment[Of], case: Of, setting: Setting) -> Found:

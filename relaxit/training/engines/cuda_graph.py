@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from relaxit.training.engines.snapshot import Snapshot
-from relaxit.training.preflight import check_learned
+from relaxit.training.preflight import require_temperature_gradient
 from relaxit.training.step import State, train_step
 
 __all__ = ["record_step"]
@@ -38,7 +38,7 @@ def record_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
         A function that takes such rows and makes one update.
 
     Raises:
-        ConfigurationError: as :func:`check_learned`.
+        ConfigurationError: as :func:`require_temperature_gradient`.
         RuntimeError: if a step waits for the device, or does what cannot be recorded.
     """
     device = state.experiment.device
@@ -48,7 +48,7 @@ def record_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
     try:
         _try(state, rows)
         # Here, as the gradients of a replay are the graph's own.
-        check_learned(state.experiment, state.experiment.temperature.parameters())
+        require_temperature_gradient(state.experiment, state.experiment.temperature.parameters())
         before.require_tensors()
         if _places(state) != places:
             raise RuntimeError("a step puts a new tensor in the place of a buffer of the model")

@@ -18,15 +18,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from relaxit.errors import ConfigurationError, RelaxitError
+from relaxit.errors import ConfigurationError, RelaxitError, shorten
 from relaxit.training.engines.compiled import compile_step
 from relaxit.training.engines.cuda_graph import record_step
 from relaxit.training.experiment import Experiment
 from relaxit.training.step import State, train_step
 
-__all__ = ["Engine", "Name", "choose", "expected_saving"]
+__all__ = ["Engine", "EngineName", "choose", "expected_saving"]
 
-Name = Literal["eager", "compile", "graph"]
+EngineName = Literal["eager", "compile", "graph"]
 _FAST: dict[str, Callable[[State, Tensor], Callable[[Tensor], None]]] = {
     "compile": compile_step,
     "graph": record_step,
@@ -52,7 +52,7 @@ class Engine:
     """
 
     state: State
-    name: Name = field(init=False)
+    name: EngineName = field(init=False)
     reason: str = field(init=False)
     seconds: float | None = field(init=False, default=None)
     _step: Callable[[Tensor], None] | None = field(init=False, default=None)
@@ -97,7 +97,7 @@ class Engine:
         train_step(self.state, index)
 
 
-def choose(e: Experiment) -> tuple[Name, str]:
+def choose(e: Experiment) -> tuple[EngineName, str]:
     """What is to execute the steps of a run, and why."""
     asked = e.config.engine
     if asked != "auto":
@@ -109,7 +109,7 @@ def choose(e: Experiment) -> tuple[Name, str]:
     return "eager", f"the only one for {e.device.type}"
 
 
-def _on_the_cpu(e: Experiment) -> tuple[Name, str]:
+def _on_the_cpu(e: Experiment) -> tuple[EngineName, str]:
     """Compiled where the run is long enough; from sizes alone, so that it is always the same."""
     if not e.relaxation.capabilities.compiles:
         return "eager", f"relaxation {e.relaxation.name!r} does not compile"
@@ -139,4 +139,4 @@ def expected_saving(e: Experiment) -> float:
 def _first_line(error: Exception) -> str:
     """What an error says, short enough for a line."""
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-    return said if len(said) <= 200 else said[:197] + "..."
+    return shorten(said, 200)

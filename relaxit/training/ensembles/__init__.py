@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from relaxit.training.ensembles.directory import EnsembleDirectory as EnsembleDirectory
     from relaxit.training.ensembles.plan import Mode as Mode
     from relaxit.training.ensembles.plan import Plan as Plan
-    from relaxit.training.ensembles.plan import as_one as as_one
+    from relaxit.training.ensembles.plan import runs_batched as runs_batched
     from relaxit.training.ensembles.runner import EnsembleOutcome as EnsembleOutcome
     from relaxit.training.ensembles.runner import Member as Member
     from relaxit.training.ensembles.runner import train_members as train_members
-    from relaxit.training.ensembles.summary import Spread as Spread
+    from relaxit.training.ensembles.summary import MetricSummary as MetricSummary
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "relaxit.training.ensembles.batched": ["Ensemble"],
         "relaxit.training.ensembles.directory": ["EnsembleDirectory"],
-        "relaxit.training.ensembles.plan": ["Mode", "Plan", "as_one"],
+        "relaxit.training.ensembles.plan": ["Mode", "Plan", "runs_batched"],
         "relaxit.training.ensembles.runner": ["EnsembleOutcome", "Member", "train_members"],
-        "relaxit.training.ensembles.summary": ["Spread"],
+        "relaxit.training.ensembles.summary": ["MetricSummary"],
     },
 )

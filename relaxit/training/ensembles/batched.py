@@ -25,14 +25,14 @@ from torch.func import functional_call, stack_module_state, vmap
 from relaxit.data import Part
 from relaxit.errors import DivergenceError, RelaxitError, Unsupported
 from relaxit.noise import Streams
-from relaxit.training.callbacks import Report
+from relaxit.training.callbacks import Callback
 from relaxit.training.divergence import FirstBad
 from relaxit.training.ensembles.stacked_linear import stack_linear_layers
 from relaxit.training.experiment import Experiment
 from relaxit.training.metrics import check_shapes, mean_metrics, metrics_row, totals_of
 from relaxit.training.optimizer import build_optimizer
 from relaxit.training.precision import matmuls
-from relaxit.training.preflight import check_learned
+from relaxit.training.preflight import require_temperature_gradient
 from relaxit.training.task import ESTIMATOR_STATE, Row, Setup, Step, Task
 
 __all__ = ["Ensemble"]
@@ -209,7 +209,7 @@ class Ensemble:
         losses.sum().backward()
         if self.step == 0:
             tau = [p for name, p in self.parameters.items() if name.startswith("temperature.")]
-            check_learned(first, tau)
+            require_temperature_gradient(first, tau)
         rate = first.learning_rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -222,7 +222,7 @@ class Ensemble:
         self.step += 1
         self.position += 1
 
-    def run_epoch(self, stop: object = None, report: Report | None = None) -> bool:
+    def run_epoch(self, stop: object = None, report: Callback | None = None) -> bool:
         """Train to the end of the epoch, or until ``stop`` is true. True if it was finished.
 
         Args:

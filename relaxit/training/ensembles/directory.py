@@ -10,7 +10,7 @@ from typing import Any
 
 from relaxit.environment import versions
 from relaxit.errors import CheckpointError, ConfigurationError
-from relaxit.files import write_whole
+from relaxit.files import write_atomically
 from relaxit.training.config import RunConfig
 from relaxit.training.runs import RunDirectory
 from relaxit.training.runs.directory import ENSEMBLE_FILE, check_place
@@ -96,11 +96,11 @@ class EnsembleDirectory:
     def write(self, summary: Mapping[str, Any]) -> None:
         """Write ``ensemble.json``."""
         saved = {"format": _FORMAT, **summary, "versions": versions()}
-        write_whole(self.file, json.dumps(saved, indent=2) + "\n")
+        write_atomically(self.file, json.dumps(saved, indent=2) + "\n")
 
     def write_table(self, text: str) -> None:
         """Write ``table.md``."""
-        write_whole(self.table, text)
+        write_atomically(self.table, text)
 
     def _members(self) -> Sequence[str] | None:
         """Names of the members that were written here; None if this is no ensemble."""

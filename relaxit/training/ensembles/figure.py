@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from relaxit.files import write_whole
-from relaxit.training.ensembles.summary import Spread, metrics_of, spread_of
+from relaxit.files import write_atomically
+from relaxit.training.ensembles.summary import MetricSummary, metric_summary, metrics_of
 from relaxit.training.task import Display, Row
 
-__all__ = ["draw_spread"]
+__all__ = ["draw_ensemble_curves"]
 
 _PARTS = ("train", "validation", "test")
 _SMALL_RUN = 15  # epochs; below, each point gets a marker
@@ -21,7 +21,7 @@ Runs = Sequence[Sequence[Row]]
 """Rows of each of several runs that differ in their seed only."""
 
 
-def draw_spread(groups: Sequence[tuple[str, Runs]], display: Display, path: Path) -> None:
+def draw_ensemble_curves(groups: Sequence[tuple[str, Runs]], display: Display, path: Path) -> None:
     """Write one panel for each shown metric, epochs to the right, as a PNG file.
 
     One group has a curve for each part of the data; of several each has one, for the last part
@@ -61,17 +61,17 @@ def draw_spread(groups: Sequence[tuple[str, Runs]], display: Display, path: Path
         figure.suptitle("mean ± standard deviation over seeds", fontsize=10)
     picture = io.BytesIO()
     figure.savefig(picture, dpi=110, format="png")
-    write_whole(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())
 
 
-def _by_epoch(runs: Runs, metric: str) -> tuple[list[float], list[Spread]]:
+def _by_epoch(runs: Runs, metric: str) -> tuple[list[float], list[MetricSummary]]:
     """Epochs at which all runs have the metric, and its spread there."""
     tables = [{row["epoch"]: row[metric] for row in run if metric in row} for run in runs]
     common = sorted(set.intersection(*(set(each) for each in tables)))
-    return common, [spread_of([each[epoch] for each in tables]) for epoch in common]
+    return common, [metric_summary([each[epoch] for each in tables]) for epoch in common]
 
 
-def _plot(axes: Any, epochs: Sequence[float], spreads: Sequence[Spread], label: str) -> None:
+def _plot(axes: Any, epochs: Sequence[float], spreads: Sequence[MetricSummary], label: str) -> None:
     marker = "o" if len(epochs) < _SMALL_RUN else None
     (line,) = axes.plot(epochs, [s.mean for s in spreads], label=label, marker=marker, markersize=3)
     if spreads and spreads[0].deviation is not None:
@@ -79,12 +79,12 @@ def _plot(axes: Any, epochs: Sequence[float], spreads: Sequence[Spread], label: 
         axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
 
 
-def _around(spread: Spread) -> tuple[float, float]:
+def _around(spread: MetricSummary) -> tuple[float, float]:
     width = spread.deviation or 0.0
     return spread.mean - width, spread.mean + width
 
 
-def _extent(spreads: Sequence[Spread]) -> list[float]:
+def _extent(spreads: Sequence[MetricSummary]) -> list[float]:
     return [bound for spread in spreads for bound in _around(spread)]
 
 

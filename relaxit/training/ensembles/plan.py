@@ -11,7 +11,7 @@ from relaxit.training.config import RunConfig, resolve
 from relaxit.training.ensembles.batched import Ensemble
 from relaxit.training.experiment import Experiment
 
-__all__ = ["Mode", "Plan", "as_one", "pays"]
+__all__ = ["Mode", "Plan", "batching_pays", "runs_batched"]
 
 Mode = Literal["auto", "always", "never"]
 
@@ -62,7 +62,7 @@ class Plan:
         return found
 
 
-def pays(experiment: Experiment, count: int) -> bool:
+def batching_pays(experiment: Experiment, count: int) -> bool:
     """Whether an ensemble is faster than as many runs in turn.
 
     On a GPU always: a small model leaves it idle most of the time. On a CPU only where a step is
@@ -77,12 +77,14 @@ def pays(experiment: Experiment, count: int) -> bool:
     return weights * experiment.config.batch_size <= _MOST_PRODUCTS
 
 
-def as_one(experiments: Sequence[Experiment], mode: Mode = "auto") -> tuple[Ensemble | None, str]:
+def runs_batched(
+    experiments: Sequence[Experiment], mode: Mode = "auto"
+) -> tuple[Ensemble | None, str]:
     """The runs as one ensemble where that is wanted, possible and faster; otherwise None.
 
     Args:
         experiments: of :func:`relaxit.training.experiment.build_all`.
-        mode: ``auto`` decides by :func:`pays`.
+        mode: ``auto`` decides by :func:`batching_pays`.
 
     Returns:
         With None, why what was wanted cannot be; empty if it was not wanted.
@@ -90,7 +92,7 @@ def as_one(experiments: Sequence[Experiment], mode: Mode = "auto") -> tuple[Ense
     Raises:
         Unsupported: with ``always``, if they cannot be trained as an ensemble.
     """
-    if mode == "never" or (mode == "auto" and not pays(experiments[0], len(experiments))):
+    if mode == "never" or (mode == "auto" and not batching_pays(experiments[0], len(experiments))):
         return None, ""
     engine = experiments[0].config.engine
     if mode == "auto" and engine not in ("auto", "eager"):

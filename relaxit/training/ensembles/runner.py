@@ -7,26 +7,26 @@ what is written is the same, and each member can be evaluated, drawn and continu
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from relaxit.errors import DivergenceError
-from relaxit.training.callbacks import Report
+from relaxit.json_text import without_nan
+from relaxit.training.callbacks import Callback
 from relaxit.training.ensembles.batched import Ensemble
 from relaxit.training.ensembles.directory import EnsembleDirectory
-from relaxit.training.ensembles.figure import draw_spread
-from relaxit.training.ensembles.plan import Mode, as_one
-from relaxit.training.ensembles.summary import markdown, mean_row, metrics_of, spread_of, table
+from relaxit.training.ensembles.figure import draw_ensemble_curves
+from relaxit.training.ensembles.plan import Mode, runs_batched
+from relaxit.training.ensembles.summary import markdown, mean_row, metric_summary, metrics_of, table
 from relaxit.training.experiment import Experiment
 from relaxit.training.loop import Trainer, train
 from relaxit.training.runs import RunDirectory, Tracker, save_model, save_state
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Row
 
-__all__ = ["EnsembleOutcome", "Member", "Progress", "train_members"]
+__all__ = ["EnsembleCallback", "EnsembleOutcome", "Member", "train_members"]
 
 _SAVE_SECONDS = 30.0
 
@@ -68,13 +68,13 @@ class Member:
         self.state = "training"
 
 
-class Progress(Protocol):
+class EnsembleCallback(Protocol):
     """Who is told how an ensemble goes."""
 
     def began(self, way: str, reason: str) -> None:
         """Members train as ``one step`` or ``in turn``; why, if the former was wanted."""
 
-    def watch(self, member: Member | None) -> contextlib.AbstractContextManager[Report]:
+    def watch(self, member: Member | None) -> contextlib.AbstractContextManager[Callback]:
         """Who is told of the member that trains next, or of all together if None."""
 
 
@@ -135,7 +135,7 @@ class EnsembleOutcome:
 def train_members(
     members: Sequence[Member],
     folder: EnsembleDirectory,
-    progress: Progress,
+    progress: EnsembleCallback,
     mode: Mode = "auto",
 ) -> EnsembleOutcome:
     """Train all members to the last epoch, or to a signal; the folder is complete either way.
@@ -147,7 +147,7 @@ def train_members(
         members: at least one, of one task and data set.
         folder: where to; it exists.
         progress: who is told.
-        mode: whether as one batched step, see :func:`relaxit.training.ensembles.plan.as_one`.
+        mode: whether as one batched step, see :func:`relaxit.training.ensembles.plan.runs_batched`.
 
     Raises:
         DivergenceError: if no member is left; after saving.
@@ -155,7 +155,7 @@ def train_members(
     """
     outcome = EnsembleOutcome(list(members))
     began = time.perf_counter()
-    ensemble, outcome.reason = as_one([member.experiment for member in members], mode)
+    ensemble, outcome.reason = runs_batched([member.experiment for member in members], mode)
     outcome.way = "in turn" if ensemble is None else "one step"
     progress.began(outcome.way, outcome.reason)
     with StopRequest() as stop:
@@ -179,11 +179,14 @@ def _conclude(outcome: EnsembleOutcome, folder: EnsembleDirectory) -> None:
     folder.write_table(markdown(*outcome.table()))
     lines = [(title, [m.rows for m in members]) for title, members in outcome.groups]
     if lines:
-        draw_spread(lines, outcome.members[0].experiment.task.display, folder.curves)
+        draw_ensemble_curves(lines, outcome.members[0].experiment.task.display, folder.curves)
 
 
 def _in_turn(
-    outcome: EnsembleOutcome, folder: EnsembleDirectory, progress: Progress, stop: StopRequest
+    outcome: EnsembleOutcome,
+    folder: EnsembleDirectory,
+    progress: EnsembleCallback,
+    stop: StopRequest,
 ) -> None:
     for member in outcome.members:
         if stop:
@@ -205,7 +208,7 @@ def _together(
     ensemble: Ensemble,
     outcome: EnsembleOutcome,
     folder: EnsembleDirectory,
-    progress: Progress,
+    progress: EnsembleCallback,
     stop: StopRequest,
 ) -> None:
     members, epochs = outcome.members, ensemble.experiments[0].config.epochs
@@ -306,22 +309,19 @@ def _about(member: Member) -> dict[str, Any]:
     if member.reason:
         found["reason"] = member.reason
     last = member.rows[-1] if member.rows else {}
-    return {**found, "metrics": {key: _finite(value) for key, value in last.items()}}
+    return {**found, "metrics": without_nan(last)}
 
 
 def _about_group(members: Sequence[Member]) -> dict[str, Any]:
     last = [member.rows[-1] for member in members]
-    spreads = {key: spread_of([row[key] for row in last]) for key in metrics_of(last[0])}
+    spreads = {key: metric_summary([row[key] for row in last]) for key in metrics_of(last[0])}
     return {
         "temperature": members[0].temperature,
         "seeds": [member.seed for member in members],
-        "metrics": {
-            key: {"mean": _finite(found.mean), "standard_error": _finite(found.error)}
-            for key, found in spreads.items()
-        },
+        "metrics": without_nan(
+            {
+                key: {"mean": found.mean, "standard_error": found.error}
+                for key, found in spreads.items()
+            }
+        ),
     }
-
-
-def _finite(value: float | int | None) -> float | int | None:
-    """None for what JSON cannot say."""
-    return value if value is not None and math.isfinite(value) else None

@@ -9,14 +9,22 @@ from dataclasses import dataclass
 
 from relaxit.training.task import Display, Row
 
-__all__ = ["Cells", "Spread", "markdown", "mean_row", "metrics_of", "spread_of", "table"]
+__all__ = [
+    "Cells",
+    "MetricSummary",
+    "markdown",
+    "mean_row",
+    "metric_summary",
+    "metrics_of",
+    "table",
+]
 
 _PARTS = ("train", "validation", "test")
 Cells = list[list[str]]
 
 
 @dataclass(frozen=True)
-class Spread:
+class MetricSummary:
     """Mean and scatter of one metric over runs.
 
     Attributes:
@@ -35,19 +43,19 @@ class Spread:
         return None if self.deviation is None else self.deviation / math.sqrt(self.count)
 
 
-def spread_of(values: Sequence[float]) -> Spread:
+def metric_summary(values: Sequence[float]) -> MetricSummary:
     """Of at least one value.
 
     Example:
-        >>> spread_of([1.0, 2.0, 3.0, 4.0]).mean
+        >>> metric_summary([1.0, 2.0, 3.0, 4.0]).mean
         2.5
-        >>> round(spread_of([1.0, 2.0, 3.0, 4.0]).error, 4)  # sqrt(5 / 3) / 2
+        >>> round(metric_summary([1.0, 2.0, 3.0, 4.0]).error, 4)  # sqrt(5 / 3) / 2
         0.6455
-        >>> spread_of([1.0]).error is None
+        >>> metric_summary([1.0]).error is None
         True
     """
     deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Spread(len(values), statistics.fmean(values), deviation)
+    return MetricSummary(len(values), statistics.fmean(values), deviation)
 
 
 def mean_row(rows: Sequence[Row]) -> dict[str, float | int]:
@@ -116,7 +124,7 @@ def _plus_minus(members: Mapping[str, Row], key: str, decimals: int) -> str:
     values = [row[key] for row in members.values() if key in row]
     if len(values) < 2:
         return ""
-    found = spread_of(values)
+    found = metric_summary(values)
     return f"{found.mean:.{decimals}f} ± {found.error:.{decimals}f}"
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from relaxit.training.runs.checkpoint import save_model as save_model
     from relaxit.training.runs.checkpoint import save_state as save_state
     from relaxit.training.runs.directory import RunDirectory as RunDirectory
-    from relaxit.training.runs.loading import Trained as Trained
+    from relaxit.training.runs.loading import LoadedRun as LoadedRun
     from relaxit.training.runs.loading import open_model as open_model
     from relaxit.training.runs.loading import open_run as open_run
     from relaxit.training.runs.tracking import Tracker as Tracker
@@ -27,7 +27,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "save_state",
         ],
         "relaxit.training.runs.directory": ["RunDirectory"],
-        "relaxit.training.runs.loading": ["Trained", "open_model", "open_run"],
+        "relaxit.training.runs.loading": ["LoadedRun", "open_model", "open_run"],
         "relaxit.training.runs.tracking": ["Tracker"],
     },
 )

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from relaxit.errors import CheckpointError
-from relaxit.files import write_whole
+from relaxit.errors import CheckpointError, one_line
+from relaxit.files import write_atomically
 
 __all__ = ["load_model", "load_state", "save_model", "save_state"]
 
@@ -20,7 +20,7 @@ def save_model(model: nn.Module, path: Path) -> None:
     from safetensors.torch import save
 
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    write_whole(path, save(tensors))
+    write_atomically(path, save(tensors))
 
 
 def load_model(model: nn.Module, path: Path) -> None:
@@ -37,7 +37,7 @@ def load_model(model: nn.Module, path: Path) -> None:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+        raise CheckpointError(f"{path} is damaged: {one_line(error)}") from error
     own = model.state_dict()
     for name in sorted(own.keys() | tensors.keys()):
         ours = list(own[name].shape) if name in own else "absent"
@@ -53,7 +53,7 @@ def save_state(state: dict[str, Any], path: Path) -> None:
     """Write tensors and plain values, whole or not at all."""
     buffer = io.BytesIO()
     torch.save(_compact(state), buffer)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 def _compact(value: Any) -> Any:

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from relaxit.data import Format
 from relaxit.environment import versions
-from relaxit.errors import CheckpointError, ConfigurationError, one_line
-from relaxit.files import write_whole
-from relaxit.plugins import default
+from relaxit.errors import CheckpointError, ConfigurationError, validation_summary
+from relaxit.files import write_atomically
+from relaxit.plugins import default_registry
 from relaxit.training.config import RunConfig
 from relaxit.training.runs import provenance
 
@@ -124,9 +124,9 @@ class RunDirectory:
             "levels": pictures.levels,
             "classes": pictures.classes,
             "versions": versions(),
-            "plugins": provenance.record(),
+            "plugins": provenance.record_plugins(),
         }
-        write_whole(self.config_file, json.dumps(saved, indent=2) + "\n")
+        write_atomically(self.config_file, json.dumps(saved, indent=2) + "\n")
 
     def is_run(self) -> bool:
         """Whether a run was written here, whole or not."""
@@ -159,7 +159,7 @@ class RunDirectory:
             PluginError: if it needs a plugin that is not there, naming its distribution or file.
         """
         config, plugins = self._read()
-        provenance.require(config, plugins, self.path)
+        provenance.require_plugins(config, plugins, self.path)
         return config
 
     def plugin_changes(self) -> list[str]:
@@ -169,8 +169,8 @@ class RunDirectory:
             CheckpointError, PluginError: as :meth:`read_config`.
         """
         config, plugins = self._read()
-        provenance.require(config, plugins, self.path)
-        return provenance.changes(config, plugins, self.path)
+        provenance.require_plugins(config, plugins, self.path)
+        return provenance.plugin_changes(config, plugins, self.path)
 
     def _read(self) -> tuple[RunConfig, list[dict[str, Any]]]:
         """The configuration, and the records of the plugins it was made with."""
@@ -187,7 +187,9 @@ class RunDirectory:
                 )
             config = RunConfig.model_validate_json(json.dumps(saved["config"]))
         except ValidationError as error:
-            raise CheckpointError(f"{self.config_file} is damaged: {one_line(error)}") from error
+            raise CheckpointError(
+                f"{self.config_file} is damaged: {validation_summary(error)}"
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{self.config_file} is damaged: {error!r}") from error
         plugins = saved.get("plugins", [])
@@ -199,7 +201,7 @@ class RunDirectory:
 
     def write_metrics(self, rows: Sequence[Mapping[str, float | int]]) -> None:
         """Write all epochs so far, a JSON object on a line each."""
-        write_whole(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
+        write_atomically(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
 
     def read_metrics(self) -> list[dict[str, float]]:
         """All whole epochs so far; the row of an interrupted one is left out.
@@ -219,7 +221,7 @@ class RunDirectory:
 
 def _pictures() -> set[str]:
     """Names of the pictures that a run of any registered task may have left."""
-    return {name for task in default().items("task").values() for name in task.files}
+    return {name for task in default_registry().items("task").values() for name in task.files}
 
 
 def check_place(path: Path) -> None:

@@ -14,10 +14,10 @@ from relaxit.training.runs.checkpoint import load_model
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.task import Setup, Task
 
-__all__ = ["Trained", "open_model", "open_run"]
+__all__ = ["LoadedRun", "open_model", "open_run"]
 
 
-class Trained(NamedTuple):
+class LoadedRun(NamedTuple):
     """A trained model without its data set."""
 
     task: Task
@@ -48,7 +48,7 @@ def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> E
     return experiment
 
 
-def open_model(path: Path, device: str = "auto") -> Trained:
+def open_model(path: Path, device: str = "auto") -> LoadedRun:
     """The trained model of a run alone, in evaluation mode; no data set is read.
 
     Raises:
@@ -61,4 +61,4 @@ def open_model(path: Path, device: str = "auto") -> Trained:
     model = build_model(task, setup, pictures).to(choose_device(device))
     load_model(model, run.model_file)
     model.eval()
-    return Trained(task, setup, model, pictures)
+    return LoadedRun(task, setup, model, pictures)

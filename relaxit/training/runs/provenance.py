@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from relaxit.errors import PluginError, UnknownName
-from relaxit.plugins import default
+from relaxit.plugins import default_registry
 from relaxit.training.config import RunConfig
 
-__all__ = ["changes", "record", "require"]
+__all__ = ["plugin_changes", "record_plugins", "require_plugins"]
 
 
-def record() -> list[dict[str, Any]]:
+def record_plugins() -> list[dict[str, Any]]:
     """Every plugin with its version; a plugin file with its name and the hash of its content."""
     entries = []
-    for plugin in default().plugins:
+    for plugin in default_registry().plugins:
         entry: dict[str, Any] = {
             "name": plugin.name,
             "distribution": plugin.distribution,
@@ -33,7 +33,7 @@ def record() -> list[dict[str, Any]]:
     return entries
 
 
-def require(config: RunConfig, recorded: Sequence[Mapping[str, Any]], run: Path) -> None:
+def require_plugins(config: RunConfig, recorded: Sequence[Mapping[str, Any]], run: Path) -> None:
     """Make sure that every name of a run's configuration is registered.
 
     Raises:
@@ -42,7 +42,7 @@ def require(config: RunConfig, recorded: Sequence[Mapping[str, Any]], run: Path)
     """
     for kind, name in _names(config):
         try:
-            default().provider(kind, name)
+            default_registry().provider(kind, name)
         except UnknownName as error:
             source = _source(recorded, kind, name)
             if "file" in source:
@@ -55,11 +55,13 @@ def require(config: RunConfig, recorded: Sequence[Mapping[str, Any]], run: Path)
             ) from error
 
 
-def changes(config: RunConfig, recorded: Sequence[Mapping[str, Any]], run: Path) -> list[str]:
+def plugin_changes(
+    config: RunConfig, recorded: Sequence[Mapping[str, Any]], run: Path
+) -> list[str]:
     """What now comes from another content than the plugin file that a run was trained with."""
     found = []
     for kind, name in _names(config):
-        source, now = _source(recorded, kind, name), default().provider(kind, name)
+        source, now = _source(recorded, kind, name), default_registry().provider(kind, name)
         if "file" not in source or source.get("sha256") == now.sha256:
             continue
         there = now.source + (f" (sha256 {now.sha256[:12]})" if now.sha256 else "")

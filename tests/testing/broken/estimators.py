@@ -10,7 +10,7 @@ import torch
 from relaxit import Estimator, Unsupported
 from relaxit.estimators.base import StatefulEstimator
 from relaxit.estimators.pathwise import Pathwise
-from tests.testing.broken.sound import Drawn, Through, through
+from tests.testing.broken.sound import Drawn, Through, replace_gradient
 
 
 class SumAndDifference(Through):
@@ -148,7 +148,7 @@ class AnotherDraw(Through):
     def sample(self, q, sample_shape=(), generator=None):
         sharper = q.relaxation.discrete(1.1 * q.params.detach())
         value = sharper.sample(torch.Size(sample_shape), generator=generator)
-        return through(value, q.discrete.mean.expand(value.shape))
+        return replace_gradient(value, q.discrete.mean.expand(value.shape))
 
 
 class SharedDraw(Through):
@@ -160,7 +160,7 @@ class SharedDraw(Through):
         value = q.sample_hard(sample_shape, generator)
         if len(q.batch_shape) == 2:
             value = value[..., :1, :].expand(value.shape)
-        return through(value, q.discrete.mean.expand(value.shape))
+        return replace_gradient(value, q.discrete.mean.expand(value.shape))
 
 
 class DetachedCost(Score):
@@ -312,7 +312,7 @@ class TakesLogitsForGranted(Through):
 
     def sample(self, q, sample_shape=(), generator=None):
         value = q.sample_hard(sample_shape, generator)
-        return through(value, q.params.softmax(-1).expand(value.shape))
+        return replace_gradient(value, q.params.softmax(-1).expand(value.shape))
 
 
 class CountsOnce(Score):
@@ -333,7 +333,7 @@ class SharperDraws(Through):
     def sample(self, q, sample_shape=(), generator=None):
         sharper = q.relaxation(1.2 * q.params.detach())
         value = sharper.draw(torch.Size(sample_shape), generator)[1]
-        return through(value, q.discrete.mean.expand(value.shape))
+        return replace_gradient(value, q.discrete.mean.expand(value.shape))
 
 
 class Enumerates(Estimator):

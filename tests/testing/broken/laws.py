@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from relaxit import DiscreteLaw, noise
+from relaxit import DiscreteDistribution, noise
 from relaxit.categorical.distributions import LogConcrete, OneHot
 from tests.testing.broken.sound import Choice, Concrete, Density, concrete_density
 
@@ -67,8 +67,8 @@ class ModestRounding(Choice):
 
 
 class _HeavyMass(_Law):
-    def log_mass(self, value):
-        return super().log_mass(value) + 1e-4
+    def _log_prob(self, value):
+        return super()._log_prob(value) + 1e-4
 
 
 class MassesAboveOne(Choice):
@@ -81,8 +81,8 @@ class MassesAboveOne(Choice):
 
 
 class _Twice(_Law):
-    def values(self):
-        values = super().values()
+    def _enumerate_support(self):
+        values = super()._enumerate_support()
         return torch.cat([values, values[:1]])
 
 
@@ -109,14 +109,14 @@ class EpsInTheMarginals(Choice):
 
 
 class _Marginals(_Law):
-    def marginals(self):
+    def _mean(self):
         total = self.scores.logsumexp(-1, keepdim=True)
-        return super().marginals() * (total - math.log(1e-6)).sigmoid()
+        return super()._mean() * (total - math.log(1e-6)).sigmoid()
 
 
 class _FirstMode(_Law):
-    def best(self):
-        return super().best().roll(1, -1)
+    def _mode(self):
+        return super()._mode().roll(1, -1)
 
 
 class WrongMode(Choice):
@@ -349,8 +349,8 @@ class UnlistedValues(Choice):
 
 
 class _Unlisted(_Law):
-    def values(self):
-        return DiscreteLaw.values(self)
+    def _enumerate_support(self):
+        return DiscreteDistribution.values(self)
 
 
 class CoarseEntropy(Choice):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from relaxit import noise
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.categorical.distributions import one_hot
 from relaxit.dtypes import compute_dtype
 from tests.testing.broken.sound import Choice, Order
@@ -69,7 +69,7 @@ class AttachedHard(Choice):
 
     def draw(self, params, temperature, shape=torch.Size(), generator=None):
         soft, hard = super().draw(params, temperature, shape, generator)
-        return soft, through(hard, soft)
+        return soft, replace_gradient(hard, soft)
 
 
 class SeedsItself(Choice):
@@ -262,7 +262,7 @@ class ThroughAnotherDraw(Choice):
 
     def straight_through(self, params, temperature, shape=torch.Size(), generator=None):
         hard = self.draw(params, temperature, shape, generator)[1]
-        return through(hard, self.rsample(params, temperature, shape, generator))
+        return replace_gradient(hard, self.rsample(params, temperature, shape, generator))
 
 
 class ThroughOfTheSoftValue(Choice):

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import torch
 
-from relaxit.arithmetic import undisturbed
-from relaxit.autograd import through
+from relaxit.arithmetic import without_autocast
+from relaxit.autograd import replace_gradient
 from relaxit.categorical.distributions import LogConcrete
 from tests.testing.broken.estimators import Score
 from tests.testing.broken.sound import Choice, Concrete, Through
@@ -44,7 +44,7 @@ class HeedsAutocastAlone(Choice):
     caught_by = "matmul_precision_changes_nothing"
 
     def relax(self, scores, temperature):
-        with undisturbed(scores):
+        with without_autocast(scores):
             return times_one(super().relax(scores, temperature))
 
 
@@ -147,8 +147,10 @@ class SharesWithFewBits(Through):
 
     def sample(self, q, sample_shape=(), generator=None):
         hard, mean = q.sample_hard(sample_shape, generator), q.discrete.mean
-        with undisturbed(mean):
-            return through(hard, (times_one(mean) if mean.dim() else mean).expand(hard.shape))
+        with without_autocast(mean):
+            return replace_gradient(
+                hard, (times_one(mean) if mean.dim() else mean).expand(hard.shape)
+            )
 
 
 class WeightsOnTheDefaultDevice(Through):
@@ -158,7 +160,9 @@ class WeightsOnTheDefaultDevice(Through):
 
     def sample(self, q, sample_shape=(), generator=None):
         hard, mean = q.sample_hard(sample_shape, generator), q.discrete.mean
-        return through(hard, (mean * torch.ones(mean.shape, dtype=mean.dtype)).expand(hard.shape))
+        return replace_gradient(
+            hard, (mean * torch.ones(mean.shape, dtype=mean.dtype)).expand(hard.shape)
+        )
 
 
 class MeansInInference(Through):

@@ -15,7 +15,7 @@ from torch.distributions.constraints import Constraint, independent
 
 from relaxit import (
     Capabilities,
-    DiscreteLaw,
+    DiscreteDistribution,
     DrawEstimator,
     Options,
     PerturbAndRelax,
@@ -23,11 +23,11 @@ from relaxit import (
     constraints,
     noise,
 )
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 from relaxit.categorical.categorical import Categorical
 from relaxit.categorical.distributions import LogConcrete, OneHot, one_hot
 from relaxit.dtypes import compute_dtype
-from relaxit.temperature import cool
+from relaxit.temperature import divide_by_temperature
 
 
 class ChoiceOptions(Options):
@@ -59,7 +59,7 @@ class Choice(PerturbAndRelax):
         return [cls(size=2), cls(size=3)]
 
     def relax(self, scores, temperature):
-        return cool(scores, temperature).softmax(-1)
+        return divide_by_temperature(scores, temperature).softmax(-1)
 
     def argmax(self, scores):
         return one_hot(scores.argmax(-1), self.options.size, scores.dtype)
@@ -153,7 +153,9 @@ class Order(PerturbAndRelax):
         return Permutation()
 
     def relax(self, scores, temperature):
-        cooled = cool(scores, temperature)  # before there are two dimensions to meet
+        cooled = divide_by_temperature(
+            scores, temperature
+        )  # before there are two dimensions to meet
         ranked = cooled.sort(dim=-1, descending=True, stable=True).values
         return (-(ranked.unsqueeze(-1) - cooled.unsqueeze(-2)).abs()).softmax(-1)
 
@@ -184,20 +186,20 @@ def permutations(like):
     return one_hot(rows, 3, like.dtype)
 
 
-class PlackettLuce(DiscreteLaw):
-    def log_mass(self, value):
+class PlackettLuce(DiscreteDistribution):
+    def _log_prob(self, value):
         ranked = (value * self.scores.unsqueeze(-2)).sum(-1)
         rest = ranked.flip(-1).logcumsumexp(-1).flip(-1)
         return (ranked - rest).sum(-1)
 
     def _masses(self):
-        return torch.stack([self.log_mass(p) for p in permutations(self.scores)], -1)
+        return torch.stack([self._log_prob(p) for p in permutations(self.scores)], -1)
 
-    def marginals(self):
+    def _mean(self):
         weighed = self._masses().exp()[..., None, None] * permutations(self.scores)
         return weighed.sum(-3)
 
-    def best(self):
+    def _mode(self):
         best = self.params.argsort(dim=-1, descending=True, stable=True)
         return one_hot(best, 3, self.params.dtype)
 
@@ -205,10 +207,10 @@ class PlackettLuce(DiscreteLaw):
         log = self._masses()
         return -(log.exp() * log).sum(-1)
 
-    def values(self):
+    def _enumerate_support(self):
         return permutations(self.params)
 
-    def draw(self, shape, generator=None):
+    def _sample(self, shape, generator=None):
         drawn = noise.gumbel(
             shape + self.scores.shape,
             dtype=self.scores.dtype,
@@ -251,7 +253,7 @@ class Through(SampleEstimator):
 
     def sample(self, q, sample_shape=(), generator=None):
         value = q.sample_hard(sample_shape, generator)
-        return through(value, q.discrete.mean.expand(value.shape))
+        return replace_gradient(value, q.discrete.mean.expand(value.shape))
 
 
 class Drawn(DrawEstimator):
@@ -262,7 +264,7 @@ class Drawn(DrawEstimator):
     unbiased = "linear"
 
     def given(self, q, hard, generator=None):
-        return through(hard, self.marginals(q).expand(hard.shape))
+        return replace_gradient(hard, self.marginals(q).expand(hard.shape))
 
     def marginals(self, q):
         return q.relaxation.discrete(q.params / q.aligned_temperature).mean.to(q.params.dtype)

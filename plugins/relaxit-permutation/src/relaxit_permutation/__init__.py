@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from relaxit_permutation.sorting.ranking import topk as topk
     from relaxit_permutation.tasks.jigsaw.task import Jigsaw as Jigsaw
     from relaxit_permutation.tasks.sorting_numbers.task import SortingNumbers as SortingNumbers
-    from relaxit_permutation.tasks.sorting_numbers.uniform_numbers import Numbers as Numbers
+    from relaxit_permutation.tasks.sorting_numbers.uniform_numbers import (
+        UniformNumbers as UniformNumbers,
+    )
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -50,6 +52,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ],
         "relaxit_permutation.tasks.jigsaw.task": ["Jigsaw"],
         "relaxit_permutation.tasks.sorting_numbers.task": ["SortingNumbers"],
-        "relaxit_permutation.tasks.sorting_numbers.uniform_numbers": ["Numbers"],
+        "relaxit_permutation.tasks.sorting_numbers.uniform_numbers": ["UniformNumbers"],
     },
 )

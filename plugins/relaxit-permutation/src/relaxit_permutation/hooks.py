@@ -32,9 +32,9 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
 
 @hookimpl
 def relaxit_datasets() -> list[type[Dataset]]:
-    from relaxit_permutation.tasks.sorting_numbers.uniform_numbers import Numbers
+    from relaxit_permutation.tasks.sorting_numbers.uniform_numbers import UniformNumbers
 
-    return [Numbers]
+    return [UniformNumbers]
 
 
 @hookimpl

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from relaxit.training import Precision, matmuls
 
-__all__ = ["flops", "products"]
+__all__ = ["flops", "training_matmuls"]
 
 
-def products(
+def training_matmuls(
     encoder: Sequence[int],
     decoder: Sequence[int],
     batch: int,
@@ -34,7 +34,7 @@ def products(
         device: where.
 
     Example:
-        >>> step = products([6, 4], [4, 6], 3, "float32", torch.device("cpu"))
+        >>> step = training_matmuls([6, 4], [4, 6], 3, "float32", torch.device("cpu"))
         >>> step().shape
         torch.Size([3, 6])
     """

@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-__all__ = ["pictures_in", "write_random"]
+__all__ = ["mnist_files", "write_random"]
 
 _SIDE = 28
 
 
 @contextlib.contextmanager
-def pictures_in(folder: Path | None) -> Iterator[Path]:
+def mnist_files(folder: Path | None) -> Iterator[Path]:
     """A folder with MNIST's files: the given one, or one of random pictures that is then removed.
 
     Args:

@@ -13,12 +13,12 @@ from torch import Tensor, optim
 from torch.utils.data import DataLoader
 
 from relaxit import zoo
-from relaxit.bench import Benchmark, Contender, tutorial
+from relaxit.bench import Benchmark, Implementation, tutorial
 from relaxit.environment import flushed_denormals
 from relaxit.options import Options
-from relaxit.tasks.vae.benchmarks.matmuls import products
+from relaxit.tasks.vae.benchmarks.matmuls import training_matmuls
 from relaxit.training import Precision, Trainer, build, resolve
-from relaxit.training.engines import Name
+from relaxit.training.engines import EngineName
 
 __all__ = ["RECIPE", "TrainingSteps", "TrainingStepsOptions"]
 
@@ -54,12 +54,12 @@ class TrainingSteps(Benchmark):
     Options = TrainingStepsOptions
     options: TrainingStepsOptions
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         cuda = device.type == "cuda"
-        engines = [name for name in get_args(Name) if cuda or name != "graph"]
+        engines = [name for name in get_args(EngineName) if cuda or name != "graph"]
         precisions = [name for name in get_args(Precision) if cuda or name != "tf32"]
         ours = [
-            Contender(
+            Implementation(
                 f"relaxit {engine} {precision}",
                 lambda engine=engine, precision=precision: self._ours(device, engine, precision),  # type: ignore[misc]
                 compiled=engine == "compile",
@@ -67,7 +67,7 @@ class TrainingSteps(Benchmark):
             for precision, engine in itertools.product(precisions, engines)
         ]
         floors = [
-            Contender(
+            Implementation(
                 f"products {precision}",
                 lambda precision=precision: self._products(device, precision),  # type: ignore[misc]
                 _NOTES["products"],
@@ -75,7 +75,7 @@ class TrainingSteps(Benchmark):
             )
             for precision in precisions
         ]
-        script = Contender(
+        script = Implementation(
             "tutorial",
             lambda: self._script(device),
             _NOTES["tutorial"],
@@ -85,7 +85,7 @@ class TrainingSteps(Benchmark):
         return [script, *ours, *floors]
 
     def _script(self, device: torch.device) -> Callable[[], Tensor]:
-        model = tutorial.Vae().to(device)
+        model = tutorial.TutorialVae().to(device)
         optimizer = optim.Adam(model.parameters(), lr=1e-3)
         loader, _ = tutorial.loaders(Path(self.options.data_dir), device)
         batches = _endless(loader)
@@ -101,7 +101,7 @@ class TrainingSteps(Benchmark):
         return call
 
     def _ours(
-        self, device: torch.device, engine: Name, precision: Precision
+        self, device: torch.device, engine: EngineName, precision: Precision
     ) -> Callable[[], Tensor]:
         flags = {
             "data": {"dir": self.options.data_dir},
@@ -109,7 +109,7 @@ class TrainingSteps(Benchmark):
             "engine": engine,
             "precision": precision,
         }
-        trainer = Trainer(build(resolve([*zoo.layers(RECIPE), flags])))
+        trainer = Trainer(build(resolve([*zoo.recipe_layers(RECIPE), flags])))
         trainer.experiment.model.train()
         indices = _orders(trainer)
 
@@ -124,7 +124,7 @@ class TrainingSteps(Benchmark):
     def _products(self, device: torch.device, precision: Precision) -> Callable[[], Tensor]:
         pixels, draw = 28 * 28, tutorial.LATENTS * tutorial.VALUES
         encoder, decoder = (pixels, *_HIDDEN, draw), (draw, *reversed(_HIDDEN), pixels)
-        step = products(encoder, decoder, tutorial.BATCH_SIZE, precision, device)
+        step = training_matmuls(encoder, decoder, tutorial.BATCH_SIZE, precision, device)
 
         def call() -> Tensor:
             return [step() for _ in range(self.options.steps)][-1]

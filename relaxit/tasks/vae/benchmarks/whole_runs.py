@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from relaxit.bench import RELAXIT, Program
+from relaxit.bench.processes import RELAXIT, Program
 from relaxit.tasks.vae.benchmarks.training_steps import RECIPE
 
 __all__ = ["training_programs"]

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from relaxit import Options
-from relaxit.bench import Benchmark, Contender, Unavailable
+from relaxit.bench import Benchmark, Implementation, Unavailable
 from relaxit_permutation.benchmarks.baselines import (
     log_sinkhorn,
     log_sinkhorn_until,
@@ -99,7 +99,7 @@ class SinkhornIterations(_Scored):
     Options = IterationSizes
     options: IterationSizes
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
         scores, vector = self._drawn(device)
         scores.requires_grad_()
@@ -130,20 +130,20 @@ class SinkhornIterations(_Scored):
             return compiled(published)
 
         return [
-            Contender(
+            Implementation(
                 "log form",
                 lambda: make(published),
                 "the published form, autograd through all iterations",
                 reference=True,
             ),
-            Contender("sinkhorn", lambda: make(equal), "as many sweeps, implicit gradient"),
-            Contender(
+            Implementation("sinkhorn", lambda: make(equal), "as many sweeps, implicit gradient"),
+            Implementation(
                 "sinkhorn, default",
                 lambda: make(default),
                 "sweeps until converged, or Newton's method; aims at 1e-5",
             ),
-            Contender("log form compiled", unrolled, compiled=True),
-            Contender("sinkhorn compiled", lambda: compiled(equal), compiled=True),
+            Implementation("log form compiled", unrolled, compiled=True),
+            Implementation("sinkhorn compiled", lambda: compiled(equal), compiled=True),
         ]
 
     def oracle(self, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -165,7 +165,7 @@ class SinkhornConvergence(_Scored):
     Options = ConvergenceSizes
     options: ConvergenceSizes
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
         (scores,) = self.inputs(device)
         ones = scores.new_ones(o.n)
@@ -181,11 +181,13 @@ class SinkhornConvergence(_Scored):
             return sinkhorn(scores, o.temperature, tolerance=o.tolerance)
 
         return [
-            Contender(
+            Implementation(
                 "log form", lambda: plain, "looks at the sums every ten iterations", reference=True
             ),
-            Contender("sweeps", lambda: sweeps, "without Newton's method"),
-            Contender("sinkhorn", lambda: newton, "sweeps, then Newton's method; aims at 1e-5"),
+            Implementation("sweeps", lambda: sweeps, "without Newton's method"),
+            Implementation(
+                "sinkhorn", lambda: newton, "sweeps, then Newton's method; aims at 1e-5"
+            ),
         ]
 
     def oracle(self, device: torch.device) -> Tensor:
@@ -209,16 +211,18 @@ class HardMatching(_Scored):
     Options = MatchingSizes
     options: MatchingSizes
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         (scores,) = self.inputs(device)
         return [
-            Contender(
+            Implementation(
                 "published",
                 lambda: lambda: published_matching(scores),
                 "a sparse matrix for each, made dense",
                 reference=True,
             ),
-            Contender("assign", lambda: lambda: assign(scores), "q.sample_hard without the noise"),
+            Implementation(
+                "assign", lambda: lambda: assign(scores), "q.sample_hard without the noise"
+            ),
         ]
 
     def oracle(self, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from relaxit import Options
-from relaxit.bench import Benchmark, Contender
+from relaxit.bench import Benchmark, Implementation
 from relaxit_permutation.benchmarks.baselines import log_sinkhorn
 from relaxit_permutation.sinkhorn.operator import residual
 from relaxit_permutation.sorting.ranking import SortRelaxation, rank, soft_permutation
@@ -93,20 +93,20 @@ class SoftSorting(_Valued):
     )
     error_is = "the largest error of a row or column sum; rows alone sum to 1 in some relaxations"
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
         make = self._maker(device, o.n, o.n)
 
-        def published(iterations: int) -> Contender:
-            return Contender(
+        def published(iterations: int) -> Implementation:
+            return Implementation(
                 f"log form, {iterations} iterations",
                 lambda: make(lambda x: self._published(x, iterations)),
                 "transport to equally spaced anchors, unrolled",
                 reference=iterations == 20,
             )
 
-        def ours(relaxation: SortRelaxation) -> Contender:
-            return Contender(
+        def ours(relaxation: SortRelaxation) -> Implementation:
+            return Implementation(
                 relaxation,
                 lambda: make(lambda x: soft_permutation(x, o.temperature, relaxation)),
                 _NOTES[relaxation],
@@ -123,13 +123,13 @@ class SoftSorting(_Valued):
             published(20),
             published(100),
             *map(ours, _NOTES),
-            Contender(
+            Implementation(
                 "diffsort, odd-even",
                 lambda: network("odd_even"),
                 "n layers of soft comparisons",
                 peer="diffsort",
             ),
-            Contender(
+            Implementation(
                 "diffsort, bitonic",
                 lambda: network("bitonic"),
                 "log(n)^2 layers of them",
@@ -158,7 +158,7 @@ class SoftRanks(_Valued):
     references = ("arXiv:2002.08871 (torchsort)", "arXiv:1905.11885 (ranks by transport)")
     error_is = "mean of a row's soft ranks less (n + 1) / 2, which some relaxations do not keep"
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
         make = self._maker(device, o.n)
 
@@ -166,8 +166,8 @@ class SoftRanks(_Valued):
             ranks = torch.arange(o.n, 0, -1, dtype=x.dtype, device=x.device)
             return ranks @ self._published(x, 20)
 
-        def ours(relaxation: SortRelaxation) -> Contender:
-            return Contender(
+        def ours(relaxation: SortRelaxation) -> Implementation:
+            return Implementation(
                 relaxation,
                 lambda: make(lambda x: rank(x, o.temperature, relaxation, descending=False)),
                 _NOTES[relaxation],
@@ -179,20 +179,20 @@ class SoftRanks(_Valued):
             return make(lambda x: torchsort.soft_rank(x, regularisation, o.temperature))
 
         return [
-            Contender(
+            Implementation(
                 "log form, 20 iterations",
                 lambda: make(published),
                 "transport to equally spaced anchors, unrolled",
                 reference=True,
             ),
             *map(ours, _NOTES),
-            Contender(
+            Implementation(
                 "torchsort, l2",
                 lambda: projected("l2"),
                 "projection onto the permutahedron, compiled C++",
                 peer="torchsort",
             ),
-            Contender(
+            Implementation(
                 "torchsort, kl",
                 lambda: projected("kl"),
                 "the same with an entropy",

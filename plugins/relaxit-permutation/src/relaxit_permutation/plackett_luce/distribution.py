@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit import DiscreteLaw, Unsupported
+from relaxit import DiscreteDistribution, Unsupported
 from relaxit_permutation.matrices import polytope
 from relaxit_permutation.matrices.rounding import sorting_matrix
 from relaxit_permutation.plackett_luce import lattice, monte_carlo, rank_race
@@ -20,7 +20,7 @@ MOST_LISTED = 8
 """All orders are listed for up to so many items."""
 
 
-class PlackettLuce(DiscreteLaw):
+class PlackettLuce(DiscreteDistribution):
     r"""Orders of n items with scores s ``[*batch, n]``, as permutation matrices.
 
         log p(sigma) = sum_i [ s_{sigma_i} - log sum_{j >= i} exp(s_{sigma_j}) ]
@@ -41,7 +41,7 @@ class PlackettLuce(DiscreteLaw):
         """How many items there are."""
         return self.event_shape[-1]
 
-    def log_mass(self, value: Tensor) -> Tensor:
+    def _log_prob(self, value: Tensor) -> Tensor:
         return log_mass(log_choices(in_order(self.scores, value.argmax(-1))))
 
     def entropy(self) -> Tensor:
@@ -53,19 +53,19 @@ class PlackettLuce(DiscreteLaw):
         self._require_few("entropy", "entropy_estimate")
         return lattice.entropy(self.scores)
 
-    def marginals(self) -> Tensor:
+    def _mean(self) -> Tensor:
         """Probability ``[*batch, n, n]``, in row i and column j, that item j has rank i."""
         exact = lattice if self.n <= MOST_EXACT else rank_race
         return exact.marginals(self.scores)
 
-    def best(self) -> Tensor:
+    def _mode(self) -> Tensor:
         """The items in descending order of their scores."""
         return sorting_matrix(self.scores)
 
-    def draw(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
         return sorting_matrix(monte_carlo.perturbed(self.scores, shape, generator))
 
-    def values(self) -> Tensor:
+    def _enumerate_support(self) -> Tensor:
         """All n! permutation matrices.
 
         Raises:
@@ -89,7 +89,7 @@ class PlackettLuce(DiscreteLaw):
 
     @property
     def variance(self) -> Tensor:
-        p = self.marginals()
+        p = self._mean()
         return (p * (1 - p)).to(self.params.dtype)
 
     def entropy_estimate(

@@ -29,7 +29,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from relaxit.arithmetic import product, shortened
+from relaxit.arithmetic import full_precision_matmul, has_reduced_precision
 from relaxit_permutation.sinkhorn.sweeps import floor
 
 __all__ = ["newton", "system"]
@@ -75,7 +75,7 @@ def newton(
     grow = s ** (-1 / max(stages, 1))
     z, v = x * s, torch.where(near, v, 0.0)
     # Looked up once, not in every step.
-    times: Product = product if shortened(x.device) else torch.matmul
+    times: Product = full_precision_matmul if has_reduced_precision(x.device) else torch.matmul
     for _ in range(_FIRST):
         v = _even(z, v, rows, columns)
     last = v / s

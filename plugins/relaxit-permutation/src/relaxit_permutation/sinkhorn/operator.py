@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from relaxit import DomainError, ShapeError
-from relaxit.arithmetic import product, shortened
+from relaxit.arithmetic import full_precision_matmul, has_reduced_precision
 from relaxit.dtypes import compute_dtype
 from relaxit.shapes import check_temperature_value
 from relaxit_permutation.sinkhorn.newton import Product, system
@@ -173,11 +173,11 @@ class _Scaled(torch.autograd.Function):
 def _along(p: Tensor, gradient: Tensor) -> Tensor:
     """``P * (G - lambda_i - mu_j)`` with rows and columns that sum to 0."""
     if torch.compiler.is_compiling():
-        return _projected(p, gradient, product)
+        return _projected(p, gradient, full_precision_matmul)
     # Float32 may not do where products are shortened, or may be by the time that autograd makes
     # second derivatives of all of this.
     recorded = torch.is_grad_enabled() and p.requires_grad
-    if p.dtype == torch.float32 and (recorded or shortened(p.device)):
+    if p.dtype == torch.float32 and (recorded or has_reduced_precision(p.device)):
         return _projected(p.double(), gradient.double(), torch.matmul).to(p.dtype)
     return _projected(p, gradient, torch.matmul)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from relaxit import tracing
-from relaxit.temperature import cool
+from relaxit.temperature import divide_by_temperature
 from relaxit_permutation.sinkhorn.reduced import shifts
 
 __all__ = ["quotient", "roomy"]
@@ -36,18 +36,18 @@ def quotient(scores: Tensor, temperature: float | Tensor) -> Tensor:
         ``[..., m, n]``; if m < n with one further row, which stands for n - m rows of scores 0:
         they take the columns that nobody takes, and are all alike.
     """
-    x = _with_rest(cool(scores, temperature))
+    x = _with_rest(divide_by_temperature(scores, temperature))
     if not (_extreme(temperature) or _overflown(scores, x)):
         return x
     wide, temperature = _widened(scores), _kept(temperature)
     if isinstance(temperature, Tensor) and any(size > 1 for size in temperature.shape[-2:]):
-        wide, temperature = cool(wide, temperature), 1.0
+        wide, temperature = divide_by_temperature(wide, temperature), 1.0
     wide = _with_rest(wide)
     if isinstance(temperature, Tensor) or temperature < HOT:
         copies = max(1, scores.shape[-1] - scores.shape[-2])
         cold = torch.as_tensor(temperature, dtype=wide.dtype, device=wide.device).detach()
         wide = wide + shifts(wide.detach(), cold, copies)
-    return cool(wide, temperature).to(x.dtype)
+    return divide_by_temperature(wide, temperature).to(x.dtype)
 
 
 def _with_rest(scores: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relaxit.arithmetic import undisturbed
+from relaxit.arithmetic import without_autocast
 from relaxit_permutation.matrices.batching import in_front
 from relaxit_permutation.sinkhorn.newton import newton
 from relaxit_permutation.sinkhorn.reduced import reduced
@@ -86,7 +86,7 @@ def scale(
     r = rows.expand(*batch, m).reshape(-1, m, 1)
     c = columns.expand(*batch, n).reshape(-1, 1, n)
     watch = x.device.type == "cpu"
-    with undisturbed(x):
+    with without_autocast(x):
         p, v, residual = _scale(flat, r, c, iterations, steps, aim, watch)
         if watch and x.numel():
             _warn(residual, tolerance)

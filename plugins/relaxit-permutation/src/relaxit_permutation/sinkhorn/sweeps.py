@@ -27,7 +27,7 @@ import math
 import torch
 from torch import Tensor
 
-from relaxit.arithmetic import shortened
+from relaxit.arithmetic import has_reduced_precision
 from relaxit_permutation.sinkhorn import cuda
 
 __all__ = ["first_potentials", "floor", "sweep"]
@@ -198,7 +198,7 @@ class _LongFlow:
 
     def __init__(self, kernel: Tensor, rows: Tensor, columns: Tensor) -> None:
         self.dtype = kernel.dtype
-        if kernel.dtype == torch.float32 and shortened(kernel.device):
+        if kernel.dtype == torch.float32 and has_reduced_precision(kernel.device):
             kernel, rows, columns = kernel.double(), rows.double(), columns.double()
         self.kernel, self.turned = kernel, kernel.mT
         self.rows, self.columns = rows.mT, columns  # [B, 1, m], [B, 1, n]

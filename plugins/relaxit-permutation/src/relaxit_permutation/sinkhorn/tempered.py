@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from relaxit.temperature import cool, may_learn
+from relaxit.temperature import divide_by_temperature, may_need_gradient
 
 __all__ = ["divide"]
 
@@ -28,8 +28,8 @@ def divide(matrix: Tensor, temperature: float | Tensor) -> Tensor:
         tensor([-1.0000, -0.5000])
     """
     rows = temperature.unsqueeze(-1) if isinstance(temperature, Tensor) else temperature
-    if isinstance(rows, Tensor) and may_learn(rows):
+    if isinstance(rows, Tensor) and may_need_gradient(rows):
         # Its derivative there is nothing times a quotient that may have overflowed.
         lost = matrix.detach() < -_LOST * rows.detach()
         matrix = matrix.masked_fill(lost, -float("inf"))
-    return cool(matrix, rows)
+    return divide_by_temperature(matrix, rows)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from relaxit import Relaxation
-from relaxit.gradients import Case, GradientProblem, Point, Surroundings
+from relaxit.gradients import GradientProblem, Point, ProblemCase, Surroundings
 from relaxit_subset.conditional_poisson.subset import Subset
 from relaxit_subset.relaxed.options import SubsetOptions
 
@@ -40,14 +40,14 @@ class SubsetStudy(GradientProblem):
     Options = SubsetStudyOptions
     references = ("arXiv:2210.01941, section 4.1",)
 
-    def cases(self, around: Surroundings) -> Iterator[Case]:
+    def cases(self, around: Surroundings) -> Iterator[ProblemCase]:
         relaxation = around.relaxation or Subset(n=self.options.n, k=self.options.k)
         around.require_states(relaxation, 1)
         for label, cost in {"quadratic": _quadratic, "linear": _linear}.items():
             points = [
                 _point(relaxation, cost, number, around) for number in range(self.options.points)
             ]
-            yield Case(label, relaxation, tuple(points))
+            yield ProblemCase(label, relaxation, tuple(points))
 
 
 def _point(

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from relaxit import Options
-from relaxit.bench import Benchmark, Contender
+from relaxit.bench import Benchmark, Implementation
 from relaxit_subset.benchmarks.baselines import sequential_draw, successive_softmax
 from relaxit_subset.conditional_poisson.recursion import log_partition
 from relaxit_subset.conditional_poisson.subset import Subset
@@ -71,7 +71,7 @@ class SubsetMarginals(_Sized):
     summary = "exact marginals of k-subsets"
     references = ("arXiv:2210.01941 (SIMPLE)",)
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         logits = self.inputs(device)[0]
         leaf, exact = logits.clone().requires_grad_(), self.exact
 
@@ -80,14 +80,14 @@ class SubsetMarginals(_Sized):
             return lambda: function(logits)
 
         return [
-            Contender(
+            Implementation(
                 "recursion",
                 lambda: lambda: self._by_recursion(leaf),
                 "logaddexp over items, autograd",
                 reference=True,
             ),
-            Contender("contour", lambda: lambda: exact(logits), "q.discrete.mean"),
-            Contender("contour compiled", compiled, compiled=True),
+            Implementation("contour", lambda: lambda: exact(logits), "q.discrete.mean"),
+            Implementation("contour compiled", compiled, compiled=True),
         ]
 
     def oracle(self, device: torch.device) -> Tensor:
@@ -103,7 +103,7 @@ class SubsetSlopes(_Sized):
     summary = "exact marginals of k-subsets and their vector-Jacobian product"
     references = ("arXiv:2210.01941 (SIMPLE)",)
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         logits, vector = self.inputs(device)
         leaf, exact = logits.clone().requires_grad_(), self.exact
 
@@ -116,14 +116,14 @@ class SubsetSlopes(_Sized):
             return call
 
         return [
-            Contender(
+            Implementation(
                 "recursion",
                 lambda: make(lambda x: self._by_recursion(x, create_graph=True)),
                 "logaddexp over items, autograd twice",
                 reference=True,
             ),
-            Contender("contour", lambda: make(exact), "q.discrete.mean and backward"),
-            Contender(
+            Implementation("contour", lambda: make(exact), "q.discrete.mean and backward"),
+            Implementation(
                 "contour compiled",
                 lambda: make(torch.compile(exact, fullgraph=True)),
                 compiled=True,
@@ -150,17 +150,19 @@ class SubsetDraw(_Sized):
         """Logits ``[batch, n]``, the same in each row."""
         return (super().inputs(device)[0][:1].expand(self.options.batch, -1).contiguous(),)
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         (logits,) = self.inputs(device)
         relaxation = self.relaxation
         return [
-            Contender(
+            Implementation(
                 "sequential",
                 lambda: lambda: sequential_draw(logits, self.options.k),
                 "item by item from the table of the recursion",
                 reference=True,
             ),
-            Contender("tree", lambda: lambda: relaxation(logits).sample_hard(), "q.sample_hard"),
+            Implementation(
+                "tree", lambda: lambda: relaxation(logits).sample_hard(), "q.sample_hard"
+            ),
         ]
 
     def oracle(self, device: torch.device) -> Tensor:
@@ -184,7 +186,7 @@ class SubsetRelaxed(_Sized):
     summary = "relaxed draw of k-subsets, forward and backward"
     references = ("arXiv:1901.10517 (successive softmax)", "arXiv:2006.08063")
 
-    def contenders(self, device: torch.device) -> Sequence[Contender]:
+    def contenders(self, device: torch.device) -> Sequence[Implementation]:
         logits, vector = self.inputs(device)
         leaf = logits.clone().requires_grad_()
         relaxation = self.relaxation
@@ -206,11 +208,11 @@ class SubsetRelaxed(_Sized):
             return call
 
         return [
-            Contender(
+            Implementation(
                 "successive softmax", lambda: make(published), "Xie and Ermon", reference=True
             ),
-            Contender("projection", lambda: make(projected), "q.rsample and backward"),
-            Contender(
+            Implementation("projection", lambda: make(projected), "q.rsample and backward"),
+            Implementation(
                 "projection compiled",
                 lambda: make(torch.compile(projected, fullgraph=True)),
                 compiled=True,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from relaxit import DiscreteLaw
+from relaxit import DiscreteDistribution
 from relaxit_subset.conditional_poisson import divide_and_conquer
 from relaxit_subset.conditional_poisson.contour import minor_marginals
 from relaxit_subset.relaxed.balance import COARSE, balance, centre
@@ -18,7 +18,7 @@ from relaxit_subset.relaxed.hypersimplex import subsets
 __all__ = ["ConditionalPoisson"]
 
 
-class ConditionalPoisson(DiscreteLaw):
+class ConditionalPoisson(DiscreteDistribution):
     """k-subsets S with probability proportional to ``exp(sum of the logits in S)``.
 
     All quantities are written with the probabilities p of independent bits whose expected sum is k,
@@ -37,7 +37,7 @@ class ConditionalPoisson(DiscreteLaw):
         self.balanced = x - balance(x.detach(), self.k, COARSE)
         self._known: tuple[Tensor, Tensor] | None = None
 
-    def log_mass(self, value: Tensor) -> Tensor:
+    def _log_prob(self, value: Tensor) -> Tensor:
         bits = logsigmoid(torch.where(value > 0.5, self.balanced, -self.balanced))
         return bits.sum(-1) - self._sum_and_minor()[0]
 
@@ -45,18 +45,18 @@ class ConditionalPoisson(DiscreteLaw):
         """Entropy ``[*batch]`` in nats."""
         return self._cross_entropy(self) + self._sum_and_minor()[0]
 
-    def marginals(self) -> Tensor:
+    def _mean(self) -> Tensor:
         """Probability ``[*batch, n]`` of each item."""
         return self._chosen_and_not()[0]
 
-    def best(self) -> Tensor:
+    def _mode(self) -> Tensor:
         """The k items with the greatest logits."""
         return self.relaxation.hard(self.scores)
 
-    def draw(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
         return divide_and_conquer.draw(self.balanced.detach(), self.k, shape, generator)
 
-    def values(self) -> Tensor:
+    def _enumerate_support(self) -> Tensor:
         n = self.event_shape[0]
         return subsets(n, self.k, math.comb(n, self.k))
 

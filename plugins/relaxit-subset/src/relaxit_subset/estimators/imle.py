@@ -47,7 +47,7 @@ from relaxit import (
     SampleEstimator,
     Unsupported,
 )
-from relaxit.arithmetic import undisturbed
+from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.noise import gumbel
 from relaxit.tracing import standard_gamma
@@ -143,7 +143,7 @@ class _Imle(torch.autograd.Function):
 
     @staticmethod
     def forward(scores: Tensor, relaxation: Any, lam: float) -> Tensor:
-        with undisturbed(scores):
+        with without_autocast(scores):
             return relaxation.argmax(scores)
 
     @staticmethod
@@ -154,7 +154,7 @@ class _Imle(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         scores, value = ctx.saved_tensors
-        with undisturbed(scores):
+        with without_autocast(scores):
             target = ctx.relaxation.argmax(scores - ctx.lam * grad)
         return (value - target) / ctx.lam, None, None
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from relaxit import DrawEstimator, RelaxedDistribution
-from relaxit.autograd import through
+from relaxit.autograd import replace_gradient
 
 __all__ = ["Simple"]
 
@@ -46,4 +46,4 @@ class Simple(DrawEstimator):
         self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         del generator
-        return through(hard, q.discrete.mean.expand(hard.shape))
+        return replace_gradient(hard, q.discrete.mean.expand(hard.shape))

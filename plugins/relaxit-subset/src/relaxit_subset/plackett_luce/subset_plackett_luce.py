@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relaxit import Capabilities, DiscreteLaw, Unsupported, noise
+from relaxit import Capabilities, DiscreteDistribution, Unsupported, noise
 from relaxit.dtypes import compute_dtype
 from relaxit_subset.plackett_luce import exponential_race
 from relaxit_subset.relaxed.balance import centre
 from relaxit_subset.relaxed.hypersimplex import subsets
 from relaxit_subset.relaxed.relaxed_subset import RelaxedSubset
 
-__all__ = ["FirstOfRace", "SubsetPlackettLuce"]
+__all__ = ["PlackettLuceSubset", "SubsetPlackettLuce"]
 
 MOST_SUMMED = 5000
 """Entropy and divergences are sums over all subsets, up to so many."""
@@ -66,8 +66,8 @@ class SubsetPlackettLuce(RelaxedSubset):
     def examples(cls) -> list[SubsetPlackettLuce]:
         return [cls(n=5, k=2), cls(n=4, k=3)]
 
-    def discrete(self, params: Tensor) -> FirstOfRace:
-        return FirstOfRace(self, params)
+    def discrete(self, params: Tensor) -> PlackettLuceSubset:
+        return PlackettLuceSubset(self, params)
 
     @property
     def kl_is_exact(self) -> bool:
@@ -96,7 +96,7 @@ class SubsetPlackettLuce(RelaxedSubset):
         return among_the_free + (self.log_cardinality - ways)
 
 
-class FirstOfRace(DiscreteLaw):
+class PlackettLuceSubset(DiscreteDistribution):
     """The law of the first k of n exponential clocks with log-rates ``[*batch, n]``."""
 
     def __init__(self, relaxation: Any, params: Tensor) -> None:
@@ -117,7 +117,7 @@ class FirstOfRace(DiscreteLaw):
         """How many subsets there are."""
         return math.comb(self.event_shape[0], self.k)
 
-    def log_mass(self, value: Tensor) -> Tensor:
+    def _log_prob(self, value: Tensor) -> Tensor:
         scores, value = torch.broadcast_tensors(self.scores, value)
         if self.k in (0, value.shape[-1]):
             return torch.zeros_like(scores[..., 0])
@@ -143,7 +143,7 @@ class FirstOfRace(DiscreteLaw):
         mass = self._masses("entropy")
         return -(mass.exp() * torch.where(mass == -torch.inf, 0.0, mass)).sum(0)
 
-    def marginals(self) -> Tensor:
+    def _mean(self) -> Tensor:
         """Probability ``[*batch, n]`` of each item."""
         known = centre(self.scores, self.k)
         if self.k in (0, known.shape[-1]):
@@ -154,20 +154,20 @@ class FirstOfRace(DiscreteLaw):
             decided, (known > 0).to(known.dtype), exponential_race.inclusion(open_rows, self.k)
         )
 
-    def best(self) -> Tensor:
+    def _mode(self) -> Tensor:
         """The k items with the greatest logits: exchanging one for a slower one loses mass."""
         return self.relaxation.hard(self.scores)
 
-    def draw(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
         scores = self.scores
         full = shape + scores.shape
         g = noise.gumbel(full, dtype=scores.dtype, device=scores.device, generator=generator)
         return self.relaxation.hard(scores + g)
 
-    def values(self) -> Tensor:
+    def _enumerate_support(self) -> Tensor:
         return subsets(self.event_shape[0], self.k, self.count)
 
-    def kl(self, other: FirstOfRace) -> Tensor:
+    def kl(self, other: PlackettLuceSubset) -> Tensor:
         batch = torch.broadcast_shapes(self.batch_shape, other.batch_shape)
         mine = type(self)(self.relaxation, _over(self, batch))._masses("KL divergence")
         theirs = type(self)(self.relaxation, _over(other, batch))._masses("KL divergence")
@@ -182,10 +182,10 @@ class FirstOfRace(DiscreteLaw):
                 f"{self.relaxation.name}: the {what} is a sum over all subsets, and {self.count} "
                 f"are too many (at most {MOST_SUMMED}); relaxation 'subset' has it in closed form"
             )
-        listed = self.values().to(self.scores)
-        return self.log_mass(listed.view(-1, *(1,) * len(self.batch_shape), *self.event_shape))
+        listed = self._enumerate_support().to(self.scores)
+        return self._log_prob(listed.view(-1, *(1,) * len(self.batch_shape), *self.event_shape))
 
 
-def _over(law: FirstOfRace, batch: torch.Size) -> Tensor:
+def _over(law: PlackettLuceSubset, batch: torch.Size) -> Tensor:
     """The law's params, expanded to a batch shape."""
     return law.params.expand(batch + law.event_shape)

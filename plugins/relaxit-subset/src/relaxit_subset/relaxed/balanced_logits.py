@@ -12,7 +12,7 @@ from torch.distributions.constraints import Constraint, real_vector
 from relaxit import noise
 from relaxit.dtypes import compute_dtype
 from relaxit.shapes import as_size
-from relaxit.temperature import cool, log_temperature
+from relaxit.temperature import divide_by_temperature, log_temperature
 from relaxit_subset.relaxed.balance import balance, centre
 
 __all__ = ["BalancedLogits"]
@@ -68,7 +68,7 @@ class BalancedLogits(Distribution):
         g = noise.gumbel(
             shape, dtype=self.params.dtype, device=self.params.device, generator=generator
         )
-        x = cool(centre(self.params + g, self.k), self.temperature)
+        x = divide_by_temperature(centre(self.params + g, self.k), self.temperature)
         return x - balance(x, self.k)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ from torch.distributions.constraints import Constraint
 
 from relaxit import PerturbAndRelax
 from relaxit.dtypes import compute_dtype
-from relaxit.temperature import cool
+from relaxit.temperature import divide_by_temperature
 from relaxit_subset.relaxed.balance import balance, centre
 from relaxit_subset.relaxed.balanced_logits import BalancedLogits
 from relaxit_subset.relaxed.hypersimplex import hypersimplex, k_hot
@@ -90,7 +90,7 @@ class RelaxedSubset(PerturbAndRelax):
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
         # Centred before the division, which would make rounding errors of large scores visible.
-        x = cool(centre(scores, self.options.k), temperature)
+        x = divide_by_temperature(centre(scores, self.options.k), temperature)
         return torch.sigmoid(x - balance(x, self.options.k))
 
     def argmax(self, scores: Tensor) -> Tensor:

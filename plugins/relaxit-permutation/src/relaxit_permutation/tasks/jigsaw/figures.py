@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from relaxit.files import write_whole
+from relaxit.files import write_atomically
 from relaxit_permutation.tasks.jigsaw.puzzle import Grid, Puzzle, arranged
 
 __all__ = ["WRONG", "draw_puzzles", "strip"]
@@ -85,4 +85,4 @@ def draw_puzzles(grid: Grid, puzzle: Puzzle, order: Tensor, path: Path) -> None:
         axes.spines[:].set_visible(False)
     picture = io.BytesIO()
     figure.savefig(picture, dpi=130, format="png", bbox_inches="tight")
-    write_whole(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())

@@ -12,13 +12,13 @@ import torch
 
 from relaxit.data import Dataset, Images
 
-__all__ = ["Numbers"]
+__all__ = ["UniformNumbers"]
 
 _TRAIN, _TEST = 60_000, 20_000
 _GRID = 1 << 17  # float32 holds its points exactly
 
 
-class Numbers(Dataset):
+class UniformNumbers(Dataset):
     """80 000 numbers of [0, 1), always the same ones; the last 20 000 are the test part.
 
     They are drawn without replacement from the multiples of 2^-17: no two are equal, so that every
@@ -26,7 +26,7 @@ class Numbers(Dataset):
     rounding of scores in float32.
 
     Example:
-        >>> images = Numbers().load(Path())
+        >>> images = UniformNumbers().load(Path())
         >>> images.train.shape, images.test.shape, images.train.dtype
         (torch.Size([60000, 1]), torch.Size([20000, 1]), torch.float32)
         >>> len(torch.cat([images.train, images.test]).unique())

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from relaxit.data import Images, Part, read
-from relaxit.files import write_whole
+from relaxit.data import Images, Part, read_batch
+from relaxit.files import write_atomically
 
 __all__ = ["COLOUR", "draw_selected", "mean_picture", "overlay"]
 
@@ -31,7 +31,7 @@ def overlay(chosen: Tensor, mean: Tensor, size: tuple[int, int]) -> Tensor:
 
 def mean_picture(train: Part) -> Tensor:
     """Mean of stored pictures in [0, 1], ``[P]``."""
-    sums = [read(part.pictures, part.levels).sum(0) for part in train.split(10_000)]
+    sums = [read_batch(part.pictures, part.levels).sum(0) for part in train.split(10_000)]
     return torch.stack(sums).sum(0) / len(train)
 
 
@@ -50,4 +50,4 @@ def draw_selected(chosen: Tensor, images: Images, path: Path) -> None:
     picture = io.BytesIO()
     enlarged = sheet.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
     imsave(picture, enlarged.numpy(), format="png")
-    write_whole(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())

@@ -6,7 +6,7 @@ from functools import cache
 
 import torch
 
-from relaxit.bench.failure import reason_of
+from relaxit.errors import error_summary
 
 __all__ = ["cannot_compile"]
 
@@ -20,5 +20,5 @@ def cannot_compile(device: torch.device) -> str:
     try:
         torch.compile(lambda x: x.exp() + 1, fullgraph=True)(torch.ones(8, device=device))
     except Exception as error:
-        return f"torch.compile does not work here: {reason_of(error)}"
+        return f"torch.compile does not work here: {error_summary(error)}"
     return ""

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from relaxit import noise
-from relaxit.bench.clock import Timer, timer_for
 from relaxit.bench.lower_bound import Rates
+from relaxit.bench.measuring.clock import Timer, timer_for
 
 __all__ = ["measure_rates"]
 

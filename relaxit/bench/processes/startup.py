@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from relaxit.bench.processes import RELAXIT, Program
+from relaxit.bench.processes.programs import RELAXIT, Program
 
 __all__ = ["REFERENCE", "startup_programs"]
 
