@@ -148,9 +148,11 @@ class RelaxedDistribution(Distribution):
         Drawn from the exact discrete law if there is one, otherwise the vertex of a fresh draw.
         """
         with torch.no_grad():
-            if self.relaxation.capabilities.discrete_law:
-                law: Any = self.discrete  # torch's base class knows no generator
-                value: Tensor = law.sample(shapes.as_size(sample_shape), generator=generator)
+            if self.relaxation.capabilities.discrete_distribution:
+                distribution: Any = self.discrete  # torch's base class knows no generator
+                value: Tensor = distribution.sample(
+                    shapes.as_size(sample_shape), generator=generator
+                )
                 return value
             return self.draw(sample_shape, generator)[1]
 

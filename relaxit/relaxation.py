@@ -37,7 +37,7 @@ class Capabilities:
     Attributes:
         density: ``log_prob`` of the soft sample exists.
         log_space: the companion law of the log of the soft sample exists.
-        discrete_law: the discrete law exists, with mass and entropy.
+        discrete_distribution: the discrete law exists, with mass and entropy.
         exact_rounding: the hard value of a draw follows the discrete law exactly.
         masks: ``-inf`` parameters are legal and exclude a choice.
         conditional: perturbed scores can be drawn given their hard value, see
@@ -50,7 +50,7 @@ class Capabilities:
     """
 
     density: bool
-    discrete_law: bool
+    discrete_distribution: bool
     exact_rounding: bool
     log_space: bool = False
     masks: bool = False
@@ -207,7 +207,7 @@ class Relaxation(Configured, ABC):
         uniform law at -1e-7. A relaxation without a tractable law may return a named upper bound
         and must say so in its documentation.
         """
-        if not self.capabilities.discrete_law:
+        if not self.capabilities.discrete_distribution:
             raise self.unsupported("kl_to_uniform (write it, or the discrete law)")
         # Not clamped at 0: rounding would then decide whether a nearly uniform variable gets a
         # gradient, and Adam makes a full step of a small one.
@@ -219,7 +219,7 @@ class Relaxation(Configured, ABC):
 
         By default it is taken for exact where there is a discrete law.
         """
-        return self.capabilities.discrete_law
+        return self.capabilities.discrete_distribution
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
@@ -233,7 +233,7 @@ class Relaxation(Configured, ABC):
         offers = {
             "log_prob": self.capabilities.density,
             "log_space": self.capabilities.log_space,
-            "discrete": self.capabilities.discrete_law,
+            "discrete": self.capabilities.discrete_distribution,
         }
         listed = ", ".join(
             ["sample", "rsample", "hard", "draw", *(k for k, v in offers.items() if v)]

@@ -126,15 +126,15 @@ def standard_gamma(alpha: Tensor, generator: torch.Generator | None = None) -> T
     if _gamma is not None:
         drawn: Tensor = _gamma(alpha, generator=generator)
         return drawn
-    law = torch.distributions.Gamma(alpha, torch.ones_like(alpha), validate_args=False)
+    distribution = torch.distributions.Gamma(alpha, torch.ones_like(alpha), validate_args=False)
     if generator is None:
-        return law.sample()
+        return distribution.sample()
     # The global generator stands in, seeded by the one that is given.
     seed = torch.randint(2**63 - 1, (), generator=generator, device=generator.device)
     devices = [alpha.device] if alpha.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(seed))
-        return law.sample()
+        return distribution.sample()
 
 
 def version(tensor: Tensor) -> int:

@@ -70,9 +70,11 @@ def fits(observed: np.ndarray, probabilities: Tensor) -> bool:
     return bool(stats.chisquare(observed, p / p.sum() * observed.sum()).pvalue > ALPHA)
 
 
-def follows(values: Tensor, law: str) -> bool:
+def follows(values: Tensor, distribution: str) -> bool:
     """Kolmogorov-Smirnov test of numbers against a law of scipy.stats."""
-    return bool(stats.kstest(values.detach().double().flatten().numpy(), law).pvalue > ALPHA)
+    return bool(
+        stats.kstest(values.detach().double().flatten().numpy(), distribution).pvalue > ALPHA
+    )
 
 
 def averages(values: Tensor, mean: float) -> bool:

@@ -23,7 +23,7 @@ def draw(number, dtype=torch.float32, of=0):
 
 
 @EACH_DTYPE
-def test_law_near_both_ends(dtype):
+def test_distribution_near_both_ends(dtype):
     # Cells of 2^-4 ... 2^-17 at each end and 64 between. alpha = 2e-5.
     ends = 2.0 ** -np.arange(17, 3, -1)
     edges = np.concatenate([[0], ends, np.linspace(1 / 16, 15 / 16, 65)[1:-1], 1 - ends[::-1], [1]])
@@ -60,7 +60,7 @@ def test_ends_of_the_generator(dtype, ones, monkeypatch):
 
 
 @EACH_DTYPE
-def test_law_of_a_single_block(dtype):
+def test_distribution_of_a_single_block(dtype):
     # Bits of PyTorch's own. alpha = 2e-5.
     source = seed(7)
     parts = [sfc64.fill_uniform(torch.empty(1001, dtype=dtype), source) for _ in range(500)]

@@ -42,14 +42,14 @@ class Listed(Row):
         return (p.exp() * (p - other.scores.log_softmax(-1))).sum(-1)
 
 
-def law(cls=Listed, *batch, dtype=torch.float32):
+def distribution(cls=Listed, *batch, dtype=torch.float32):
     params = torch.randn(*batch, 3, generator=seed(0)).to(dtype)
     return cls(relaxit.get("categorical", categories=3), params)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_values_keep_the_dtype_and_scalars_are_wide(dtype):
-    found = law(Listed, 4, dtype=dtype)
+    found = distribution(Listed, 4, dtype=dtype)
     value = found.sample((2,), seed(1))
     wide = torch.promote_types(dtype, torch.float32)
     for stored in (value, found.mean, found.mode, found.enumerate_support()):
@@ -59,7 +59,7 @@ def test_values_keep_the_dtype_and_scalars_are_wide(dtype):
 
 
 def test_shapes_expand_and_enumeration():
-    found = law(Listed, 4)
+    found = distribution(Listed, 4)
     big = found.expand((2, 4))
     assert (found.batch_shape, found.event_shape, big.batch_shape) == ((4,), (3,), (2, 4))
     assert type(big) is Listed
@@ -72,28 +72,28 @@ def test_shapes_expand_and_enumeration():
 
 def test_what_is_no_value_has_no_mass():
     values = torch.tensor([[1.0, 0, 0], [0.5, 0.5, 0], [1, 1, 0]])
-    mass = law().log_prob(values)
+    mass = distribution().log_prob(values)
     assert bool(mass[0].isfinite())
     assert mass[1:].tolist() == [-torch.inf, -torch.inf]
 
 
 def test_wrong_value_shape_is_named():
     with pytest.raises(ShapeError, match=r"categorical.*\[\*, 3\].*\[2\]"):
-        law().log_prob(torch.zeros(2))
+        distribution().log_prob(torch.zeros(2))
 
 
 def test_the_generator_decides():
-    found = law(Listed, 20)
+    found = distribution(Listed, 20)
     assert torch.equal(found.sample((), seed(3)), found.sample((), seed(3)))
     assert not torch.equal(found.sample((), seed(3)), found.sample((), seed(4)))
 
 
 def test_what_is_not_written_is_unsupported():
-    bare = law(Row)
+    bare = distribution(Row)
     with pytest.raises(Unsupported, match="values of Categorical"):
         bare.enumerate_support()
     with pytest.raises(Unsupported, match="no KL divergence"):
         kl_divergence(bare, bare)
     other = Listed(relaxit.get("categorical", categories=2), torch.zeros(2))
     with pytest.raises(Unsupported, match=r"categories=3.*categories=2"):
-        kl_divergence(law(), other)
+        kl_divergence(distribution(), other)

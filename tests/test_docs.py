@@ -270,20 +270,22 @@ MARKS = "<!-- checks: begin -->\n", "<!-- checks: end -->\n"
 APPLIES = {
     "_integrable": "`density` claimed, float64, 6 free dimensions at most",
     "_density_in_float64": "`density` claimed, float64, 200 params at most",
-    "_law_in_float64": "`discrete_law` claimed, float64, 200 params at most",
+    "_distribution_in_float64": "`discrete_distribution` claimed, float64, 200 params at most",
     "no_differences": "float64, 200 params at most",
     "_log_space_in_float64": "`log_space` claimed, float64, 200 params at most",
     "_without_both_dtypes": "float32 and float64 claimed",
     "_cannot_trace": "`compiles` claimed",
-    "_no_kl": "`discrete_law` claimed, KL registered, values can be listed",
+    "_no_kl": "`discrete_distribution` claimed, KL registered, values can be listed",
     "_no_cardinality": "`log_cardinality` known, values can be listed",
     "_scalar_params": "params are not scalars",
-    "_no_kl_of_its_own": "`discrete_law` denied, `kl_to_uniform` written",
-    "_no_bound": "`discrete_law` denied, `kl_to_uniform` written, values can be listed",
-    "_rounding_denied": "`discrete_law` claimed, `exact_rounding` denied, values can be listed",
+    "_no_kl_of_its_own": "`discrete_distribution` denied, `kl_to_uniform` written",
+    "_no_bound": "`discrete_distribution` denied, `kl_to_uniform` written, values can be listed",
+    "_rounding_denied": "`discrete_distribution` claimed, `exact_rounding` denied, "
+    "values can be listed",
     "_cannot_differ": "`conditional` claimed, values can be listed, float64, 200 params at most",
     "_has_exact_draw": "`exact_draw` claimed, draw no argument; values drawn and can be listed",
-    "_of_other_law": "`hard`, neither `exact_draw` nor `own_law`; values can be listed",
+    "_of_other_distribution": "`hard`, neither `exact_draw` nor `own_distribution`; "
+    "values can be listed",
     "_takes_no_draws": "a `DrawEstimator`",
     "_no_noise": "values are drawn, and the draw is no argument",
     "_draws": "`hard`, and the cost sees the same values whatever the seed",
@@ -337,7 +339,7 @@ def table(title: str, group: list[Check]) -> Iterator[str]:
         when = applies(c) + (f"; after {after}" if after else "")
         rate = f"{c.false_alarm:.0e}".replace("e-0", "e-") if c.false_alarm else "-"
         why = c.why[:1].upper() + c.why[1:]
-        yield "| " + " | ".join([f"`{c.name}`", c.law, why, when, rate]) + " |"
+        yield "| " + " | ".join([f"`{c.name}`", c.distribution, why, when, rate]) + " |"
     yield ""
 
 
@@ -359,10 +361,10 @@ def test_the_tables_of_checks_are_those_of_the_kit():
     )
 
 
-def test_laws_fit_into_a_table():
+def test_distributions_fit_into_a_table():
     for check in checks():
-        assert "|" not in check.law + check.why, check.name
-        assert check.law.endswith("."), check.name
+        assert "|" not in check.distribution + check.why, check.name
+        assert check.distribution.endswith("."), check.name
         assert check.why.endswith("."), check.name
 
 

@@ -327,13 +327,24 @@ LISTED = {
 }
 
 
-def laws(name, outcome="pass"):
-    found = {"subject": f"{name}()", "check": "a_law", "outcome": outcome, "reason": "0.1 is not 0"}
+def distributions(name, outcome="pass"):
+    found = {
+        "subject": f"{name}()",
+        "check": "a_distribution",
+        "outcome": outcome,
+        "reason": "0.1 is not 0",
+    }
     return {"name": name, "counts": {outcome: 1}, "results": [{**found, "seconds": 1.0}]}
 
 
-def test_broken_laws_are_named(session, monkeypatch):
-    answer(monkeypatch, LISTED, laws("mine"), laws("rloo", "fail"), "error: no such thing")
+def test_broken_distributions_are_named(session, monkeypatch):
+    answer(
+        monkeypatch,
+        LISTED,
+        distributions("mine"),
+        distributions("rloo", "fail"),
+        "error: no such thing",
+    )
     session.dry = False
     result = Result("checks", "Conformance")
     checks.work(session, result)
@@ -344,25 +355,31 @@ def test_broken_laws_are_named(session, monkeypatch):
     ]
 
 
-def contender(name, median, **over):
+def implementation(name, median, **over):
     seconds = None if median is None else {"median": median, "lower": median, "upper": median}
-    row = {"name": name, "peer": "", "compiled": False, "outcome": "done", "reason": ""}
-    row |= {"seconds": seconds, "ratio": 1.0, "floors": 2.0, "memory_bytes": 2**20}
+    row = {"name": name, "baseline": "", "compiled": False, "outcome": "done", "reason": ""}
+    row |= {"seconds": seconds, "ratio": 1.0, "times_lower_bound": 2.0, "memory_bytes": 2**20}
     return {**row, "first_seconds": 0.5, **over}
 
 
 def benchmark(*rows, **options):
     document = {"name": "draws", "summary": "", "options": options, "reference": "plain"}
-    return {**document, "rounds": 3, "floor": {"seconds": 1e-4}, "reason": "", "contenders": rows}
+    return {
+        **document,
+        "rounds": 3,
+        "lower_bound": {"seconds": 1e-4},
+        "reason": "",
+        "implementations": rows,
+    }
 
 
 def test_benchmarks_are_condensed(session, monkeypatch):
     rows = [
-        contender("plain", 4e-3, peer="torch"),
-        contender("other compiled", 2e-3, peer="torch", compiled=True),
-        contender("ours", 1e-3),
-        contender("bad", None, outcome="failed", reason="it broke"),
-        contender("absent", None, outcome="skipped", reason="not installed"),
+        implementation("plain", 4e-3, baseline="torch"),
+        implementation("other compiled", 2e-3, baseline="torch", compiled=True),
+        implementation("ours", 1e-3),
+        implementation("bad", None, outcome="failed", reason="it broke"),
+        implementation("absent", None, outcome="skipped", reason="not installed"),
     ]
     answer(monkeypatch, {"benchmarks": [benchmark(*rows, batch=3, data_dir="/private")]})
     result = Result("sampling", "Sampling")
@@ -380,7 +397,7 @@ def test_benchmarks_are_condensed(session, monkeypatch):
 
 
 def test_training_is_in_seconds_of_an_epoch():
-    found = benchmarks.condense(benchmark(contender("tutorial", 0.5), steps=100))
+    found = benchmarks.condense(benchmark(implementation("tutorial", 0.5), steps=100))
     assert "| tutorial |       3 |" in "\n".join(benchmarks.show_benchmark(found))
     steps = Result("training", "", figures={"tables": [found]})
     assert training.script_seconds([steps]) == 3.0
@@ -556,7 +573,7 @@ def test_three_digits(value, text):
 def test_the_widest_table_there_is_has_room_for_names():
     names = ["RelaxedOneHotCategorical", "relaxit compile bfloat16", "log form, 100 iterations"]
     numbers = [number(0.0123456)] * 5
-    heads = ["", "ms", "ratio", "/ comp.", "floors", "MiB"]
+    heads = ["", "ms", "ratio", "/ comp.", "x bound", "MiB"]
     assert "..." not in table(heads, [[name, *numbers] for name in names])
 
 

@@ -30,9 +30,11 @@ from tests.helpers import (
 
 ALL = pytest.mark.parametrize("relaxation", structures(), ids=repr)
 DENSITY = pytest.mark.parametrize("relaxation", able("density"), ids=repr)
-DISCRETE = pytest.mark.parametrize("relaxation", able("discrete_law"), ids=repr)
+DISCRETE = pytest.mark.parametrize("relaxation", able("discrete_distribution"), ids=repr)
 EXACT = pytest.mark.parametrize(
-    "relaxation", [r for r in able("discrete_law") if r.capabilities.exact_rounding], ids=repr
+    "relaxation",
+    [r for r in able("discrete_distribution") if r.capabilities.exact_rounding],
+    ids=repr,
 )
 DRAWS = 400_000
 
@@ -44,14 +46,14 @@ def support_of(relaxation):
 
 def masses(relaxation, params):
     """Probability of every value, [values, *batch], worked out from the mass function."""
-    law = relaxation.discrete(params)
-    return law.log_prob(law.enumerate_support()).exp()
+    distribution = relaxation.discrete(params)
+    return distribution.log_prob(distribution.enumerate_support()).exp()
 
 
 def nudged(relaxation, params):
     """Parameters under which the most probable value gains 2 % of its mass, roughly."""
-    law = relaxation.discrete(params)
-    top = law.mode
+    distribution = relaxation.discrete(params)
+    top = distribution.mode
     leaf = params.clone().requires_grad_()
     (slope,) = torch.autograd.grad(relaxation.discrete(leaf).log_prob(top), leaf)
     return params + slope * 0.02 / slope.square().sum()
@@ -59,7 +61,7 @@ def nudged(relaxation, params):
 
 def test_there_is_something_to_test():
     assert len(able("density")) >= 3
-    assert len(able("discrete_law")) >= 3
+    assert len(able("discrete_distribution")) >= 3
 
 
 # --- discrete law -----------------------------------------------------------------------------
@@ -68,21 +70,23 @@ def test_there_is_something_to_test():
 @DISCRETE
 def test_variance_by_enumeration(relaxation):
     params = params_for(relaxation, 6) * 2
-    law = relaxation.discrete(params)
-    values, p = law.enumerate_support(), masses(relaxation, params)
+    distribution = relaxation.discrete(params)
+    values, p = distribution.enumerate_support(), masses(relaxation, params)
     weight = p.reshape(*p.shape, *(1,) * len(relaxation.event_shape))
-    spread = (weight * (values - law.mean) ** 2).sum(0)
-    torch.testing.assert_close(law.variance, spread, rtol=0, atol=1e-12)
+    spread = (weight * (values - distribution.mean) ** 2).sum(0)
+    torch.testing.assert_close(distribution.variance, spread, rtol=0, atol=1e-12)
 
 
 @DISCRETE
 def test_discrete_expand_and_support_without_expand(relaxation):
-    law = relaxation.discrete(params_for(relaxation, 3))
-    big = law.expand((2, 3))
-    assert torch.equal(big.mean, law.mean.expand(2, *law.mean.shape))
+    distribution = relaxation.discrete(params_for(relaxation, 3))
+    big = distribution.expand((2, 3))
+    assert torch.equal(big.mean, distribution.mean.expand(2, *distribution.mean.shape))
     assert big.sample((5,)).shape == (5, 2, 3, *relaxation.event_shape)
-    thin = law.enumerate_support(expand=False)
-    assert torch.equal(thin.expand_as(law.enumerate_support()), law.enumerate_support())
+    thin = distribution.enumerate_support(expand=False)
+    assert torch.equal(
+        thin.expand_as(distribution.enumerate_support()), distribution.enumerate_support()
+    )
 
 
 # --- frequencies, alpha = 2e-5 a test ---------------------------------------------------------
@@ -145,7 +149,7 @@ def test_extremes(relaxation, dtype, temperature, as_tensor, device):
         x = q.log_space.rsample((40,))
         results += [q.log_space.log_prob(x.detach()), x.square().mean()]
         assert x.dtype == wide
-    if relaxation.capabilities.discrete_law:
+    if relaxation.capabilities.discrete_distribution:
         results += [q.discrete.entropy(), q.kl_to_uniform()]
         results.append(kl_divergence(q.discrete, relaxation.discrete(params.detach().flip(0))))
         assert q.discrete.mean.dtype == dtype
@@ -235,7 +239,7 @@ def test_expand_keeps_every_quantity(relaxation):
         want = q.log_space.log_prob(x)
         torch.testing.assert_close(big.log_space.log_prob(x), want)
         torch.testing.assert_close(q.log_space.expand((2, 3)).log_prob(x), want)
-    if relaxation.capabilities.discrete_law:
+    if relaxation.capabilities.discrete_distribution:
         assert torch.equal(big.discrete.entropy()[1], q.discrete.entropy())
 
 
@@ -265,7 +269,7 @@ def test_gradcheck(relaxation):
         assert check(
             lambda a, t, x: relaxation(a, t).log_space.log_prob(x), (params, temperature, x)
         )
-    if relaxation.capabilities.discrete_law:
+    if relaxation.capabilities.discrete_distribution:
         assert check(lambda a: relaxation.discrete(a).entropy(), params)
         assert check(lambda a: relaxation(a).kl_to_uniform(), params)
         assert check(lambda a: relaxation.discrete(a).mean, params)
@@ -281,7 +285,7 @@ def quantities(relaxation):
     found = [lambda a, y: relaxation(a, 0.5).hard(y)]
     if relaxation.capabilities.density:
         found.append(lambda a, y: relaxation(a, 0.5).log_prob(y))
-    if relaxation.capabilities.discrete_law:
+    if relaxation.capabilities.discrete_distribution:
         found.append(lambda a, y: relaxation(a, 0.5).discrete.entropy())
         found.append(lambda a, y: relaxation(a, 0.5).kl_to_uniform())
         found.append(lambda a, y: relaxation(a, 0.5).discrete.mean)
@@ -337,7 +341,7 @@ def test_vmap_over_sampling(relaxation, kind):
 
 
 @EXACT
-def test_vmapped_draws_have_the_right_law(relaxation):
+def test_vmapped_draws_have_the_right_distribution(relaxation):
     # alpha = 2e-5. 'different' must be independent between rows, not only unequal.
     params = params_for(relaxation, dtype=torch.float32)
     rows = params.expand(400, *relaxation.param_shape)
@@ -362,7 +366,7 @@ def test_compiled_equals_eager(relaxation):
         if relaxation.capabilities.log_space:
             x = q.log_space.rsample((2,))
             found += [x, q.log_space.log_prob(x)]
-        if relaxation.capabilities.discrete_law:
+        if relaxation.capabilities.discrete_distribution:
             found += [q.discrete.entropy(), q.kl_to_uniform(), q.discrete.mean, q.discrete.mode]
             found.append(q.discrete.log_prob(hard))
             found.append(kl_divergence(q.discrete, relaxation.discrete(params.detach() * 2)))
@@ -394,7 +398,7 @@ def test_inductor_equals_eager(relaxation):
 
 
 @pytest.mark.parametrize("name", ["categorical", "binary"])
-def test_kl_of_a_nearly_uniform_law_keeps_its_gradient(name):
+def test_kl_of_a_nearly_uniform_distribution_keeps_its_gradient(name):
     """Rounding may make the value negative there; it may not switch the gradient off."""
     relaxation = relaxit.get(name, **({"categories": 10} if name == "categorical" else {}))
     params = 1e-4 * torch.randn(500, *relaxation.param_shape)

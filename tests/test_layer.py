@@ -62,7 +62,7 @@ def test_eval_is_an_exact_vertex_without_gradient(estimator):
     assert not fits(observed, (params / 5).softmax(-1))
 
 
-def test_eval_of_a_relaxation_without_a_discrete_law():
+def test_eval_of_a_relaxation_without_a_discrete_distribution():
     value = Relax(Rows()).eval()(torch.randn(100, 2, 3, requires_grad=True))
     assert not value.requires_grad
     assert bool(relaxit.constraints.one_hot.check(value).all())

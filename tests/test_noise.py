@@ -37,14 +37,14 @@ def tail_counts(values: torch.Tensor, edges: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", LAWS)
-def test_law(name, dtype):
+def test_distribution(name, dtype):
     # alpha = 2e-5; 200 000 draws see a distance of 0.0054 between distribution functions.
     x = getattr(noise, name)(DRAWS, dtype=dtype, generator=seed(1))
     assert follows(x, LAWS[name])
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_law_of_small_draws(name):
+def test_distribution_of_small_draws(name):
     # They come from another generator than large ones. alpha = 2e-5.
     source = seed(5)
     few = [getattr(noise, name)((sfc64.LEAST - 1,), generator=source) for _ in range(6)]
@@ -73,7 +73,7 @@ def test_compiled_rows_of_vmap_differ():
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_law_rejects_a_mutant(name):
+def test_distribution_rejects_a_mutant(name):
     x = getattr(noise, name)(DRAWS, generator=seed(1))
     assert not follows(x * 1.05, LAWS[name])
     assert not follows(torch.zeros_like(x) + 0.5, LAWS[name])

@@ -34,7 +34,7 @@ class Pick(PerturbAndRelax):
     """One of three."""
 
     api, name, summary = 1, "mine", "one of three"
-    capabilities = Capabilities(density=False, discrete_law=False, exact_rounding=True)
+    capabilities = Capabilities(density=False, discrete_distribution=False, exact_rounding=True)
     event_shape = param_shape = torch.Size([3])
     support, vertices = constraints.simplex, constraints.one_hot
 

@@ -29,7 +29,7 @@ from relaxit import Capabilities, PerturbAndRelax, constraints, hookimpl
 class Pick(PerturbAndRelax):
     api = {api}
     name = {name!r}
-    capabilities = Capabilities(density=False, discrete_law=False, exact_rounding=True)
+    capabilities = Capabilities(density=False, discrete_distribution=False, exact_rounding=True)
     event_shape = param_shape = torch.Size([3])
     support, vertices = constraints.simplex, constraints.one_hot
 

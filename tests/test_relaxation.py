@@ -29,7 +29,7 @@ from relaxit.dtypes import compute_dtype
 from relaxit.errors import ConfigurationError, DomainError, ShapeError, Unsupported
 from tests.helpers import DTYPES, seed
 
-BARE = Capabilities(density=False, discrete_law=False, exact_rounding=False)
+BARE = Capabilities(density=False, discrete_distribution=False, exact_rounding=False)
 
 
 class RowsOptions(Options):
@@ -84,7 +84,7 @@ class Cube(Relaxation):
     api = 1
     name = "test-cube"
     capabilities = Capabilities(
-        density=False, discrete_law=False, exact_rounding=True, dtypes=(torch.float32,)
+        density=False, discrete_distribution=False, exact_rounding=True, dtypes=(torch.float32,)
     )
     event_shape = torch.Size([4])
     param_shape = torch.Size([4])
@@ -99,7 +99,7 @@ class Cube(Relaxation):
         return (soft > 0.5).to(soft.dtype)
 
 
-def law(relaxation, *batch, temperature=1.0):
+def distribution(relaxation, *batch, temperature=1.0):
     return relaxation(torch.randn((*batch, *relaxation.param_shape)), temperature)
 
 
@@ -111,7 +111,7 @@ def relaxation(request):
 @pytest.mark.parametrize("sample", [(), (0,), (3,), (2, 1), 5])
 @pytest.mark.parametrize("batch", [(), (1,), (3,), (0,), (2, 3)])
 def test_shapes(relaxation, batch, sample):
-    q = law(relaxation, *batch)
+    q = distribution(relaxation, *batch)
     lead = (sample,) if isinstance(sample, int) else sample
     want = torch.Size([*lead, *batch, *relaxation.event_shape])
     soft, hard = q.draw(sample)
@@ -221,7 +221,7 @@ def test_wrong_shape_is_named(shape):
 
 
 def test_wrong_value_shape_is_refused():
-    q = law(Rows(), 5)
+    q = distribution(Rows(), 5)
     for method in (q.hard, q.log_prob):
         with pytest.raises(ShapeError, match=r"value must be \[\*, 2, 3\], got \[5, 3\]"):
             method(torch.zeros(5, 3))
@@ -243,7 +243,7 @@ def test_expand(relaxation, temperature):
         q.expand((2, 4))
 
 
-def test_expanded_law_checks_as_the_original_does():
+def test_expanded_distribution_checks_as_the_original_does():
     import relaxit
 
     vertex = torch.eye(3)[0]
@@ -254,7 +254,7 @@ def test_expanded_law_checks_as_the_original_does():
 
 
 def test_denied_quantities_are_unsupported(relaxation):
-    q = law(relaxation, 3)
+    q = distribution(relaxation, 3)
     for ask in (
         lambda: q.log_prob(q.sample()),
         lambda: q.log_space,
@@ -266,22 +266,22 @@ def test_denied_quantities_are_unsupported(relaxation):
 
 
 @pytest.mark.parametrize("name", ["mean", "mode", "variance", "stddev"])
-def test_moments_of_the_relaxed_law_are_refused(relaxation, name):
+def test_moments_of_the_relaxed_distribution_are_refused(relaxation, name):
     with pytest.raises(Unsupported, match=r"q\.discrete"):
-        getattr(law(relaxation), name)
+        getattr(distribution(relaxation), name)
 
 
 @pytest.mark.parametrize("name", ["entropy", "enumerate_support", "cdf", "icdf"])
-def test_functions_of_the_relaxed_law_are_refused(relaxation, name):
+def test_functions_of_the_relaxed_distribution_are_refused(relaxation, name):
     arguments = [torch.zeros(relaxation.event_shape)] if "cdf" in name else []
     with pytest.raises(Unsupported, match=r"q\.discrete") as caught:
-        getattr(law(relaxation), name)(*arguments)
+        getattr(distribution(relaxation), name)(*arguments)
     assert isinstance(caught.value, NotImplementedError)
 
 
-def test_kl_between_relaxed_laws_is_unsupported(relaxation):
+def test_kl_between_relaxed_distributions_is_unsupported(relaxation):
     with pytest.raises(Unsupported, match=r"kl_divergence\(p\.discrete, q\.discrete\)"):
-        kl_divergence(law(relaxation), law(relaxation))
+        kl_divergence(distribution(relaxation), distribution(relaxation))
 
 
 def test_frozen_hashable_comparable_picklable():
@@ -303,7 +303,7 @@ def test_frozen_hashable_comparable_picklable():
     assert repr(one) == "Rows(rows=4, columns=3, scale=1.0)"
 
 
-def test_law_is_final():
+def test_distribution_is_final():
     # Only a type checker enforces it; the mark must be there.
     assert RelaxedDistribution.__final__
     assert Relaxation.__call__.__final__
@@ -349,7 +349,7 @@ def test_from_json():
 
 
 def test_draw_shares_its_noise(relaxation):
-    q = law(relaxation, 100)
+    q = distribution(relaxation, 100)
     soft, hard = q.draw((3,), seed(0))
     assert torch.equal(hard, relaxation.hard(soft))
     # Fresh noise for the vertex would agree in a third or so of the draws only.
@@ -357,7 +357,7 @@ def test_draw_shares_its_noise(relaxation):
 
 
 def test_default_hard_draw_is_the_vertex_of_a_draw(relaxation):
-    q = law(relaxation, 10)
+    q = distribution(relaxation, 10)
     assert torch.equal(q.sample_hard((3,), seed(0)), q.draw((3,), seed(0))[1])
 
 

@@ -364,36 +364,36 @@ def test_shapes_and_support(demo):
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_the_law_by_enumeration(demo, size):
+def test_the_distribution_by_enumeration(demo, size):
     relaxation = demo(size=size)
     a, b = params_for(relaxation, 6) * 2, params_for(relaxation, 6, number=8)
-    law = relaxation.discrete(a)
+    distribution = relaxation.discrete(a)
     rows, p = by_hand(a)
     q = by_hand(b)[1]
     close = {"rtol": 0, "atol": 1e-12}
-    listed = law.enumerate_support()
+    listed = distribution.enumerate_support()
     assert sorted(map(tuple, listed[:, 0].tolist())) == sorted(map(tuple, rows.tolist()))
-    torch.testing.assert_close(law.log_prob(rows.unsqueeze(1)).exp(), p, **close)
+    torch.testing.assert_close(distribution.log_prob(rows.unsqueeze(1)).exp(), p, **close)
     mean = (p.unsqueeze(-1) * rows.unsqueeze(1)).sum(0)
-    torch.testing.assert_close(law.mean, mean, **close)
-    assert torch.equal(law.mode, rows[p.argmax(0)])
-    torch.testing.assert_close(law.entropy(), -(p * p.log()).sum(0), **close)
-    got = kl_divergence(law, relaxation.discrete(b))
+    torch.testing.assert_close(distribution.mean, mean, **close)
+    assert torch.equal(distribution.mode, rows[p.argmax(0)])
+    torch.testing.assert_close(distribution.entropy(), -(p * p.log()).sum(0), **close)
+    got = kl_divergence(distribution, relaxation.discrete(b))
     torch.testing.assert_close(got, (p * (p / q).log()).sum(0), **close)
     uniform = (p * (p * len(p)).log()).sum(0)
     torch.testing.assert_close(relaxation(a).kl_to_uniform(), uniform, **close)
     assert relaxation.log_cardinality == pytest.approx(math.log(len(rows)))
-    assert float(law.log_prob(torch.full((6, size), 0.5).double()).max()) == -math.inf
+    assert float(distribution.log_prob(torch.full((6, size), 0.5).double()).max()) == -math.inf
 
 
 def test_expand_and_support_without_expand(demo):
-    law = demo(size=3).discrete(params_for(demo(size=3), 2))
-    big = law.expand((5, 2))
-    assert torch.equal(big.mean, law.mean.expand(5, 2, 3))
+    distribution = demo(size=3).discrete(params_for(demo(size=3), 2))
+    big = distribution.expand((5, 2))
+    assert torch.equal(big.mean, distribution.mean.expand(5, 2, 3))
     assert big.sample((4,)).shape == (4, 5, 2, 3)
-    thin = law.enumerate_support(expand=False)
+    thin = distribution.enumerate_support(expand=False)
     assert thin.shape == (8, 1, 3)
-    assert torch.equal(thin.expand(8, 2, 3), law.enumerate_support())
+    assert torch.equal(thin.expand(8, 2, 3), distribution.enumerate_support())
     with pytest.raises(Unsupported, match="too many"):
         demo(size=21).enumerate_vertices()
 
@@ -445,10 +445,23 @@ def test_vmap_and_compile(demo):
     def everything(params, temperature):
         q = relaxation(params, temperature)
         soft, hard = q.draw((2,))
-        law = q.discrete
+        distribution = q.discrete
         again = relaxation.discrete(params * 2)
-        found = [soft, hard, q.hard(soft), q.sample_hard(), law.mean, law.entropy(), law.mode]
-        return [*found, law.log_prob(hard), q.kl_to_uniform(), kl_divergence(law, again)]
+        found = [
+            soft,
+            hard,
+            q.hard(soft),
+            q.sample_hard(),
+            distribution.mean,
+            distribution.entropy(),
+            distribution.mode,
+        ]
+        return [
+            *found,
+            distribution.log_prob(hard),
+            q.kl_to_uniform(),
+            kl_divergence(distribution, again),
+        ]
 
     params, temperature = torch.randn(4, 3), torch.tensor([0.1, 0.5, 1.0, 2.0])
     torch.compiler.reset()

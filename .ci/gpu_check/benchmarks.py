@@ -83,19 +83,19 @@ def enter(result: Result, benchmark: Mapping[str, Any]) -> None:
     result.figures["tables"].append(condense(benchmark))
     if benchmark["reason"]:
         result.fail(benchmark["name"], benchmark["reason"])
-    for row in benchmark["contenders"]:
+    for row in benchmark["implementations"]:
         if row["outcome"] == "failed":
             result.fail(f"{benchmark['name']}: {row['name']}", row["reason"])
 
 
 def condense(benchmark: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of a benchmark."""
-    contenders, floor = benchmark["contenders"], benchmark["floor"]
-    medians = {row["name"]: row["seconds"]["median"] for row in contenders if row["seconds"]}
+    implementations, lower_bound = benchmark["implementations"], benchmark["lower_bound"]
+    medians = {row["name"]: row["seconds"]["median"] for row in implementations if row["seconds"]}
     compiled = compiled_form(benchmark, medians)
-    kept = ("name", "outcome", "reason", "ratio", "floors", "memory_bytes", "compiled")
+    kept = ("name", "outcome", "reason", "ratio", "times_lower_bound", "memory_bytes", "compiled")
     rows = []
-    for row in contenders:
+    for row in implementations:
         found = {key: row[key] for key in (*kept, "first_seconds")}
         found["seconds"] = seconds = medians.get(row["name"])
         found["to_compiled"] = seconds / medians[compiled] if seconds and compiled else None
@@ -104,15 +104,17 @@ def condense(benchmark: Mapping[str, Any]) -> dict[str, Any]:
         **{key: benchmark[key] for key in ("name", "reference", "rounds")},
         "options": {k: v for k, v in benchmark["options"].items() if k != "data_dir"},
         "compiled": compiled,
-        "floor": floor["seconds"] if floor else None,
+        "lower_bound": lower_bound["seconds"] if lower_bound else None,
         "rows": rows,
     }
 
 
 def compiled_form(benchmark: Mapping[str, Any], medians: Mapping[str, float]) -> str | None:
     """PyTorch's own way compiled, the fastest of them; else the reference compiled."""
-    rows = [row for row in benchmark["contenders"] if row["compiled"] and row["name"] in medians]
-    torchs = [row["name"] for row in rows if row["peer"] == "torch"]
+    rows = [
+        row for row in benchmark["implementations"] if row["compiled"] and row["name"] in medians
+    ]
+    torchs = [row["name"] for row in rows if row["baseline"] == "torch"]
     same = [row["name"] for row in rows if row["name"] == f"{benchmark['reference']} compiled"]
     return min(torchs or same, key=lambda name: medians[name], default=None)
 
@@ -131,16 +133,18 @@ def show_benchmark(each: Mapping[str, Any]) -> Iterator[str]:
         [
             row["name"],
             number(row["seconds"], factor) if row["outcome"] == "done" else row["outcome"],
-            *(number(row[key]) for key in ("ratio", "to_compiled", "floors")),
+            *(number(row[key]) for key in ("ratio", "to_compiled", "times_lower_bound")),
             number(row["memory_bytes"], 2**-20),
         ]
         for row in each["rows"]
         if row["outcome"] != "skipped"  # named in the remarks
     ]
-    yield table(["", unit, "ratio", "/ comp.", "floors", "MiB"], rows, drop_empty=True)
+    yield table(["", unit, "ratio", "/ comp.", "x bound", "MiB"], rows, drop_empty=True)
     said = f"{each['rounds']} rounds; ratios to {each['reference']}"
     said += f"; / comp.: to {each['compiled']}" if each["compiled"] else ""
-    said += f"; lower bound {number(each['floor'], factor)} {unit}" if each["floor"] else ""
+    said += (
+        f"; lower bound {number(each['lower_bound'], factor)} {unit}" if each["lower_bound"] else ""
+    )
     yield wrap(f"{said}.")
     yield items(remarks(each["rows"]))
 

@@ -1,4 +1,4 @@
-"""Benchmarks: one piece of work, several contenders, one interleaved run.
+"""Benchmarks: one piece of work, several implementations, one interleaved run.
 
     from relaxit.bench import Benchmark, Implementation
 

@@ -1,4 +1,4 @@
-"""How far a contender's result is from the right answer."""
+"""How far an implementation's result is from the right answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def deviation_of(
     """The error of a result, worked out in float64 on the CPU.
 
     Args:
-        result: a contender's, one tensor or several.
+        result: an implementation's, one tensor or several.
         right: the oracle's, as many tensors of the same shapes.
 
     Raises:

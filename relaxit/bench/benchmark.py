@@ -1,4 +1,4 @@
-"""What a benchmark is: one piece of work, done by several contenders, with the right answer."""
+"""What a benchmark is: one piece of work, several implementations, and the right answer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["OWN", "Benchmark", "Implementation", "Unavailable"]
 
 OWN = "relaxit"
-"""Stands for the contenders that belong to no peer, wherever peers are named."""
+"""Stands for the implementations that belong to no baseline, wherever baselines are named."""
 
 
 class Unavailable(RelaxitError):
-    """Raised by a contender's ``make``: it cannot be run here, and that is nobody's fault.
+    """Raised by an implementation's ``make``: it cannot be run here, and that is nobody's fault.
 
     It is then skipped with the message as the reason. A ``ModuleNotFoundError`` in ``make`` has the
-    same effect, so a peer is simply imported there.
+    same effect, so a baseline is simply imported there.
     """
 
 
@@ -38,17 +38,18 @@ class Implementation:
         make: prepares what is not to be measured (imports, ``torch.compile``, copies of the input),
             and returns a function without arguments that does the work once. That function returns
             a tensor or a tuple of tensors, which are compared with the oracle's. It must do all the
-            work at each call, and reads the same inputs as the other contenders.
+            work at each call, and reads the same inputs as the other implementations.
         note: a few words about it: where it comes from, what it does otherwise.
         compiled: it goes through ``torch.compile``. Left out by ``--no-compile``, and skipped where
             nothing can be compiled. Ask for ``fullgraph=True``, so that a graph break is a failure
             and not a slow success.
         reference: the others' times are divided by its own. At most one of a benchmark; the first
-            contender if none says so.
-        peer: whose way it is, in a word that ``--against`` takes: ``torch``, ``pyro``. Empty for
-            the plugin's own ways, which always take part.
-        floor: it does only what nobody can do without, such as the matrix products of a training
-            step: the others' times are shown in units of its own. At most one of a benchmark.
+            implementation if none says so.
+        baseline: whose way it is, in a word that ``--against`` takes: ``torch``, ``pyro``. Empty
+            for the plugin's own ways, which always take part.
+        lower_bound: it does only what nobody can do without, such as the matrix products of a
+            training step: the others' times are shown in units of its own. At most one of a
+            benchmark.
 
     Example:
         >>> import torch
@@ -61,12 +62,12 @@ class Implementation:
     note: str = ""
     compiled: bool = False
     reference: bool = False
-    peer: str = ""
-    floor: bool = False
+    baseline: str = ""
+    lower_bound: bool = False
 
 
 class Benchmark(Configured, ABC):
-    """One piece of work that several contenders do, in one interleaved run.
+    """One piece of work that several implementations do, in one interleaved run.
 
     A frozen object of its options, as everything that is registered. The options are the sizes, and
     their defaults the published setting.
@@ -89,7 +90,7 @@ class Benchmark(Configured, ABC):
         ...         generator = torch.Generator().manual_seed(0)
         ...         return (torch.randn(1000, generator=generator).to(device),)
         ...
-        ...     def contenders(self, device):
+        ...     def implementations(self, device):
         ...         (x,) = self.inputs(device)
         ...         return [
         ...             Implementation("sum", lambda: x.sum, reference=True),
@@ -98,7 +99,7 @@ class Benchmark(Configured, ABC):
         ...
         ...     def oracle(self, device):
         ...         return self.inputs(device)[0].double().sum()
-        >>> [contender.name for contender in Total().contenders(torch.device("cpu"))]
+        >>> [implementation.name for implementation in Total().implementations(torch.device("cpu"))]
         ['sum', 'cumsum']
     """
 
@@ -109,7 +110,7 @@ class Benchmark(Configured, ABC):
     presets: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
 
     @abstractmethod
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         """The ways of doing the work on ``device``. Makes the inputs, and does no work yet."""
 
     def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
@@ -129,13 +130,13 @@ class Benchmark(Configured, ABC):
     def oracle(self, device: torch.device) -> Tensor | tuple[Tensor, ...] | None:
         """The right answer, worked out slowly in float64; None if there is no single one.
 
-        Tensors of the shapes that a contender's result has, after :meth:`compared`.
+        Tensors of the shapes that an implementation's result has, after :meth:`compared`.
         """
         del device
         return None
 
     def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-        """What of a contender's result is compared with the oracle: all of it by default.
+        """What of an implementation's result is compared with the oracle: all of it by default.
 
         A benchmark of random draws may take their mean here, with the exact mean for an oracle.
         The generators are seeded before the draw that is compared.

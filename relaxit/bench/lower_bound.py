@@ -1,4 +1,4 @@
-"""The floor: the least time that a piece of work can take on this machine, whoever does it."""
+"""The lower bound: the least time that a piece of work can take on this machine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,8 @@ class LowerBound:
 
     Attributes:
         seconds: the time.
-        parts: seconds of each thing that is needed, by name; or of the contender that is the floor.
+        parts: seconds of each thing that is needed, by name; or of the implementation that is the
+            lower bound.
     """
 
     seconds: float
@@ -89,7 +90,7 @@ def lower_bound_of(needs: Needs, rates: Rates) -> LowerBound:
     Example:
         >>> rates = Rates(((2**20, 1e10),), random_numbers=5e8, flops=1e11)
         >>> lower_bound_of(Needs(bytes=8_000_000, random_numbers=1_000_000), rates)
-        Floor(seconds=0.002, parts={'memory': 0.0008, 'random numbers': 0.002})
+        LowerBound(seconds=0.002, parts={'memory': 0.0008, 'random numbers': 0.002})
     """
     parts = {
         "memory": needs.bytes / rates.copy(needs.bytes),

@@ -1,4 +1,4 @@
-"""What comes before the rounds: a contender's first call, its error, warm-up and memory."""
+"""What comes before the rounds: an implementation's first call, its error, warm-up and memory."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _WARM_UP_CALLS, _WARM_UP_SECONDS = 3, 1.0
 
 @dataclass(frozen=True)
 class Work:
-    """What all contenders of one run are given.
+    """What all implementations of one run are given.
 
     Attributes:
-        benchmark: whose contenders they are.
+        benchmark: whose implementations they are.
         device: where they run.
         settings: how.
         oracle: the right answer; None if there is none.
@@ -42,18 +42,18 @@ class Work:
     settings: BenchmarkSettings
     oracle: Tensor | tuple[Tensor, ...] | None = None
 
-    def prepare(self, contender: Implementation) -> tuple[Measurement, Call | None]:
-        """Bring a contender to where its calls can be timed.
+    def prepare(self, implementation: Implementation) -> tuple[Measurement, Call | None]:
+        """Bring an implementation to where its calls can be timed.
 
         Returns:
-            All that is measured but the times; and the call, or None if the contender was skipped
-            or failed, which the measurement then says.
+            All that is measured but the times; and the call, or None if the implementation was
+            skipped or failed, which the measurement then says.
         """
-        found = Measurement.of(contender)
+        found = Measurement.of(implementation)
         try:
-            if contender.compiled:
+            if implementation.compiled:
                 self._require_compiler()
-            call = self._first(contender, found)
+            call = self._first(implementation, found)
             self._warm_up(call)
             found.memory_bytes = peak_bytes(call, self.device)
         except Unavailable as error:
@@ -70,11 +70,11 @@ class Work:
         if why := cannot_compile(self.device):
             raise Unavailable(why)
 
-    def _first(self, contender: Implementation, found: Measurement) -> Call:
-        """The contender's call, made once and compared with the oracle."""
+    def _first(self, implementation: Implementation, found: Measurement) -> Call:
+        """The implementation's call, made once and compared with the oracle."""
         started = time.perf_counter()
         try:
-            call = contender.make()
+            call = implementation.make()
         except ModuleNotFoundError as error:
             raise Unavailable(f"{error.name} is not installed") from error
         torch.manual_seed(self.settings.seed)

@@ -1,4 +1,4 @@
-"""Rounds: every contender runs once in each, in an order of its own, until time is up."""
+"""Rounds: every implementation runs once in each, in an order of its own, until time is up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a benchmark: every contender is prepared, compared and warmed up, then all are timed."""
+"""Runs a benchmark: implementations are prepared, compared and warmed up, then timed."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def run_benchmark(
     clock: Callable[[], float] = time.monotonic,
     progress: Callable[[str], None] = lambda text: None,
 ) -> BenchmarkReport:
-    """Run all contenders of a benchmark and say what came of each.
+    """Run all implementations of a benchmark and say what came of each.
 
-    What a contender or the benchmark raises is reported and stops nothing. The global random
+    What an implementation or the benchmark raises is reported and stops nothing. The global random
     generators are as before afterwards.
 
     Args:
         benchmark: what to run.
         device: where.
         settings: the defaults if None.
-        rates: of the machine, for the floor of a benchmark that says what its work needs; no such
-            floor if None.
+        rates: of the machine, for the lower bound of a benchmark that says what its work needs; no
+            such lower bound if None.
         timer: makes one call and returns its seconds; the device's own if None.
         clock: where the settings' seconds are read.
         progress: told what is being done.
@@ -69,17 +69,17 @@ def run_benchmark(
     report = BenchmarkReport(benchmark)
     with _seeded(device, settings.seed):
         try:
-            contenders = _invited(implementations_of(benchmark, device), settings.against)
-            references = _references(contenders, settings.against)
+            implementations = _invited(implementations_of(benchmark, device), settings.against)
+            references = _references(implementations, settings.against)
             report.reference = references[0]
             needs = benchmark.needs(device) if rates else None
-            report.floor = lower_bound_of(needs, rates) if needs and rates else None
+            report.lower_bound = lower_bound_of(needs, rates) if needs and rates else None
             report.input_bytes = bytes_of(benchmark.inputs(device))
             work = Work(benchmark, device, settings, benchmark.oracle(device))
         except Exception as error:
             report.reason = error_summary(error)
             return report
-        calls = _prepare(report, work, contenders, progress)
+        calls = _prepare(report, work, implementations, progress)
         try:
             times, failed = run_rounds(
                 calls,
@@ -95,85 +95,89 @@ def run_benchmark(
             _enter(report, stop.times, stop.failed, references)
             raise Stopped(report) from stop
         finally:
-            _find_floors(report, contenders)
+            _find_lower_bounds(report, implementations)
     return report
 
 
 def implementations_of(benchmark: Benchmark, device: torch.device) -> list[Implementation]:
-    """The contenders of a benchmark.
+    """The implementations of a benchmark.
 
     Raises:
         ConfigurationError: if there are none, two share a name, or two are the reference or the
-            floor.
+            lower bound.
     """
-    found = list(benchmark.contenders(device))
-    names = [contender.name for contender in found]
+    found = list(benchmark.implementations(device))
+    names = [implementation.name for implementation in found]
     if not found:
-        raise ConfigurationError(f"benchmark {benchmark.name!r} has no contenders")
+        raise ConfigurationError(f"benchmark {benchmark.name!r} has no implementations")
     if len(set(names)) < len(names):
-        raise ConfigurationError(f"contenders share a name: {', '.join(names)}")
-    if sum(contender.reference for contender in found) > 1:
-        raise ConfigurationError("more than one contender is the reference")
-    if sum(contender.floor for contender in found) > 1:
-        raise ConfigurationError("more than one contender is the floor")
+        raise ConfigurationError(f"implementations share a name: {', '.join(names)}")
+    if sum(implementation.reference for implementation in found) > 1:
+        raise ConfigurationError("more than one implementation is the reference")
+    if sum(implementation.lower_bound for implementation in found) > 1:
+        raise ConfigurationError("more than one implementation is the lower bound")
     return found
 
 
-def _invited(contenders: list[Implementation], against: frozenset[str]) -> list[Implementation]:
-    """Our own and those of the peers that are named; all if none is.
+def _invited(
+    implementations: list[Implementation], against: frozenset[str]
+) -> list[Implementation]:
+    """Our own and those of the baselines that are named; all if none is.
 
     Raises:
         ConfigurationError: if nobody is left.
     """
     if not against:
-        return contenders
-    found = [each for each in contenders if not each.peer or each.peer in against]
+        return implementations
+    found = [each for each in implementations if not each.baseline or each.baseline in against]
     if not found:
-        raise ConfigurationError(f"no contender is of {', '.join(sorted(against | {OWN}))}")
+        raise ConfigurationError(f"no implementation is of {', '.join(sorted(against | {OWN}))}")
     return found
 
 
-def _references(contenders: Sequence[Implementation], against: frozenset[str]) -> list[str]:
+def _references(implementations: Sequence[Implementation], against: frozenset[str]) -> list[str]:
     """Whom the ratios may be to: the one that is marked; else the first.
 
-    If peers were chosen and the marked one is not among theirs: the first of theirs that has
+    If baselines were chosen and the marked one is not among theirs: the first of theirs that has
     times, else of ours.
     """
-    marked = [each for each in contenders if each.reference]
+    marked = [each for each in implementations if each.reference]
     if not marked and not against:
-        marked = [contenders[0]]
-    return [each.name for each in marked or sorted(contenders, key=lambda each: not each.peer)]
+        marked = [implementations[0]]
+    return [
+        each.name for each in marked or sorted(implementations, key=lambda each: not each.baseline)
+    ]
 
 
-def _find_floors(report: BenchmarkReport, contenders: Sequence[Implementation]) -> None:
-    """Enter the times in units of the floor, which may be a contender's own time."""
+def _find_lower_bounds(report: BenchmarkReport, implementations: Sequence[Implementation]) -> None:
+    """Enter the times in units of the lower bound, which may be an implementation's own time."""
     times = {each.name: each.seconds.median for each in report.measurements if each.seconds}
-    for contender in contenders:
-        if contender.floor and (seconds := times.get(contender.name)):
-            report.floor = LowerBound(seconds, {contender.name: seconds})
-    if report.floor and report.floor.seconds:
+    for implementation in implementations:
+        if implementation.lower_bound and (seconds := times.get(implementation.name)):
+            report.lower_bound = LowerBound(seconds, {implementation.name: seconds})
+    if report.lower_bound and report.lower_bound.seconds:
         for each in report.measurements:
             if each.seconds:
-                each.floors = each.seconds.median / report.floor.seconds
+                each.times_lower_bound = each.seconds.median / report.lower_bound.seconds
 
 
 def _prepare(
     report: BenchmarkReport,
     work: Work,
-    contenders: Sequence[Implementation],
+    implementations: Sequence[Implementation],
     progress: Callable[[str], None],
 ) -> dict[str, Call]:
-    """The calls that can be timed, by name; the report gets a measurement for each contender."""
+    """The calls that can be timed, by name; each implementation gets a measurement."""
     torch.compiler.reset()  # or the sizes that ran before count towards dynamo's limit
     calls: dict[str, Call] = {}
-    for contender in contenders:
-        if work.settings.only and contender.name not in work.settings.only:
+    for implementation in implementations:
+        if work.settings.only and implementation.name not in work.settings.only:
             continue
-        progress(f"{contender.name}: warming up")
-        measurement, call = work.prepare(contender)
+        progress(f"{implementation.name}: warming up")
+        measurement, call = work.prepare(implementation)
         report.measurements.append(measurement)
         if call is not None:
-            calls[contender.name] = call
+            calls[implementation.name] = call
     return calls
 
 
@@ -193,9 +197,9 @@ def _enter(
         if seconds := times.get(each.name):
             each.seconds = Spread.of(seconds)
             each.ratio = median_ratio(seconds, reference) if reference else None
-    peers = [each for each in report.measurements if each.peer and each.seconds]
-    if peers:
-        report.best = min(peers, key=_median).name
+    baselines = [each for each in report.measurements if each.baseline and each.seconds]
+    if baselines:
+        report.best = min(baselines, key=_median).name
         for each in report.measurements:
             if seconds := times.get(each.name):
                 each.best_ratio = median_ratio(seconds, times[report.best])

@@ -23,9 +23,9 @@ class BenchmarkSettings(Options):
     )
     compiled: bool = Field(default=True, description="whether torch.compile takes part")
     only: frozenset[str] = Field(
-        default=frozenset(), description="contenders that take part; all if empty"
+        default=frozenset(), description="implementations that take part; all if empty"
     )
     against: frozenset[str] = Field(
-        default=frozenset(), description="peers that take part, beside our own; all if empty"
+        default=frozenset(), description="baselines that take part, beside our own; all if empty"
     )
     seed: int = Field(default=0, ge=0, description="of the generators and of the orders")

@@ -48,7 +48,7 @@ class CategoricalSizes(Options):
 
 
 class _Sampling(Benchmark):
-    """What they share: the sizes, the inputs, and one contender for each way of drawing."""
+    """What they share: the sizes, the inputs, and one implementation for each way of drawing."""
 
     structure = "categorical"
     group = "sampling"
@@ -81,7 +81,7 @@ class _Sampling(Benchmark):
         return self.variables * self.options.categories
 
     @property
-    def law(self) -> Callable[[Tensor], RelaxedDistribution]:
+    def distribution(self) -> Callable[[Tensor], RelaxedDistribution]:
         """Ours, of logits."""
         relaxation = Categorical(categories=self.options.categories)
         temperature = self.options.temperature
@@ -99,9 +99,12 @@ class _Sampling(Benchmark):
 
     def pyros(self, name: str) -> Draw:
         """A draw of one of Pyro's relaxed laws."""
-        laws = importlib.import_module("pyro.distributions")
-        law, temperature = getattr(laws, name), torch.tensor(self.options.temperature)
-        return lambda logits: law(
+        distributions = importlib.import_module("pyro.distributions")
+        distribution, temperature = (
+            getattr(distributions, name),
+            torch.tensor(self.options.temperature),
+        )
+        return lambda logits: distribution(
             temperature.to(logits.device), logits=logits, validate_args=True
         ).rsample()
 
@@ -115,22 +118,22 @@ class _Sampling(Benchmark):
         Args:
             make: what is done with a way of drawing; gives the call that is timed.
         """
-        law = self.law
+        distribution = self.distribution
         return [
             *_eager_and_compiled(
                 "gumbel_softmax", make, self.softmax, "PyTorch", "torch", reference=True
             ),
             Implementation(
-                "RelaxedOneHotCategorical", lambda: make(self.relaxed), _CHECKED, peer="torch"
+                "RelaxedOneHotCategorical", lambda: make(self.relaxed), _CHECKED, baseline="torch"
             ),
             Implementation(
                 "pyro",
                 lambda: make(self.pyros("RelaxedOneHotCategorical")),
                 "RelaxedOneHotCategorical of Pyro, arguments checked",
-                peer="pyro",
+                baseline="pyro",
             ),
             *_eager_and_compiled("tutorial", make, self.tutorials, _TUTORIAL, "tutorial"),
-            *_eager_and_compiled("relaxit", make, lambda x: law(x).rsample(), _OURS, ""),
+            *_eager_and_compiled("relaxit", make, lambda x: distribution(x).rsample(), _OURS, ""),
         ]
 
 
@@ -141,7 +144,7 @@ class CategoricalSoft(_Sampling):
     name = "categorical-soft"
     summary = "soft draw of categorical variables"
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         logits, _ = self.inputs(device)
         return self.ways(lambda draw: lambda: draw(logits))
 
@@ -158,7 +161,7 @@ class CategoricalSample(_Sampling):
     name = "categorical-sample"
     summary = "soft draw of categorical variables, forward and backward"
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         return self.ways(_backward(*self.inputs(device)))
 
     def needs(self, device: torch.device) -> Needs:
@@ -177,10 +180,10 @@ class CategoricalStraightThrough(_Sampling):
     name = "categorical-straight-through"
     summary = "straight-through draw of categorical variables, forward and backward"
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         make = _backward(*self.inputs(device))
-        straight_through, ours = StraightThroughGumbel(), self.law
-        law = "RelaxedOneHotCategoricalStraightThrough"
+        straight_through, ours = StraightThroughGumbel(), self.distribution
+        distribution = "RelaxedOneHotCategoricalStraightThrough"
         return [
             *_eager_and_compiled(
                 "gumbel_softmax",
@@ -192,9 +195,9 @@ class CategoricalStraightThrough(_Sampling):
             ),
             Implementation(
                 "pyro",
-                lambda: make(self.pyros(law)),
-                f"{law} of Pyro, arguments checked",
-                peer="pyro",
+                lambda: make(self.pyros(distribution)),
+                f"{distribution} of Pyro, arguments checked",
+                baseline="pyro",
             ),
             *_eager_and_compiled(
                 "tutorial", make, lambda x: self.tutorials(x, hard=True), _TUTORIAL, "tutorial"
@@ -237,7 +240,7 @@ class CategoricalHard(_Sampling):
         row = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         return (row.to(device).expand(sizes.batch, *shape).contiguous(),)
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         (logits,) = self.inputs(device)
 
         def make(draw: Draw) -> Callable[[], Tensor]:
@@ -246,11 +249,15 @@ class CategoricalHard(_Sampling):
         def torchs(params: Tensor) -> Tensor:
             return OneHotCategorical(logits=params, validate_args=True).sample()
 
-        law = self.law
+        distribution = self.distribution
 
         return [
             Implementation(
-                "OneHotCategorical", lambda: make(torchs), _CHECKED, reference=True, peer="torch"
+                "OneHotCategorical",
+                lambda: make(torchs),
+                _CHECKED,
+                reference=True,
+                baseline="torch",
             ),
             *_eager_and_compiled(
                 "gumbel_softmax",
@@ -260,7 +267,11 @@ class CategoricalHard(_Sampling):
                 "torch",
             ),
             *_eager_and_compiled(
-                "relaxit", make, lambda x: law(x).sample_hard(), f"q.sample_hard, {_OURS}", ""
+                "relaxit",
+                make,
+                lambda x: distribution(x).sample_hard(),
+                f"q.sample_hard, {_OURS}",
+                "",
             ),
         ]
 
@@ -294,18 +305,21 @@ def _backward(logits: Tensor, arriving: Tensor) -> Make:
 
 
 def _eager_and_compiled(
-    name: str, make: Make, draw: Draw, note: str, peer: str, reference: bool = False
+    name: str, make: Make, draw: Draw, note: str, baseline: str, reference: bool = False
 ) -> list[Implementation]:
     """A way of drawing, and the same compiled."""
-    eager = Implementation(name, lambda: make(draw), note, reference=reference, peer=peer)
-    return [eager, _compiled(name, make, draw, note.partition(",")[0] if peer else "", peer)]
+    eager = Implementation(name, lambda: make(draw), note, reference=reference, baseline=baseline)
+    return [
+        eager,
+        _compiled(name, make, draw, note.partition(",")[0] if baseline else "", baseline),
+    ]
 
 
-def _compiled(name: str, make: Make, draw: Draw, note: str, peer: str) -> Implementation:
+def _compiled(name: str, make: Make, draw: Draw, note: str, baseline: str) -> Implementation:
     return Implementation(
         f"{name} compiled",
         lambda: make(torch.compile(draw, fullgraph=True)),
         note,
         compiled=True,
-        peer=peer,
+        baseline=baseline,
     )

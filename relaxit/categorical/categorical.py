@@ -65,7 +65,7 @@ class Categorical(PerturbAndRelax):
     capabilities = Capabilities(
         density=True,
         log_space=True,
-        discrete_law=True,
+        discrete_distribution=True,
         exact_rounding=True,
         masks=True,
         conditional=True,

@@ -110,15 +110,15 @@ class PolynomialCost(GradientProblem):
             return ((z - target).abs() ** power).mean(dims)
 
         leaf = params.clone().requires_grad_()
-        law: Any = relaxation.discrete(leaf)
+        distribution: Any = relaxation.discrete(leaf)
         slope = abs(1 - target) ** power - abs(target) ** power
-        (gradient,) = torch.autograd.grad(slope * law.mean.mean(), leaf)
+        (gradient,) = torch.autograd.grad(slope * distribution.mean.mean(), leaf)
         return Point(params, cost, gradient)
 
 
 def _require_bits(relaxation: Relaxation) -> None:
     """The closed form holds for values of zeros and ones whose marginals are known."""
-    if not relaxation.capabilities.discrete_law:
+    if not relaxation.capabilities.discrete_distribution:
         raise Unsupported(
             f"the exact gradient of this problem needs the discrete law, which relaxation "
             f"{relaxation.name!r} does not have"

@@ -95,7 +95,7 @@ def _print(given: Sequence[Case], found: Sequence[Result]) -> None:
         grouped.setdefault(result.check, []).append(result)
     rows = [row for name, group in grouped.items() for row in _rows(name, group)]
     print_table(", ".join(map(str, given)), ["check", "outcome", "why"], rows)
-    _print_laws({r.check for r in found if r.outcome == "fail"})
+    _print_statements({r.check for r in found if r.outcome == "fail"})
     counts = Counter(result.outcome for result in found)
     summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in get_args(Outcome))
     tell(f"{summary}; {sum(r.seconds for r in found):.1f} s")
@@ -112,9 +112,9 @@ def _rows(check_name: str, group: Sequence[Result]) -> list[list[str]]:
     ]
 
 
-def _print_laws(failed: set[str]) -> None:
+def _print_statements(failed: set[str]) -> None:
     from relaxit.testing import checks
 
     for each in checks():
         if each.name in failed:
-            print(f"{each.name}: {each.law} Why: {each.why}")
+            print(f"{each.name}: {each.statement} Why: {each.why}")

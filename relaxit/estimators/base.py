@@ -46,7 +46,7 @@ class Estimator(Configured, ABC):
     unbiased: ClassVar[Literal["", "linear", "quadratic", "any"]] = ""
 
     @property
-    def own_law(self) -> bool:
+    def own_distribution(self) -> bool:
         """Whether its hard values follow a law of its own, neither ``q.discrete`` nor ``q.draw``.
 
         Some options may make it so, as a scaled noise does. An objective then says that the values
@@ -80,8 +80,8 @@ class Estimator(Configured, ABC):
         """
         del relaxation, variables
 
-    def _needs_discrete_law(self, relaxation: Relaxation, instead: str) -> None:
-        if not relaxation.capabilities.discrete_law:
+    def _needs_discrete_distribution(self, relaxation: Relaxation, instead: str) -> None:
+        if not relaxation.capabilities.discrete_distribution:
             raise Unsupported(
                 f"estimator {self.name!r} needs the discrete law, which relaxation "
                 f"{relaxation.name!r} does not have; try {instead!r}"
@@ -171,7 +171,7 @@ class DrawEstimator(SampleEstimator):
         """
 
     def check(self, relaxation: Relaxation) -> None:
-        self._needs_discrete_law(relaxation, instead="st-gumbel")
+        self._needs_discrete_distribution(relaxation, instead="st-gumbel")
 
     def sample(
         self,

@@ -56,7 +56,7 @@ class DecoupledStraightThroughGumbel(SampleEstimator):
     hard = True
 
     @property
-    def own_law(self) -> bool:
+    def own_distribution(self) -> bool:
         return bool(self.options.forward != 1)
 
     def check(self, relaxation: Relaxation) -> None:

@@ -98,7 +98,7 @@ class Exact(Estimator):
 
     def _values(self, relaxation: Relaxation) -> Tensor:
         """All values of one variable, ``[N, *event_shape]``."""
-        self._needs_discrete_law(relaxation, instead="st-gumbel")
+        self._needs_discrete_distribution(relaxation, instead="st-gumbel")
         count = relaxation.log_cardinality
         if count > math.log(self.options.states) + 0.5:
             raise self._too_many(relaxation, f"exp({count:.1f})", 1)

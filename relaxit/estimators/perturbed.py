@@ -68,7 +68,7 @@ class Perturbed(SampleEstimator):
     unbiased = "linear"
 
     @property
-    def own_law(self) -> bool:
+    def own_distribution(self) -> bool:
         return self.options.scale != 1 or self.options.noise != "own"
 
     def check(self, relaxation: Relaxation) -> None:

@@ -62,7 +62,7 @@ class Reinforce(StatefulEstimator):
     unbiased = "any"
 
     def check(self, relaxation: Relaxation) -> None:
-        self._needs_discrete_law(relaxation, instead="st-gumbel")
+        self._needs_discrete_distribution(relaxation, instead="st-gumbel")
 
     def build_state(self, relaxation: Relaxation, variables: int) -> RunningMoments:
         del relaxation, variables

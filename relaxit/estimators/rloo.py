@@ -63,7 +63,7 @@ class Rloo(Estimator):
         return samples
 
     def check(self, relaxation: Relaxation) -> None:
-        self._needs_discrete_law(relaxation, instead="st-gumbel")
+        self._needs_discrete_distribution(relaxation, instead="st-gumbel")
 
     def surrogate(
         self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None

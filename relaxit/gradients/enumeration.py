@@ -46,7 +46,7 @@ def number_of_states(relaxation: Relaxation, variables: int) -> int:
         >>> number_of_states(relaxit.get("categorical", categories=8), 4)
         4096
     """
-    if not relaxation.capabilities.discrete_law:
+    if not relaxation.capabilities.discrete_distribution:
         raise Unsupported(
             f"an exact gradient needs the discrete law, which relaxation {relaxation.name!r} does "
             "not have"
@@ -79,8 +79,10 @@ def enumerate_joint(relaxation: Relaxation, params: Tensor, cost: Cost) -> Joint
     vertices = relaxation.enumerate_vertices().to(params.device, params.dtype)
     variables = params.shape[0]
     leaf = params.detach().clone().requires_grad_()
-    law: Any = relaxation.discrete(leaf)
-    single = law.log_prob(vertices.unsqueeze(1).expand(-1, *leaf.shape[:1], *vertices.shape[1:]))
+    distribution: Any = relaxation.discrete(leaf)
+    single = distribution.log_prob(
+        vertices.unsqueeze(1).expand(-1, *leaf.shape[:1], *vertices.shape[1:])
+    )
     index = torch.cartesian_prod(*[torch.arange(len(vertices), device=params.device)] * variables)
     index = index.view(-1, variables)  # of one variable it comes as [N]
     log_mass = single[index, torch.arange(variables, device=params.device)].sum(-1)

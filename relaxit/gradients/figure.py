@@ -108,13 +108,13 @@ def _place(each: EstimatorMeasurement, left: float, bottom: float) -> tuple[floa
     """Where a marker stands, and whether it is hollow."""
     assert each.found is not None
     m = each.found.measures
-    return max(m.bias, m.floor, left), max(m.variance, bottom), m.bias < m.floor
+    return max(m.bias, m.noise_level, left), max(m.variance, bottom), m.bias < m.noise_level
 
 
 def _frame(axes: Any, done: Sequence[EstimatorMeasurement]) -> tuple[float, float]:
     """Set round limits, draw lines of equal mean squared error; the left and the lower limit."""
     found = [each.found.measures for each in done if each.found]
-    across, upwards = [max(m.bias, m.floor) for m in found], [m.variance for m in found]
+    across, upwards = [max(m.bias, m.noise_level) for m in found], [m.variance for m in found]
     (left, right), (bottom, top) = limits = [_limits(across), _limits(upwards)]
     axes.set(xlim=limits[0], ylim=limits[1])
     steps = [left * (right / left) ** (i / 400) for i in range(401)]

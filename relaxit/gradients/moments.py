@@ -65,8 +65,8 @@ class Measures:
         bias: norm of the mean estimate less the exact gradient, debiased; 0 where what is left is
             below 0.
         bias_squared: the same before the root, which may be negative by chance.
-        floor: what chance makes of no bias at all in one case of a hundred at most. A bias below it
-            cannot be told from none. 0 if the bias is exact.
+        noise_level: what chance makes of no bias at all in one case of a hundred at most. A bias
+            below it cannot be told from none. 0 if the bias is exact.
         variance: trace of the covariance.
         mse: mean squared error of one estimate, variance plus squared bias.
         mse_error: its standard error.
@@ -77,7 +77,7 @@ class Measures:
 
     bias: float
     bias_squared: float
-    floor: float
+    noise_level: float
     variance: float
     mse: float
     mse_error: float
@@ -166,7 +166,7 @@ def summarise(found: Sequence[EstimateMoments]) -> Measures:
     return Measures(
         bias=math.sqrt(_positive(bias_squared)),
         bias_squared=bias_squared,
-        floor=math.sqrt(_CHANCE * uncertainty / size),
+        noise_level=math.sqrt(_CHANCE * uncertainty / size),
         variance=_positive(mse - bias_squared),
         mse=mse,
         mse_error=math.sqrt(sum(each.squared_uncertainty for each in found)) / size,

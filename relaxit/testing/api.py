@@ -300,4 +300,4 @@ def _in_pytest(check: Check, case: Case) -> None:
     if result.outcome == "expected failure":
         pytest.xfail(result.reason)
     if result.outcome == "fail":
-        pytest.fail(f"{check.law} {result.reason}", pytrace=False)
+        pytest.fail(f"{check.statement} {result.reason}", pytrace=False)

@@ -68,7 +68,7 @@ class Check:
     """
 
     name: str
-    law: str
+    statement: str
     why: str
     function: Callable[[Case], None]
     case: type[Case]
@@ -110,12 +110,12 @@ def _maker(case: type[Case], *always: str) -> Callable[..., Callable[[Callable[.
         needs: tuple[str, ...] = (),
     ) -> Callable[[Callable[..., None]], Check]:
         def make(function: Callable[..., None]) -> Check:
-            law, _, why = " ".join((function.__doc__ or "").split()).partition(". Why: ")
+            statement, _, why = " ".join((function.__doc__ or "").split()).partition(". Why: ")
             name = function.__name__
             before = always[: always.index(name)] if name in always else always
             return Check(
                 name=name,
-                law=law.rstrip(".") + ".",
+                statement=statement.rstrip(".") + ".",
                 why=why[:1].upper() + why[1:],
                 function=function,
                 case=case,

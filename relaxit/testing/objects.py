@@ -97,7 +97,7 @@ def objects_are_independent(case: Case) -> None:
 def _facts(subject: Any) -> list[Any]:
     """What can be asked of an object; where there is no answer, the error's name."""
     if not isinstance(subject, Relaxation):
-        return [repr(subject), subject.hard, subject.unbiased, subject.own_law]
+        return [repr(subject), subject.hard, subject.unbiased, subject.own_distribution]
     case = RelaxationCase(subject)
     asks: list[Callable[[], Any]] = [
         lambda: (repr(subject), subject.capabilities),

@@ -22,7 +22,7 @@ class SamplesOnly(PerturbAndRelax):
     api = 1
     name = "bare"
     summary = "one of three, samples only"
-    capabilities = Capabilities(density=False, discrete_law=False, exact_rounding=False)
+    capabilities = Capabilities(density=False, discrete_distribution=False, exact_rounding=False)
     event_shape = torch.Size((3,))
     param_shape = torch.Size((3,))
     support = constraints.simplex
@@ -43,7 +43,7 @@ class ThreeNumbers(PerturbAndRelax):
     name = "numbers"
     summary = "one of three numbers, with its discrete law"
     capabilities = Capabilities(
-        density=False, discrete_law=True, exact_rounding=True, compiles=False
+        density=False, discrete_distribution=True, exact_rounding=True, compiles=False
     )
     event_shape = torch.Size(())
     param_shape = torch.Size((3,))

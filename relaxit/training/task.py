@@ -65,7 +65,9 @@ class Setup:
         """``[latents, *param_shape]``: the parameters of all variables."""
         return torch.Size((self.latents, *self.relaxation.param_shape))
 
-    def law(self, params: Tensor, temperature: float | Tensor = 1.0) -> RelaxedDistribution:
+    def distribution(
+        self, params: Tensor, temperature: float | Tensor = 1.0
+    ) -> RelaxedDistribution:
         """The law of the variables, without checks of values, which would stop a GPU."""
         return self.relaxation(params, temperature, validate_args=False)
 

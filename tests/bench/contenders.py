@@ -50,11 +50,11 @@ class Known(Benchmark):
     def inputs(self, device: torch.device) -> tuple[torch.Tensor, ...]:
         return (torch.ones(self.options.n, device=device),)
 
-    def contenders(self, device: torch.device) -> list[Implementation]:
+    def implementations(self, device: torch.device) -> list[Implementation]:
         (x,) = self.inputs(device)
 
         def absent() -> Callable[[], torch.Tensor]:
-            import a_peer_that_nobody_has  # noqa: F401
+            import a_baseline_that_nobody_has  # noqa: F401
 
             return lambda: x
 
@@ -63,7 +63,7 @@ class Known(Benchmark):
 
         return [
             Implementation("off", lambda: lambda: x + 0.5, "adds a half"),
-            Implementation("right", lambda: lambda: x.clone(), reference=True, peer="torch"),
+            Implementation("right", lambda: lambda: x.clone(), reference=True, baseline="torch"),
             Implementation("raises", lambda: lambda: x.view(7, -1, 7)),
             Implementation("short", lambda: lambda: x[:1]),
             Implementation("absent", absent),

@@ -27,10 +27,10 @@ RATES = Rates(CACHES, random_numbers=4.0, flops=8.0)
         (Needs(50, 8, 4, 3), {"memory": 1.0, "random numbers": 2.0, "matrix products": 0.5}),
     ],
 )
-def test_the_floor_is_the_longest_part(needs, parts):
-    floor = lower_bound_of(needs, RATES)
-    assert floor.parts == parts
-    assert floor.seconds == max(parts.values(), default=0.0)
+def test_the_lower_bound_is_the_longest_part(needs, parts):
+    lower_bound = lower_bound_of(needs, RATES)
+    assert lower_bound.parts == parts
+    assert lower_bound.seconds == max(parts.values(), default=0.0)
 
 
 def test_launches_count_where_there_are_any():
@@ -42,7 +42,7 @@ def test_launches_count_where_there_are_any():
 
 
 def test_a_small_copy_that_is_slow_lowers_no_rate():
-    # Of a GPU: a small copy is all latency, and its rate would make the floor too high.
+    # Of a GPU: a small copy is all latency, and its rate would make the lower bound too high.
     rates = Rates(((100, 1.0), (1000, 20.0), (10_000, 5.0)), 1.0, 1.0)
     assert [rates.copy(moved) for moved in (10, 500, 5000, 50_000)] == [20.0, 20.0, 20.0, 5.0]
 

@@ -1,16 +1,16 @@
-"""Rounds are fair, end when they should, and outlive a contender that fails."""
+"""Rounds are fair, end when they should, and outlive an implementation that fails."""
 
 import pytest
 
 from relaxit.bench.rounds import LEAST, Interrupted, Spread, median_ratio, run_rounds
-from tests.bench.contenders import Clock
+from tests.bench.implementations import Clock
 
 
 def calls_of(clock: Clock, **seconds: float):
     return {name: clock.takes(name, each) for name, each in seconds.items()}
 
 
-def test_every_contender_runs_once_a_round_in_changing_order():
+def test_every_implementation_runs_once_a_round_in_changing_order():
     clock = Clock()
     calls = calls_of(clock, a=1.0, b=2.0, c=3.0)
     times, failed = run_rounds(calls, clock.timer, 40, 1e9, clock=clock)

@@ -9,7 +9,7 @@ from relaxit.bench import Benchmark, BenchmarkSettings, Implementation, Needs, R
 from relaxit.bench import prepare as preparation
 from relaxit.bench.measuring.machine import seconds_since_start, setting, threads
 from relaxit.bench.run import Stopped
-from tests.bench.contenders import Clock, Known
+from tests.bench.implementations import Clock, Known
 
 CPU = torch.device("cpu")
 
@@ -30,8 +30,13 @@ def run(benchmark: Benchmark, rates: Rates | None = None, **settings):
     )
 
 
-def benchmark_of(*contenders: Implementation, **members) -> Benchmark:
-    body = {"api": 1, "name": "test-made", "contenders": lambda self, device: contenders, **members}
+def benchmark_of(*implementations: Implementation, **members) -> Benchmark:
+    body = {
+        "api": 1,
+        "name": "test-made",
+        "implementations": lambda self, device: implementations,
+        **members,
+    }
     return type("Made", (Benchmark,), body)()
 
 
@@ -77,10 +82,10 @@ def test_ratios_are_to_the_reference_else_to_the_first():
     assert [each.ratio for each in report.measurements] == [0.5, 1.0]
 
 
-def test_what_is_best_of_the_peers_is_found_among_compiled_ones_too():
-    ours, other = Implementation("ours", ones(2)), Implementation("other", ones(9), peer="b")
-    plain = Implementation("plain", ones(8), peer="a", reference=True)
-    compiled = Implementation("compiled", ones(4), peer="a", compiled=True)
+def test_what_is_best_of_the_baselines_is_found_among_compiled_ones_too():
+    ours, other = Implementation("ours", ones(2)), Implementation("other", ones(9), baseline="b")
+    plain = Implementation("plain", ones(8), baseline="a", reference=True)
+    compiled = Implementation("compiled", ones(4), baseline="a", compiled=True)
     report = run(benchmark_of(ours, plain, compiled, other))
     assert (report.reference, report.best) == ("plain", "compiled")
     assert [each.ratio for each in report.measurements] == [0.25, 1.0, 0.5, 9 / 8]
@@ -88,7 +93,7 @@ def test_what_is_best_of_the_peers_is_found_among_compiled_ones_too():
     assert report.to_json()["best"] == "compiled"
 
 
-def test_without_a_peer_none_is_best():
+def test_without_a_baseline_none_is_best():
     report = run(benchmark_of(Implementation("a", ones(2)), Implementation("b", ones(6))))
     assert report.best == ""
     assert [each.best_ratio for each in report.measurements] == [None, None]
@@ -120,15 +125,15 @@ def test_what_is_compared_may_be_a_part_of_the_result():
 @pytest.mark.parametrize(
     ("benchmark", "reason"),
     [
-        (benchmark_of(), "has no contenders"),
+        (benchmark_of(), "has no implementations"),
         (benchmark_of(Implementation("a", ones(1)), Implementation("a", ones(2))), "share a name"),
         (
             benchmark_of(*(Implementation(n, ones(1), reference=True) for n in "ab")),
-            "more than one contender is the reference",
+            "more than one implementation is the reference",
         ),
         (
-            benchmark_of(*(Implementation(n, ones(1), floor=True) for n in "ab")),
-            "more than one contender is the floor",
+            benchmark_of(*(Implementation(n, ones(1), lower_bound=True) for n in "ab")),
+            "more than one implementation is the lower bound",
         ),
         (
             benchmark_of(Implementation("a", ones(1)), oracle=lambda self, device: 1 / 0),
@@ -170,7 +175,7 @@ def test_why_nothing_can_be_compiled(monkeypatch):
         cannot_compile.cache_clear()
 
 
-def test_a_contender_that_gives_up_in_a_round_is_reported():
+def test_a_implementation_that_gives_up_in_a_round_is_reported():
     calls = iter(range(6))
 
     def tires():
@@ -184,7 +189,7 @@ def test_a_contender_that_gives_up_in_a_round_is_reported():
     assert report.rounds == 4
 
 
-def test_ctrl_c_is_no_failure_of_a_contender():
+def test_ctrl_c_is_no_failure_of_a_implementation():
     def interrupted():
         raise KeyboardInterrupt
 
@@ -200,26 +205,26 @@ def test_ctrl_c_in_a_round_leaves_what_the_rounds_before_gave():
             raise KeyboardInterrupt
         return torch.ones(6)
 
-    contenders = [Implementation("a", ones(3)), Implementation("b", lambda: interrupted)]
+    implementations = [Implementation("a", ones(3)), Implementation("b", lambda: interrupted)]
     with pytest.raises(Stopped) as stop:
-        run(benchmark_of(*contenders))
+        run(benchmark_of(*implementations))
     report = stop.value.report
     assert report.rounds == 2
     assert [each.ratio for each in report.measurements] == [1.0, 2.0]
     assert [each.seconds.median for each in report.measurements] == [3.0, 6.0]
 
 
-# --- peers ------------------------------------------------------------------------------------
+# --- baselines ------------------------------------------------------------------------------------
 
 
-def peers() -> Benchmark:
+def baselines() -> Benchmark:
     def absent():
         raise ModuleNotFoundError("no", name="theirs")
 
     return benchmark_of(
-        Implementation("torch's", ones(2), reference=True, peer="torch"),
-        Implementation("theirs", absent, peer="theirs"),
-        Implementation("hers", ones(4), peer="hers"),
+        Implementation("torch's", ones(2), reference=True, baseline="torch"),
+        Implementation("theirs", absent, baseline="theirs"),
+        Implementation("hers", ones(4), baseline="hers"),
         Implementation("ours", ones(8)),
     )
 
@@ -240,43 +245,53 @@ def peers() -> Benchmark:
         (("relaxit",), {"ours": "done"}, "ours", 1),
     ],
 )
-def test_peers_take_part_as_asked_and_ours_always(against, outcomes, reference, ratio):
-    report = run(peers(), against=frozenset(against))
+def test_baselines_take_part_as_asked_and_ours_always(against, outcomes, reference, ratio):
+    report = run(baselines(), against=frozenset(against))
     assert {each.name: each.outcome for each in report.measurements} == outcomes
     assert report.reference == reference
     assert report.measurements[-1].ratio == ratio
-    assert report.measurements[-1].peer == ""
+    assert report.measurements[-1].baseline == ""
 
 
-def test_without_a_contender_of_its_own_a_benchmark_has_none_left():
+def test_without_a_implementation_of_its_own_a_benchmark_has_none_left():
     report = run(
-        benchmark_of(Implementation("a", ones(1), peer="torch")), against=frozenset({"pyro"})
+        benchmark_of(Implementation("a", ones(1), baseline="torch")), against=frozenset({"pyro"})
     )
-    assert "no contender is of pyro, relaxit" in report.reason
+    assert "no implementation is of pyro, relaxit" in report.reason
 
 
-# --- floors -----------------------------------------------------------------------------------
+# --- lower bounds
+# -----------------------------------------------------------------------------------
 
 RATES = Rates(((1, 100.0),), random_numbers=10.0, flops=1.0)
 
 
-def test_times_are_in_units_of_the_floor():
+def test_times_are_in_units_of_the_lower_bound():
     members = {"needs": lambda self, device: Needs(bytes=150, random_numbers=20)}  # 1.5 s, 2 s
     benchmark = benchmark_of(Implementation("a", ones(3)), Implementation("b", ones(8)), **members)
     report = run(benchmark, RATES)
-    assert (report.floor.seconds, report.floor.parts) == (2, {"memory": 1.5, "random numbers": 2})
-    assert [each.floors for each in report.measurements] == [1.5, 4]
-    assert json.loads(json.dumps(report.to_json()))["floor"]["seconds"] == 2
+    assert (report.lower_bound.seconds, report.lower_bound.parts) == (
+        2,
+        {"memory": 1.5, "random numbers": 2},
+    )
+    assert [each.times_lower_bound for each in report.measurements] == [1.5, 4]
+    assert json.loads(json.dumps(report.to_json()))["lower_bound"]["seconds"] == 2
     assert run(benchmark).floor is None  # nobody has measured rates
-    assert run(benchmark_of(Implementation("a", ones(3))), RATES).measurements[0].floors is None
+    assert (
+        run(benchmark_of(Implementation("a", ones(3))), RATES).measurements[0].times_lower_bound
+        is None
+    )
 
 
-def test_a_contender_may_be_the_floor():
-    contenders = [Implementation("a", ones(6)), Implementation("least", ones(4), floor=True)]
-    report = run(benchmark_of(*contenders))
-    assert report.floor.parts == {"least": 4}
-    assert [each.floors for each in report.measurements] == [1.5, 1]
-    assert run(benchmark_of(*contenders), only=frozenset({"a"})).floor is None
+def test_a_implementation_may_be_the_lower_bound():
+    implementations = [
+        Implementation("a", ones(6)),
+        Implementation("least", ones(4), lower_bound=True),
+    ]
+    report = run(benchmark_of(*implementations))
+    assert report.lower_bound.parts == {"least": 4}
+    assert [each.times_lower_bound for each in report.measurements] == [1.5, 1]
+    assert run(benchmark_of(*implementations), only=frozenset({"a"})).floor is None
 
 
 def test_needs_that_raise_are_a_fault_of_the_benchmark():
@@ -308,8 +323,8 @@ def test_draws_are_those_of_the_seed_and_the_generator_is_put_back():
 def test_all_of_it_is_json():
     document = json.loads(json.dumps(run(Known()).to_json(), allow_nan=False))
     assert document["options"] == {"n": 1000}
-    assert document["contenders"][0]["seconds"] == {"median": 1e3, "lower": 1e3, "upper": 1e3}
-    assert document["contenders"][1]["memory_inputs"] == 1.0
+    assert document["implementations"][0]["seconds"] == {"median": 1e3, "lower": 1e3, "upper": 1e3}
+    assert document["implementations"][1]["memory_inputs"] == 1.0
 
 
 def test_threads_are_put_back():

@@ -37,9 +37,9 @@ def test_log_prob_equals_torch(binary, temperature):
 def test_log_space_equals_torch(binary, temperature):
     tau = torch.as_tensor(temperature, dtype=torch.float64)
     theirs = LogitRelaxedBernoulli(tau, logits=LOGITS)
-    law = binary(LOGITS, temperature).log_space
-    x = law.rsample((7,), seed(0))
-    torch.testing.assert_close(law.log_prob(x), theirs.log_prob(x), rtol=1e-10, atol=1e-10)
+    distribution = binary(LOGITS, temperature).log_space
+    x = distribution.rsample((7,), seed(0))
+    torch.testing.assert_close(distribution.log_prob(x), theirs.log_prob(x), rtol=1e-10, atol=1e-10)
 
 
 def test_finite_at_low_temperature(binary):
@@ -62,13 +62,13 @@ def test_log_space_is_the_logit_of_the_soft_value(binary, temperature):
     torch.testing.assert_close(q.log_prob(soft)[near], want[near], rtol=1e-8, atol=1e-8)
 
 
-def mass(law, temperature):
+def mass(distribution, temperature):
     """Integral of a density on the interval, over the logit of y."""
 
     def density(t):
         x = torch.tensor(t, dtype=torch.float64)
         y = x.sigmoid()
-        return float((law.log_prob(y)).exp() * y * (1 - y))
+        return float((distribution.log_prob(y)).exp() * y * (1 - y))
 
     end = min(40 / temperature, 36.0)  # beyond 36 the value rounds to 1
     return integrate.quad(density, -end, end, points=[0], limit=400)[0]
@@ -82,8 +82,8 @@ def test_density_integrates_to_one(binary, temperature):
 
 @pytest.mark.parametrize("temperature", [0.01, 0.1, 0.5, 1.0, 10.0])
 def test_log_space_density_integrates_to_one(binary, temperature):
-    law = binary(torch.tensor(0.7, dtype=torch.float64), temperature).log_space
-    density = lambda t: float(law.log_prob(torch.tensor(t, dtype=torch.float64)).exp())  # noqa: E731
+    distribution = binary(torch.tensor(0.7, dtype=torch.float64), temperature).log_space
+    density = lambda t: float(distribution.log_prob(torch.tensor(t, dtype=torch.float64)).exp())  # noqa: E731
     end = 45 / temperature
     total = integrate.quad(density, -end, end, points=[0], limit=400)[0]
     assert total == pytest.approx(1, abs=1e-7)
@@ -132,15 +132,15 @@ def test_kl_by_sampling_equals_quadrature(binary):
 
 
 def test_bit_equals_torch(binary):
-    law, theirs = binary(LOGITS).discrete, Bernoulli(logits=LOGITS)
+    distribution, theirs = binary(LOGITS).discrete, Bernoulli(logits=LOGITS)
     close = {"rtol": 1e-12, "atol": 1e-12}
     for value in (torch.zeros(5).double(), torch.ones(5).double()):
-        torch.testing.assert_close(law.log_prob(value), theirs.log_prob(value), **close)
-    torch.testing.assert_close(law.entropy(), theirs.entropy(), **close)
-    torch.testing.assert_close(law.mean, theirs.mean, **close)
-    torch.testing.assert_close(law.variance, theirs.variance, **close)
+        torch.testing.assert_close(distribution.log_prob(value), theirs.log_prob(value), **close)
+    torch.testing.assert_close(distribution.entropy(), theirs.entropy(), **close)
+    torch.testing.assert_close(distribution.mean, theirs.mean, **close)
+    torch.testing.assert_close(distribution.variance, theirs.variance, **close)
     other = LOGITS.flip(0) + 0.3
-    got = kl_divergence(law, binary(other).discrete)
+    got = kl_divergence(distribution, binary(other).discrete)
     torch.testing.assert_close(got, kl_divergence(theirs, Bernoulli(logits=other)), **close)
 
 
@@ -171,11 +171,11 @@ def test_forced_bits_that_are_not_obeyed_have_no_density(binary):
     assert q.discrete.log_prob(torch.tensor([0.0, 1.0, 1.0]))[:2].tolist() == [0, 0]
 
 
-def test_discrete_law_of_forced_bits(binary):
-    law = binary(FORCED.double()).discrete
-    assert law.mean[:2].tolist() == [0, 1]
-    assert law.mode.tolist() == [0, 1, 1]
-    assert law.entropy()[:2].tolist() == [0, 0]
+def test_discrete_distribution_of_forced_bits(binary):
+    distribution = binary(FORCED.double()).discrete
+    assert distribution.mean[:2].tolist() == [0, 1]
+    assert distribution.mode.tolist() == [0, 1, 1]
+    assert distribution.entropy()[:2].tolist() == [0, 0]
     kl = binary(FORCED.double()).kl_to_uniform()
     torch.testing.assert_close(kl[:2], torch.full((2,), math.log(2), dtype=torch.float64))
 

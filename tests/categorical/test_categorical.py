@@ -48,11 +48,11 @@ def test_log_prob_equals_torch(size, temperature):
 @pytest.mark.parametrize("size", [2, 3, 10])
 def test_log_space_equals_torch(size, temperature):
     logits = logits_of(5, size)
-    law = categorical(size)(logits, temperature).log_space
-    x = law.rsample((7,), seed(0))
+    distribution = categorical(size)(logits, temperature).log_space
+    x = distribution.rsample((7,), seed(0))
     tau = torch.tensor(temperature, dtype=torch.float64)
     theirs = RelaxedOneHotCategorical(tau, logits=logits).base_dist
-    torch.testing.assert_close(law.log_prob(x), theirs.log_prob(x), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(distribution.log_prob(x), theirs.log_prob(x), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(x.logsumexp(-1), torch.zeros(7, 5).double(), rtol=0, atol=1e-10)
 
 
@@ -85,12 +85,12 @@ def test_log_space_is_the_log_of_the_soft_value(temperature):
 # --- density integrates to one ----------------------------------------------------------------
 
 
-def mass_of_two(law, temperature):
+def mass_of_two(distribution, temperature):
     """Integral of a density on the 1-simplex, over t = logit y."""
 
     def density(t):
         value = torch.tensor([t, -t], dtype=torch.float64).sigmoid()
-        return float((law.log_prob(value) + value.log().sum()).exp())
+        return float((distribution.log_prob(value) + value.log().sum()).exp())
 
     end = 40 / temperature
     return integrate.quad(density, -end, end, points=[0], limit=400)[0]
@@ -189,7 +189,7 @@ def test_kl_by_sampling_equals_quadrature():
 
 
 @pytest.mark.parametrize("size", [2, 5, 1025, 5000])
-def test_discrete_law_equals_torch(size):
+def test_discrete_distribution_equals_torch(size):
     logits, other = logits_of(3, size), logits_of(3, size, number=4)
     q = categorical(size)(logits)
     theirs = OneHotCategorical(logits=logits)
@@ -205,11 +205,11 @@ def test_discrete_law_equals_torch(size):
 
 def test_frequencies_of_many_categories():
     # alpha = 2e-5. Beyond 1024 categories the distribution function is summed in float64.
-    law = categorical(2000)(logits_of(2000, dtype=torch.float32) / 2).discrete
-    draws = torch.cat([law.sample((10_000,), seed(i)).argmax(-1) for i in range(5)])
+    distribution = categorical(2000)(logits_of(2000, dtype=torch.float32) / 2).discrete
+    draws = torch.cat([distribution.sample((10_000,), seed(i)).argmax(-1) for i in range(5)])
     observed = torch.bincount(draws, minlength=2000).double().numpy()
-    assert fits(observed, law.probs)
-    assert not fits(observed, law.probs.roll(1))
+    assert fits(observed, distribution.probs)
+    assert not fits(observed, distribution.probs.roll(1))
 
 
 @pytest.mark.parametrize("end", [0.0, 1 - 2.0**-24])
@@ -240,7 +240,7 @@ def masked(logits, mask):
 
 @pytest.mark.parametrize("mask", MASKS[:2])
 @pytest.mark.parametrize("temperature", [0.01, 0.5, 1.0, 10.0, "rows"])
-def test_masked_density_is_that_of_the_smaller_law(mask, temperature):
+def test_masked_density_is_that_of_the_smaller_distribution(mask, temperature):
     logits = logits_of(6, 5)
     tau = (
         torch.rand(6, dtype=torch.float64, generator=seed(2)) + 0.1
@@ -261,14 +261,14 @@ def test_masked_density_is_that_of_the_smaller_law(mask, temperature):
 
 
 @pytest.mark.parametrize("mask", MASKS)
-def test_masked_discrete_law_is_the_smaller_law(mask):
+def test_masked_discrete_distribution_is_the_smaller_distribution(mask):
     logits = logits_of(6, 5)
-    law = categorical(5)(masked(logits, mask)).discrete
+    distribution = categorical(5)(masked(logits, mask)).discrete
     p = logits[:, mask].softmax(-1)
-    torch.testing.assert_close(law.mean[:, mask], p)
-    assert bool((law.mean[:, ~torch.tensor(mask)] == 0).all())
-    torch.testing.assert_close(law.entropy(), -(p * p.log()).sum(-1))
-    mass = law.log_prob(law.enumerate_support()).exp()
+    torch.testing.assert_close(distribution.mean[:, mask], p)
+    assert bool((distribution.mean[:, ~torch.tensor(mask)] == 0).all())
+    torch.testing.assert_close(distribution.entropy(), -(p * p.log()).sum(-1))
+    mass = distribution.log_prob(distribution.enumerate_support()).exp()
     torch.testing.assert_close(mass.sum(0), torch.ones(6, dtype=torch.float64))
     # To the uniform law over all five, not over those left.
     want = (p * (p * 5).log()).sum(-1)

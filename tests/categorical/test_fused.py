@@ -76,7 +76,7 @@ def test_a_temperature_for_each_row(dtype):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.4])
-def test_a_law_takes_it(temperature, monkeypatch):
+def test_a_distribution_takes_it(temperature, monkeypatch):
     calls = []
 
     def spy(*arguments, **named):
@@ -206,14 +206,14 @@ def test_a_row_far_from_the_others_takes_nothing_from_them(other, temperature):
     assert entropy[2].item() == pytest.approx(math.log(3))
 
 
-def test_the_law_does_not_keep_what_had_no_gradient():
+def test_the_distribution_does_not_keep_what_had_no_gradient():
     logits = logits_for((3, 4), 1.0)
-    law = OneHot(Categorical(categories=4), logits)
+    distribution = OneHot(Categorical(categories=4), logits)
     with torch.no_grad():
-        value = law.best()
-        law.mean  # noqa: B018
-        law.log_prob(value)
-    assert torch.autograd.grad(law.log_prob(value).sum(), logits)[0].abs().max() > 0
+        value = distribution.best()
+        distribution.mean  # noqa: B018
+        distribution.log_prob(value)
+    assert torch.autograd.grad(distribution.log_prob(value).sum(), logits)[0].abs().max() > 0
 
 
 def test_batched_gradients():
@@ -350,10 +350,12 @@ def test_exact_draws_of_rows_far_apart():
         )
 
 
-def test_draws_of_the_law_are_exact_and_obey_the_generator():
-    law = OneHot(Categorical(categories=5), torch.zeros(100, 5))
-    assert torch.equal(law.sample((3,), generator=seed(1)), law.sample((3,), generator=seed(1)))
-    assert law.sample((3,)).shape == (3, 100, 5)
+def test_draws_of_the_distribution_are_exact_and_obey_the_generator():
+    distribution = OneHot(Categorical(categories=5), torch.zeros(100, 5))
+    assert torch.equal(
+        distribution.sample((3,), generator=seed(1)), distribution.sample((3,), generator=seed(1))
+    )
+    assert distribution.sample((3,)).shape == (3, 100, 5)
 
 
 ROWS = torch.linspace(0.05, 2.0, 40).unsqueeze(-1)

@@ -258,7 +258,7 @@ def test_noise_is_gumbel_and_uncorrelated():
 
 
 @pytest.mark.parametrize("k", [2, 3, 10])
-def test_hard_values_follow_the_discrete_law(k):
+def test_hard_values_follow_the_discrete_distribution(k):
     a = torch.randn(k, generator=seed(3))
     _, hard = concrete(a, 1.0, torch.Size([20_000]), seed(4), soft=False, hard=True)
     assert fits(counts(hard, torch.eye(k)), a.softmax(-1))
@@ -476,7 +476,7 @@ def test_gpu_equals_cpu(k, dtype, copies, gpu):
 @needs_cuda
 @needs_triton
 @pytest.mark.parametrize("k", [2, 10, 1000, cuda.MOST])
-def test_gpu_law(k, gpu):
+def test_gpu_distribution(k, gpu):
     a = torch.randn(k, generator=seed(3))
     source = seed(4, gpu)
     size = torch.Size([20_000 if k < 1000 else 2000])
@@ -495,10 +495,10 @@ def test_gpu_law(k, gpu):
 @needs_cuda
 @needs_triton
 def test_gpu_compiles_whole(gpu):
-    law = relaxit.get("categorical", categories=5)
+    distribution = relaxit.get("categorical", categories=5)
 
     def cost(a):
-        soft, hard = law(a, 0.5, validate_args=False).draw()
+        soft, hard = distribution(a, 0.5, validate_args=False).draw()
         return (soft * hard).sum()
 
     a = logits(40, 5).clamp(-9).to(gpu).requires_grad_()

@@ -13,7 +13,7 @@ import torch
 import relaxit
 from relaxit.bench import Implementation
 from relaxit.cli.app import run
-from tests.bench.contenders import Known
+from tests.bench.implementations import Known
 
 QUICK = ["--rounds", "2", "--seconds", "0", "--device", "cpu"]
 SMALL = [word for each in ("batch=64", "latents=3", "categories=4") for word in ("-o", each)]
@@ -21,8 +21,8 @@ COMMANDS = ("sampling", "structures", "training", "startup")
 SAMPLING = {f"categorical-{kind}" for kind in ("soft", "sample", "straight-through", "hard")}
 
 
-def absent(peer: str) -> bool:
-    return peer == "pyro" and importlib.util.find_spec("pyro") is None
+def absent(baseline: str) -> bool:
+    return baseline == "pyro" and importlib.util.find_spec("pyro") is None
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_a_table_says_what_was_measured_on_what(known, capsys):
     assert "test-known: figures that are known (n 500)" in lines
     right = next(line.split() for line in lines if line.split()[:1] == ["right"])
     assert right[3:] == [right[3], "1.00", "1.00", "0.00191", "0.0e+00", "0.0e+00"]
-    assert "  2 rounds; ratios to right, the best peer is right" in lines
+    assert "  2 rounds; ratios to right, the best baseline is right" in lines
     assert "  inputs 0.00191 MiB" in lines
     assert "  absent: skipped: a_peer_that_nobody_has is not installed" in lines
     assert any(line.startswith("  raises: failed: RuntimeError: ") for line in lines)
@@ -69,15 +69,19 @@ def test_json_is_alone_on_stdout_and_in_the_file(known, tmp_path, capsys):
     assert document["settings"]["rounds"] == 2
     (found,) = document["benchmarks"]
     assert (found["name"], found["structure"]) == (known, "test-structure")
-    assert found["contenders"][0]["error"] == {"absolute": 0.5, "relative": 0.5, "not_finite": 0}
-    assert found["contenders"][4]["outcome"] == "skipped"
+    assert found["implementations"][0]["error"] == {
+        "absolute": 0.5,
+        "relative": 0.5,
+        "not_finite": 0,
+    }
+    assert found["implementations"][4]["outcome"] == "skipped"
 
 
 def test_all_of_them_run_without_a_name(known, capsys):
-    # Sizes of their own would take minutes: only the contenders of one take part.
+    # Sizes of their own would take minutes: only the implementations of one take part.
     assert run(["bench", "structures", "--only", "right", "--only", "off", *QUICK, "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["benchmarks"]
-    assert [each["name"] for each in found["contenders"]] == ["off", "right"]
+    assert [each["name"] for each in found["implementations"]] == ["off", "right"]
 
 
 def test_the_builtin_ones_run(capsys):
@@ -88,12 +92,12 @@ def test_the_builtin_ones_run(capsys):
     assert len(document["benchmarks"]) == len(SAMPLING)  # with all sizes given one run is left
     assert document["rates"]["random_numbers"] > 0
     for benchmark in found.values():
-        assert benchmark["floor"]["seconds"] > 0
-        for each in benchmark["contenders"]:
-            left_out = each["compiled"] or absent(each["peer"])
+        assert benchmark["lower_bound"]["seconds"] > 0
+        for each in benchmark["implementations"]:
+            left_out = each["compiled"] or absent(each["baseline"])
             assert each["outcome"] == ("skipped" if left_out else "done"), each
-            assert left_out or (each["memory_bytes"] > 0 < each["floors"])
-    for each in found["categorical-hard"]["contenders"]:  # four standard deviations of a mean
+            assert left_out or (each["memory_bytes"] > 0 < each["times_lower_bound"])
+    for each in found["categorical-hard"]["implementations"]:  # four standard deviations of a mean
         assert each["compiled"] or each["error"]["absolute"] < 4 * 0.5 / 64**0.5
 
 
@@ -102,8 +106,8 @@ def test_the_builtin_ones_compile(capsys):
     arguments = ["bench", "sampling", "categorical-straight-through", *SMALL, *QUICK, "--json"]
     assert run([*arguments, "--against", "relaxit"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["benchmarks"]
-    assert [each["compiled"] for each in found["contenders"]] == [False, True]
-    outcomes = {(each["outcome"], each["reason"][:30]) for each in found["contenders"]}
+    assert [each["compiled"] for each in found["implementations"]] == [False, True]
+    outcomes = {(each["outcome"], each["reason"][:30]) for each in found["implementations"]}
     assert outcomes <= {("done", ""), ("skipped", "torch.compile does not work he")}
 
 
@@ -158,7 +162,7 @@ class Stops(Known):
     api, name = 1, "test-stops"
     at: int
 
-    def contenders(self, device):
+    def implementations(self, device):
         calls = itertools.count(1)
 
         def call():
@@ -192,7 +196,7 @@ def test_ctrl_c_leaves_what_is_done(known, capsys, tmp_path, monkeypatch, at, ro
     assert json.loads(out) == document if quiet else all(f"{name}: " in out for name in found)
 
 
-# --- groups, presets and peers ----------------------------------------------------------------
+# --- groups, presets and baselines ----------------------------------------------------------------
 
 
 class Several(Known):
@@ -242,17 +246,17 @@ def test_a_group_without_benchmarks_says_so(monkeypatch, capsys):
         ("relaxit,torch", ["off", "right", "raises", "short", "absent", "refuses"]),
     ],
 )
-def test_peers_are_chosen(known, capsys, against, names):
+def test_baselines_are_chosen(known, capsys, against, names):
     assert run(["bench", "structures", known, "--against", against, *QUICK, "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["benchmarks"]
-    assert [each["name"] for each in found["contenders"]] == names
+    assert [each["name"] for each in found["implementations"]] == names
     assert found["reference"] == ("right" if "torch" in against else "off")
 
 
-@pytest.mark.parametrize("contender", ["refuses", "absent"])
-def test_nothing_to_measure_is_an_error_with_the_reason(known, capsys, contender):
-    assert run(["bench", "structures", known, "--only", contender, *QUICK]) == 2
-    assert f"nothing was measured: {contender}: " in capsys.readouterr().err
+@pytest.mark.parametrize("implementation", ["refuses", "absent"])
+def test_nothing_to_measure_is_an_error_with_the_reason(known, capsys, implementation):
+    assert run(["bench", "structures", known, "--only", implementation, *QUICK]) == 2
+    assert f"nothing was measured: {implementation}: " in capsys.readouterr().err
 
 
 def test_only_what_is_left_out_is_an_error(capsys):
@@ -261,21 +265,22 @@ def test_only_what_is_left_out_is_an_error(capsys):
     assert "compiled ones were not asked for" in capsys.readouterr().err
 
 
-# --- floors -----------------------------------------------------------------------------------
+# --- lower bounds
+# -----------------------------------------------------------------------------------
 
 
-def test_a_floor_is_shown_with_what_it_is_made_of(capsys):
+def test_a_lower_bound_is_shown_with_what_it_is_made_of(capsys):
     arguments = ["sampling", "categorical-hard", *SMALL, "--only", "relaxit", *QUICK]
     assert run(["bench", *arguments]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("rates for floors: copies ")
+    assert lines[1].startswith("rates for lower bounds: copies ")
     assert "million random numbers/s" in lines[1]
-    head = next(line.split() for line in lines if line.split()[:1] == ["contender"])
-    assert "floors" in head
-    (floor,) = [line for line in lines if line.startswith("  floor ")]
-    assert " ms: " in floor
-    assert "memory " in floor
-    assert "random numbers " in floor
+    head = next(line.split() for line in lines if line.split()[:1] == ["implementation"])
+    assert "x bound" in head
+    (lower_bound,) = [line for line in lines if line.startswith("  lower bound ")]
+    assert " ms: " in lower_bound
+    assert "memory " in lower_bound
+    assert "random numbers " in lower_bound
 
 
 def test_without_needs_no_rates_are_measured(known, monkeypatch, capsys):
@@ -283,7 +288,7 @@ def test_without_needs_no_rates_are_measured(known, monkeypatch, capsys):
 
     monkeypatch.setattr(bench, "measure_rates", lambda device: 1 / 0)
     assert run(["bench", "structures", known, *QUICK]) == 0
-    assert "floor" not in capsys.readouterr().out
+    assert "lower_bound" not in capsys.readouterr().out
 
 
 # --- training and startup ---------------------------------------------------------------------
@@ -319,9 +324,9 @@ def test_training_on_given_pictures(pictures, capsys, monkeypatch):
     arguments += ["--data-dir", pictures, "--total", "4", "--threads", "1", "--device", "cpu"]
     assert run(["bench", "training", *arguments, "--json"]) == 0
     blocks, total = json.loads(capsys.readouterr().out)["benchmarks"]
-    assert [each["outcome"] for each in blocks["contenders"]] == ["done", "done"]
+    assert [each["outcome"] for each in blocks["implementations"]] == ["done", "done"]
     assert (blocks["options"]["steps"], blocks["options"]["pictures"]) == (2, "MNIST")
-    assert list(blocks["floor"]["parts"]) == ["products float32"]
+    assert list(blocks["lower_bound"]["parts"]) == ["products float32"]
     assert [row["seconds"]["median"] for row in total["rows"]] == [2.0, 2.0]
     assert {threads for _, threads in asked} == {1}
     for program, _ in asked:
@@ -335,17 +340,17 @@ def test_training_is_shown_as_seconds_of_an_epoch(pictures, capsys):
     from relaxit.tasks.vae.benchmarks.training_steps import TrainingSteps
 
     report = BenchmarkReport(
-        TrainingSteps(steps=50, data_dir=pictures), floor=LowerBound(0.25, {"least": 0.25})
+        TrainingSteps(steps=50, data_dir=pictures), lower_bound=LowerBound(0.25, {"least": 0.25})
     )
     spread = Spread(0.5, 0.4, 0.75)
-    report.measurements = [Measurement("one", "", False, seconds=spread, floors=2.0)]
+    report.measurements = [Measurement("one", "", False, seconds=spread, times_lower_bound=2.0)]
     show(report, steps=50)  # of 600
     lines = capsys.readouterr().out.splitlines()
     assert "(steps 50, pictures MNIST)" in lines[0]
     assert "s an epoch" in lines[2]
     (row,) = [line.split() for line in lines if line.split()[:1] == ["one"]]
     assert row == ["one", "6", "4.8", "9", "-", "2"]
-    assert "  floor 3 s an epoch: least 3" in lines
+    assert "  lower bound 3 s an epoch: least 3" in lines
 
 
 @pytest.mark.parametrize(
@@ -400,7 +405,7 @@ def test_a_file_brings_a_benchmark(tmp_path, capsys):
         "from relaxit.bench import Benchmark, Implementation\n"
         "class Mine(Benchmark):\n"
         "    api, name = 1, 'test-mine'\n"
-        "    def contenders(self, device):\n"
+        "    def implementations(self, device):\n"
         "        return [Implementation('one', lambda: lambda: print('hi') or torch.ones(1))]\n"
         "@relaxit.hookimpl\n"
         "def relaxit_benchmarks():\n"
@@ -409,7 +414,7 @@ def test_a_file_brings_a_benchmark(tmp_path, capsys):
     arguments = ["bench", "structures", "test-mine", "--plugin", "mine.py", *QUICK, "--json"]
     assert run(arguments) == 0
     (found,) = json.loads(capsys.readouterr().out)["benchmarks"]
-    assert found["contenders"][0]["outcome"] == "done"
+    assert found["implementations"][0]["outcome"] == "done"
     assert run(["bench", "structures", "test-mine"]) == 2
 
 
@@ -433,9 +438,9 @@ def test_it_is_listed_shown_and_not_checked(known, capsys):
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        ("api, name = 2, 'bad'\n    contenders = lambda self, device: []", "api 2"),
-        ("api, name = 1, 'Bad Name'\n    contenders = lambda self, device: []", "lower-case"),
-        ("api, name = 1, 'bad'", "does not implement contenders"),
+        ("api, name = 2, 'bad'\n    implementations = lambda self, device: []", "api 2"),
+        ("api, name = 1, 'Bad Name'\n    implementations = lambda self, device: []", "lower-case"),
+        ("api, name = 1, 'bad'", "does not implement implementations"),
     ],
 )
 def test_a_defect_is_named(tmp_path, capsys, body, problem):

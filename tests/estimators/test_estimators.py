@@ -17,7 +17,7 @@ from tests.test_relaxation import Rows
 
 BUILT_IN = [Pathwise(), StraightThrough(), StraightThroughGumbel()]
 ALL = pytest.mark.parametrize("relaxation", structures(), ids=repr)
-DISCRETE = pytest.mark.parametrize("relaxation", able("discrete_law"), ids=repr)
+DISCRETE = pytest.mark.parametrize("relaxation", able("discrete_distribution"), ids=repr)
 EACH = pytest.mark.parametrize("estimator", BUILT_IN, ids=lambda e: e.name)
 HARD = pytest.mark.parametrize("estimator", BUILT_IN[1:], ids=lambda e: e.name)
 
@@ -135,9 +135,9 @@ def test_pathwise_is_the_derivative_of_the_seeded_sample(relaxation, power):
 def exact_and_expected(relaxation, cost, temperature, monkeypatch):
     """The gradient of the expected cost, and the expectation of the estimate of it."""
     params = params_for(relaxation).requires_grad_()
-    law = relaxation.discrete(params)
-    vertices = law.enumerate_support()
-    mass = law.log_prob(vertices).exp()
+    distribution = relaxation.discrete(params)
+    vertices = distribution.enumerate_support()
+    mass = distribution.log_prob(vertices).exp()
     (exact,) = torch.autograd.grad((mass * cost(vertices)).sum(), params)
     expected = torch.zeros_like(params)
     for p, vertex in zip(mass.detach(), vertices, strict=True):
@@ -206,7 +206,7 @@ def test_st_gumbel_is_the_pathwise_jacobian_at_the_hard_point(relaxation, temper
 # --- refusals, transforms, compile ------------------------------------------------------------
 
 
-def test_missing_discrete_law_names_another_estimator():
+def test_missing_discrete_distribution_names_another_estimator():
     bare = Rows()
     q = bare(torch.zeros(2, 3))
     for call in (

@@ -16,7 +16,7 @@ from relaxit.testing.toys import SamplesOnly, ThreeNumbers
 from tests.helpers import able, params_for, seed
 
 CATEGORICAL = relaxit.get("categorical", categories=3)
-DISCRETE = pytest.mark.parametrize("relaxation", able("discrete_law"), ids=repr)
+DISCRETE = pytest.mark.parametrize("relaxation", able("discrete_distribution"), ids=repr)
 
 
 def cubic(relaxation, variables):

@@ -25,7 +25,7 @@ class Plain(Relaxation):
     """Three numbers in a row, by no argmax of scores."""
 
     api, name = 1, "plain"
-    capabilities = Capabilities(density=False, discrete_law=False, exact_rounding=False)
+    capabilities = Capabilities(density=False, discrete_distribution=False, exact_rounding=False)
     event_shape = param_shape = torch.Size((3,))
     support, vertices = relaxit.constraints.simplex, relaxit.constraints.one_hot
 
@@ -41,12 +41,12 @@ LAWS = {"gumbel_r": CATEGORICAL, "logistic": BINARY, "norm": None}
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_noise_and_the_derivative_of_its_density(law):
-    kind = "own" if LAWS[law] is not None else "gaussian"
-    drawn, score = noise_of("it", LAWS[law] or BINARY, kind)
-    assert follows(drawn(torch.Size([20_000]), generator=seed(1)), law)
+def test_noise_and_the_derivative_of_its_density(distribution):
+    kind = "own" if LAWS[distribution] is not None else "gaussian"
+    drawn, score = noise_of("it", LAWS[distribution] or BINARY, kind)
+    assert follows(drawn(torch.Size([20_000]), generator=seed(1)), distribution)
     z = torch.linspace(-2, 5, 15, dtype=torch.float64)
-    density = getattr(stats, law).logpdf
+    density = getattr(stats, distribution).logpdf
     want = -(density(z + 1e-6) - density(z - 1e-6)) / 2e-6
     torch.testing.assert_close(score(z), torch.as_tensor(want), rtol=1e-6, atol=1e-7)
 
@@ -130,10 +130,10 @@ def test_more_draws_vary_less():
     assert many < few / 10
 
 
-def test_values_are_those_of_draws_unless_it_has_a_law_of_its_own():
-    assert not Perturbed().own_law
-    assert Perturbed(scale=2.0).own_law
-    assert Perturbed(noise="gaussian").own_law
+def test_values_are_those_of_draws_unless_it_has_a_distribution_of_its_own():
+    assert not Perturbed().own_distribution
+    assert Perturbed(scale=2.0).own_distribution
+    assert Perturbed(noise="gaussian").own_distribution
     q = CATEGORICAL(params_for(CATEGORICAL, 50))
     assert torch.equal(Perturbed().sample(q, (3,), seed(1)), q.draw((3,), seed(1))[1])
 

@@ -290,8 +290,8 @@ def test_decoupled_is_st_gumbel_at_forward_one(relaxation):
 def test_decoupled_draws_at_one_temperature_and_differentiates_at_another(relaxation, forward):
     kind = relaxation.capabilities.logits
     estimator = relaxit.estimator("decoupled-st-gumbel", forward=forward)
-    assert estimator.own_law
-    assert not relaxit.estimator("decoupled-st-gumbel").own_law
+    assert estimator.own_distribution
+    assert not relaxit.estimator("decoupled-st-gumbel").own_distribution
     params, cost = params_for(relaxation), power_cost(relaxation, 2)
     rows = params.expand(50_000, *params.shape).clone().requires_grad_()
     z = estimator.sample(relaxation(rows, 0.8), (), seed(1))

@@ -41,11 +41,11 @@ def test_expected_cost_by_enumeration_of_all_variables_at_once(relaxation, p):
     params = torch.randn(2, *relaxation.param_shape, generator=seed(0))
     c = torch.rand(3, 2, *relaxation.event_shape, generator=seed(1))
     values, total = relaxation.enumerate_vertices(), 0.0
-    law = relaxation.discrete(params)
+    distribution = relaxation.discrete(params)
     for one in values:
         for two in values:
             z = torch.stack([one, two])
-            mass = law.log_prob(z).sum().exp()
+            mass = distribution.log_prob(z).sum().exp()
             total += mass * (z - c).abs().pow(p).sum() / (2 * len(c))
     assert float(expected_cost(setup, params, c, p)) == pytest.approx(float(total), rel=1e-5)
 
@@ -58,7 +58,7 @@ def test_cost_of_a_step_is_the_one_that_is_stated(relaxation):
     rows = torch.rand(500, entries, generator=seed(1))
     step = Step(torch.tensor(1.0), 1.0, seed(2))
     terms = task.terms(setup, model, Part(rows, 1), step)
-    q = setup.law(model.params.detach().expand(500, *setup.params_shape))
+    q = setup.distribution(model.params.detach().expand(500, *setup.params_shape))
     z = q.draw((), seed(2))[1]
     by_hand = [(z[n].flatten() - rows[n]).abs().pow(3).sum() / 2 for n in range(500)]
     assert torch.allclose(terms.loss, torch.stack(by_hand))

@@ -1,4 +1,4 @@
-"""A block of steps at small sizes, and what the floor consists of. No time is looked at."""
+"""A block of steps at small sizes, and what the lower bound consists of. No time is looked at."""
 
 from itertools import pairwise
 
@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_one_block_of_every_contender(folder, monkeypatch):
+def test_one_block_of_every_implementation(folder, monkeypatch):
     monkeypatch.setattr(preparation, "_WARM_UP_CALLS", 0)
     benchmark = TrainingSteps(steps=1, data_dir=str(folder))
     settings = BenchmarkSettings(rounds=1, seconds=0, compiled=False)
@@ -41,14 +41,14 @@ def test_one_block_of_every_contender(folder, monkeypatch):
         "compiled ones were not asked for"
     }
     assert report.reference == "tutorial"
-    assert list(report.floor.parts) == ["products float32"]
-    assert found["products float32"].floors == 1
-    assert found["tutorial"].peer == "tutorial"
+    assert list(report.lower_bound.parts) == ["products float32"]
+    assert found["products float32"].times_lower_bound == 1
+    assert found["tutorial"].baseline == "tutorial"
 
 
 def test_a_gpu_has_graphs_and_tf32(folder):
     def ours(device: str) -> set[str]:
-        found = TrainingSteps(data_dir=str(folder)).contenders(torch.device(device))
+        found = TrainingSteps(data_dir=str(folder)).implementations(torch.device(device))
         return {each.name for each in found if each.name.startswith("relaxit")}
 
     engines, precisions = ("eager", "compile", "graph"), ("float32", "tf32", "bfloat16")
@@ -58,7 +58,7 @@ def test_a_gpu_has_graphs_and_tf32(folder):
 
 @pytest.mark.gpu
 @needs_cuda
-def test_one_block_of_every_contender_on_a_gpu(folder):
+def test_one_block_of_every_implementation_on_a_gpu(folder):
     benchmark = TrainingSteps(steps=2, data_dir=str(folder))
     report = run_benchmark(benchmark, torch.device("cuda"), BenchmarkSettings(rounds=1, seconds=0))
     assert {each.name: each.reason for each in report.measurements if each.reason} == {}
@@ -66,12 +66,12 @@ def test_one_block_of_every_contender_on_a_gpu(folder):
 
 def test_each_call_goes_on_with_the_training(folder):
     benchmark = TrainingSteps(steps=10, data_dir=str(folder))
-    contenders = {each.name: each for each in benchmark.contenders(CPU)}
-    script = contenders["tutorial"].make()
+    implementations = {each.name: each for each in benchmark.implementations(CPU)}
+    script = implementations["tutorial"].make()
     first, second = script(), script()
     assert first.shape == (10, 2)  # both losses of every step, sums over the pictures of a batch
     assert second[::2, 0].mean() < first[::2, 0].mean()
-    ours = contenders["relaxit eager float32"].make()
+    ours = implementations["relaxit eager float32"].make()
     before = ours().clone()
     assert ours()[0] < before[0]  # the mean loss since the beginning
 

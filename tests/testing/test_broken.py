@@ -13,8 +13,8 @@ import pytest
 from relaxit.testing import ALPHA, Result, cases, checks, results
 from tests.testing.broken import (
     conditional,
+    distributions,
     estimators,
-    laws,
     objects,
     samples,
     settings,
@@ -26,7 +26,7 @@ SOUND = [*sound.SOUND_RELAXATIONS, *estimators.SOUND]
 BROKEN = [
     *objects.BROKEN,
     *samples.BROKEN,
-    *laws.BROKEN,
+    *distributions.BROKEN,
     *conditional.BROKEN,
     *estimators.BROKEN,
     *settings.BROKEN,
@@ -63,7 +63,7 @@ def test_every_check_catches_something():
 
 def test_every_check_is_documented_and_short():
     for check in checks():
-        assert check.law.endswith("."), check.name
+        assert check.distribution.endswith("."), check.name
         assert check.why, check.name
         assert len(inspect.getsource(check.function).splitlines()) <= 30, check.name
         assert 0 <= check.false_alarm <= 10 * ALPHA

@@ -39,7 +39,7 @@ from relaxit.testing.statistics import (
 from relaxit.testing.toys import ThreeNumbers
 from tests.conftest import needs_cuda
 from tests.helpers import own
-from tests.testing.broken import estimators, laws, samples, sound
+from tests.testing.broken import distributions, estimators, samples, sound
 
 
 @parametrize_with_checks([*own("relaxation"), *own("estimator")])
@@ -66,7 +66,7 @@ def test_estimators_are_checked_on_bits_categories_and_something_else():
 # --- the faces --------------------------------------------------------------------------------
 
 
-class Declared(laws.KlWithTheWrongSign):
+class Declared(distributions.KlWithTheWrongSign):
     """Broken, and says so."""
 
     name = "declared"
@@ -87,7 +87,7 @@ class Leaves(sound.Choice):
         raise SystemExit(3)
 
 
-class Wrong(laws.WrongMode):
+class Wrong(distributions.WrongMode):
     name = "wrong-mode"
 
 
@@ -110,7 +110,7 @@ def test_a_class_is_checked_on_its_examples():
 
 def test_a_broken_relaxation_raises_and_is_named():
     with pytest.raises(ConformanceError) as caught:
-        check_relaxation(laws.WrongMode())
+        check_relaxation(distributions.WrongMode())
     for part in ("WrongMode(size=3)", "mode_by_enumeration", "1 checks failed"):
         assert part in str(caught.value)
 
@@ -272,7 +272,7 @@ def test_command_passes(registered, capsys):
     assert "0 fail" in shown.err
 
 
-def test_command_fails_with_the_law(registered, capsys):
+def test_command_fails_with_the_distribution(registered, capsys):
     registered(Wrong)
     assert run(["check", "wrong-mode", "-o", "size=4"]) == 5
     shown = capsys.readouterr()
@@ -409,7 +409,7 @@ def test_moments_under_a_density_are_self_normalised():
     case = RelaxationCase(sound.Density(categories=3))
     right, wrong = (
         weigh(RelaxationCase(each), case.params(), 2.0)
-        for each in (case.subject, laws.ForgottenConstant(categories=3))
+        for each in (case.subject, distributions.ForgottenConstant(categories=3))
     )
     rows = right.points[:, :1]
     assert torch.allclose(right.mean(rows)[0], wrong.mean(rows)[0])

@@ -59,7 +59,7 @@ class Chooser(Task):
 
     def terms(self, setup, model, batch, step):
         x = setup.read(batch, step.generator)
-        q = setup.law(model.params.expand(len(x), *setup.params_shape), step.temperature)
+        q = setup.distribution(model.params.expand(len(x), *setup.params_shape), step.temperature)
         found = {}
 
         def cost(z):
@@ -75,7 +75,7 @@ class Chooser(Task):
 
     def evaluate(self, setup, model, part, seed):
         generator = torch.Generator(part.pictures.device).manual_seed(seed)
-        gates = setup.law(model.params).sample_hard((), generator).flatten()
+        gates = setup.distribution(model.params).sample_hard((), generator).flatten()
         wrong = 0.0
         for batch in part.split(100):
             logits = model(setup.read(batch, generator), gates)
@@ -85,5 +85,5 @@ class Chooser(Task):
 
     def draw(self, setup, model, images, rows, folder):
         super().draw(setup, model, images, rows, folder)
-        gates = setup.law(model.params).sample_hard((), torch.Generator().manual_seed(0))
+        gates = setup.distribution(model.params).sample_hard((), torch.Generator().manual_seed(0))
         draw_grid(gates.reshape(1, -1), images.size, 1, folder / "gates.png")

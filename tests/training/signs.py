@@ -38,7 +38,7 @@ class Sign(PerturbAndRelax):
     api = 1
     name = "test-sign"
     summary = "minus or plus one"
-    capabilities = Capabilities(density=False, discrete_law=True, exact_rounding=True)
+    capabilities = Capabilities(density=False, discrete_distribution=True, exact_rounding=True)
     event_shape = torch.Size([1])
     param_shape = torch.Size([1])
     support = constraints.independent(constraints.interval(-1, 1), 1)

@@ -229,8 +229,8 @@ def test_all_lost_is_an_error():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("law", ["uniform", "gumbel", "logistic"])
 @pytest.mark.parametrize("shape", [(), (5,), (0,), (2, 3)])
-def test_each_row_draws_from_its_own_generator(law, dtype, shape):
-    draw, size = getattr(noise, law), torch.Size(shape)
+def test_each_row_draws_from_its_own_generator(distribution, dtype, shape):
+    draw, size = getattr(noise, distribution), torch.Size(shape)
     generators = [seed(10), seed(11), seed(12)]
 
     def twice(index):

@@ -166,10 +166,10 @@ def test_the_bound_has_its_right_name():
     assert "discrete model" in NegativeElbo(relaxation, make("straight-through")).bound
 
 
-def test_the_bound_of_a_hard_sample_depends_on_the_law_it_is_drawn_from():
+def test_the_bound_of_a_hard_sample_depends_on_the_distribution_it_is_drawn_from():
     class Inexact(Sign):
         name = "test-inexact"
-        capabilities = Capabilities(density=False, discrete_law=True, exact_rounding=False)
+        capabilities = Capabilities(density=False, discrete_distribution=True, exact_rounding=False)
 
     rounded = NegativeElbo(Inexact(), relaxit.estimator("st-gumbel"))
     drawn = NegativeElbo(Inexact(), relaxit.estimator("straight-through"))

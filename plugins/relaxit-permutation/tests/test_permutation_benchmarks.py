@@ -1,4 +1,4 @@
-"""The benchmarks run at small sizes, the peers do what they are said to, and errors are right.
+"""The benchmarks run at small sizes, the baselines do what they are said to, and errors are right.
 
 No time is looked at.
 """
@@ -34,8 +34,8 @@ from relaxit_permutation.matrices.assignment import assign
 from relaxit_permutation.sinkhorn.operator import residual, sinkhorn
 
 CPU = torch.device("cpu")
-PEERS = {"diffsort": ["diffsort, odd-even", "diffsort, bitonic"]}
-PEERS["torchsort"] = ["torchsort, l2", "torchsort, kl"]
+BASELINES = {"diffsort": ["diffsort, odd-even", "diffsort, bitonic"]}
+BASELINES["torchsort"] = ["torchsort, l2", "torchsort, kl"]
 SMALL = [
     SinkhornIterations(batch=3, n=4, iterations=20),
     SinkhornConvergence(batch=3, n=4, cap=50),
@@ -58,7 +58,7 @@ def measured(benchmark: Benchmark) -> dict:
 
 
 def result_of(benchmark: Benchmark, name: str):
-    (found,) = [each for each in benchmark.contenders(CPU) if each.name == name]
+    (found,) = [each for each in benchmark.implementations(CPU) if each.name == name]
     return found.make()()
 
 
@@ -78,7 +78,7 @@ def implicit_gradient(soft: Tensor, vector: Tensor) -> Tensor:
     return flow - soft * (found[:m, None] + found[None, m : m + n])
 
 
-# The peers
+# The baselines
 
 
 def test_the_log_form_is_alternate_normalisation():
@@ -128,8 +128,10 @@ def test_they_are_registered():
 
 
 @EACH
-def test_each_runs_and_only_absent_peers_are_skipped(benchmark):
-    missing = {peer for name, peers in PEERS.items() if absent(name) for peer in peers}
+def test_each_runs_and_only_absent_baselines_are_skipped(benchmark):
+    missing = {
+        baseline for name, baselines in BASELINES.items() if absent(name) for baseline in baselines
+    }
     for name, each in measured(benchmark).items():
         if each.compiled or name in missing:
             assert each.outcome == "skipped"
@@ -150,18 +152,20 @@ def test_all_run_through_the_command(capsys, monkeypatch):
     found = json.loads(capsys.readouterr().out)["benchmarks"]
     assert [each["name"] for each in found] == names
     for benchmark in found:
-        outcomes = {each["name"]: each["outcome"] for each in benchmark["contenders"]}
+        outcomes = {each["name"]: each["outcome"] for each in benchmark["implementations"]}
         assert "failed" not in outcomes.values()
         assert outcomes[benchmark["reference"]] == "done"
     assert relaxit_command(["show", "sinkhorn-iterations"]) == 0
     assert "Sinkhorn iterations" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("package", "peers"), PEERS.items())
-def test_a_peer_that_is_not_installed_is_skipped_with_the_reason(package, peers, monkeypatch):
+@pytest.mark.parametrize(("package", "baselines"), BASELINES.items())
+def test_a_baseline_that_is_not_installed_is_skipped_with_the_reason(
+    package, baselines, monkeypatch
+):
     monkeypatch.setitem(sys.modules, package, None)
     found = measured(SoftSorting(batch=2, n=4)) | measured(SoftRanks(batch=2, n=4))
-    for name in peers:
+    for name in baselines:
         assert found[name].outcome == "skipped"
         assert found[name].reason == f"{package} is not installed"
     assert found["softsort"].outcome == "done"
@@ -246,7 +250,7 @@ def test_soft_matrices_are_those_that_sort_in_descending_order():
     benchmark = SoftSorting(batch=3, n=5, temperature=1e-3, scale=10.0)
     (x,) = benchmark.inputs(CPU)
     want = x.sort(descending=True).values
-    for each in benchmark.contenders(CPU):
+    for each in benchmark.implementations(CPU):
         # The networks round off slowly, and unrolled iterations do not get there.
         if each.name.startswith("log form") or (absent("diffsort") and "diffsort" in each.name):
             continue
@@ -266,7 +270,7 @@ def test_soft_ranks_are_near_the_ranks():
     benchmark = SoftRanks(batch=3, n=5, temperature=1e-3, scale=10.0)
     (x,) = benchmark.inputs(CPU)
     want = x.argsort().argsort() + 1.0
-    for each in benchmark.contenders(CPU):
+    for each in benchmark.implementations(CPU):
         if each.name.startswith("log form") or (absent("torchsort") and "torchsort" in each.name):
             continue
         ranks, gradient = each.make()()

@@ -17,8 +17,8 @@ from relaxit_permutation.plackett_luce.permutation_plackett_luce import Permutat
 THREE = PermutationPlackettLuce(n=3)
 
 
-def fits(values, law):
-    return bool(stats.kstest(values.detach().numpy(), law).pvalue > ALPHA)
+def fits(values, distribution):
+    return bool(stats.kstest(values.detach().numpy(), distribution).pvalue > ALPHA)
 
 
 def same(one, other):
@@ -57,7 +57,7 @@ def test_scores_that_rounding_makes_tie_still_fall(monkeypatch):
     assert not torch.equal(relaxation.argmax(relaxation.perturb_given(torch.zeros(4), hard)), hard)
 
 
-def test_over_orders_of_the_law_it_is_plain_noise():
+def test_over_orders_of_the_distribution_it_is_plain_noise():
     params = normal(3)
     hard = THREE.discrete(params.expand(50_000, 3)).sample(generator=seed(1))
     noise = THREE.perturb_given(params, hard, generator=seed(2)) - params

@@ -120,7 +120,9 @@ def test_what_there_is_not(name, options, shape):
     with pytest.raises(Unsupported):
         structure.discrete(torch.zeros(shape))
     claims = structure.capabilities
-    assert not any((claims.density, claims.discrete_law, claims.exact_rounding, claims.log_space))
+    assert not any(
+        (claims.density, claims.discrete_distribution, claims.exact_rounding, claims.log_space)
+    )
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_frequencies_of_hard_values(m, n, scale):
         assert not alike(got, frequencies(theta.mT, 100_000, 6))
 
 
-def test_the_hard_law_is_uniform_for_sums_of_rows_and_columns():
+def test_the_hard_distribution_is_uniform_for_sums_of_rows_and_columns():
     theta = normal(3, 1) * 3 + normal(1, 3, number=8) * 3
     assert alike(frequencies(theta, 50_000, 6), frequencies(torch.zeros(3, 3), 50_000, 7))
     wide = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0]])  # but not if some column stays free
@@ -235,7 +235,7 @@ def test_one_row_is_bounded_too():
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6, 20])
-def test_no_bound_where_the_law_is_uniform(n):
+def test_no_bound_where_the_distribution_is_uniform(n):
     theta = 5 * normal(4, n, 1) + 5 * normal(4, 1, n, number=8)
     close(structure(n, n).kl_to_uniform(theta), torch.zeros(4), 1e-8)
     close(structure(n, n).kl_to_uniform(theta.float()), torch.zeros(4), 1e-3)

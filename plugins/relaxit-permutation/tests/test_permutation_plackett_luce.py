@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from relaxit.testing import cases, parametrize_with_checks, results
-from relaxit_permutation.plackett_luce import distribution, lattice, rank_race
+from relaxit_permutation import PlackettLuce
+from relaxit_permutation.plackett_luce import lattice, rank_race
 from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 
 ALPHA = 2e-5
@@ -87,7 +88,7 @@ def along(values: Tensor, scores: Tensor) -> Tensor:
     return values.view(-1, *(1,) * (scores.dim() - 1), *values.shape[-2:])
 
 
-def law(scores: Tensor) -> distribution.PlackettLuce:
+def distribution(scores: Tensor) -> PlackettLuce:
     return PermutationPlackettLuce(n=scores.shape[-1]).discrete(scores)
 
 
@@ -125,7 +126,7 @@ def fits(values: Tensor, log: Tensor) -> bool:
 @pytest.mark.parametrize("n", range(1, 7))
 def test_every_quantity_equals_the_sum_over_orders(n, dtype):
     scores, other = scales(n).to(dtype), scales(n, number=8).flip(0).to(dtype)
-    small, got = tolerance(dtype), law(scores)
+    small, got = tolerance(dtype), distribution(scores)
     mass, their = log_masses(scores), log_masses(other)
     found = got.log_prob(along(matrices(n), scores).to(dtype))
     close(found, mass, small, 3 * small, "mass")
@@ -133,7 +134,13 @@ def test_every_quantity_equals_the_sum_over_orders(n, dtype):
     close(got.mean, mean_of(mass), small, 0, "marginals")
     close(rank_race.marginals(scores), mean_of(mass), small, 0, "marginals by integral")
     close(got.entropy(), entropy_of(mass), 10 * small, small, "entropy")
-    close(kl_divergence(got, law(other)), kl_of(mass, their), 5 * small, 5 * small, "divergence")
+    close(
+        kl_divergence(got, distribution(other)),
+        kl_of(mass, their),
+        5 * small,
+        5 * small,
+        "divergence",
+    )
     uniform = math.log(math.factorial(n)) - entropy_of(mass)
     close(PermutationPlackettLuce(n=n).kl_to_uniform(scores), uniform, 10 * small, 0, "uniform")
     variance = mean_of(mass) * (1 - mean_of(mass))
@@ -143,7 +150,7 @@ def test_every_quantity_equals_the_sum_over_orders(n, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("batch", [(), (4,), (2, 0), (2, 1, 3)])
 def test_shapes_and_dtypes(batch, dtype):
-    got = law(normal(*batch, 5).to(dtype))
+    got = distribution(normal(*batch, 5).to(dtype))
     wide = torch.promote_types(dtype, torch.float32)
     assert got.mean.shape == got.mode.shape == got.variance.shape == (*batch, 5, 5)
     assert got.mean.dtype == got.mode.dtype == got.variance.dtype == dtype
@@ -163,7 +170,7 @@ def test_two_exact_roads_to_the_marginals(n, scale, dtype):
     scores = normal(2, n).mul(scale).to(dtype)
     by_sets, by_integral = lattice.marginals(scores.double()), rank_race.marginals(scores)
     close(by_integral, by_sets, tolerance(dtype))
-    close(law(scores).mean, by_sets, tolerance(dtype))
+    close(distribution(scores).mean, by_sets, tolerance(dtype))
 
 
 @LONG
@@ -174,11 +181,11 @@ def test_marginals_of_many_items(n, dtype):
     ones, small = torch.ones(n).double(), tolerance(dtype)
     for scale in (0.0, 3.0, 100.0):
         scores = normal(n).mul(scale).to(dtype)
-        p = law(scores).mean.double()
+        p = distribution(scores).mean.double()
         close(p[0], scores.double().softmax(-1), small)
         close(p.sum(-1), ones, n * small / 10)
         close(p.sum(-2), ones, n * small / 10)
-    close(law(torch.zeros(n, dtype=dtype)).mean, ones.expand(n, n) / n, small)
+    close(distribution(torch.zeros(n, dtype=dtype)).mean, ones.expand(n, n) / n, small)
 
 
 def test_integral_in_parts_is_the_whole(monkeypatch):
@@ -190,39 +197,39 @@ def test_integral_in_parts_is_the_whole(monkeypatch):
 
 def test_what_a_matrix_means():
     # Three items, of which the second is by far the best, the third the worst.
-    got = law(torch.tensor([0.0, 30.0, -30.0]))
+    got = distribution(torch.tensor([0.0, 30.0, -30.0]))
     want = torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]])
     assert torch.equal(got.mode, want)
     close(got.mean, want, 1e-6)
     assert torch.equal(got.sample(), want)
     close(want @ torch.tensor([0.0, 30.0, -30.0]), torch.tensor([30.0, 0.0, -30.0]), 0)
     # A score that is far away tells ranks from items: the transpose would not do.
-    cycle = law(torch.tensor([0.0, -30.0, 30.0])).mode
+    cycle = distribution(torch.tensor([0.0, -30.0, 30.0])).mode
     assert cycle.argmax(-1).tolist() == [2, 0, 1]
 
 
 @pytest.mark.parametrize("n", range(1, 7))
 def test_mode_has_the_greatest_mass(n):
     scores = scales(n)
-    got = law(scores)
+    got = distribution(scores)
     close(got.log_prob(got.mode), log_masses(scores).amax(0), 1e-12, 1e-12)
 
 
 def test_a_constant_changes_nothing():
     scores = normal(4, 5)
-    one, two = law(scores), law(scores + 1000)
+    one, two = distribution(scores), distribution(scores + 1000)
     close(one.mean, two.mean, 1e-12)
     close(one.entropy(), two.entropy(), 1e-11)
     close(one.log_prob(one.mode), two.log_prob(one.mode), 1e-11)
     # Equal scores are uniform to the last bit of float32, however large.
     mode = torch.eye(6)
-    assert float(law(torch.full((6,), 1e4)).log_prob(mode)) == pytest.approx(
+    assert float(distribution(torch.full((6,), 1e4)).log_prob(mode)) == pytest.approx(
         -math.log(720), abs=1e-6
     )
 
 
 def test_what_is_no_permutation_has_no_mass():
-    got = law(normal(3))
+    got = distribution(normal(3))
     twice = torch.tensor([[0.0, 0, 1], [0, 0, 1], [1, 0, 0]]).double()
     assert float(got.log_prob(twice)) == -math.inf
     assert float(got.log_prob(torch.full((3, 3), 1 / 3).double())) == -math.inf
@@ -234,14 +241,14 @@ def test_derivatives_equal_those_of_the_sum(n):
     weights = normal(math.factorial(n), 1, number=1)
     cells = normal(n, n, number=2)
     log = log_masses(scores)
-    got = law(scores)
+    got = distribution(scores)
     pairs = {
         "mass": (weights * got.log_prob(along(matrices(n), scores)), weights * log),
         "marginals": (got.mean * cells, mean_of(log) * cells),
         "integral": (rank_race.marginals(scores) * cells, mean_of(log) * cells),
         "entropy": (got.entropy(), entropy_of(log)),
-        "divergence": (kl_divergence(got, law(other)), kl_of(log, log_masses(other))),
-        "reverse": (kl_divergence(law(other), got), kl_of(log_masses(other), log)),
+        "divergence": (kl_divergence(got, distribution(other)), kl_of(log, log_masses(other))),
+        "reverse": (kl_divergence(distribution(other), got), kl_of(log_masses(other), log)),
     }
     for what, both in pairs.items():
         slopes = [torch.autograd.grad(x.sum(), scores, create_graph=True)[0] for x in both]
@@ -255,9 +262,9 @@ def test_derivatives_equal_those_of_the_sum(n):
 def test_gradients_equal_differences():
     scores = normal(2, 4).requires_grad_()
     functions = [
-        lambda s: law(s).mean,
-        lambda s: law(s).entropy(),
-        lambda s: law(s).log_prob(matrices(4)[:6].unsqueeze(1)),
+        lambda s: distribution(s).mean,
+        lambda s: distribution(s).entropy(),
+        lambda s: distribution(s).log_prob(matrices(4)[:6].unsqueeze(1)),
         PermutationPlackettLuce(n=4).kl_to_uniform,
         rank_race.marginals,
     ]
@@ -266,30 +273,30 @@ def test_gradients_equal_differences():
         assert torch.autograd.gradgradcheck(function, scores)
 
 
-def test_divergence_of_laws_of_different_batches():
+def test_divergence_of_distributions_of_different_batches():
     wide, one = normal(6, 4), normal(4, number=3)
-    got = kl_divergence(law(wide), law(one))
+    got = kl_divergence(distribution(wide), distribution(one))
     assert got.shape == (6,)
-    close(got, kl_divergence(law(wide), law(one.expand(6, 4))), 1e-14)
-    assert kl_divergence(law(one), law(wide)).shape == (6,)
+    close(got, kl_divergence(distribution(wide), distribution(one.expand(6, 4))), 1e-14)
+    assert kl_divergence(distribution(one), distribution(wide)).shape == (6,)
 
 
 def test_vmap():
     scores, other = normal(3, 4), normal(3, 4, number=2)
 
     def every(s: Tensor, o: Tensor) -> Tensor:
-        p = law(s)
+        p = distribution(s)
         parts = [p.mean.flatten(), p.mode.flatten(), rank_race.marginals(s).flatten()]
-        numbers = [p.entropy(), kl_divergence(p, law(o)), p.log_prob(law(o).mode)]
+        numbers = [p.entropy(), kl_divergence(p, distribution(o)), p.log_prob(distribution(o).mode)]
         return torch.cat([*parts, torch.stack(numbers)])
 
     got = torch.func.vmap(every)(scores, other)
     close(got, torch.stack([every(*pair) for pair in zip(scores, other, strict=True)]), 1e-13)
-    slope = torch.func.vmap(torch.func.grad(lambda s: law(s).entropy()))(scores)
+    slope = torch.func.vmap(torch.func.grad(lambda s: distribution(s).entropy()))(scores)
     assert bool(slope.any(-1).all())
 
     def estimate(s: Tensor) -> Tensor:
-        return torch.stack(law(s).entropy_estimate(20))
+        return torch.stack(distribution(s).entropy_estimate(20))
 
     both = torch.func.vmap(estimate, randomness="same")(scores[:1].expand(2, 4))
     assert torch.equal(both[0], both[1])
@@ -299,7 +306,7 @@ def test_vmap():
 # --- draws --------------------------------------------------------------------------------------
 
 
-def wrong_laws(scores: Tensor) -> dict[str, Tensor]:
+def wrong_distributions(scores: Tensor) -> dict[str, Tensor]:
     """Log-masses of laws that are easily taken for this one."""
     right = log_masses(scores)
     back = dict(zip(orders(len(scores)), right, strict=True))
@@ -328,7 +335,7 @@ def test_draws_and_hard_values_follow_the_mass(n):
     for temperature in (0.1, 5.0):
         assert fits(structure(scores, temperature).draw((40_000,), seed(2))[1], mass)
     assert fits(structure(scores.float(), 1.0).draw((40_000,), seed(3))[1].double(), mass)
-    for name, wrong in wrong_laws(scores).items():
+    for name, wrong in wrong_distributions(scores).items():
         same = n == 2 and name in ("transposed", "from the last on")  # there they are this law
         assert fits(drawn, wrong) == same, name
 
@@ -336,8 +343,8 @@ def test_draws_and_hard_values_follow_the_mass(n):
 def test_frequencies_of_many_items_are_the_marginals():
     # n = 14: by the integral. alpha = ALPHA in all.
     scores = normal(14)
-    p = law(scores).mean
-    drawn = law(scores).sample((20_000,), seed(1)).mean(0)
+    p = distribution(scores).mean
+    drawn = distribution(scores).sample((20_000,), seed(1)).mean(0)
     spread = (p * (1 - p) / 20_000).sqrt() + 1e-4
     bound = stats.norm.isf(ALPHA / 2 / 14**2)
     assert float(((drawn - p) / spread).abs().max()) < bound
@@ -345,7 +352,7 @@ def test_frequencies_of_many_items_are_the_marginals():
 
 
 def test_rows_of_a_batch_are_independent():
-    both = law(torch.zeros(2, 2)).sample((20_000,), seed(1))[..., 0, 0]
+    both = distribution(torch.zeros(2, 2)).sample((20_000,), seed(1))[..., 0, 0]
     joint = torch.bincount((2 * both[:, 0] + both[:, 1]).long(), minlength=4)
     assert stats.chisquare(joint.numpy()).pvalue > ALPHA
 
@@ -358,13 +365,13 @@ def test_estimates_are_within_their_errors(dtype):
     # 16 estimates; 4.5 standard errors are passed by chance at a rate of 1e-4 in all.
     scores = torch.stack([normal(6) * scale for scale in (0.1, 1.0, 3.0, 10.0)]).to(dtype)
     other = normal(4, 6, number=3).to(dtype)
-    p, q = law(scores), law(other)
+    p, q = distribution(scores), distribution(other)
     pairs = [
         (p.entropy_estimate(4000, seed(1)), p.entropy()),
         (p.kl_estimate(q, 4000, seed(2)), kl_divergence(p, q)),
         (q.kl_estimate(p, 4000, seed(3)), kl_divergence(q, p)),
         (
-            p.kl_estimate(law(torch.zeros_like(scores)), 4000, seed(4)),
+            p.kl_estimate(distribution(torch.zeros_like(scores)), 4000, seed(4)),
             p.relaxation.kl_to_uniform(scores),
         ),
     ]
@@ -378,18 +385,18 @@ def test_standard_error_is_the_spread_of_estimates():
     # With 4 samples: to divide by 4 instead of 3 would show. The spread of 20 000 is known to about
     # 1 %.
     scores = normal(5) * 2
-    estimate, error = law(scores.expand(20_000, 5)).entropy_estimate(4, seed(1))
+    estimate, error = distribution(scores.expand(20_000, 5)).entropy_estimate(4, seed(1))
     known = error.square().mean().sqrt()
     assert float(known / estimate.std()) == pytest.approx(1, abs=0.04)
-    _, longer = law(scores).entropy_estimate(4 * 10_000, seed(1))
+    _, longer = distribution(scores).entropy_estimate(4 * 10_000, seed(1))
     assert float(longer / known) == pytest.approx(1 / 100, rel=0.1)
 
 
 def test_estimates_of_equal_scores_have_no_noise():
-    got, error = law(torch.zeros(30).double()).entropy_estimate(5)
+    got, error = distribution(torch.zeros(30).double()).entropy_estimate(5)
     assert float(got) == pytest.approx(math.lgamma(31), abs=1e-11)
     assert float(error) < 1e-11
-    same, error = law(normal(9)).kl_estimate(law(normal(9)), 5)
+    same, error = distribution(normal(9)).kl_estimate(distribution(normal(9)), 5)
     assert float(same) == float(error) == 0
 
 
@@ -398,12 +405,15 @@ def test_estimates_have_the_exact_gradient_on_average(which):
     scores, rows = normal(4) * 1.5, 20_000
     leaf = scores.expand(rows, 4).clone().requires_grad_()
     one = scores.clone().requires_grad_()
-    other = law(normal(4, number=3))
+    other = distribution(normal(4, number=3))
     if which == "entropy":
-        total, exact = law(leaf).entropy_estimate(3, seed(1))[0].sum(), law(one).entropy()
+        total, exact = (
+            distribution(leaf).entropy_estimate(3, seed(1))[0].sum(),
+            distribution(one).entropy(),
+        )
     else:
-        total = law(leaf).kl_estimate(other, 3, seed(1))[0].sum()
-        exact = kl_divergence(law(one), other)
+        total = distribution(leaf).kl_estimate(other, 3, seed(1))[0].sum()
+        exact = kl_divergence(distribution(one), other)
     slopes, (want,) = torch.autograd.grad(total, leaf)[0], torch.autograd.grad(exact, one)
     off = (slopes.mean(0) - want) / (slopes.std(0) / rows**0.5)
     assert float(off.abs().max()) < 4.8  # of 4: alpha = 1e-5
@@ -412,7 +422,7 @@ def test_estimates_have_the_exact_gradient_on_average(which):
 
 
 def test_estimates_of_different_batches():
-    one, wide = law(normal(5)), law(normal(3, 5, number=2))
+    one, wide = distribution(normal(5)), distribution(normal(3, 5, number=2))
     for p, q in ((one, wide), (wide, one)):
         got, error = p.kl_estimate(q, 5000, seed(1))
         assert got.shape == error.shape == (3,)
@@ -461,10 +471,12 @@ def test_exact_up_to_twelve():
     exact = {n: PermutationPlackettLuce(n=n).kl_is_exact for n in (1, 12, 13, 40)}
     assert exact == {1: True, 12: True, 13: False, 40: False}
     zeros = torch.zeros(12, dtype=torch.float64)
-    assert float(law(zeros).entropy()) == pytest.approx(math.lgamma(13), abs=1e-12)
+    assert float(distribution(zeros).entropy()) == pytest.approx(math.lgamma(13), abs=1e-12)
     leaf = normal(13).requires_grad_()
     bound = PermutationPlackettLuce(n=13)(leaf).kl_to_uniform()
-    estimate, error = law(leaf).kl_estimate(law(torch.zeros(13).double()), 500, seed(1))
+    estimate, error = distribution(leaf).kl_estimate(
+        distribution(torch.zeros(13).double()), 500, seed(1)
+    )
     assert float(bound.detach()) > float((estimate + 4 * error).detach())
     (slope,) = torch.autograd.grad(bound, leaf)
     assert bool(slope.isfinite().all())

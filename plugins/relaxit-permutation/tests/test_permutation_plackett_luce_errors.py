@@ -75,8 +75,11 @@ def test_what_there_is_not():
 
 @pytest.mark.parametrize("samples", [1, 0, -3])
 def test_too_few_samples(samples):
-    law = PermutationPlackettLuce(n=3).discrete(torch.zeros(3))
-    for call in (lambda: law.entropy_estimate(samples), lambda: law.kl_estimate(law, samples)):
+    distribution = PermutationPlackettLuce(n=3).discrete(torch.zeros(3))
+    for call in (
+        lambda: distribution.entropy_estimate(samples),
+        lambda: distribution.kl_estimate(distribution, samples),
+    ):
         with pytest.raises(DomainError, match=rf"2 samples, got {samples}"):
             call()
 

@@ -43,7 +43,7 @@ class Mute(Relaxation):
     """Neither a discrete law nor an argmax."""
 
     api, name, summary = 1, "test-mute", "cannot say which order is best"
-    capabilities = Capabilities(density=False, discrete_law=False, exact_rounding=False)
+    capabilities = Capabilities(density=False, discrete_distribution=False, exact_rounding=False)
     event_shape = param_shape = torch.Size([3, 3])
     support = vertices = torch.distributions.constraints.unit_interval
 
@@ -151,7 +151,7 @@ def test_equal_numbers_are_not_out_of_order():
     assert SortingNumbers().evaluate(setup(4), Oracle(4), numbers, 0)["wrong"] == 0
 
 
-def test_a_structure_with_a_law_is_evaluated_at_its_mode():
+def test_a_structure_with_a_distribution_is_evaluated_at_its_mode():
     near = setup(5, relaxation=PermutationPlackettLuce)
 
     class Value(nn.Module):

@@ -51,9 +51,9 @@ def problem(seed: int, cost: str = "quadratic") -> Problem:
 
 def exact_gradient(p: Problem, relaxation: relaxit.Relaxation = POISSON) -> Tensor:  # [n]
     theta = p.theta.clone().requires_grad_()
-    law = relaxation(theta).discrete
-    subsets = law.enumerate_support()
-    expected = (law.log_prob(subsets).exp() * p.cost(subsets)).sum()
+    distribution = relaxation(theta).discrete
+    subsets = distribution.enumerate_support()
+    expected = (distribution.log_prob(subsets).exp() * p.cost(subsets)).sum()
     return torch.autograd.grad(expected, theta)[0]
 
 
@@ -83,7 +83,7 @@ def score_function(p: Problem, draws: int, rng: Generator) -> Tensor:
     return torch.autograd.grad(scores.mean(0).sum(), q.params)[0]
 
 
-def other_law(p: Problem, draws: int, rng: Generator) -> Tensor:
+def other_distribution(p: Problem, draws: int, rng: Generator) -> Tensor:
     """No estimator: the exact gradient under Plackett-Luce, the law of st-gumbel's hard values."""
     del rng
     return exact_gradient(p, RACE).expand(draws, N)
@@ -103,7 +103,7 @@ def methods() -> dict[str, Method]:
         for lam in (0.3, 1.0, 2.5, 10.0):
             imle = partial(estimator, name="imle", lam=lam, noise=noise)
             found[f"imle ({short}), {lam:g}"] = imle
-    return {**found, "Plackett-Luce, exact": other_law}
+    return {**found, "Plackett-Luce, exact": other_distribution}
 
 
 def measure(gradients: Tensor, exact: Tensor) -> dict[str, float]:  # [draws, n], [n]

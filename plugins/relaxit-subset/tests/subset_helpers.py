@@ -141,6 +141,6 @@ def fits(observed: np.ndarray, log_mass: Tensor) -> bool:
     return bool(stats.chisquare(seen, wanted).pvalue > ALPHA)
 
 
-def follows(values: Tensor, law: object, args: tuple[float, ...] = ()) -> bool:
+def follows(values: Tensor, distribution: object, args: tuple[float, ...] = ()) -> bool:
     """Kolmogorov-Smirnov test of numbers against a law of scipy.stats or its function."""
-    return bool(stats.kstest(values.double().flatten().numpy(), law, args).pvalue > ALPHA)
+    return bool(stats.kstest(values.double().flatten().numpy(), distribution, args).pvalue > ALPHA)

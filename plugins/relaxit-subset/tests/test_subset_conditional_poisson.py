@@ -23,7 +23,7 @@ from subset_helpers import (
 from torch.distributions import kl_divergence
 
 import relaxit
-from relaxit_subset.conditional_poisson import distribution
+from relaxit_subset.conditional_poisson import distribution as module
 from relaxit_subset.conditional_poisson.recursion import log_partition
 
 LONG = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -40,7 +40,7 @@ INFINITE = [
 ]
 
 
-def law(logits, k):
+def distribution(logits, k):
     return relaxit.get("subset", n=logits.shape[-1], k=k).discrete(logits)
 
 
@@ -53,7 +53,7 @@ def test_every_quantity_equals_enumeration(n, dtype):
     logits, other = scales(n).to(dtype), scales(n, number=8).flip(0).to(dtype)
     small = tolerance(dtype)
     for k in range(n + 1):
-        got, second, values = law(logits, k), law(other, k), listed(n, k)
+        got, second, values = distribution(logits, k), distribution(other, k), listed(n, k)
         mass, their = poisson(logits, k), poisson(other, k)
         mean, what = mean_of(mass, values), f"n = {n}, k = {k}"
         close(got.log_prob(along(values, logits).to(dtype)), mass, small, small, what)
@@ -69,9 +69,9 @@ def test_every_quantity_equals_enumeration(n, dtype):
 @pytest.mark.parametrize(("n", "k"), [(5, 2), (12, 7), (6, 6), (3, 0), (1, 1)])
 def test_batch_shapes_agree(n, k):
     logits = scales(n)
-    whole, values = law(logits, k), listed(n, k)
+    whole, values = distribution(logits, k), listed(n, k)
     for index, shape in (((0, 2), ()), ((1,), (3,)), ((...,), (2, 3))):
-        part = law(logits[index], k)
+        part = distribution(logits[index], k)
         masses = part.log_prob(along(values, logits[index]))
         assert masses.shape == (len(values), *shape)
         assert part.mean.shape == (*shape, n)
@@ -85,7 +85,7 @@ def test_batch_shapes_agree(n, k):
 @pytest.mark.parametrize(("n", "k"), [(5, 2), (9, 8), (12, 6), (2, 1), (4, 4), (4, 0)])
 def test_mode_is_a_subset_of_the_greatest_mass(n, k, dtype):
     logits = scales(n).to(dtype)
-    mode = law(logits, k).mode
+    mode = distribution(logits, k).mode
     assert bool(((mode == 0) | (mode == 1)).all())
     assert bool((mode.sum(-1) == k).all())
     best = (along(listed(n, k), logits).to(dtype).double() * logits.double()).sum(-1).amax(0)
@@ -94,27 +94,27 @@ def test_mode_is_a_subset_of_the_greatest_mass(n, k, dtype):
 
 @pytest.mark.parametrize(("n", "k"), [(5, 2), (6, 6), (4, 0), (1, 1), (7, 3)])
 def test_enumeration(n, k):
-    got = law(torch.zeros(2, n, dtype=torch.float64), k)
+    got = distribution(torch.zeros(2, n, dtype=torch.float64), k)
     assert torch.equal(got.enumerate_support(False), listed(n, k).unsqueeze(1))
     assert got.enumerate_support().shape == (math.comb(n, k), 2, n)
 
 
 def test_what_is_no_subset_has_no_mass():
-    got = law(normal(4), 2)
+    got = distribution(normal(4), 2)
     wrong = torch.tensor([[1.0, 0, 0, 0], [1, 1, 1, 0], [0.5, 0.5, 1, 0], [2, 0, 0, 0]])
     assert got.log_prob(wrong.double()).tolist() == [-INF] * 4
 
 
 def test_a_constant_changes_nothing():
     logits = normal(3, 6)
-    one, two = law(logits, 2), law(logits + 1000, 2)
+    one, two = distribution(logits, 2), distribution(logits + 1000, 2)
     close(two.mean, one.mean, 1e-12)
     close(two.entropy(), one.entropy(), 1e-12)
 
 
 @pytest.mark.parametrize(("n", "k"), [(1, 0), (1, 1), (4, 0), (4, 4)])
 def test_no_choice(n, k):
-    got = law(scales(n).requires_grad_(), k)
+    got = distribution(scales(n).requires_grad_(), k)
     assert bool((got.mean == k / n).all())
     assert not bool(got.entropy().any())
     assert not bool(got.log_prob(torch.full((n,), k / n, dtype=torch.float64)).any())
@@ -125,7 +125,7 @@ def test_no_choice(n, k):
 @pytest.mark.parametrize(("scale", "expected"), [(0.0, 0.5), (3.0, 1 / (1 + math.exp(-6.0)))])
 def test_one_of_two_is_a_coin(scale, expected):
     logits = torch.tensor([scale, -scale], dtype=torch.float64)
-    close(law(logits, 1).mean[0], torch.tensor(expected), 1e-15, 1e-7)
+    close(distribution(logits, 1).mean[0], torch.tensor(expected), 1e-15, 1e-7)
 
 
 # --- masks ------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_one_of_two_is_a_coin(scale, expected):
 @pytest.mark.parametrize("row", INFINITE, ids=str)
 def test_masked_and_forced_items(row, dtype):
     logits, k = torch.tensor(row, dtype=dtype), 2
-    got, values, mass = law(logits, k), listed(5, k), poisson(logits, k)
+    got, values, mass = distribution(logits, k), listed(5, k), poisson(logits, k)
     small = tolerance(dtype)
     masses = got.log_prob(values.to(dtype))
     assert torch.equal(masses == -INF, mass == -INF)
@@ -144,9 +144,17 @@ def test_masked_and_forced_items(row, dtype):
     close(got.entropy(), entropy_of(mass), small)
     (chosen,) = (values @ got.mode.double() == k).nonzero()[:, 0]
     assert mass[chosen] == mass.max()
-    open_law = poisson(torch.zeros(5), k)
-    close(kl_divergence(got, law(torch.zeros_like(logits), k)), kl_of(mass, open_law), small)
-    close(kl_divergence(law(torch.zeros_like(logits), k), got), kl_of(open_law, mass), small)
+    open_distribution = poisson(torch.zeros(5), k)
+    close(
+        kl_divergence(got, distribution(torch.zeros_like(logits), k)),
+        kl_of(mass, open_distribution),
+        small,
+    )
+    close(
+        kl_divergence(distribution(torch.zeros_like(logits), k), got),
+        kl_of(open_distribution, mass),
+        small,
+    )
 
 
 @pytest.mark.parametrize("row", INFINITE, ids=str)
@@ -156,12 +164,12 @@ def test_gradients_of_masked_and_forced_items(row, weigh):
     finite = torch.tensor(row).isfinite()
 
     def quantity(logits, exact):
-        mass = poisson(logits, 2) if exact else law(logits, 2).log_prob(values)
+        mass = poisson(logits, 2) if exact else distribution(logits, 2).log_prob(values)
         if weigh == 0:  # of the masses there are
             return (weights * torch.where(mass.detach() == -INF, 0.0, mass)).sum()
         if weigh == 1:
-            return weights @ (mean_of(mass, values) if exact else law(logits, 2).mean)
-        return entropy_of(mass) if exact else law(logits, 2).entropy()
+            return weights @ (mean_of(mass, values) if exact else distribution(logits, 2).mean)
+        return entropy_of(mass) if exact else distribution(logits, 2).entropy()
 
     slopes = []
     for exact in (False, True):
@@ -179,19 +187,23 @@ def quantities(exact, k):
     """Functions of logits: scalars, whose derivatives are compared."""
 
     def log_mass(a):
-        return (poisson(a, k) if exact else law(a, k).log_prob(along(listed(a.shape[-1], k), a)))[1]
+        return (
+            poisson(a, k)
+            if exact
+            else distribution(a, k).log_prob(along(listed(a.shape[-1], k), a))
+        )[1]
 
     def mean(a):
-        return mean_of(poisson(a, k), listed(a.shape[-1], k)) if exact else law(a, k).mean
+        return mean_of(poisson(a, k), listed(a.shape[-1], k)) if exact else distribution(a, k).mean
 
     def entropy(a):
-        return entropy_of(poisson(a, k)) if exact else law(a, k).entropy()
+        return entropy_of(poisson(a, k)) if exact else distribution(a, k).entropy()
 
     def kl(a):
         b = 0.3 * a.flip(-1) + torch.linspace(-1, 1, a.shape[-1], dtype=a.dtype)
         if exact:
             return kl_of(poisson(a, k), poisson(b, k))
-        return kl_divergence(law(a, k), law(b, k))
+        return kl_divergence(distribution(a, k), distribution(b, k))
 
     return {"log-mass": log_mass, "marginals": mean, "entropy": entropy, "kl": kl}
 
@@ -256,23 +268,23 @@ def test_a_thousand_items_equal_the_recursion():
     (want,) = torch.autograd.grad(log_partition(logits, 50).sum(), logits, create_graph=True)
     vector = normal(4, 1000, number=1)
     (want_product,) = torch.autograd.grad(want, logits, vector)
-    got = law(logits, 50).mean
+    got = distribution(logits, 50).mean
     (product,) = torch.autograd.grad(got, logits, vector)
     # The recursion adds up logarithms of thousands: its own rounding is 1e-12 and more.
     close(got, want, 1e-10)
     close(product, want_product, 1e-10)
     close(got.sum(-1), torch.full((4,), 50.0), 1e-11)
     short = logits.detach().float().requires_grad_()
-    mean = law(short, 50).mean
+    mean = distribution(short, 50).mean
     (product,) = torch.autograd.grad(mean, short, vector.float())
-    exact = law(short.detach().double(), 50).mean
+    exact = distribution(short.detach().double(), 50).mean
     close(mean, exact, 1e-6)
     assert float((product.double() - want_product).norm() / want_product.norm()) < 1e-4
 
 
 def test_what_is_known_without_a_gradient_is_worked_out_again_for_one():
     logits = normal(5).requires_grad_()
-    got = law(logits, 2)
+    got = distribution(logits, 2)
     with torch.no_grad():
         quiet = got.entropy()
     assert not quiet.requires_grad
@@ -282,9 +294,9 @@ def test_what_is_known_without_a_gradient_is_worked_out_again_for_one():
 
 def test_the_sum_is_worked_out_once(monkeypatch):
     calls = []
-    right = distribution.minor_marginals
-    monkeypatch.setattr(distribution, "minor_marginals", lambda *a: calls.append(1) or right(*a))
-    got = law(normal(3, 5).requires_grad_(), 2)
+    right = module.minor_marginals
+    monkeypatch.setattr(module, "minor_marginals", lambda *a: calls.append(1) or right(*a))
+    got = distribution(normal(3, 5).requires_grad_(), 2)
     got.entropy(), got.mean, got.variance, got.log_prob(listed(5, 2)[0])
     assert len(calls) == 1
 
@@ -292,6 +304,6 @@ def test_the_sum_is_worked_out_once(monkeypatch):
 @pytest.mark.parametrize(("n", "k"), [(2, 1), (6, 3)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_no_probability_is_negative(n, k, dtype):
-    law = relaxit.get("subset", n=n, k=k).discrete((50 * normal(2000, n)).to(dtype))
-    assert bool(((law.mean >= 0) & (law.mean <= 1)).all())
-    assert bool((law.variance >= 0).all())
+    distribution = relaxit.get("subset", n=n, k=k).discrete((50 * normal(2000, n)).to(dtype))
+    assert bool(((distribution.mean >= 0) & (distribution.mean <= 1)).all())
+    assert bool((distribution.variance >= 0).all())

@@ -17,7 +17,7 @@ BATCHED = "unbiased_in_small_batches"
 MANY_ROWS = (
     BATCHED,
     "unbiased_as_claimed",
-    "values_follow_the_discrete_law",
+    "values_follow_the_discrete_distribution",
     "rows_have_noise_of_their_own",
 )
 

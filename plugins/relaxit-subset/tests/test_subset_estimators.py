@@ -90,7 +90,7 @@ def test_simple_is_the_jacobian_of_the_marginals():
     close(got, want, 1e-12)
 
 
-def test_simple_needs_a_discrete_law():
+def test_simple_needs_a_discrete_distribution():
     with pytest.raises(Unsupported, match=r"simple.*discrete law.*try 'st-gumbel'"):
         Simple().check(SamplesOnly())
 
@@ -238,12 +238,12 @@ def test_sums_of_finitely_many_terms(k, terms, dtype):
     assert noise.dtype == dtype
     total = noise.sum(-1)
 
-    def law(x, s=terms):
+    def distribution(x, s=terms):
         return (1 - stats.expon.sf(x + torch.tensor(float(s)).log().item())) ** s
 
-    assert follows(total, law)
-    assert not follows(total, lambda x: law(x, 1 if terms > 1 else 2))
-    assert not follows(total + 0.1, law)
+    assert follows(total, distribution)
+    assert not follows(total, lambda x: distribution(x, 1 if terms > 1 else 2))
+    assert not follows(total + 0.1, distribution)
 
 
 @pytest.mark.parametrize("k", [2, 3])

@@ -27,7 +27,7 @@ def load(name: str):
     return module
 
 
-two_laws, study = load("two_laws"), load("subset_study")
+two_distributions, study = load("two_distributions"), load("subset_study")
 
 
 def run(script: str, *arguments: str, cwd: Path) -> str:
@@ -48,7 +48,8 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-# --- two_laws.py ------------------------------------------------------------------------------
+# --- two_distributions.py
+# ------------------------------------------------------------------------------
 
 
 def brute_force(theta: list[float], k: int) -> dict[tuple[int, ...], tuple[float, float]]:
@@ -70,13 +71,15 @@ def brute_force(theta: list[float], k: int) -> dict[tuple[int, ...], tuple[float
 
 
 @pytest.fixture(scope="module")
-def laws_text(tmp_path_factory):
-    return run("two_laws.py", "--seed", "3", "--seeds", "2", cwd=tmp_path_factory.mktemp("laws"))
+def distributions_text(tmp_path_factory):
+    return run(
+        "two_distributions.py", "--seed", "3", "--seeds", "2", cwd=tmp_path_factory.mktemp("laws")
+    )
 
 
 @pytest.fixture(scope="module")
 def masses():
-    return brute_force(two_laws.logits(3).tolist(), 3)
+    return brute_force(two_distributions.logits(3).tolist(), 3)
 
 
 def numbers(text: str, label: str) -> list[float]:
@@ -84,44 +87,46 @@ def numbers(text: str, label: str) -> list[float]:
     return [float(n) for n in line.split()]
 
 
-def test_masses_are_those_of_an_enumeration(laws_text, masses):
-    shown = re.findall(r"^(\d \d \d) +([\d.]+) +([\d.]+)$", laws_text, re.M)
+def test_masses_are_those_of_an_enumeration(distributions_text, masses):
+    shown = re.findall(r"^(\d \d \d) +([\d.]+) +([\d.]+)$", distributions_text, re.M)
     assert len(shown) == 6
     rest = [1.0, 1.0]
     for name, *printed in shown:
         exact = masses[tuple(map(int, name.split()))]
         assert list(map(float, printed)) == pytest.approx(exact, abs=6e-5)
         rest = [r - e for r, e in zip(rest, exact, strict=True)]
-    assert numbers(laws_text, "29 others") == pytest.approx(rest, abs=6e-5)
+    assert numbers(distributions_text, "29 others") == pytest.approx(rest, abs=6e-5)
     largest = sorted((p for p, _ in masses.values()), reverse=True)[:6]
     assert [float(p) for _, p, _ in shown] == pytest.approx(largest, abs=6e-5)
 
 
-def test_inclusion_is_that_of_an_enumeration(laws_text, masses):
-    for law, label in enumerate(("conditional Poisson", "Plackett-Luce")):
-        exact = [sum(m[law] for s, m in masses.items() if i in s) for i in range(7)]
-        assert numbers(laws_text, label) == pytest.approx(exact, abs=6e-4)
+def test_inclusion_is_that_of_an_enumeration(distributions_text, masses):
+    for distribution, label in enumerate(("conditional Poisson", "Plackett-Luce")):
+        exact = [sum(m[distribution] for s, m in masses.items() if i in s) for i in range(7)]
+        assert numbers(distributions_text, label) == pytest.approx(exact, abs=6e-4)
 
 
-def test_inclusion_of_log_sigmoid_is_that_of_an_enumeration(laws_text):
-    theta = [-math.log1p(math.exp(-t)) for t in two_laws.logits(3).tolist()]
+def test_inclusion_of_log_sigmoid_is_that_of_an_enumeration(distributions_text):
+    theta = [-math.log1p(math.exp(-t)) for t in two_distributions.logits(3).tolist()]
     masses = brute_force(theta, 3)
     exact = [sum(m[1] for s, m in masses.items() if i in s) for i in range(7)]
-    printed = numbers(laws_text, "Plackett-Luce of log sigmoid")
+    printed = numbers(distributions_text, "Plackett-Luce of log sigmoid")
     assert printed == pytest.approx(exact, abs=6e-4)
 
 
-def test_distances_are_those_of_an_enumeration(laws_text, masses):
+def test_distances_are_those_of_an_enumeration(distributions_text, masses):
     variation = sum(abs(p - q) for p, q in masses.values()) / 2
     divergence = sum(q * math.log(q / p) for p, q in masses.values())
     assert 0 < variation < 1
     assert divergence >= 2 * variation**2  # Pinsker
-    assert numbers(laws_text, "these logits") == pytest.approx([variation, divergence], abs=6e-5)
+    assert numbers(distributions_text, "these logits") == pytest.approx(
+        [variation, divergence], abs=6e-5
+    )
 
 
-def test_distances_of_several_logits(laws_text):
-    least, mean, most = (numbers(laws_text, name) for name in ("least", "mean", "most"))
-    ends = [two_laws.distances(two_laws.logits(seed)) for seed in (0, 1)]
+def test_distances_of_several_logits(distributions_text):
+    least, mean, most = (numbers(distributions_text, name) for name in ("least", "mean", "most"))
+    ends = [two_distributions.distances(two_distributions.logits(seed)) for seed in (0, 1)]
     assert least == pytest.approx([min(e) for e in zip(*ends, strict=True)], abs=6e-5)
     assert most == pytest.approx([max(e) for e in zip(*ends, strict=True)], abs=6e-5)
     assert mean == pytest.approx([sum(e) / 2 for e in zip(*ends, strict=True)], abs=6e-5)
@@ -149,17 +154,17 @@ def test_the_problem_is_that_of_the_paper():
 
 @pytest.mark.parametrize("law", [0, 1], ids=["conditional-poisson", "plackett-luce"])
 @pytest.mark.parametrize("cost", ["quadratic", "linear"])
-def test_exact_gradient_is_a_difference_of_enumerations(law, cost):
+def test_exact_gradient_is_a_difference_of_enumerations(distribution, cost):
     p = study.problem(1, cost)
-    relaxation = (study.POISSON, study.RACE)[law]
+    relaxation = (study.POISSON, study.RACE)[distribution]
 
     def expected(theta):
         masses = brute_force(theta.tolist(), 5)
         subsets = torch.zeros(252, 10, dtype=torch.float64)
         subsets.scatter_(1, torch.tensor(list(masses)), 1.0)
-        return torch.tensor([m[law] for m in masses.values()], dtype=torch.float64) @ p.cost(
-            subsets
-        )
+        return torch.tensor(
+            [m[distribution] for m in masses.values()], dtype=torch.float64
+        ) @ p.cost(subsets)
 
     for i in (0, 7):
         step = torch.zeros(10, dtype=torch.float64)
@@ -225,7 +230,7 @@ def test_the_score_function_is_unbiased(cost):
     assert float(len(biased) * off @ torch.linalg.solve(covariance, off)) > 1000
 
 
-def test_measures_of_an_unbiased_estimator_are_its_floors():
+def test_measures_of_an_unbiased_estimator_are_its_lower_bounds():
     """Rows drawn around the exact gradient: no bias, known spread."""
     exact = torch.tensor([3.0, 4.0, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64)
     runs = []

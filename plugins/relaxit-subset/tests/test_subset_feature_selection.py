@@ -68,7 +68,7 @@ class Positive(PerturbAndRelax):
     """Any subset of 64 pixels; no discrete law is claimed."""
 
     api, name, summary = 1, "test-positive", "pixels with positive scores"
-    capabilities = Capabilities(density=False, discrete_law=False, exact_rounding=True)
+    capabilities = Capabilities(density=False, discrete_distribution=False, exact_rounding=True)
     event_shape = param_shape = torch.Size([64])
     support = torch.distributions.constraints.unit_interval
     vertices = torch.distributions.constraints.boolean
@@ -327,7 +327,7 @@ def test_evaluation_is_that_of_the_best_pixels():
 
 def test_shared_pixels_are_those_of_pairs_of_draws():
     experiment = with_scores(small(k=7))
-    q = experiment.setup.law(experiment.model.params.detach())
+    q = experiment.setup.distribution(experiment.model.params.detach())
     generator = torch.Generator().manual_seed(0)
     one, other = (q.sample_hard((4000,), generator) for _ in range(2))
     common = (one * other).sum(-1)
@@ -351,7 +351,7 @@ def test_training_accuracy_is_that_of_the_best_pixels_too():
     assert trainer.means()["train_accuracy"] == pytest.approx(right)
 
 
-def test_without_a_discrete_law_the_argmax_is_evaluated():
+def test_without_a_discrete_distribution_the_argmax_is_evaluated():
     experiment = with_scores(small(), {"relaxation": {"name": "test-positive", "options": {}}})
     scores = experiment.model.params.detach()
     found = experiment.evaluate("test", 0)
@@ -361,7 +361,7 @@ def test_without_a_discrete_law_the_argmax_is_evaluated():
     assert found["test_shared"] == pytest.approx(float(chance.square().sum()), rel=0.1)
 
 
-def test_a_structure_without_a_discrete_law_trains_and_is_drawn(tmp_path):
+def test_a_structure_without_a_discrete_distribution_trains_and_is_drawn(tmp_path):
     layer = {"relaxation": {"name": "test-positive", "options": {}}}
     experiment = trained(small(), layer)
     experiment.draw([], tmp_path)

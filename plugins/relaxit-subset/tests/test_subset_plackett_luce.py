@@ -41,7 +41,7 @@ INFINITE = [
 ]
 
 
-def law(logits, k):
+def distribution(logits, k):
     return relaxit.get("subset-plackett-luce", n=logits.shape[-1], k=k).discrete(logits)
 
 
@@ -60,7 +60,7 @@ def test_every_quantity_equals_the_sum_over_orders(n, dtype):
     logits, other = scales(n).to(dtype), scales(n, number=8).flip(0).to(dtype)
     small = tolerance(dtype)
     for k in range(n + 1):
-        got, values, what = law(logits, k), listed(n, k), f"n = {n}, k = {k}"
+        got, values, what = distribution(logits, k), listed(n, k), f"n = {n}, k = {k}"
         mass, their = race(logits, k), race(other, k)
         found = got.log_prob(along(values, logits).to(dtype))
         close(found, mass, 3 * small, 3 * small, what)
@@ -68,14 +68,22 @@ def test_every_quantity_equals_the_sum_over_orders(n, dtype):
         close(got.mean, mean_of(mass, values), 3 * small, 0, what)
         close(got.mean.sum(-1), torch.full((2, 3), float(k)), 3 * n * small, 0, what)
         close(got.entropy(), entropy_of(mass), 3 * small, 3 * small, what)
-        close(kl_divergence(got, law(other, k)), kl_of(mass, their), 3 * small, 3 * small, what)
+        close(
+            kl_divergence(got, distribution(other, k)),
+            kl_of(mass, their),
+            3 * small,
+            3 * small,
+            what,
+        )
 
 
 @LONG
 @pytest.mark.parametrize("k", [1, 2, 4, 5])
 def test_marginals_of_ten_items(k, dtype):
     logits = scales(10).to(dtype)
-    close(law(logits, k).mean, mean_of(race(logits, k), listed(10, k)), 3 * tolerance(dtype))
+    close(
+        distribution(logits, k).mean, mean_of(race(logits, k), listed(10, k)), 3 * tolerance(dtype)
+    )
 
 
 @LONG
@@ -84,7 +92,7 @@ def test_integral_at_large_scales(scale, dtype):
     # Masses down to e^-500: their logarithms are right to a few digits of the last.
     logits = (normal(20, 6) * scale).to(dtype)
     for k in range(1, 6):
-        got = law(logits, k).log_prob(along(listed(6, k), logits).to(dtype))
+        got = distribution(logits, k).log_prob(along(listed(6, k), logits).to(dtype))
         want = race(logits, k)
         if scale == 50:
             assert float(want.min()) < -100
@@ -97,7 +105,7 @@ def test_mass_of_many_equal_items(n, k, dtype):
     value = torch.zeros(n, dtype=dtype)
     value[:k] = 1
     want = math.lgamma(k + 1) + math.lgamma(n - k + 1) - math.lgamma(n + 1)
-    got = law(torch.zeros(n, dtype=dtype), k).log_prob(value)
+    got = distribution(torch.zeros(n, dtype=dtype), k).log_prob(value)
     assert float(got) == pytest.approx(want, rel=3 * tolerance(dtype))
 
 
@@ -113,27 +121,27 @@ def test_mass_of_many_equal_items(n, k, dtype):
     ],
 )
 def test_many_equal_items_share_evenly(n, k, dtype):
-    got = law(torch.zeros(n, dtype=dtype), k)
+    got = distribution(torch.zeros(n, dtype=dtype), k)
     close(got.mean, torch.full((n,), k / n, dtype=torch.float64), 3 * tolerance(dtype))
 
 
 @pytest.mark.parametrize(("n", "k"), [(40, 15), (150, 75)])
 def test_marginals_of_many_items_sum_to_k(n, k):
-    assert float(law(normal(n), k).mean.sum()) == pytest.approx(k, abs=1e-9)
+    assert float(distribution(normal(n), k).mean.sum()) == pytest.approx(k, abs=1e-9)
 
 
 @LONG
 @pytest.mark.parametrize("row", INFINITE, ids=str)
 def test_masked_and_forced_items(row, dtype):
     logits, values = torch.tensor(row, dtype=dtype), listed(5, 2)
-    got, mass = law(logits, 2), exact(logits, 2)
+    got, mass = distribution(logits, 2), exact(logits, 2)
     mass = torch.where(mass < -500, -INF, mass)  # what leaves out a forced item
     small = 3 * tolerance(dtype)
     close(got.log_prob(values.to(dtype)), mass, small, small)
     close(got.mean, mean_of(mass, values), small)
     close(got.entropy(), entropy_of(mass), small, small)
     leaf = logits.clone().requires_grad_()
-    total = law(leaf, 2).entropy() + law(leaf, 2).mean.square().sum()
+    total = distribution(leaf, 2).entropy() + distribution(leaf, 2).mean.square().sum()
     (slope,) = torch.autograd.grad(total, leaf)
     assert bool(slope.isfinite().all())
     assert not bool(slope[~logits.isfinite()].any())
@@ -143,9 +151,12 @@ def test_derivatives_equal_those_of_the_sum():
     logits, values = (normal(6) * 2).requires_grad_(), listed(6, 3)
     weights = normal(20, number=1)
     pairs = [
-        (weights @ law(logits, 3).log_prob(values), weights @ race(logits, 3)),
-        (weights[:6] @ law(logits, 3).mean, weights[:6] @ mean_of(race(logits, 3), values)),
-        (law(logits, 3).entropy(), entropy_of(race(logits, 3))),
+        (weights @ distribution(logits, 3).log_prob(values), weights @ race(logits, 3)),
+        (
+            weights[:6] @ distribution(logits, 3).mean,
+            weights[:6] @ mean_of(race(logits, 3), values),
+        ),
+        (distribution(logits, 3).entropy(), entropy_of(race(logits, 3))),
     ]
     for got, want in pairs:
         slopes = [torch.autograd.grad(each, logits, create_graph=True)[0] for each in (got, want)]
@@ -177,18 +188,18 @@ def test_draws_and_hard_values_follow_the_mass(n, k):
 def test_mode_has_the_greatest_mass(n):
     logits = scales(n)
     for k in range(n + 1):
-        mode, mass = law(logits, k).mode, race(logits, k)
-        got = law(logits, k).log_prob(mode)
+        mode, mass = distribution(logits, k).mode, race(logits, k)
+        got = distribution(logits, k).log_prob(mode)
         close(got, mass.amax(0), 1e-11, 1e-11, f"k = {k}")
 
 
 @pytest.mark.parametrize("n", range(1, 8))
 def test_one_item_is_the_softmax(n):
     logits = scales(n)
-    close(law(logits, 1).mean, logits.softmax(-1), 1e-12)
+    close(distribution(logits, 1).mean, logits.softmax(-1), 1e-12)
 
 
-def test_it_is_not_the_conditional_poisson_law():
+def test_it_is_not_the_conditional_poisson_distribution():
     # Oracles only: how far apart the two laws are, and that each package law is its own.
     logits = normal(7)
     ours, other = race(logits, 3).exp(), poisson(logits, 3).exp()
@@ -240,21 +251,23 @@ def test_bound_with_masked_and_forced_items(monkeypatch):
 
 @pytest.mark.parametrize("name", ["entropy", "KL divergence"])
 def test_sums_over_too_many_subsets_are_refused(name):
-    got = law(torch.zeros(20), 10)
+    got = distribution(torch.zeros(20), 10)
     with pytest.raises(Unsupported, match=rf"{name}.*184756.*5000.*'subset'"):
         got.entropy() if name == "entropy" else kl_divergence(got, got)
     bound = relaxit.get("subset-plackett-luce", n=20, k=10)(torch.arange(20.0)).kl_to_uniform()
     assert 0 < float(bound) < torch.inf
-    assert float(law(torch.zeros(14), 5).entropy()) == pytest.approx(math.log(2002), rel=1e-5)
+    assert float(distribution(torch.zeros(14), 5).entropy()) == pytest.approx(
+        math.log(2002), rel=1e-5
+    )
 
 
-def test_divergence_of_laws_of_different_batches():
+def test_divergence_of_distributions_of_different_batches():
     wide, one = normal(6, 4), normal(4, number=3)  # as many rows as there are subsets
-    got = kl_divergence(law(wide, 2), law(one, 2))
-    close(got, kl_divergence(law(wide, 2), law(one.expand(6, 4), 2)), 1e-14)
+    got = kl_divergence(distribution(wide, 2), distribution(one, 2))
+    close(got, kl_divergence(distribution(wide, 2), distribution(one.expand(6, 4), 2)), 1e-14)
     assert got.shape == (6,)
     assert bool((got > 0).all())
-    assert kl_divergence(law(one, 2), law(normal(3, 4), 2)).shape == (3,)
+    assert kl_divergence(distribution(one, 2), distribution(normal(3, 4), 2)).shape == (3,)
 
 
 def test_it_says_where_the_divergence_is_a_bound():

@@ -31,7 +31,7 @@ def test_draws_follow_the_mass(n, k, dtype):
         assert frequencies_fit(logits, k, sample(logits, k, (DRAWS,), seed(number)))
 
 
-def test_the_test_sees_another_law():
+def test_the_test_sees_another_distribution():
     # Gumbel-top-k, the law that the k largest perturbed logits follow; and logits slightly off.
     logits = normal(7)
     other = relaxit.get("subset-plackett-luce", n=7, k=3).discrete(logits)
@@ -130,8 +130,8 @@ def test_generator_decides():
 def test_many_items():
     # Marginals of 1000 items in 2000 draws, each within six standard deviations.
     logits = normal(1000) * 3
-    law = relaxit.get("subset", n=1000, k=50).discrete(logits)
-    found, mean = law.sample((2000,), seed(1)).mean(0), law.mean
+    distribution = relaxit.get("subset", n=1000, k=50).discrete(logits)
+    found, mean = distribution.sample((2000,), seed(1)).mean(0), distribution.mean
     spread = (mean * (1 - mean) / 2000).sqrt()
     assert bool(((found - mean).abs() <= 6 * spread + 6 / 2000).all())
     assert not bool(((found - mean.roll(1)).abs() <= 6 * spread + 6 / 2000).all())
@@ -158,5 +158,5 @@ def test_false_alarm_rate_is_as_stated():
     assert ALPHA == 2e-5
     logits, values = normal(4), listed(4, 2)
     draws = sample(logits, 2, (300, 200), seed(4))
-    law = poisson(logits, 2)
-    assert all(fits(counts(each, values), law) for each in draws)
+    distribution = poisson(logits, 2)
+    assert all(fits(counts(each, values), distribution) for each in draws)

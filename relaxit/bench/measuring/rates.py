@@ -1,4 +1,4 @@
-"""Measures what floors are worked out from: the rates of this machine, at their best."""
+"""Measures what lower bounds are worked out from: the rates of this machine, at their best."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def measure_rates(device: torch.device, timer: Timer | None = None) -> Rates:
     """The rates of a device with the threads and the precision that are set. Under a second.
 
     Each is the best of some repetitions, so that another program that runs meanwhile makes no
-    floor higher. Random numbers are those of PyTorch's generator or of :mod:`relaxit.noise`,
+    lower bound higher. Random numbers are those of PyTorch's generator or of :mod:`relaxit.noise`,
     whichever is faster here. The global generators are as before afterwards.
 
     Args:

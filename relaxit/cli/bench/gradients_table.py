@@ -75,7 +75,7 @@ def _row(each: EstimatorMeasurement) -> list[str]:
     return [
         each.label,
         "-" if each.temperature is None else f"{each.temperature:g}",
-        f"<{_short(m.floor)}" if m.bias < m.floor else _short(m.bias),
+        f"<{_short(m.noise_level)}" if m.bias < m.noise_level else _short(m.bias),
         _short(m.variance),
         _short(m.mse),
         f"{m.cosine_of_mean:.3f}",

@@ -14,8 +14,8 @@ __all__ = ["bench"]
 bench = typer.Typer(help="Measure time, memory and error.", no_args_is_help=True)
 
 _RULES = (
-    "The contenders of each run in turn, round after round.\n\n"
-    "A contender that fails or cannot be run is listed with the reason. Exits with 5 if a "
+    "The implementations of each run in turn, round after round.\n\n"
+    "An implementation that fails or cannot be run is listed with the reason. Exits with 5 if a "
     "benchmark gave no figures because something failed."
 )
 

@@ -59,7 +59,7 @@ class Figures(Protocol):
 
     @property
     def excuses(self) -> list[str]:
-        """Why there is none of this or that contender."""
+        """Why there is none of this or that implementation."""
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -100,11 +100,11 @@ class Session:
             )
         require_writable("--out", self.out)
 
-    def run(self, work: Work, floors: bool = False) -> NoReturn:
+    def run(self, work: Work, with_rates: bool = False) -> NoReturn:
         """Measure, print, write, and end with the exit code.
 
         Args:
-            floors: whether the rates of the machine are measured first.
+            with_rates: whether the rates of the machine are measured first.
             work: on Ctrl-C it raises with what it has of the benchmark it was at, as ``report``.
 
         Raises:
@@ -118,7 +118,7 @@ class Session:
         there = choose_device(self.device)
         with threads(self.threads):
             self._introduce(there)
-            found = work(there, self._rates(there) if floors else None)
+            found = work(there, self._rates(there) if with_rates else None)
             stopped = self._collect(found)
         self._deliver(stopped)
         if stopped:
@@ -126,7 +126,7 @@ class Session:
         if not any(each.measured or each.broken for each in self.done):
             reasons = dict.fromkeys(text for each in self.done for text in each.excuses)
             raise ConfigurationError(
-                f"nothing was measured: {'; '.join(reasons) or 'no contender'}"
+                f"nothing was measured: {'; '.join(reasons) or 'no implementation'}"
             )
         broken = any(each.broken for each in self.done)
         raise typer.Exit(PluginError.exit_code if broken else 0)
@@ -158,7 +158,7 @@ class Session:
         with console().status("") as self.status:
             while True:
                 try:
-                    with contextlib.redirect_stdout(sys.stderr):  # what contenders print
+                    with contextlib.redirect_stdout(sys.stderr):  # what implementations print
                         figures = next(found, None)
                 except KeyboardInterrupt as error:
                     partial = getattr(error, "report", None)

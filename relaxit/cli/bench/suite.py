@@ -77,7 +77,7 @@ def suite(group: str) -> Callable[..., None]:
 
                 yield run_benchmark(benchmark, there, settings, rates=rates, progress=show)
 
-        session.run(work, floors=_any_needs(asked))
+        session.run(work, with_rates=_any_needs(asked))
 
     return command
 
@@ -102,7 +102,7 @@ def _chosen(group: str, names: Sequence[str], options: Sequence[str]) -> list[Be
 
 
 def _any_needs(chosen: Sequence[Benchmark]) -> bool:
-    """Whether any of them says what its work needs, from which a floor follows."""
+    """Whether any of them says what its work needs, from which a lower bound follows."""
     from relaxit.bench import Benchmark
 
     return any(type(each).needs is not Benchmark.needs for each in chosen)
@@ -111,25 +111,26 @@ def _any_needs(chosen: Sequence[Benchmark]) -> bool:
 def taking_part(
     chosen: Sequence[Benchmark], settings: BenchmarkSettings, device: torch.device
 ) -> list[Benchmark]:
-    """The benchmarks that have one of the contenders asked for; all if none was.
+    """The benchmarks that have one of the implementations asked for; all if none was.
 
     Raises:
-        UnknownName: if no benchmark has such a contender, or a contender of such a peer.
+        UnknownName: if no benchmark has such an implementation, or an implementation of such a
+            baseline.
     """
     from relaxit.bench import OWN, implementations_of
 
     if not settings.only and not settings.against:
         return list(chosen)
     names: dict[Benchmark, set[str]] = {}
-    peers = {OWN}
+    baselines = {OWN}
     for benchmark in chosen:
         with contextlib.suppress(Exception):  # it is run, and says itself what is wrong
             found = implementations_of(benchmark, device)
             names[benchmark] = {each.name for each in found}
-            peers |= {each.peer for each in found if each.peer}
+            baselines |= {each.baseline for each in found if each.baseline}
     for kind, asked, known in (
-        ("contender", settings.only, set().union(*names.values())),
-        ("peer", settings.against, peers),
+        ("implementation", settings.only, set().union(*names.values())),
+        ("baseline", settings.against, baselines),
     ):
         for name in sorted(asked - known):
             raise UnknownName(kind, name, known)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Unit", "print_rates", "print_report", "print_setting"]
 
-_OFTEN_EMPTY = {"to best", "floors", "MiB", "error", "relative"}
+_OFTEN_EMPTY = {"to best", "x bound", "MiB", "error", "relative"}
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,19 @@ def print_setting(facts: Mapping[str, Any]) -> None:
 
 
 def print_rates(rates: Rates) -> None:
-    """One line: what floors are worked out from."""
+    """One line: what lower bounds are worked out from."""
     copies = ", ".join(
         f"{rate / 1e9:.3g} GB/s ({size / 2**20:.0f} MiB)" for size, rate in rates.copies
     )
     launches = f", {rates.launches / 1e3:.3g} thousand launches/s" if rates.launches else ""
     print(
-        f"rates for floors: copies {copies}; {rates.random_numbers / 1e6:.3g} million random "
+        f"rates for lower bounds: copies {copies}; {rates.random_numbers / 1e6:.3g} million random "
         f"numbers/s; float32 products {rates.flops / 1e9:.3g} Gflop/s{launches}"
     )
 
 
 def print_report(report: BenchmarkReport, unit: Unit = Unit()) -> None:
-    """A table of one benchmark, one row a contender, and the notes below it."""
+    """A table of one benchmark, one row an implementation, and the notes below it."""
     benchmark = report.benchmark
     fields = type(benchmark.options).model_fields
     sizes = ", ".join(f"{key} {value}" for key, value in benchmark.options if fields[key].repr)
@@ -75,12 +75,12 @@ def print_report(report: BenchmarkReport, unit: Unit = Unit()) -> None:
         if column not in _OFTEN_EMPTY or any(row[column] != "-" for row in rows)
     ]
     print_table(title, kept, [[row[column] for column in kept] for row in rows])
-    best = f", the best peer is {report.best}" if report.best else ""
+    best = f", the best baseline is {report.best}" if report.best else ""
     print(f"  {report.rounds} rounds; ratios to {report.reference}{best}")
     if report.input_bytes:
         print(f"  inputs {report.input_bytes / 2**20:.3g} MiB")
-    if report.floor:
-        print(f"  {_floor(report.floor, unit)}")
+    if report.lower_bound:
+        print(f"  {_lower_bound(report.lower_bound, unit)}")
     if benchmark.error_is:
         print(f"  error: {benchmark.error_is}")
     for each in report.measurements:
@@ -91,23 +91,25 @@ def print_report(report: BenchmarkReport, unit: Unit = Unit()) -> None:
 def _row(each: Measurement, unit: Unit) -> dict[str, str]:
     seconds, error = each.seconds, each.error
     return {
-        "contender": each.name,
+        "implementation": each.name,
         unit.name: unit.text(seconds.median) if seconds else each.outcome,
         "quartiles": f"{unit.text(seconds.lower)} {unit.text(seconds.upper)}" if seconds else "-",
         "ratio": "-" if each.ratio is None else f"{each.ratio:.2f}",
         "to best": "-" if each.best_ratio is None else f"{each.best_ratio:.2f}",
-        "floors": "-" if each.floors is None else f"{each.floors:.3g}",
+        "x bound": "-"
+        if each.times_lower_bound is None
+        else f"{each.times_lower_bound:.3g}",
         "MiB": "-" if each.memory_bytes is None else f"{each.memory_bytes / 2**20:.3g}",
         "error": "-" if error is None else f"{error.absolute:.1e}",
         "relative": "-" if error is None or error.relative is None else f"{error.relative:.1e}",
     }
 
 
-def _floor(floor: LowerBound, unit: Unit) -> str:
-    """The floor and what it is made of, the longest part first."""
-    parts = sorted(floor.parts.items(), key=lambda part: -part[1])
+def _lower_bound(lower_bound: LowerBound, unit: Unit) -> str:
+    """The lower bound and what it is made of, the longest part first."""
+    parts = sorted(lower_bound.parts.items(), key=lambda part: -part[1])
     listed = ", ".join(f"{name} {unit.text(seconds)}" for name, seconds in parts)
-    return f"floor {unit.text(floor.seconds)} {unit.name}: {listed}"
+    return f"lower bound {unit.text(lower_bound.seconds)} {unit.name}: {listed}"
 
 
 def _note(each: Measurement) -> str:

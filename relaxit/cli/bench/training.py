@@ -58,7 +58,7 @@ def training(
     """Training steps of an old tutorial's VAE: its script, our engines, the products alone.
 
     Blocks of steps in turn, round after round, shown as seconds of an epoch of 600. Below 1, a
-    ratio is that of the time to the script's; floors are units of the float32 products alone.
+    ratio is that of the time to the script's; lower bounds are units of the float32 products alone.
     """
     for flag, value in (("--steps", steps), ("--total", total)):
         if value is not None and value < 1:

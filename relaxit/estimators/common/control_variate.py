@@ -87,7 +87,7 @@ class ControlVariate(StatefulEstimator):
     unbiased = "any"
 
     def check(self, relaxation: Relaxation) -> None:
-        self._needs_discrete_law(relaxation, instead="st-gumbel")
+        self._needs_discrete_distribution(relaxation, instead="st-gumbel")
         able = relaxation.capabilities.exact_rounding and isinstance(relaxation, PerturbAndRelax)
         if not able:
             raise Unsupported(

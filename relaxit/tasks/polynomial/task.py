@@ -106,7 +106,7 @@ class Polynomial(Task):
     def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
         c = self._numbers(setup, batch)
         params = _params(model)
-        q = setup.law(params.expand(len(c), *params.shape), step.temperature)
+        q = setup.distribution(params.expand(len(c), *params.shape), step.temperature)
 
         def cost(z: Tensor) -> Tensor:  # [..., B, L, *event] -> [..., B]
             return self._cost(z, c, setup.latents)
@@ -116,7 +116,7 @@ class Polynomial(Task):
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
         generator = torch.Generator(part.pictures.device).manual_seed(seed)
         c, params = self._numbers(setup, part), _params(model)
-        hard = setup.law(params.expand(len(c), *params.shape)).sample_hard((), generator)
+        hard = setup.distribution(params.expand(len(c), *params.shape)).sample_hard((), generator)
         found = {"cost": float(self._cost(hard, c, setup.latents).mean())}
         with contextlib.suppress(Unsupported):  # the sampled cost must do
             found["expected_cost"] = float(expected_cost(setup, params, c, self.options.p))
@@ -146,8 +146,10 @@ def expected_cost(setup: Setup, params: Tensor, c: Tensor, p: float) -> Tensor:
     values = setup.relaxation.enumerate_vertices().to(params)  # [N, *event]
     if len(values) > _MOST_VALUES:
         raise Unsupported(f"{len(values)} values are too many to be listed")
-    law = setup.relaxation.discrete(params)
-    mass = law.log_prob(values.unsqueeze(1).expand(-1, setup.latents, *values.shape[1:])).exp()
+    distribution = setup.relaxation.discrete(params)
+    mass = distribution.log_prob(
+        values.unsqueeze(1).expand(-1, setup.latents, *values.shape[1:])
+    ).exp()
     costs = torch.zeros_like(mass)  # [N, L]
     for row in c:
         apart = (values.unsqueeze(1) - row).abs().pow(p)

@@ -39,7 +39,7 @@ def draw_reconstructions(
     index = torch.linspace(0, len(test) - 1, count, device=test.device).long()
     generator = torch.Generator(test.device).manual_seed(setup.seed)
     x = setup.read(Part(test[index], images.levels), generator)
-    again = model.decode(setup.law(model.encode(x)).sample_hard((), generator)).sigmoid()
+    again = model.decode(setup.distribution(model.encode(x)).sample_hard((), generator)).sigmoid()
     rows = [t for pair in zip(x.split(columns), again.split(columns), strict=True) for t in pair]
     draw_grid(torch.cat(rows), images.size, columns, path)
 

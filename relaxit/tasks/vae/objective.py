@@ -108,7 +108,7 @@ class NegativeElbo:
             return "surrogate: soft sample with discrete KL, a bound on neither model"
         if not self.relaxation.kl_is_exact:
             return "hard sample with the relaxation's own bound on the KL of its law"
-        if not self._samples_discrete_law:
+        if not self._samples_discrete_distribution:
             return "surrogate: hard sample of another law than the one whose KL is used"
         return "negative ELBO of the discrete model"
 
@@ -134,7 +134,9 @@ class NegativeElbo:
             kl = discrete_kl
         with torch.no_grad():
             hard = (
-                reconstruction if self._samples_discrete_law else cost(q.sample_hard((), generator))
+                reconstruction
+                if self._samples_discrete_distribution
+                else cost(q.sample_hard((), generator))
             )
         return ElboTerms(reconstruction, kl, hard.detach(), discrete_kl.detach())
 
@@ -154,8 +156,8 @@ class NegativeElbo:
         return cost(self.relaxation.from_log_space(value)), ratio.sum(-1)
 
     @property
-    def _samples_discrete_law(self) -> bool:
+    def _samples_discrete_distribution(self) -> bool:
         """Whether the trained sample is itself a draw of the law that is evaluated."""
         able = self.relaxation.capabilities
-        exact = self.estimator.exact_draw or able.exact_rounding or not able.discrete_law
-        return self.estimator.hard and exact and not self.estimator.own_law
+        exact = self.estimator.exact_draw or able.exact_rounding or not able.discrete_distribution
+        return self.estimator.hard and exact and not self.estimator.own_distribution

@@ -32,7 +32,7 @@ def _bias_unknown(case: EstimatorCase) -> str:
         short = torch.finfo(case.on.dtype).bits < 32
         return "differences need float32 at least" if short else ""
     follows = case.estimator.exact_draw or case.relaxation.capabilities.exact_rounding
-    return countable("discrete_law")(case) if follows else "its values have another law"
+    return countable("discrete_distribution")(case) if follows else "its values have another law"
 
 
 @estimator_check(false_alarm=3 * ALPHA, absent=_bias_unknown, needs=("sample_is_that_of_given",))
@@ -148,7 +148,11 @@ def exact_of_pairs(case: EstimatorCase, params: Tensor, cost: Callable[[Tensor],
 def _draws(case: EstimatorCase) -> str:
     if not draws_nothing(case):
         return "it draws values"
-    return "its values are soft" if not case.estimator.hard else countable("discrete_law")(case)
+    return (
+        "its values are soft"
+        if not case.estimator.hard
+        else countable("discrete_distribution")(case)
+    )
 
 
 @estimator_check(absent=_draws)
@@ -180,7 +184,7 @@ def _direction_unknown(case: EstimatorCase) -> str:
         return "it claims more: to be unbiased"
     if not case.estimator.hard:
         return "its values are soft"
-    return countable("discrete_law")(case)
+    return countable("discrete_distribution")(case)
 
 
 @estimator_check(absent=_direction_unknown)

@@ -21,8 +21,8 @@ from relaxit.testing.statistics import (
 __all__ = [
     "draws_nothing",
     "evaluations_are_those_claimed",
-    "soft_values_follow_the_relaxed_law",
-    "values_follow_the_discrete_law",
+    "soft_values_follow_the_relaxed_distribution",
+    "values_follow_the_discrete_distribution",
     "values_follow_the_draws",
 ]
 
@@ -64,13 +64,13 @@ def _has_exact_draw(case: EstimatorCase) -> str:
         return "no exact_draw claimed"
     if isinstance(case.estimator, DrawEstimator):
         return "its values are those of q.sample_hard"  # as sample_is_that_of_given sees to
-    if absent := countable("discrete_law")(case):
+    if absent := countable("discrete_distribution")(case):
         return absent
     return "it draws nothing: all values are enumerated" if draws_nothing(case) else ""
 
 
 @estimator_check(false_alarm=2 * ALPHA, absent=_has_exact_draw, needs=("surrogate_is_the_cost",))
-def values_follow_the_discrete_law(case: EstimatorCase) -> None:
+def values_follow_the_discrete_distribution(case: EstimatorCase) -> None:
     """Where `exact_draw` is claimed the values that the cost sees have the frequencies of the mass,
     and the mean of the surrogate is the expected cost. Why: the reported ELBO is one of the
     discrete model only then."""
@@ -84,17 +84,19 @@ def values_follow_the_discrete_law(case: EstimatorCase) -> None:
     require(not wrong, f"the surrogate: {wrong}")
 
 
-def _of_other_law(case: EstimatorCase) -> str:
+def _of_other_distribution(case: EstimatorCase) -> str:
     if not case.estimator.hard or case.estimator.exact_draw:
         return "its values are soft, or exact draws"
-    return "own_law is claimed" if case.estimator.own_law else countable()(case)
+    return "own_distribution is claimed" if case.estimator.own_distribution else countable()(case)
 
 
-@estimator_check(false_alarm=ALPHA, absent=_of_other_law, needs=("cost_sees_the_claimed_values",))
+@estimator_check(
+    false_alarm=ALPHA, absent=_of_other_distribution, needs=("cost_sees_the_claimed_values",)
+)
 def values_follow_the_draws(case: EstimatorCase) -> None:
-    """Where neither `exact_draw` nor `own_law` is claimed, hard values have the frequencies of
-    those of `q.draw`. Why: an objective takes them for values of the law whose divergence it
-    uses."""
+    """Where neither `exact_draw` nor `own_distribution` is claimed, hard values have the
+    frequencies of those of `q.draw`. Why: an objective takes them for values of the law whose
+    divergence it uses."""
     cost, params = Cost(case), equal_rows(case, DRAWS)
     q = case.relaxation(params.detach(), 0.5)
     case.estimator.surrogate(q, cost, case.generator(1))
@@ -109,7 +111,7 @@ def _is_hard(case: EstimatorCase) -> str:
 
 
 @estimator_check(false_alarm=2 * ALPHA, absent=_is_hard)
-def soft_values_follow_the_relaxed_law(case: EstimatorCase) -> None:
+def soft_values_follow_the_relaxed_distribution(case: EstimatorCase) -> None:
     """Where `hard` is denied the values that the cost sees have the moments of soft samples at the
     given temperature. Why: a schedule that the estimator ignores anneals nothing."""
     one = case.on.params()

@@ -204,7 +204,7 @@ def _claims_nothing(case: EstimatorCase) -> str:
         return absent
     if case.estimator.unbiased not in ("quadratic", "any"):
         return "nothing is claimed of quadratic costs"
-    if absent := countable("discrete_law")(case):
+    if absent := countable("discrete_distribution")(case):
         return absent
     return "" if len(case.on.vertices) <= 12 else "too many pairs of values"
 

@@ -39,7 +39,7 @@ def _asks(case: RelaxationCase) -> dict[str, dict[str, Callable[[], object]]]:
             "log_space.rsample": lambda: q.log_space.rsample(),
             "log_space.log_prob": lambda: q.log_space.log_prob(q.log_space.rsample()),
         },
-        "discrete_law": {
+        "discrete_distribution": {
             "discrete.sample": lambda: q.discrete.sample(),
             "discrete.log_prob": lambda: q.discrete.log_prob(q.discrete.sample()),
             "discrete.entropy": lambda: q.discrete.entropy(),
@@ -117,7 +117,7 @@ def legal_params_work(case: RelaxationCase) -> None:
     soft, hard = q.draw((5,))
     require(bool(case.relaxation.support.check(soft).all()), "a soft value leaves support")
     require(bool(case.relaxation.vertices.check(hard).all()), "a hard value is no vertex")
-    if case.relaxation.capabilities.discrete_law:
+    if case.relaxation.capabilities.discrete_distribution:
         for name, value in {"a mean": q.discrete.mean, "a KL": q.kl_to_uniform()}.items():
             require(bool(value.isfinite().all()), f"{name} is not finite")
 
@@ -170,7 +170,7 @@ def _seen(case: RelaxationCase, params: Tensor) -> dict[str, Tensor]:
     found["hard values"] = q.draw((50,), case.generator(1))[1]
     if case.relaxation.capabilities.log_space:
         found["log-space values"] = _mapped_back(case, q)
-    if case.relaxation.capabilities.discrete_law:
+    if case.relaxation.capabilities.discrete_distribution:
         found |= {
             "discrete samples": q.sample_hard((50,), case.generator(1)),
             "marginals": q.discrete.mean,
@@ -184,8 +184,8 @@ def _seen(case: RelaxationCase, params: Tensor) -> dict[str, Tensor]:
 
 
 def _mapped_back(case: RelaxationCase, q: RelaxedDistribution) -> Tensor:
-    law: Any = q.log_space  # torch's base class knows no generator
-    return case.relaxation.from_log_space(law.rsample((50,), generator=case.generator(1)))
+    distribution: Any = q.log_space  # torch's base class knows no generator
+    return case.relaxation.from_log_space(distribution.rsample((50,), generator=case.generator(1)))
 
 
 @relaxation_check(absent=claims("masks"))
@@ -200,7 +200,7 @@ def masked_gradients_are_finite(case: RelaxationCase) -> None:
         values = {"a soft value": q.rsample((20,))}
         if case.relaxation.capabilities.density:
             values["a density"] = q.log_prob(q.sample((20,)))
-        if case.relaxation.capabilities.discrete_law:
+        if case.relaxation.capabilities.discrete_distribution:
             values |= {"an entropy": q.discrete.entropy(), "a KL": q.kl_to_uniform()}
         for name, value in values.items():
             require(bool(value.isfinite().all()), f"{name} with a mask is not finite")

@@ -51,8 +51,8 @@ def given_scores_belong_to_their_vertex(case: RelaxationCase) -> None:
     is the vertex that was given, every one, in every claimed dtype; finite with params up to 1e4.
     Why: an estimate made at the scores of another vertex is an estimate for that one."""
     held, event = case.relaxation.capabilities, case.relaxation.event_shape
-    lawful = held.discrete_law and held.exact_rounding
-    require(lawful, "conditional is claimed without discrete_law and exact_rounding")
+    lawful = held.discrete_distribution and held.exact_rounding
+    require(lawful, "conditional is claimed without discrete_distribution and exact_rounding")
     listed = case.vertices[:30].unsqueeze(1)
     for dtype in case.dtypes:
         params = case.params(3, dtype=dtype)

@@ -141,9 +141,9 @@ def log_space_is_finite(case: RelaxationCase) -> None:
     in float32. Why: it is there for the temperatures at which soft values underflow."""
     dtype = torch.float32 if torch.float32 in case.dtypes else case.dtype
     params = (3 * case.params(100, dtype=dtype)).requires_grad_()
-    law = case.relaxation(params, 0.01).log_space
-    x = law.rsample((10,))
-    density = law.log_prob(x)
+    distribution = case.relaxation(params, 0.01).log_space
+    x = distribution.rsample((10,))
+    density = distribution.log_prob(x)
     (slope,) = torch.autograd.grad(density.sum(), params)
     for name, tensor in {"a sample": x, "a density": density, "a gradient": slope}.items():
         require(bool(tensor.isfinite().all()), f"{name} is not finite")

@@ -57,7 +57,7 @@ def _mean(case: RelaxationCase, mass: Tensor) -> Tensor:
     return torch.tensordot(mass, case.vertices.to(mass.dtype), dims=1)
 
 
-@relaxation_check(absent=countable("discrete_law"))
+@relaxation_check(absent=countable("discrete_distribution"))
 def masses_sum_to_one(case: RelaxationCase) -> None:
     """The enumerated values are distinct vertices and their masses sum to one. Why: a mass that
     does not is no likelihood, and every KL made of it is wrong."""
@@ -70,7 +70,7 @@ def masses_sum_to_one(case: RelaxationCase) -> None:
         require(abs(total - 1) <= case.tolerance * 10, f"the masses sum to {total:.9f}")
 
 
-@relaxation_check(absent=countable("discrete_law"), needs=_MASSES)
+@relaxation_check(absent=countable("discrete_distribution"), needs=_MASSES)
 def marginals_by_enumeration(case: RelaxationCase) -> None:
     """`discrete.mean` is the mean of the values. Why: it is the Jacobian of straight-through and
     what users plot as probabilities."""
@@ -80,22 +80,24 @@ def marginals_by_enumeration(case: RelaxationCase) -> None:
         _close("the mean", mean, want, case, case.stored_tolerance)
 
 
-@relaxation_check(absent=countable("discrete_law"), needs=_MASSES)
+@relaxation_check(absent=countable("discrete_distribution"), needs=_MASSES)
 def mode_by_enumeration(case: RelaxationCase) -> None:
     """`discrete.mode` is a value of the greatest mass, also where several have it. Why: it is the
     answer a trained model gives, and the first one a new model gives is a tie."""
     for params in [*_params(case), torch.zeros_like(case.params())]:
-        law = case.relaxation.discrete(params)
-        require(bool(case.relaxation.vertices.check(law.mode).all()), "the mode is no vertex")
-        best = law.log_prob(case.vertices.to(params.dtype)).max()
-        got = law.log_prob(law.mode)
+        distribution = case.relaxation.discrete(params)
+        require(
+            bool(case.relaxation.vertices.check(distribution.mode).all()), "the mode is no vertex"
+        )
+        best = distribution.log_prob(case.vertices.to(params.dtype)).max()
+        got = distribution.log_prob(distribution.mode)
         require(
             float(best - got) <= case.tolerance,
             f"a value has mass {best.exp() - got.exp():.3g} more",
         )
 
 
-@relaxation_check(absent=countable("discrete_law"), needs=_MASSES)
+@relaxation_check(absent=countable("discrete_distribution"), needs=_MASSES)
 def entropy_by_enumeration(case: RelaxationCase) -> None:
     """`discrete.entropy()` is minus the sum of `p log p`, in nats. Why: the KL term of the
     objective is made of it."""
@@ -105,7 +107,7 @@ def entropy_by_enumeration(case: RelaxationCase) -> None:
 
 
 def _no_kl(case: RelaxationCase) -> str:
-    if absent := countable("discrete_law")(case):
+    if absent := countable("discrete_distribution")(case):
         return absent
     return "" if has_kl(case) else "no KL divergence between two of its laws is registered"
 
@@ -124,7 +126,7 @@ def kl_by_enumeration(case: RelaxationCase) -> None:
         _close("the KL divergence", got, (p * ratio).sum(), case)
 
 
-@relaxation_check(absent=countable("discrete_law"), needs=_MASSES)
+@relaxation_check(absent=countable("discrete_distribution"), needs=_MASSES)
 def kl_to_uniform_by_enumeration(case: RelaxationCase) -> None:
     """`kl_to_uniform` is the log-cardinality minus the entropy. Why: it is the KL term of the
     discrete ELBO that is reported."""
@@ -134,7 +136,7 @@ def kl_to_uniform_by_enumeration(case: RelaxationCase) -> None:
 
 
 def _no_kl_of_its_own(case: RelaxationCase) -> str:
-    if case.relaxation.capabilities.discrete_law:
+    if case.relaxation.capabilities.discrete_distribution:
         return "there is a discrete law to compare with"
     try:
         case.relaxation.kl_to_uniform(case.params())
@@ -192,7 +194,7 @@ def zero_params_are_uniform(case: RelaxationCase) -> None:
     """Parameters of zero mean the uniform law, exactly where there is a mass, in frequencies
     elsewhere. Why: the prior of a model, and `kl_to_uniform`, are that law."""
     zeros = torch.zeros_like(case.params())
-    if case.relaxation.capabilities.discrete_law:
+    if case.relaxation.capabilities.discrete_distribution:
         mass = case.masses(zeros)
         off = float((mass * len(mass) - 1).abs().max())
         require(off <= case.tolerance * 10, f"a mass is {off:.3g} (relative) from uniform")
@@ -221,7 +223,7 @@ def cardinality_by_enumeration(case: RelaxationCase) -> None:
     require(abs(got - want) < 1e-6, f"it is {got:.6f}, the values are exp({want:.6f})")
 
 
-@relaxation_check(absent=claims("discrete_law"))
+@relaxation_check(absent=claims("discrete_distribution"))
 def values_can_be_listed(case: RelaxationCase) -> None:
     """Where a discrete law is claimed, the values of some example can be listed. Why: without a
     list nothing is compared with enumeration, and everything passes."""

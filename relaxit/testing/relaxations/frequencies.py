@@ -20,7 +20,7 @@ __all__ = [
 _SAMPLES = ("masses_sum_to_one", "hard_in_vertices")
 
 
-@relaxation_check(false_alarm=2 * ALPHA, absent=countable("discrete_law"), needs=_SAMPLES)
+@relaxation_check(false_alarm=2 * ALPHA, absent=countable("discrete_distribution"), needs=_SAMPLES)
 def discrete_samples_follow_the_mass(case: RelaxationCase) -> None:
     """Samples of the discrete law have the frequencies of its mass, also where weights are small.
     Why: a sampler of one law beside the mass of another makes every bound wrong."""
@@ -41,7 +41,9 @@ def _worst_draw(case: RelaxationCase) -> str:
 
 
 @relaxation_check(
-    false_alarm=2 * ALPHA, absent=countable("discrete_law", "exact_rounding"), needs=_SAMPLES
+    false_alarm=2 * ALPHA,
+    absent=countable("discrete_distribution", "exact_rounding"),
+    needs=_SAMPLES,
 )
 def draws_follow_the_mass(case: RelaxationCase) -> None:
     """Where `exact_rounding` is claimed the hard values of `draw` have the frequencies of the mass.
@@ -63,7 +65,7 @@ def _second(case: RelaxationCase, batched: Tensor, draws: int) -> dict[str, Tens
 
 @relaxation_check(
     false_alarm=8 * ALPHA,
-    absent=countable("discrete_law"),
+    absent=countable("discrete_distribution"),
     needs=("discrete_samples_follow_the_mass", "draws_follow_the_mass", "noise_is_independent"),
 )
 def rows_follow_their_own_mass(case: RelaxationCase) -> None:
@@ -84,13 +86,13 @@ def rows_follow_their_own_mass(case: RelaxationCase) -> None:
 def _rounding_denied(case: RelaxationCase) -> str:
     if case.relaxation.capabilities.exact_rounding:
         return "exact_rounding is claimed"
-    return countable("discrete_law")(case)
+    return countable("discrete_distribution")(case)
 
 
 @relaxation_check(absent=_rounding_denied, needs=_SAMPLES)
 def exact_rounding_is_denied_rightly(case: RelaxationCase) -> None:
     """Where `exact_rounding` is denied beside a discrete law, the hard values of some example do
     follow another law. Why: estimators avoid a relaxation for nothing."""
-    counted = [c for c in (case, *case.siblings()) if not countable("discrete_law")(c)]
+    counted = [c for c in (case, *case.siblings()) if not countable("discrete_distribution")(c)]
     complaint = f"{DRAWS} draws follow the mass: claim it, or give an example where they do not"
     require(any(_worst_draw(each) for each in counted), complaint)

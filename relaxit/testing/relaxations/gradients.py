@@ -105,8 +105,8 @@ def log_space_gradients_are_right(case: RelaxationCase) -> None:
     temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
 
     def sample(a: Tensor, t: Tensor) -> Tensor:
-        law: Any = case.relaxation(a, t).log_space  # torch's base class knows no generator
-        value: Tensor = law.rsample((2,), generator=case.generator(1))
+        distribution: Any = case.relaxation(a, t).log_space  # torch's base class knows no generator
+        value: Tensor = distribution.rsample((2,), generator=case.generator(1))
         return value
 
     def back(a: Tensor, t: Tensor) -> Tensor:
@@ -120,34 +120,39 @@ def log_space_gradients_are_right(case: RelaxationCase) -> None:
     differentiable("log_space.log_prob", density, params, temperature)
 
 
-def _law_in_float64(case: RelaxationCase) -> str:
-    return claims("discrete_law")(case) or no_differences(case)
+def _distribution_in_float64(case: RelaxationCase) -> str:
+    return claims("discrete_distribution")(case) or no_differences(case)
 
 
-@relaxation_check(absent=_law_in_float64)
+@relaxation_check(absent=_distribution_in_float64)
 def discrete_gradients_are_right(case: RelaxationCase) -> None:
     """Gradients of mass, mean, entropy, `kl_to_uniform` and KL divergences are those of finite
     differences. Why: a detached KL leaves the prior out of training, silently."""
-    law, params = case.relaxation.discrete, case.params(2).requires_grad_()
+    distribution, params = case.relaxation.discrete, case.params(2).requires_grad_()
     hard = case.relaxation(params.detach()).sample_hard((2,), case.generator(1))
     quantities: dict[str, Callable[[Tensor], Tensor]] = {
-        "the log-mass": lambda a: law(a).log_prob(hard),
-        "the mean": lambda a: law(a).mean,
-        "the entropy": lambda a: law(a).entropy(),
+        "the log-mass": lambda a: distribution(a).log_prob(hard),
+        "the mean": lambda a: distribution(a).mean,
+        "the entropy": lambda a: distribution(a).entropy(),
         "kl_to_uniform": case.relaxation.kl_to_uniform,
     }
     for what, function in quantities.items():
         differentiable(what, function, params)
     if has_kl(case):
         other = case.params(2, seed=1).requires_grad_()
-        differentiable("kl_divergence", lambda a, b: kl_divergence(law(a), law(b)), params, other)
+        differentiable(
+            "kl_divergence",
+            lambda a, b: kl_divergence(distribution(a), distribution(b)),
+            params,
+            other,
+        )
 
 
 def has_kl(case: RelaxationCase) -> bool:
     """Whether a KL divergence between two of its discrete laws is registered."""
-    law = case.relaxation.discrete(case.params())
+    distribution = case.relaxation.discrete(case.params())
     try:
-        kl_divergence(law, law)
+        kl_divergence(distribution, distribution)
     except NotImplementedError:
         return False
     return True
@@ -166,7 +171,7 @@ def _quantities(case: RelaxationCase, params: Tensor, temperature: float) -> dic
     q = case.relaxation(params, temperature)
     soft = q.rsample((20,))
     found = {"a soft value": soft.float()}
-    if case.relaxation.capabilities.discrete_law:
+    if case.relaxation.capabilities.discrete_distribution:
         found |= {"a KL divergence": q.kl_to_uniform(), "an entropy": q.discrete.entropy()}
         found["a mean"] = q.discrete.mean.float()
         found["a log-mass"] = q.discrete.log_prob(q.sample_hard((20,)))

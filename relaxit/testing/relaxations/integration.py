@@ -76,8 +76,8 @@ def weigh(case: RelaxationCase, params: Tensor, temperature: float) -> Weighted:
     that of the samples is still seen away from them.
     """
     event = case.relaxation.event_shape
-    law = case.relaxation(params, temperature, validate_args=False)
-    rows = law.sample((20_000,), case.generator(0)).double().reshape(20_000, -1).cpu()
+    distribution = case.relaxation(params, temperature, validate_args=False)
+    rows = distribution.sample((20_000,), case.generator(0)).double().reshape(20_000, -1).cpu()
     free, matrix, offset = _coordinates(rows)
     x, log_proposal = _propose(rows[:, free])
     points = (x @ matrix + offset).reshape(len(x), *event).to(case.device, case.dtype)
@@ -86,7 +86,7 @@ def weigh(case: RelaxationCase, params: Tensor, temperature: float) -> Weighted:
     further = centre + (points - centre) * (1 + 1e-5)
     inside = (case.relaxation.support.check(points) & case.relaxation.support.check(further)).cpu()
     log_density = torch.full_like(log_proposal, -torch.inf)
-    log_density[inside] = law.log_prob(points[inside.to(points.device)]).double().cpu()
+    log_density[inside] = distribution.log_prob(points[inside.to(points.device)]).double().cpu()
     lost = int(log_density.isnan().sum())
     require(
         lost == 0, f"log_prob is NaN at {lost} of {int(inside.sum())} points that support takes"

@@ -17,7 +17,10 @@ def params_are_the_logits_of_what_they_say(case: RelaxationCase) -> None:
     independent. Why: second-order estimators put these formulas in place of the law."""
     kind, event = case.relaxation.capabilities.logits, case.relaxation.event_shape
     require(kind in ("category", "bits"), f"no such kind of logits: {kind!r}")
-    require(case.relaxation.capabilities.discrete_law, "logits are claimed without discrete_law")
+    require(
+        case.relaxation.capabilities.discrete_distribution,
+        "logits are claimed without discrete_distribution",
+    )
     shaped = case.relaxation.param_shape == event and (kind == "bits" or len(event) == 1)
     require(shaped, f"{list(case.relaxation.param_shape)} params, {list(event)} values: not {kind}")
     values = case.vertices

@@ -44,8 +44,8 @@ def _samplers(case: RelaxationCase, params: Tensor) -> dict[str, Sampler]:
         "sample_hard": lambda shape, g: q.sample_hard(shape, g),
     }
     if case.relaxation.capabilities.log_space:
-        law = q.log_space
-        found["log_space.rsample"] = lambda shape, g: law.rsample(shape, generator=g)  # type: ignore[call-arg]
+        distribution = q.log_space
+        found["log_space.rsample"] = lambda shape, g: distribution.rsample(shape, generator=g)  # type: ignore[call-arg]
     return found
 
 

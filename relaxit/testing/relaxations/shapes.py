@@ -66,23 +66,29 @@ def log_prob_shapes(case: RelaxationCase) -> None:
         _same_shape("log_prob of one value", q.log_prob(one), batch)
 
 
-@relaxation_check(absent=claims("discrete_law"))
+@relaxation_check(absent=claims("discrete_distribution"))
 def discrete_shapes(case: RelaxationCase) -> None:
     """Entropy and `kl_to_uniform` are `batch`, masses `sample + batch`, mean and mode
     `batch + event`. Why: a KL summed over the batch trains with a weight nobody chose."""
     event = case.relaxation.event_shape
     for batch in BATCHES:
         q = case.relaxation(case.params(*batch))
-        law = q.discrete
-        require(law.batch_shape == batch, f"discrete has batch shape {law.batch_shape}")
-        require(law.event_shape == event, f"discrete has event shape {law.event_shape}")
-        _same_shape("the entropy", law.entropy(), batch)
+        distribution = q.discrete
+        require(
+            distribution.batch_shape == batch,
+            f"discrete has batch shape {distribution.batch_shape}",
+        )
+        require(
+            distribution.event_shape == event,
+            f"discrete has event shape {distribution.event_shape}",
+        )
+        _same_shape("the entropy", distribution.entropy(), batch)
         _same_shape("kl_to_uniform", q.kl_to_uniform(), batch)
-        _same_shape("the mean", law.mean, (*batch, *event))
-        _same_shape("the mode", law.mode, (*batch, *event))
+        _same_shape("the mean", distribution.mean, (*batch, *event))
+        _same_shape("the mode", distribution.mode, (*batch, *event))
         for sample in SAMPLES:
             value = q.sample_hard(sample)
-            _same_shape("the log-mass", law.log_prob(value), (*sample, *batch))
+            _same_shape("the log-mass", distribution.log_prob(value), (*sample, *batch))
 
 
 def _temperatures(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
@@ -173,7 +179,7 @@ def dtype_and_device_are_kept(case: RelaxationCase) -> None:
         wide: dict[str, Tensor] = {}
         if case.relaxation.capabilities.density:
             wide["log_prob"] = q.log_prob(q.sample((2,)))
-        if case.relaxation.capabilities.discrete_law:
+        if case.relaxation.capabilities.discrete_distribution:
             stored |= {"mean": q.discrete.mean, "mode": q.discrete.mode}
             wide |= {"entropy": q.discrete.entropy(), "log-mass": q.discrete.log_prob(hard)}
             wide["kl_to_uniform"] = q.kl_to_uniform()

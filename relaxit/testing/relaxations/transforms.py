@@ -37,7 +37,7 @@ def quantities(case: RelaxationCase, temperature: float = 0.5) -> dict[str, Quan
     found: dict[str, Quantity] = {"hard": lambda a, y, z: r(a, temperature).hard(y)}
     if r.capabilities.density:
         found["log_prob"] = lambda a, y, z: r(a, temperature).log_prob(y)
-    if r.capabilities.discrete_law:
+    if r.capabilities.discrete_distribution:
         found["entropy"] = lambda a, y, z: r.discrete(a).entropy()
         found["mean"] = lambda a, y, z: r.discrete(a).mean
         found["mode"] = lambda a, y, z: r.discrete(a).mode
@@ -207,7 +207,7 @@ def _step(case: RelaxationCase) -> Callable[[Tensor, Tensor], list[Tensor]]:
         found = [soft, hard, q.hard(soft), q.rsample()]
         if case.relaxation.capabilities.density:
             found.append(q.log_prob(soft.detach()))
-        if case.relaxation.capabilities.discrete_law:
+        if case.relaxation.capabilities.discrete_distribution:
             found += [q.kl_to_uniform(), q.discrete.mean, q.discrete.log_prob(hard)]
         return found
 

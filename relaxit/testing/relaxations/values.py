@@ -127,7 +127,7 @@ def hard_carries_no_gradient(case: RelaxationCase) -> None:
     soft, hard = q.draw()
     require(soft.requires_grad, "the soft value of draw carries no gradient")
     values = {"draw": hard, "hard": q.hard(soft), "sample_hard": q.sample_hard()}
-    if case.relaxation.capabilities.discrete_law:
+    if case.relaxation.capabilities.discrete_distribution:
         values["discrete.sample"] = q.discrete.sample()
     for name, value in values.items():
         require(not value.requires_grad, f"the hard value of {name} carries a gradient")

@@ -62,9 +62,9 @@ def _samples(case: RelaxationCase, params: Tensor, temperature: float, hard: Ten
     found["rsample"] = q.rsample((), case.generator(2))
     found["sample_hard"] = q.sample_hard((), case.generator(3))
     if case.relaxation.capabilities.log_space:
-        law: Any = q.log_space  # torch's base class knows no generator
-        found["log_space.rsample"] = value = law.rsample((), generator=case.generator(4))
-        found["log_space.log_prob"] = law.log_prob(value)
+        distribution: Any = q.log_space  # torch's base class knows no generator
+        found["log_space.rsample"] = value = distribution.rsample((), generator=case.generator(4))
+        found["log_space.log_prob"] = distribution.log_prob(value)
         found["from_log_space"] = case.relaxation.from_log_space(value)
     if case.relaxation.capabilities.conditional:
         assert isinstance(case.relaxation, PerturbAndRelax)  # has the capability

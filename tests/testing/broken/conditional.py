@@ -99,7 +99,11 @@ class NothingGiven(Choice):
 
     caught_by = "claimed_is_there"
     capabilities = Capabilities(
-        density=False, discrete_law=True, exact_rounding=True, compiles=False, conditional=True
+        density=False,
+        discrete_distribution=True,
+        exact_rounding=True,
+        compiles=False,
+        conditional=True,
     )
 
 

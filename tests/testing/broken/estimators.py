@@ -85,7 +85,7 @@ class Score(Estimator):
     unbiased = "any"
 
     def check(self, relaxation):
-        self._needs_discrete_law(relaxation, instead="pathwise")
+        self._needs_discrete_distribution(relaxation, instead="pathwise")
 
     def surrogate(self, q, cost, generator=None):
         z = q.sample_hard((2,), generator)
@@ -142,7 +142,7 @@ class NoGradient(Through):
 class AnotherDraw(Through):
     """Claims an exact draw and draws from a sharper law."""
 
-    caught_by = "values_follow_the_discrete_law"
+    caught_by = "values_follow_the_discrete_distribution"
     unbiased = ""
 
     def sample(self, q, sample_shape=(), generator=None):
@@ -221,7 +221,7 @@ class ZeroInEvaluation(Through):
 class AlwaysAtOne(Pathwise):
     """Samples at temperature 1, whatever the schedule says."""
 
-    name, caught_by = "always-at-one", "soft_values_follow_the_relaxed_law"
+    name, caught_by = "always-at-one", "soft_values_follow_the_relaxed_distribution"
     api = 1
 
     def sample(self, q, sample_shape=(), generator=None):
@@ -346,7 +346,7 @@ class Enumerates(Estimator):
     unbiased = "any"
 
     def check(self, relaxation):
-        self._needs_discrete_law(relaxation, instead="pathwise")
+        self._needs_discrete_distribution(relaxation, instead="pathwise")
 
     def evaluations(self, relaxation, variables=1):
         return len(relaxation.enumerate_vertices()) ** variables
@@ -423,7 +423,7 @@ class Averaged(StatefulEstimator):
     unbiased = "any"
 
     def check(self, relaxation):
-        self._needs_discrete_law(relaxation, instead="pathwise")
+        self._needs_discrete_distribution(relaxation, instead="pathwise")
 
     def build_state(self, relaxation, variables):
         return Average()

@@ -83,9 +83,9 @@ class EntropyIsNone(Choice):
     caught_by = "claimed_is_there"
 
     def discrete(self, params):
-        law = super().discrete(params)
-        law.entropy = lambda: None
-        return law
+        distribution = super().discrete(params)
+        distribution.entropy = lambda: None
+        return distribution
 
 
 class ClaimsADensityItLacks(Choice):
@@ -251,10 +251,10 @@ class HalfEntropies(Choice):
     caught_by = "dtype_and_device_are_kept"
 
     def discrete(self, params):
-        law = super().discrete(params)
-        entropy = law.entropy()
-        law.entropy = lambda: entropy.to(params.dtype)
-        return law
+        distribution = super().discrete(params)
+        entropy = distribution.entropy()
+        distribution.entropy = lambda: entropy.to(params.dtype)
+        return distribution
 
 
 class PromotesIntegers(Choice):

@@ -157,10 +157,10 @@ class DeafToTheGenerator(Choice):
     caught_by = "generator_is_obeyed"
 
     def discrete(self, params):
-        law = super().discrete(params)
-        sample = law.sample
-        law.sample = lambda shape=torch.Size(), generator=None: sample(shape)
-        return law
+        distribution = super().discrete(params)
+        sample = distribution.sample
+        distribution.sample = lambda shape=torch.Size(), generator=None: sample(shape)
+        return distribution
 
 
 class DrawsOnTheSide(Choice):

@@ -91,10 +91,10 @@ class LongEntropy(Choice):
     caught_by = "defaults_change_nothing"
 
     def discrete(self, params):
-        law = super().discrete(params)
-        right = law.entropy
-        law.entropy = lambda: right() * torch.ones(right().shape, device=params.device)
-        return law
+        distribution = super().discrete(params)
+        right = distribution.entropy
+        distribution.entropy = lambda: right() * torch.ones(right().shape, device=params.device)
+        return distribution
 
 
 class ConstantOnTheDefaultDevice(Choice):

@@ -41,7 +41,7 @@ class Choice(PerturbAndRelax):
     name = "choice"
     Options = ChoiceOptions
     capabilities = Capabilities(
-        density=False, discrete_law=True, exact_rounding=True, compiles=False
+        density=False, discrete_distribution=True, exact_rounding=True, compiles=False
     )
     support = constraints.simplex
     vertices = constraints.one_hot
@@ -73,7 +73,7 @@ class MaskedChoice(Choice):
 
     name = "masked-choice"
     capabilities = Capabilities(
-        density=False, discrete_law=True, exact_rounding=True, compiles=False, masks=True
+        density=False, discrete_distribution=True, exact_rounding=True, compiles=False, masks=True
     )
 
     def valid_params(self, params):
@@ -95,7 +95,7 @@ class Concrete(Categorical):
     capabilities = Capabilities(
         density=True,
         log_space=True,
-        discrete_law=True,
+        discrete_distribution=True,
         exact_rounding=True,
         masks=True,
         compiles=False,
@@ -113,7 +113,7 @@ class Density(Concrete):
 
     name = "density"
     capabilities = Capabilities(
-        density=True, discrete_law=True, exact_rounding=True, compiles=False
+        density=True, discrete_distribution=True, exact_rounding=True, compiles=False
     )
 
     def valid_params(self, params):
@@ -141,7 +141,7 @@ class Order(PerturbAndRelax):
     api = 1
     name = "order"
     capabilities = Capabilities(
-        density=False, discrete_law=True, exact_rounding=True, compiles=False
+        density=False, discrete_distribution=True, exact_rounding=True, compiles=False
     )
     event_shape = torch.Size((3, 3))
     param_shape = torch.Size((3,))
@@ -226,7 +226,7 @@ class Unlawful(Order):
 
     name = "unlawful"
     capabilities = Capabilities(
-        density=False, discrete_law=False, exact_rounding=False, compiles=False
+        density=False, discrete_distribution=False, exact_rounding=False, compiles=False
     )
 
     def discrete(self, params):
@@ -249,7 +249,7 @@ class Through(SampleEstimator):
     unbiased = "linear"
 
     def check(self, relaxation):
-        self._needs_discrete_law(relaxation, instead="pathwise")
+        self._needs_discrete_distribution(relaxation, instead="pathwise")
 
     def sample(self, q, sample_shape=(), generator=None):
         value = q.sample_hard(sample_shape, generator)

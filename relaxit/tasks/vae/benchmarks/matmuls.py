@@ -1,4 +1,4 @@
-"""The matrix products of a training step and nothing else: the floor of what a step can take."""
+"""The matrix products of a training step and nothing else: a lower bound of its time."""
 
 from __future__ import annotations
 

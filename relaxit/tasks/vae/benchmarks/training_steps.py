@@ -1,4 +1,4 @@
-"""Steps of the tutorial's autoencoder: its script, our engines in each precision, and the floor."""
+"""Steps of the tutorial's autoencoder: its script, our engines in each precision, lower bounds."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class TrainingStepsOptions(Options):
 class TrainingSteps(Benchmark):
     """So many training steps, relaxed and unrelaxed objective, pictures fetched as each does it.
 
-    Every contender trains a model of its own, and goes on from call to call: what is timed is the
-    steady state. Set-up, compilation and a first block are in the first call.
+    Every implementation trains a model of its own, and goes on from call to call: what is timed is
+    the steady state. Set-up, compilation and a first block are in the first call.
     """
 
     api = 1
@@ -54,7 +54,7 @@ class TrainingSteps(Benchmark):
     Options = TrainingStepsOptions
     options: TrainingStepsOptions
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         cuda = device.type == "cuda"
         engines = [name for name in get_args(EngineName) if cuda or name != "graph"]
         precisions = [name for name in get_args(Precision) if cuda or name != "tf32"]
@@ -66,12 +66,12 @@ class TrainingSteps(Benchmark):
             )
             for precision, engine in itertools.product(precisions, engines)
         ]
-        floors = [
+        times_lower_bound = [
             Implementation(
                 f"products {precision}",
                 lambda precision=precision: self._products(device, precision),  # type: ignore[misc]
                 _NOTES["products"],
-                floor=precision == "float32",
+                lower_bound=precision == "float32",
             )
             for precision in precisions
         ]
@@ -80,9 +80,9 @@ class TrainingSteps(Benchmark):
             lambda: self._script(device),
             _NOTES["tutorial"],
             reference=True,
-            peer="tutorial",
+            baseline="tutorial",
         )
-        return [script, *ours, *floors]
+        return [script, *ours, *times_lower_bound]
 
     def _script(self, device: torch.device) -> Callable[[], Tensor]:
         model = tutorial.TutorialVae().to(device)

@@ -83,9 +83,9 @@ class _Scored(Benchmark):
 class SinkhornIterations(_Scored):
     """So many iterations of Sinkhorn's, forward and backward: value and gradient.
 
-    At equal numbers of iterations, but for one contender that stops by itself. The published form
-    differentiates the iterations that were made, the others their limit, so the limit is what all
-    are compared with.
+    At equal numbers of iterations, but for one implementation that stops by itself. The published
+    form differentiates the iterations that were made, the others their limit, so the limit is what
+    all are compared with.
     """
 
     api = 1
@@ -99,7 +99,7 @@ class SinkhornIterations(_Scored):
     Options = IterationSizes
     options: IterationSizes
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
         scores, vector = self._drawn(device)
         scores.requires_grad_()
@@ -165,7 +165,7 @@ class SinkhornConvergence(_Scored):
     Options = ConvergenceSizes
     options: ConvergenceSizes
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
         (scores,) = self.inputs(device)
         ones = scores.new_ones(o.n)
@@ -211,7 +211,7 @@ class HardMatching(_Scored):
     Options = MatchingSizes
     options: MatchingSizes
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         (scores,) = self.inputs(device)
         return [
             Implementation(

@@ -1,7 +1,7 @@
 """Differentiable sorting and ranking of plain values beside other packages.
 
-The contenders relax differently, and a temperature of one is not that of another. So times are of
-the same piece of work, and the error is that of a law which a permutation keeps.
+The implementations relax differently, and a temperature of one is not that of another. So times are
+of the same piece of work, and the error is that of a law which a permutation keeps.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class SoftSorting(_Valued):
     )
     error_is = "the largest error of a row or column sum; rows alone sum to 1 in some relaxations"
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
         make = self._maker(device, o.n, o.n)
 
@@ -127,13 +127,13 @@ class SoftSorting(_Valued):
                 "diffsort, odd-even",
                 lambda: network("odd_even"),
                 "n layers of soft comparisons",
-                peer="diffsort",
+                baseline="diffsort",
             ),
             Implementation(
                 "diffsort, bitonic",
                 lambda: network("bitonic"),
                 "log(n)^2 layers of them",
-                peer="diffsort",
+                baseline="diffsort",
             ),
         ]
 
@@ -158,7 +158,7 @@ class SoftRanks(_Valued):
     references = ("arXiv:2002.08871 (torchsort)", "arXiv:1905.11885 (ranks by transport)")
     error_is = "mean of a row's soft ranks less (n + 1) / 2, which some relaxations do not keep"
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
         make = self._maker(device, o.n)
 
@@ -190,13 +190,13 @@ class SoftRanks(_Valued):
                 "torchsort, l2",
                 lambda: projected("l2"),
                 "projection onto the permutahedron, compiled C++",
-                peer="torchsort",
+                baseline="torchsort",
             ),
             Implementation(
                 "torchsort, kl",
                 lambda: projected("kl"),
                 "the same with an entropy",
-                peer="torchsort",
+                baseline="torchsort",
             ),
         ]
 

@@ -43,7 +43,9 @@ class GumbelSinkhorn(PerturbAndRelax):
     """A matching of m rows to n >= m columns; params and values ``[*batch, m, n]``."""
 
     options: SinkhornOptions
-    capabilities = Capabilities(density=False, discrete_law=False, exact_rounding=False, masks=True)
+    capabilities = Capabilities(
+        density=False, discrete_distribution=False, exact_rounding=False, masks=True
+    )
 
     @property
     @abstractmethod

@@ -110,8 +110,8 @@ class PlackettLuce(DiscreteDistribution):
 
         Example:
             >>> from relaxit_permutation import PermutationPlackettLuce
-            >>> law = PermutationPlackettLuce(n=20).discrete(torch.zeros(20))
-            >>> [round(float(x), 3) for x in law.entropy_estimate(10)]  # log 20! = 42.336
+            >>> distribution = PermutationPlackettLuce(n=20).discrete(torch.zeros(20))
+            >>> [round(float(x), 3) for x in distribution.entropy_estimate(10)]  # log 20! = 42.336
             [42.336, 0.0]
         """
         return monte_carlo.entropy(self.scores, samples, generator)

@@ -86,7 +86,7 @@ class PermutationPlackettLuce(PerturbAndRelax):
         "arXiv:1903.08850, equation 5 (NeuralSort), section 4 (Plackett-Luce)",
     )
     capabilities = Capabilities(
-        density=False, discrete_law=True, exact_rounding=True, conditional=True
+        density=False, discrete_distribution=True, exact_rounding=True, conditional=True
     )
     Options = PlackettLuceOptions
 

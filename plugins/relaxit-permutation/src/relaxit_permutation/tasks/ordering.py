@@ -11,7 +11,7 @@ from torch import Tensor
 from relaxit import ConfigurationError, PerturbAndRelax, RelaxedDistribution, Task
 from relaxit.training import Setup
 
-__all__ = ["best_order", "check_order", "laws"]
+__all__ = ["best_order", "check_order", "distributions"]
 
 
 def check_order(task: Task, setup: Setup) -> None:
@@ -33,7 +33,7 @@ def check_order(task: Task, setup: Setup) -> None:
             f"{setup.relaxation!r} have shapes {list(event)} and {list(params)}; try --relaxation "
             "permutation"
         )
-    if not (_has_law(setup) or isinstance(setup.relaxation, PerturbAndRelax)):
+    if not (_has_distribution(setup) or isinstance(setup.relaxation, PerturbAndRelax)):
         raise ConfigurationError(
             f"task {task.name!r} is evaluated without noise: {setup.relaxation!r} has neither a "
             "discrete law with its mode nor an argmax; try --relaxation permutation"
@@ -44,14 +44,14 @@ def check_order(task: Task, setup: Setup) -> None:
         )
 
 
-def laws(
+def distributions(
     setup: Setup, params: Tensor, temperature: Tensor, samples: int
 ) -> RelaxedDistribution:  # batch [samples, B]
     """The law of each example's order, as often as samples are drawn of it.
 
     An estimator draws one value of each law of a batch; so every estimator can take several.
     """
-    q = setup.law(params, temperature)
+    q = setup.distribution(params, temperature)
     return q.expand((samples, *q.batch_shape))
 
 
@@ -70,13 +70,13 @@ def best_order(setup: Setup, params: Tensor) -> Tensor:  # [..., n] int64
     """
     params = params.detach()
     relaxation = setup.relaxation
-    if _has_law(setup):
-        value: Tensor = setup.law(params).discrete.mode
+    if _has_distribution(setup):
+        value: Tensor = setup.distribution(params).discrete.mode
     else:
         assert isinstance(relaxation, PerturbAndRelax)  # as check_order() requires
         value = relaxation.argmax(params)
     return value.argmax(-1)
 
 
-def _has_law(setup: Setup) -> bool:
-    return setup.relaxation.capabilities.discrete_law
+def _has_distribution(setup: Setup) -> bool:
+    return setup.relaxation.capabilities.discrete_distribution

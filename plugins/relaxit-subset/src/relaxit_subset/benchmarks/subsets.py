@@ -71,7 +71,7 @@ class SubsetMarginals(_Sized):
     summary = "exact marginals of k-subsets"
     references = ("arXiv:2210.01941 (SIMPLE)",)
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         logits = self.inputs(device)[0]
         leaf, exact = logits.clone().requires_grad_(), self.exact
 
@@ -103,7 +103,7 @@ class SubsetSlopes(_Sized):
     summary = "exact marginals of k-subsets and their vector-Jacobian product"
     references = ("arXiv:2210.01941 (SIMPLE)",)
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         logits, vector = self.inputs(device)
         leaf, exact = logits.clone().requires_grad_(), self.exact
 
@@ -150,7 +150,7 @@ class SubsetDraw(_Sized):
         """Logits ``[batch, n]``, the same in each row."""
         return (super().inputs(device)[0][:1].expand(self.options.batch, -1).contiguous(),)
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         (logits,) = self.inputs(device)
         relaxation = self.relaxation
         return [
@@ -178,7 +178,7 @@ class SubsetDraw(_Sized):
 class SubsetRelaxed(_Sized):
     """A relaxed draw and its backward pass: value and gradient, each ``[batch, n]``.
 
-    The contenders relax differently, so there is no answer to compare with.
+    The implementations relax differently, so there is no answer to compare with.
     """
 
     api = 1
@@ -186,7 +186,7 @@ class SubsetRelaxed(_Sized):
     summary = "relaxed draw of k-subsets, forward and backward"
     references = ("arXiv:1901.10517 (successive softmax)", "arXiv:2006.08063")
 
-    def contenders(self, device: torch.device) -> Sequence[Implementation]:
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
         logits, vector = self.inputs(device)
         leaf = logits.clone().requires_grad_()
         relaxation = self.relaxation

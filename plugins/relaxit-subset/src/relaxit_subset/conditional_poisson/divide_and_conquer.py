@@ -30,10 +30,10 @@ def draw(
         generator: source of randomness; the global one if None.
     """
     n = logits.shape[-1]
-    levels = _laws(logits, k)
+    levels = _distributions(logits, k)
     number = torch.full((*shape, *logits.shape[:-1], 1), k, dtype=torch.int64, device=logits.device)
-    for laws in reversed(levels[:-1]):
-        left, right = laws[..., 0::2, :], laws[..., 1::2, :]
+    for distributions in reversed(levels[:-1]):
+        left, right = distributions[..., 0::2, :], distributions[..., 1::2, :]
         uniform = noise.uniform(
             number.shape, dtype=logits.dtype, device=logits.device, generator=generator
         )
@@ -42,7 +42,7 @@ def draw(
     return number[..., :n]
 
 
-def _laws(logits: Tensor, k: int) -> list[Tensor]:
+def _distributions(logits: Tensor, k: int) -> list[Tensor]:
     """Laws of the numbers below the nodes, leaves first: ``[*batch, nodes, numbers]``.
 
     Numbers above k are not kept. The last items of a tree that is not full are never chosen.

@@ -92,7 +92,7 @@ class Imle(SampleEstimator):
     hard = True
 
     @property
-    def own_law(self) -> bool:
+    def own_distribution(self) -> bool:
         return self.options.scale != 1 or self.options.noise != "own"
 
     def check(self, relaxation: Relaxation) -> None:

@@ -42,8 +42,8 @@ class SubsetPlackettLuce(RelaxedSubset):
 
     Example:
         >>> import torch, relaxit
-        >>> law = relaxit.get("subset-plackett-luce", n=3, k=2)
-        >>> q = law(torch.tensor([0.0, 1.0, -1.0]))
+        >>> distribution = relaxit.get("subset-plackett-luce", n=3, k=2)
+        >>> q = distribution(torch.tensor([0.0, 1.0, -1.0]))
         >>> q.discrete.mean
         tensor([0.7553, 0.9466, 0.2981])
         >>> q.discrete.log_prob(torch.tensor([1.0, 1.0, 0.0])).exp()
@@ -59,7 +59,7 @@ class SubsetPlackettLuce(RelaxedSubset):
         "arXiv:2006.08063 (relaxation)",
     )
     capabilities = Capabilities(
-        density=True, log_space=True, discrete_law=True, exact_rounding=True, masks=True
+        density=True, log_space=True, discrete_distribution=True, exact_rounding=True, masks=True
     )
 
     @classmethod
@@ -186,6 +186,6 @@ class PlackettLuceSubset(DiscreteDistribution):
         return self._log_prob(listed.view(-1, *(1,) * len(self.batch_shape), *self.event_shape))
 
 
-def _over(law: PlackettLuceSubset, batch: torch.Size) -> Tensor:
+def _over(distribution: PlackettLuceSubset, batch: torch.Size) -> Tensor:
     """The law's params, expanded to a batch shape."""
-    return law.params.expand(batch + law.event_shape)
+    return distribution.params.expand(batch + distribution.event_shape)

@@ -26,7 +26,7 @@ from relaxit.data import Format, Images, Part
 from relaxit.training import Display, Row, Setup, Step, Terms
 from relaxit_permutation.tasks.jigsaw.figures import draw_puzzles
 from relaxit_permutation.tasks.jigsaw.puzzle import Grid, arranged, shuffled
-from relaxit_permutation.tasks.ordering import best_order, check_order, laws
+from relaxit_permutation.tasks.ordering import best_order, check_order, distributions
 from relaxit_permutation.tasks.sorting_numbers.model import HEADS, Scorer
 
 __all__ = ["Jigsaw", "Solver"]
@@ -138,7 +138,7 @@ class Jigsaw(Task):
         def cost(p: Tensor) -> Tensor:  # [S, B, n, n] -> [S, B]
             return _squared_error(p @ puzzle.pieces, solution)
 
-        q = laws(setup, model(puzzle.pieces), step.temperature, self.options.samples)
+        q = distributions(setup, model(puzzle.pieces), step.temperature, self.options.samples)
         return Terms(setup.surrogate(model, q, cost, step.generator).mean(0))
 
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from relaxit import ConfigurationError, Options, Task
 from relaxit.data import Format, Images, Part
 from relaxit.training import Display, Setup, Step, Terms
-from relaxit_permutation.tasks.ordering import best_order, check_order, laws
+from relaxit_permutation.tasks.ordering import best_order, check_order, distributions
 from relaxit_permutation.tasks.sorting_numbers.model import Scorer
 
 __all__ = ["SortingNumbers", "joined"]
@@ -117,7 +117,7 @@ class SortingNumbers(Task):
         def cost(p: Tensor) -> Tensor:  # [S, E, n, n] -> [S, E]
             return _squared_error((p @ x.unsqueeze(-1)).squeeze(-1), wanted)
 
-        q = laws(setup, model(x.unsqueeze(-1)), step.temperature, self.options.samples)
+        q = distributions(setup, model(x.unsqueeze(-1)), step.temperature, self.options.samples)
         return Terms(setup.surrogate(model, q, cost, step.generator).mean(0))
 
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:

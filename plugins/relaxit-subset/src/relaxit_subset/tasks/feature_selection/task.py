@@ -116,7 +116,7 @@ class FeatureSelection(Task):
         def cost(z: Tensor) -> Tensor:  # [P] -> [], one draw for the batch
             return cross_entropy(selector.logits(x, z), labels)
 
-        q = setup.law(selector.params, step.temperature)
+        q = setup.distribution(selector.params, step.temperature)
         loss = setup.surrogate(model, q, cost, step.generator)
         with torch.no_grad():
             z = selection(setup, selector)
@@ -153,16 +153,16 @@ class FeatureSelection(Task):
 def selection(setup: Setup, model: Selector) -> Tensor:
     """The best pixels as zeros and ones ``[P]``: the mode of the discrete law, or the argmax."""
     params = model.params.detach()
-    if setup.relaxation.capabilities.discrete_law:
-        mode: Tensor = setup.law(params).discrete.mode
+    if setup.relaxation.capabilities.discrete_distribution:
+        mode: Tensor = setup.distribution(params).discrete.mode
         return mode
     return setup.relaxation.hard(params)
 
 
 def inclusion(setup: Setup, model: Selector, generator: torch.Generator) -> Tensor:
     """Probability ``[P]`` that a pixel is chosen: exact, or from draws if there is no law."""
-    q = setup.law(model.params.detach())
-    if setup.relaxation.capabilities.discrete_law:
+    q = setup.distribution(model.params.detach())
+    if setup.relaxation.capabilities.discrete_distribution:
         return q.discrete.mean
     return q.sample_hard((_DRAWS,), generator).mean(0)
 

@@ -1,6 +1,6 @@
 """The two laws of a k-subset side by side: masses, inclusion probabilities, and how far apart.
 
-python two_laws.py --seed 0
+python two_distributions.py --seed 0
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def logits(seed: int) -> Tensor:  # [n]
 def masses(theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """All subsets ``[35, n]``, and their masses ``[35]`` under either law."""
     subsets = POISSON(theta).discrete.enumerate_support()
-    p, q = (law(theta).discrete.log_prob(subsets).exp() for law in (POISSON, RACE))
+    p, q = (
+        distribution(theta).discrete.log_prob(subsets).exp() for distribution in (POISSON, RACE)
+    )
     return subsets, p, q
 
 

@@ -54,9 +54,9 @@ class MassOfAnotherLaw(Choice):
     capabilities = INEXACT
 
     def discrete(self, params):
-        law, other = OneHot(self, 1.1 * params), OneHot(self, params)
-        law.sample = other.sample
-        return law
+        distribution, other = OneHot(self, 1.1 * params), OneHot(self, params)
+        distribution.sample = other.sample
+        return distribution
 
 
 class ModestRounding(Choice):
