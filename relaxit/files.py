@@ -27,7 +27,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-        _sync_folder(path.parent)
+        _sync_directory(path.parent)
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -46,8 +46,8 @@ def check_writable(path: Path) -> None:
         CheckpointError: with the path and the reason.
     """
     try:
-        folder = next(each for each in path.absolute().parents if each.exists())
-        trial = folder / _part(path).name
+        directory = next(each for each in path.absolute().parents if each.exists())
+        trial = directory / _part(path).name
         with open(trial, "wb"):
             pass
         trial.unlink(missing_ok=True)
@@ -59,10 +59,10 @@ def _part(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_directory(directory: Path) -> None:
     if not hasattr(os, "O_DIRECTORY"):
         return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:

@@ -232,7 +232,8 @@ def test_no_other_hook_is_documented():
 # Faces that a user or the author of a plugin may import from.
 PUBLIC = [
     "relaxit", "relaxit.arithmetic", "relaxit.autograd", "relaxit.bench", "relaxit.categorical",
-    "relaxit.constraints", "relaxit.data", "relaxit.dtypes", "relaxit.environment",
+    "relaxit.constraints", "relaxit.data", "relaxit.drawing", "relaxit.dtypes",
+    "relaxit.environment",
     "relaxit.errors", "relaxit.estimators", "relaxit.files", "relaxit.gradients",
     "relaxit.json_text", "relaxit.losses", "relaxit.noise", "relaxit.plugins",
     "relaxit.reproduce", "relaxit.shapes", "relaxit.temperature", "relaxit.testing",

@@ -30,11 +30,11 @@ def run(script: str, *arguments: str, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def figure(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("temperature")
-    return run("temperature.py", "figure.png", cwd=folder), folder / "figure.png"
+    directory = tmp_path_factory.mktemp("temperature")
+    return run("temperature.py", "figure.png", cwd=directory), directory / "figure.png"
 
 
-def test_temperature_writes_a_picture(figure):
+def test_temperature_writes_a_image(figure):
     _, path = figure
     picture = imread(path)[..., :3]
     assert min(picture.shape[:2]) > 300

@@ -71,10 +71,10 @@ def run(session, parts, seconds):
     return run_parts(session, time.monotonic() + seconds)
 
 
-def left_by(folder):
+def left_by(directory):
     """The document, after a look at whether the page says the same."""
-    document = json.loads((folder / "gpu-check.json").read_text())
-    text = (folder / "gpu-check.md").read_text()
+    document = json.loads((directory / "gpu-check.json").read_text())
+    text = (directory / "gpu-check.md").read_text()
     for each in document["parts"]:
         row = rf"^\| {each['title']} +\| {each['outcome']} +\| .*\| +(\d+) \| +(\d+) \|$"
         counts = re.search(row, text, re.M).groups()
@@ -573,7 +573,7 @@ def test_three_digits(value, text):
 def test_the_widest_table_there_is_has_room_for_names():
     names = ["RelaxedOneHotCategorical", "relaxit compile bfloat16", "log form, 100 iterations"]
     numbers = [number(0.0123456)] * 5
-    heads = ["", "ms", "ratio", "/ comp.", "x bound", "MiB"]
+    heads = ["", "ms", "ratio", "/ comp.", "bounds", "MiB"]
     assert "..." not in table(heads, [[name, *numbers] for name in names])
 
 

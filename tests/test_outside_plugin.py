@@ -87,9 +87,9 @@ class Done(NamedTuple):
     err: str
 
 
-def write_package(folder: Path, name: str) -> Path:
+def write_package(directory: Path, name: str) -> Path:
     distribution, version, source = WRITTEN[name]
-    module, package = distribution.replace("-", "_"), folder / distribution
+    module, package = distribution.replace("-", "_"), directory / distribution
     package.mkdir()
     (package / f"{module}.py").write_text(source)
     project = PROJECT.format(name=name, distribution=distribution, version=version, module=module)
@@ -105,12 +105,12 @@ def outside_environment() -> dict[str, str]:
 class Outside:
     """An environment that has the plugins, and sees relaxit and torch of the one running this."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.python = folder / "env" / "bin" / "python"
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.python = directory / "env" / "bin" / "python"
         if os.name == "nt":
-            self.python = folder / "env" / "Scripts" / "python.exe"
-        self._run(sys.executable, "-m", "venv", "--without-pip", str(folder / "env"))
+            self.python = directory / "env" / "Scripts" / "python.exe"
+        self._run(sys.executable, "-m", "venv", "--without-pip", str(directory / "env"))
         purelib = "import sysconfig; print(sysconfig.get_path('purelib'))"
         inside = Path(self._run(str(self.python), "-c", purelib).out.strip())
         # addsitedir, unlike a plain path, follows the .pth file of an editable relaxit too.
@@ -119,7 +119,10 @@ class Outside:
             for key in ("purelib", "platlib")
         ]
         (inside / "beside.pth").write_text("".join(dict.fromkeys(lines)))
-        packages = [new_plugin("demo", folder), *(write_package(folder, name) for name in WRITTEN)]
+        packages = [
+            new_plugin("demo", directory),
+            *(write_package(directory, name) for name in WRITTEN),
+        ]
         pip = [sys.executable, "-m", "pip", "--isolated", "--python", str(self.python), "install"]
         flags = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
         done = self._run(*pip, *flags, *map(str, packages))
@@ -140,7 +143,7 @@ class Outside:
     def _run(self, *words: str, **environ: str) -> Done:
         done = subprocess.run(
             words,
-            cwd=self.folder,
+            cwd=self.directory,
             env={**outside_environment(), **environ},
             capture_output=True,
             text=True,
@@ -166,7 +169,7 @@ def trained(outside) -> Path:
     done = outside.relaxit(f"train --relaxation demo {SMALL} --out run --json")
     assert done.code == 0, done.err
     assert math.isfinite(json.loads(done.out)["test_elbo_discrete"])
-    return outside.folder / "run"
+    return outside.directory / "run"
 
 
 @pytest.fixture(scope="module")

@@ -381,7 +381,7 @@ def test_a_module_beside_the_file(tmp_path, monkeypatch, capsys):
     del sys.modules["helper"]
 
 
-def test_paths_are_those_of_the_working_folder():
+def test_paths_are_those_of_the_working_directory():
     write("three", "summary.txt")
     source = SOURCE.replace('"one of three"', "open('summary.txt').read()") + HOOK
     assert load_file(write(source, "b/mine.py")).state == "ok"

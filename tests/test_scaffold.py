@@ -50,8 +50,8 @@ def demo(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def written(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+def written(directory: Path) -> list[str]:
+    return sorted(str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file())
 
 
 # --- names ------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def refusal(capsys, *arguments) -> tuple[int, str]:
     return code, err
 
 
-def test_a_folder_that_exists_is_left_alone(tmp_path, capsys):
+def test_a_directory_that_exists_is_left_alone(tmp_path, capsys):
     (tmp_path / "relaxit-demo").mkdir()
     (tmp_path / "relaxit-demo" / "thesis.txt").write_text("mine")
     code, said = refusal(capsys, "demo")
@@ -168,7 +168,7 @@ def test_a_folder_that_exists_is_left_alone(tmp_path, capsys):
     assert written(tmp_path) == ["relaxit-demo/thesis.txt", "relaxit-file"]
 
 
-def test_a_parent_that_is_no_folder(tmp_path, capsys):
+def test_a_parent_that_is_no_directory(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
     for parent in ("nowhere", "file", "file/below"):
         code, said = refusal(capsys, "demo", "--dir", parent)
@@ -279,13 +279,13 @@ def test_it_is_tidy(tmp_path, name):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_mode_of_its_folder_is_the_users(tmp_path):
+def test_the_mode_of_its_directory_is_the_users(tmp_path):
     (tmp_path / "plain").mkdir()
     package = scaffold.new_plugin("demo", tmp_path)
     assert package.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_folder_given_as_text(tmp_path):
+def test_a_directory_given_as_text(tmp_path):
     (tmp_path / "below").mkdir()
     assert scaffold.new_plugin("demo", "below") == Path("below/relaxit-demo")
 

@@ -139,7 +139,7 @@ def show_benchmark(each: Mapping[str, Any]) -> Iterator[str]:
         for row in each["rows"]
         if row["outcome"] != "skipped"  # named in the remarks
     ]
-    yield table(["", unit, "ratio", "/ comp.", "x bound", "MiB"], rows, drop_empty=True)
+    yield table(["", unit, "ratio", "/ comp.", "bounds", "MiB"], rows, drop_empty=True)
     said = f"{each['rounds']} rounds; ratios to {each['reference']}"
     said += f"; / comp.: to {each['compiled']}" if each["compiled"] else ""
     said += (

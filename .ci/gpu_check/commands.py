@@ -55,9 +55,9 @@ class Command:
     def stem(self) -> str:
         return self.name.replace(" ", "-")
 
-    def outputs(self, folder: Path) -> tuple[Path, Path]:
+    def outputs(self, directory: Path) -> tuple[Path, Path]:
         """Where its stdout and stderr go."""
-        return folder / f"{self.stem}.out", folder / f"{self.stem}.err"
+        return directory / f"{self.stem}.out", directory / f"{self.stem}.err"
 
 
 def relaxit(name: str, *words: object, **env: str) -> Command:
@@ -95,14 +95,16 @@ class Ended:
 class Process:
     """A command that runs, apart from this one's terminal."""
 
-    def __init__(self, command: Command, folder: Path, env: Mapping[str, str], end: float) -> None:
+    def __init__(
+        self, command: Command, directory: Path, env: Mapping[str, str], end: float
+    ) -> None:
         self.name, self.end = command.name, end
-        self.out, self.err = command.outputs(folder)
+        self.out, self.err = command.outputs(directory)
         self.began, self.asked, self.cut = time.monotonic(), math.inf, ""
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self.process = subprocess.Popen(
                 command.words,
-                cwd=folder,
+                cwd=directory,
                 env={**env, **command.env, MARK: str(self.out)},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -136,7 +138,7 @@ class Process:
 
 def run_commands(
     commands: Sequence[Command],
-    folder: Path,
+    directory: Path,
     env: Mapping[str, str],
     stop: Stop,
     end: float,
@@ -150,7 +152,7 @@ def run_commands(
 
     Args:
         commands: what to run, in this order; names are unique.
-        folder: where they run, and where their output goes.
+        directory: where they run, and where their output goes.
         env: their environment.
         stop: a signal that ends all of them.
         end: instant of the monotonic clock by which all are gone.
@@ -169,7 +171,7 @@ def run_commands(
         while running or (waiting and left() > 0):
             while waiting and len(running) < jobs and left() > 0:
                 share = left() / min(2, len(waiting))
-                running.append(Process(waiting.pop(0), folder, env, time.monotonic() + share))
+                running.append(Process(waiting.pop(0), directory, env, time.monotonic() + share))
             for each in list(running):
                 if left() <= 0 or time.monotonic() >= each.end:
                     each.ask(stop.why)
@@ -182,4 +184,4 @@ def run_commands(
             each.finish()
     for command in waiting:
         why = stop.why or "no time was left"
-        yield Ended(command.name, None, why, *command.outputs(folder))
+        yield Ended(command.name, None, why, *command.outputs(directory))

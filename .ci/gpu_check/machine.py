@@ -100,11 +100,11 @@ def environment(files: Path, data_dir: Path | None, dry: bool) -> dict[str, str]
     return {**kept, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
 
 
-def sources(folder: Path, settings: Mapping[str, Any]) -> list[str]:
+def sources(directory: Path, settings: Mapping[str, Any]) -> list[str]:
     """Folders that hold a project's packages and modules, as its wheel would."""
     wheel = settings["tool"]["hatch"]["build"]["targets"]["wheel"]
     inside = [*wheel["packages"], *wheel.get("force-include", {})]
-    return [str((folder / each).parent) for each in inside]
+    return [str((directory / each).parent) for each in inside]
 
 
 def write_metadata(place: Path, settings: Mapping[str, Any]) -> str:

@@ -106,14 +106,14 @@ def loss_function(recon_x: Tensor, x: Tensor, qy: Tensor) -> Tensor:
     return bce + kld
 
 
-def loaders(folder: Path, device: torch.device) -> tuple[DataLoader[Any], DataLoader[Any]]:
+def loaders(directory: Path, device: torch.device) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """Training and test pictures of MNIST's files, shuffled, one by one through PIL."""
     from torchvision import datasets, transforms
 
     more: dict[str, Any] = {"num_workers": 1, "pin_memory": True} if device.type == "cuda" else {}
     train, test = (
         DataLoader(
-            datasets.MNIST(str(folder), train=part, transform=transforms.ToTensor()),
+            datasets.MNIST(str(directory), train=part, transform=transforms.ToTensor()),
             batch_size=BATCH_SIZE,
             shuffle=True,
             **more,
@@ -182,10 +182,10 @@ def draw_samples(model: TutorialVae, path: Path, device: torch.device) -> None:
     model.eval()
     probs = torch.ones([64, LATENTS, VALUES]) * (1 / VALUES)
     drawn = OneHotCategorical(probs=probs.to(device)).sample().view(-1, LATENTS * VALUES)
-    pictures = model.decode(drawn).view(-1, 28, 28).detach().cpu().numpy()
+    images = model.decode(drawn).view(-1, 28, 28).detach().cpu().numpy()
     _, axes = plt.subplots(8, 8, figsize=(8, 8))
-    for picture, axis in zip(pictures, axes.flatten(), strict=True):
-        axis.imshow(picture, cmap="gray")
+    for image, axis in zip(images, axes.flatten(), strict=True):
+        axis.imshow(image, cmap="gray")
         axis.set_axis_off()
     plt.savefig(path)
 

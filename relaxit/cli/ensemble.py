@@ -100,18 +100,18 @@ def train_ensemble(
     configs = plan.configs(config)
     experiments = build_all(list(configs.values()), download)
     check_learned_temperature(experiments[0])
-    folder = EnsembleDirectory(out) if out else EnsembleDirectory.fresh(config)
+    directory = EnsembleDirectory(out) if out else EnsembleDirectory.fresh(config)
     if out:
-        folder.create(overwrite)
+        directory.create(overwrite)
     members = [
-        Member(name, experiment, folder.member(name))
+        Member(name, experiment, directory.member(name))
         for name, experiment in zip(configs, experiments, strict=True)
     ]
-    print_header(experiments[0], f"{len(members)} members", folder.path, quiet)
-    outcome = train_members(members, folder, _Told(members, quiet))
+    print_header(experiments[0], f"{len(members)} members", directory.path, quiet)
+    outcome = train_members(members, directory, _Told(members, quiet))
     if not quiet:
-        _conclude(outcome, folder.path)
-    return outcome, folder.path
+        _conclude(outcome, directory.path)
+    return outcome, directory.path
 
 
 class _Told:

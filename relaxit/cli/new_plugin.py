@@ -18,13 +18,15 @@ def new_plugin(
     name: Annotated[
         str, typer.Argument(help="Name of its relaxation: lower-case words joined by '-'.")
     ],
-    folder: Annotated[Path, typer.Option("--dir", help="Folder to write the package to.")] = Path(),
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Folder to write the package to.")
+    ] = Path(),
     json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
     """Write a working plugin package, relaxit-NAME, to start a relaxation of your own from."""
     from relaxit.plugins import scaffold
 
-    path = scaffold.new_plugin(name, folder)
+    path = scaffold.new_plugin(name, directory)
     # pip takes a bare word for a name to ask an index for; a path has a separator.
     shown = str(path) if path.is_absolute() else os.path.join(os.curdir, path)
     commands = [

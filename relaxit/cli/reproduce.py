@@ -198,7 +198,7 @@ class _Work:
         if not self.runs:
             return
         for path in files:
-            _make_folder(path.parent)
+            _make_directory(path.parent)
             if path.suffix == ".md":
                 write_atomically(
                     path, markdown_table(self.study, self.comparisons, len(self.seeds))
@@ -247,11 +247,11 @@ def _files(name: str, out: Path | None) -> list[Path]:
     else:
         files = [out]
     for path in files:
-        require_writable("--out", path, make_folder=True)
+        require_writable("--out", path, make_directory=True)
     return files
 
 
-def _make_folder(path: Path) -> None:
+def _make_directory(path: Path) -> None:
     from relaxit.errors import CheckpointError
 
     try:

@@ -31,10 +31,10 @@ def sample(
     from relaxit.training import draw_grid, evaluation_mode
     from relaxit.training.runs import open_model
 
-    task, setup, model, pictures = open_model(run, device)
+    task, setup, model, image_format = open_model(run, device)
     tell_changes(run)
     with evaluation_mode(model):
         images = task.sample_prior(setup, model, count, seed)
     path = out or run / f"samples-{seed}.png"
-    draw_grid(images, pictures.size, max(1, round(count**0.5)), path)
+    draw_grid(images, image_format.size, max(1, round(count**0.5)), path)
     tell(f"{count} pictures: {path}")

@@ -45,7 +45,7 @@ class Part:
     """Stored pictures: a part of a data set, or a batch of one.
 
     Attributes:
-        pictures: ``[N, P]`` uint8, or float32 in [0, 1].
+        images: ``[N, P]`` uint8, or float32 in [0, 1].
         levels: the stored value that means 1.
         labels: ``[N]`` int64; None unless they were asked for.
 
@@ -57,23 +57,23 @@ class Part:
         [2, 1]
     """
 
-    pictures: Tensor
+    images: Tensor
     levels: int
     labels: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def take(self, index: Tensor) -> Part:
         """The pictures at ``index`` ``[B]``, on their device, with their labels."""
         labels = None if self.labels is None else self.labels.index_select(0, index)
-        return Part(self.pictures.index_select(0, index), self.levels, labels)
+        return Part(self.images.index_select(0, index), self.levels, labels)
 
     def split(self, rows: int) -> Iterator[Part]:
         """All of it in order, at most ``rows`` pictures at a time."""
         for start in range(0, len(self), rows):
             labels = None if self.labels is None else self.labels[start : start + rows]
-            yield Part(self.pictures[start : start + rows], self.levels, labels)
+            yield Part(self.images[start : start + rows], self.levels, labels)
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ class Images:
 
     def __post_init__(self) -> None:
         for name in _NAMES:
-            if (pictures := self._pictures(name)).numel():
-                self._check_pictures(name, pictures)
-            labels, count = self._labels(name), len(self._pictures(name))
+            if (images := self._images(name)).numel():
+                self._check_images(name, images)
+            labels, count = self._labels(name), len(self._images(name))
             if labels is None and self.labelled and count:
                 raise DataError(f"the {count} {name} pictures have no labels, other parts have")
             if labels is not None and labels.shape != (count,):
@@ -141,7 +141,7 @@ class Images:
     def part(self, name: PartName, labels: bool = False) -> Part:
         """One part, with labels if they are asked for and there are any."""
         found = self._labels(name) if labels else None
-        return Part(self._pictures(name), self.levels, None if found is None else found.long())
+        return Part(self._images(name), self.levels, None if found is None else found.long())
 
     def hold_out(self, count: int) -> Images:
         """Move ``count`` training images, always the same ones, to the validation part.
@@ -169,14 +169,14 @@ class Images:
         """The same pictures on a device, where they stay for the run."""
         moved: dict[str, Tensor] = {}
         for name in _NAMES:
-            moved[name] = self._pictures(name).to(device)
+            moved[name] = self._images(name).to(device)
             if (labels := self._labels(name)) is not None:
                 moved[f"{name}_labels"] = labels.to(device)
         return replace(self, **moved)  # type: ignore[arg-type]
 
-    def _check_pictures(self, name: PartName, pictures: Tensor) -> None:
+    def _check_images(self, name: PartName, images: Tensor) -> None:
         """Refuse rows that would not be read as numbers in [0, 1]."""
-        dtype = pictures.dtype
+        dtype = images.dtype
         if dtype not in (torch.uint8, torch.float32):
             raise DataError(f"{name} pictures are of {dtype}, expected torch.uint8 or float32")
         if dtype != self.train.dtype:
@@ -185,11 +185,11 @@ class Images:
             return
         if self.levels != 1:
             raise DataError(f"float32 pictures are in [0, 1]: levels must be 1, got {self.levels}")
-        least, most = pictures.min().item(), pictures.max().item()
+        least, most = images.min().item(), images.max().item()
         if not (least >= 0 and most <= 1):  # also where one of them is NaN
             raise DataError(f"{name} pictures go from {least} to {most}, expected [0, 1]")
 
-    def _pictures(self, name: PartName) -> Tensor:
+    def _images(self, name: PartName) -> Tensor:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
     def _labels(self, name: PartName) -> Tensor | None:
@@ -222,11 +222,11 @@ class Dataset(Configured, ABC):
     files: ClassVar[bool] = False
 
     @abstractmethod
-    def load(self, folder: Path, download: bool = False) -> Images:
+    def load(self, directory: Path, download: bool = False) -> Images:
         """All pictures.
 
         Args:
-            folder: where the files lie, or are put.
+            directory: where the files lie, or are put.
             download: whether the network may be used.
 
         Raises:

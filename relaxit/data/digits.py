@@ -36,8 +36,8 @@ class Digits(Dataset):
     summary = "1797 handwritten digits, 8x8, bundled with scikit-learn: no download"
     references = ("UCI Optical Recognition of Handwritten Digits, 1998",)
 
-    def load(self, folder: Path, download: bool = False) -> Images:
-        del folder, download
+    def load(self, directory: Path, download: bool = False) -> Images:
+        del directory, download
         pixels, labels = _read()
         held = torch.arange(len(pixels)) % 5 == 0
         return Images(
@@ -56,8 +56,8 @@ def _read() -> tuple[Tensor, Tensor]:
     From scikit-learn's own file where it is known to lie: importing the package takes a second.
     """
     package = find_spec("sklearn")
-    for folder in (package and package.submodule_search_locations) or ():
-        file = Path(folder, "datasets", "data", "digits.csv.gz")
+    for directory in (package and package.submodule_search_locations) or ():
+        file = Path(directory, "datasets", "data", "digits.csv.gz")
         if file.is_file():
             with gzip.open(file, "rt") as lines:
                 table = torch.from_numpy(np.loadtxt(lines, delimiter=",", dtype=np.uint8))

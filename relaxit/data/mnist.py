@@ -18,18 +18,18 @@ class _Idx(Dataset):
     files = True
     torchvision_name: ClassVar[str]
 
-    def load(self, folder: Path, download: bool = False) -> Images:
+    def load(self, directory: Path, download: bool = False) -> Images:
         kind = _torchvision_class(self.torchvision_name)
         try:
-            parts = [kind(str(folder), train=part, download=download) for part in (True, False)]
+            parts = [kind(str(directory), train=part, download=download) for part in (True, False)]
             train, test = (part.data for part in parts)
             labels = [part.targets for part in parts]
         except Exception as error:  # torchvision raises whatever its parser met
-            raise DataError(self._diagnose(folder, download, error)) from error
+            raise DataError(self._diagnose(directory, download, error)) from error
         if train.dim() != 3 or train.shape[1:] != test.shape[1:] or not len(train) or not len(test):
             raise DataError(
                 f"{self.name}: pictures of shape {list(train.shape)} and {list(test.shape)} in "
-                f"{folder}, expected [N, height, width] twice"
+                f"{directory}, expected [N, height, width] twice"
             )
         return Images(
             train=train.flatten(1),
@@ -39,8 +39,8 @@ class _Idx(Dataset):
             test_labels=labels[1],
         )
 
-    def _diagnose(self, folder: Path, download: bool, error: Exception) -> str:
-        raw = folder / self.torchvision_name / "raw"
+    def _diagnose(self, directory: Path, download: bool, error: Exception) -> str:
+        raw = directory / self.torchvision_name / "raw"
         files = sorted(raw.glob("*-ubyte")) if raw.is_dir() else []
         for path in files:
             expected, found = _promised_bytes(path), path.stat().st_size
@@ -50,12 +50,12 @@ class _Idx(Dataset):
                     "Delete it and run again with --download"
                 )
         if download:
-            return f"{self.name} could not be downloaded to {folder}: {error_summary(error)}"
+            return f"{self.name} could not be downloaded to {directory}: {error_summary(error)}"
         if len(files) < 4:  # two of pictures, two of labels
             lacks = f"has only {len(files)} of its 4 files" if files else "is not"
             return (
                 f"{self.name} {lacks} in {raw}. Get it with: relaxit train --dataset {self.name} "
-                f"--data-dir {folder} --download (needs the network); or use --dataset digits, "
+                f"--data-dir {directory} --download (needs the network); or use --dataset digits, "
                 "which needs no download"
             )
         return f"{self.name} in {raw} cannot be read: {error_summary(error)}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from relaxit.files import write_atomically
+from relaxit.drawing import blank_figure, write_figure
 from relaxit.gradients.report import EstimatorMeasurement, GradientReport
 
 __all__ = ["ENDINGS", "draw_bias_and_variance"]
@@ -34,9 +33,6 @@ def draw_bias_and_variance(reports: Sequence[GradientReport], path: Path) -> Non
         path: the file, written whole or not at all. Its ending, one of :data:`ENDINGS`, says of
             which kind.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = [report for report in reports if any(each.found for each in report.measurements)]
     labels = dict.fromkeys(
         each.label for report in shown for each in report.measurements if each.found
@@ -44,8 +40,7 @@ def draw_bias_and_variance(reports: Sequence[GradientReport], path: Path) -> Non
     styles = {label: _style(number) for number, label in enumerate(sorted(labels))}
     columns = min(_COLUMNS, max(1, len(shown)))
     rows = -(-max(1, len(shown)) // columns)
-    figure = Figure(figsize=(4.4 * columns + 2.3, 3.9 * rows + 0.3), layout="constrained")
-    FigureCanvasAgg(figure)  # no global state, no display
+    figure = blank_figure(4.4 * columns + 2.3, 3.9 * rows + 0.3)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes, report in zip(panels, shown, strict=False):
         _draw(axes, report, styles)
@@ -53,9 +48,7 @@ def draw_bias_and_variance(reports: Sequence[GradientReport], path: Path) -> Non
         axes.set_axis_off()
     handles = [_handle(label, style) for label, style in styles.items()]
     figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9)
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=100, format=path.suffix[1:].lower())
-    write_atomically(path, picture.getvalue())
+    write_figure(figure, path, dpi=100)
 
 
 def _style(number: int) -> dict[str, Any]:

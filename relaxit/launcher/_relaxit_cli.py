@@ -30,13 +30,13 @@ def conflict() -> str:
         return ""
 
 
-def _may_hold_it(folder: str) -> bool:
+def _may_hold_it(directory: str) -> bool:
     """Whether a folder has a record of some ``relaxit``, or cannot be looked into.
 
     importlib.metadata knows for sure, but takes a tenth of the time of ``relaxit --help``.
     """
     try:
-        names = os.listdir(folder or ".")
+        names = os.listdir(directory or ".")
     except NotADirectoryError:
         return True  # an archive
     except OSError:

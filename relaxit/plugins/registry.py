@@ -215,8 +215,8 @@ def load_file(path: str | Path) -> PluginRecord:
 
     Example:
         >>> import pathlib, tempfile
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> path = pathlib.Path(folder.name, "my_estimator.py")
+        >>> directory = tempfile.TemporaryDirectory()
+        >>> path = pathlib.Path(directory.name, "my_estimator.py")
         >>> _ = path.write_text('''
         ... import relaxit
         ... from relaxit.estimators.pathwise import Pathwise
@@ -230,7 +230,7 @@ def load_file(path: str | Path) -> PluginRecord:
         >>> estimator("mine")
         Mine()
         >>> unload_file(path)
-        >>> folder.cleanup()
+        >>> directory.cleanup()
     """
     return default_registry().load_file(path)
 

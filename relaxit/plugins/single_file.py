@@ -113,12 +113,12 @@ def _run(plugin: PluginRecord, module: ModuleType, source: bytes) -> list[Item]:
 
 def _hint(plugin: PluginRecord) -> list[str]:
     """What to do where a module that lies beside the file was not found."""
-    folder, missing = Path(plugin.target).parent, getattr(plugin.error, "name", None)
+    directory, missing = Path(plugin.target).parent, getattr(plugin.error, "name", None)
     if not isinstance(plugin.error, ModuleNotFoundError) or not missing:
         return []
-    if not (folder / f"{missing}.py").is_file() and not (folder / missing).is_dir():
+    if not (directory / f"{missing}.py").is_file() and not (directory / missing).is_dir():
         return []
-    return [f"its folder is not searched for modules; set PYTHONPATH={folder} or make a package"]
+    return [f"its folder is not searched for modules; set PYTHONPATH={directory} or make a package"]
 
 
 def _defects(items: list[Item]) -> list[str]:

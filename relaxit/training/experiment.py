@@ -98,10 +98,10 @@ class Experiment:
             found = self.task.evaluate(self.setup, self.model, part, seed)
         return {f"{name}_{metric}": value for metric, value in found.items()}
 
-    def draw(self, rows: Sequence[Row], folder: Path) -> None:
+    def draw(self, rows: Sequence[Row], directory: Path) -> None:
         """Write the pictures of a run."""
         with evaluation_mode(self.model):
-            self.task.draw(self.setup, self.model, self.images, rows, folder)
+            self.task.draw(self.setup, self.model, self.images, rows, directory)
 
 
 @contextlib.contextmanager
@@ -168,12 +168,12 @@ def load_images(config: RunConfig, download: bool = False) -> Images:
     return images.hold_out(config.data.validation)
 
 
-def build_model(task: Task, setup: Setup, pictures: Format) -> nn.Module:
+def build_model(task: Task, setup: Setup, image_format: Format) -> nn.Module:
     """The model with its first weights, which depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         # The CPU's generator by name: torch.manual_seed would reseed those of other devices too.
         torch.default_generator.manual_seed(derive(setup.seed, "weights"))
-        model = task.build(setup, pictures)
+        model = task.build(setup, image_format)
         if isinstance(setup.estimator, StatefulEstimator):
             state = setup.estimator.build_state(setup.relaxation, setup.latents)
             model.add_module(ESTIMATOR_STATE, state)  # trained, saved and restored with the model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from relaxit.files import write_atomically
+from relaxit.drawing import blank_figure, write_figure, write_image
 
 __all__ = ["Curve", "Panel", "draw_curves", "draw_grid", "panels"]
 
@@ -37,12 +36,7 @@ def draw_grid(images: Tensor, size: tuple[int, int], columns: int, path: Path) -
     sheet = blocks.reshape(rows * (height + 1), columns * (width + 1))
     factor = max(1, _WIDTH // sheet.shape[1])
     sheet = sheet.repeat(factor, 0).repeat(factor, 1)
-
-    from matplotlib.image import imsave
-
-    picture = io.BytesIO()
-    imsave(picture, sheet, cmap="gray", vmin=0, vmax=1, format="png")
-    write_atomically(path, picture.getvalue())
+    write_image(sheet, path, cmap="gray", vmin=0, vmax=1)
 
 
 @dataclass(frozen=True)
@@ -90,11 +84,7 @@ def panels(rows: Sequence[Mapping[str, float]]) -> list[Panel]:
 
 def draw_curves(shown: Sequence[Panel], rows: Sequence[Mapping[str, float]], path: Path) -> None:
     """Write the panels side by side as a PNG file, epochs to the right."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4 * len(shown), 3.6), layout="constrained")
-    FigureCanvasAgg(figure)  # no global state, no display
+    figure = blank_figure(4 * len(shown), 3.6)
     for axes, panel in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         for curve in panel.curves:
             _plot(axes, rows, curve)
@@ -107,9 +97,7 @@ def draw_curves(shown: Sequence[Panel], rows: Sequence[Mapping[str, float]], pat
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=110, format="png")
-    write_atomically(path, picture.getvalue())
+    write_figure(figure, path)
 
 
 def _plot(axes: Any, rows: Sequence[Mapping[str, float]], curve: Curve) -> None:

@@ -92,7 +92,7 @@ class Setup:
 
     def read(self, part: Part, generator: torch.Generator | None = None) -> Tensor:
         """Stored pictures as numbers in [0, 1], ``[B, P]`` float32."""
-        return read_batch(part.pictures, part.levels, self.binarise, generator)
+        return read_batch(part.images, part.levels, self.binarise, generator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class Task(Configured, ABC):
         """What is minimised, to stand after "minimises the"."""
 
     @abstractmethod
-    def build(self, setup: Setup, pictures: Format) -> nn.Module:
+    def build(self, setup: Setup, image_format: Format) -> nn.Module:
         """The model with its first weights, on the CPU.
 
         torch's global generator is seeded for this call alone.
@@ -252,7 +252,7 @@ class Task(Configured, ABC):
         """
 
     def draw(
-        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], folder: Path
+        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], directory: Path
     ) -> None:
         """Write :attr:`files` into a run's folder. Curves of the metrics by default.
 
@@ -261,11 +261,11 @@ class Task(Configured, ABC):
             model: what :meth:`build` made.
             images: all pictures, on the model's device.
             rows: metrics of the epochs so far; none if the run was stopped before the first.
-            folder: the run directory.
+            directory: the run directory.
         """
         del setup, model, images
         if rows:
-            figures.draw_curves(figures.panels(rows), rows, folder / "curves.png")
+            figures.draw_curves(figures.panels(rows), rows, directory / "curves.png")
 
     def sample_prior(self, setup: Setup, model: nn.Module, count: int, seed: int) -> Tensor:
         """Pictures ``[count, P]`` in [0, 1], for tasks with a generative model.

@@ -91,9 +91,9 @@ def by_name(call: ast.Call, types: bool) -> Iterator[Import]:
 
 def module_at(path: Path, source: str | None = None) -> Module:
     """The module of a file; with ``source``, as if that stood in it."""
-    for top, folder in SOURCES.items():
-        if path.is_relative_to(folder):
-            parts = [top, *path.relative_to(folder).with_suffix("").parts]
+    for top, directory in SOURCES.items():
+        if path.is_relative_to(directory):
+            parts = [top, *path.relative_to(directory).with_suffix("").parts]
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             return Module(name, path, path.read_text() if source is None else source)
     raise ValueError(f"{path} is in none of our packages")
@@ -101,7 +101,9 @@ def module_at(path: Path, source: str | None = None) -> Module:
 
 def read_house() -> dict[str, Module]:
     """All modules by name."""
-    found = [module_at(p) for folder in SOURCES.values() for p in sorted(folder.rglob("*.py"))]
+    found = [
+        module_at(p) for directory in SOURCES.values() for p in sorted(directory.rglob("*.py"))
+    ]
     return {module.name: module for module in found}
 
 

@@ -97,14 +97,14 @@ def cases():
 @pytest.fixture(scope="module")
 def interpreted(tmp_path_factory):
     """What went into the programs and what came out, in one run of the interpreter."""
-    folder, given = tmp_path_factory.mktemp("kernels"), list(cases())
-    torch.save(given, folder / "input")
+    directory, given = tmp_path_factory.mktemp("kernels"), list(cases())
+    torch.save(given, directory / "input")
     command = [sys.executable, "-m", "tests.categorical.kernel_runner", "input", "output"]
-    command[-2:] = [str(folder / name) for name in command[-2:]]
+    command[-2:] = [str(directory / name) for name in command[-2:]]
     root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stderr
-    return list(zip(given, torch.load(folder / "output"), strict=True))
+    return list(zip(given, torch.load(directory / "output"), strict=True))
 
 
 @needs_triton

@@ -276,7 +276,7 @@ def test_a_lower_bound_is_shown_with_what_it_is_made_of(capsys):
     assert lines[1].startswith("rates for lower bounds: copies ")
     assert "million random numbers/s" in lines[1]
     head = next(line.split() for line in lines if line.split()[:1] == ["implementation"])
-    assert "x bound" in head
+    assert "bounds" in head
     (lower_bound,) = [line for line in lines if line.startswith("  lower bound ")]
     assert " ms: " in lower_bound
     assert "memory " in lower_bound
@@ -295,21 +295,21 @@ def test_without_needs_no_rates_are_measured(known, monkeypatch, capsys):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     from relaxit.tasks.vae.benchmarks.random_mnist import write_random
 
     write_random(tmp_path / "files", train=150, test=10)
     return str(tmp_path / "files")
 
 
-def test_training_on_given_pictures(pictures, capsys, monkeypatch):
+def test_training_on_given_images(images, capsys, monkeypatch):
     from relaxit.bench.processes import programs
 
     asked = []
     monkeypatch.setattr(
         programs,
         "run_program",
-        lambda program, folder, threads: asked.append((program, threads)) or programs.Run(2.0),
+        lambda program, directory, threads: asked.append((program, threads)) or programs.Run(2.0),
     )
     arguments = [
         "--steps",
@@ -321,26 +321,26 @@ def test_training_on_given_pictures(pictures, capsys, monkeypatch):
         "--only",
         "products float32",
     ]
-    arguments += ["--data-dir", pictures, "--total", "4", "--threads", "1", "--device", "cpu"]
+    arguments += ["--data-dir", images, "--total", "4", "--threads", "1", "--device", "cpu"]
     assert run(["bench", "training", *arguments, "--json"]) == 0
     blocks, total = json.loads(capsys.readouterr().out)["benchmarks"]
     assert [each["outcome"] for each in blocks["implementations"]] == ["done", "done"]
-    assert (blocks["options"]["steps"], blocks["options"]["pictures"]) == (2, "MNIST")
+    assert (blocks["options"]["steps"], blocks["options"]["images"]) == (2, "MNIST")
     assert list(blocks["lower_bound"]["parts"]) == ["products float32"]
     assert [row["seconds"]["median"] for row in total["rows"]] == [2.0, 2.0]
     assert {threads for _, threads in asked} == {1}
     for program, _ in asked:
         assert program.command[program.command.index("--epochs") + 1] == "4"
-        assert pictures in program.command
+        assert images in program.command
 
 
-def test_training_is_shown_as_seconds_of_an_epoch(pictures, capsys):
+def test_training_is_shown_as_seconds_of_an_epoch(images, capsys):
     from relaxit.bench import BenchmarkReport, LowerBound, Measurement, Spread
     from relaxit.cli.bench.training import show
     from relaxit.tasks.vae.benchmarks.training_steps import TrainingSteps
 
     report = BenchmarkReport(
-        TrainingSteps(steps=50, data_dir=pictures), lower_bound=LowerBound(0.25, {"least": 0.25})
+        TrainingSteps(steps=50, data_dir=images), lower_bound=LowerBound(0.25, {"least": 0.25})
     )
     spread = Spread(0.5, 0.4, 0.75)
     report.measurements = [Measurement("one", "", False, seconds=spread, times_lower_bound=2.0)]
@@ -369,7 +369,7 @@ def test_training_is_shown_as_seconds_of_an_epoch(pictures, capsys):
         ("startup --device cuda:99", 2, "--device auto"),
     ],
 )
-def test_bad_arguments_of_the_larger_ones_are_one_line(pictures, capsys, arguments, code, said):
+def test_bad_arguments_of_the_larger_ones_are_one_line(images, capsys, arguments, code, said):
     assert run(["bench", *arguments.split()]) == code
     err = capsys.readouterr().err
     assert said in err
@@ -379,7 +379,7 @@ def test_bad_arguments_of_the_larger_ones_are_one_line(pictures, capsys, argumen
 def test_startup_runs_what_is_asked(capsys, monkeypatch, tmp_path):
     from relaxit.bench.processes import programs
 
-    def takes(program, folder, threads):
+    def takes(program, directory, threads):
         if program.name == "relaxit list":
             raise programs.ProgramFailed("exit code 1: no list")
         return programs.Run(float(len(program.name)), {"first line": 1.25})

@@ -132,7 +132,7 @@ def test_truncated_data_file(tmp_path, capsys):
     assert "truncated" in last_line(capsys)
 
 
-def test_json_is_alone_on_stdout_and_runs_go_to_a_new_folder(tmp_path, capsys):
+def test_json_is_alone_on_stdout_and_runs_go_to_a_new_directory(tmp_path, capsys):
     assert run(["train", *SMALL, "--json"]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)

@@ -105,8 +105,8 @@ def test_temperatures_without_a_schedule_are_constant(tmp_path, capsys, monkeypa
     assert "all exists: --overwrite replaces it" in capsys.readouterr().err
     assert run(["train", *flags, "--ensemble", "seeds=2", "--overwrite", "--quiet"]) == 0
     assert capsys.readouterr().err == ""
-    folders = {p.name for p in (tmp_path / "all").iterdir() if p.is_dir()}
-    assert folders == {"seed-0", "seed-1"}
+    directories = {p.name for p in (tmp_path / "all").iterdir() if p.is_dir()}
+    assert directories == {"seed-0", "seed-1"}
 
 
 def test_what_cannot_be_one_step_is_trained_in_turn_and_says_why(tmp_path, capsys, monkeypatch):

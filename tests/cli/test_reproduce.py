@@ -24,9 +24,9 @@ def elsewhere(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory):
     """What the small study comes to, so that targets can be right or wrong."""
-    folder = tmp_path_factory.mktemp("truth")
-    path = write_study(folder)
-    out = folder / "out.json"
+    directory = tmp_path_factory.mktemp("truth")
+    path = write_study(directory)
+    out = directory / "out.json"
     assert run(["reproduce", str(path), "--epochs", "1", "--out", str(out), "--quiet"]) in (0, 6)
     return {c["column"]: c["mean"] for c in json.loads(out.read_text())["comparisons"]}
 
@@ -130,14 +130,14 @@ def test_a_file_that_cannot_be_written_is_refused_before_training(
     assert message in line
 
 
-def test_folders_that_cannot_be_made_are_refused_before_training(monkeypatch, capsys):
+def test_directories_that_cannot_be_made_are_refused_before_training(monkeypatch, capsys):
     monkeypatch.setattr("relaxit.reproduce.run.run_cell", no_training)
     Path("reproductions").touch()
     assert reproduce(write_study(Path())) == 4
     assert "cannot write reproductions" in capsys.readouterr().err
 
 
-def test_missing_folders_are_made_once_there_is_something_to_write():
+def test_missing_directories_are_made_once_there_is_something_to_write():
     path = write_study(Path(), cell(train=99.0))
     assert reproduce(path, "--seeds", "1", "--out", "new/folder/r.json", "--device", "cuda:99") == 2
     assert sorted(each.name for each in Path().iterdir()) == ["small.toml"]

@@ -23,8 +23,8 @@ def write_idx(path: Path, values: torch.Tensor) -> None:
     path.write_bytes(head + values.to(torch.uint8).numpy().tobytes())
 
 
-def write_set(folder: Path, name: str, train: int = 7, test: int = 3, side: int = 28) -> Path:
-    raw = folder / name / "raw"
+def write_set(directory: Path, name: str, train: int = 7, test: int = 3, side: int = 28) -> Path:
+    raw = directory / name / "raw"
     raw.mkdir(parents=True)
     generator = torch.Generator().manual_seed(0)
     for part, count in (("train", train), ("t10k", test)):
@@ -64,7 +64,7 @@ def test_a_missing_label_file_is_told_from_a_missing_set(tmp_path, part):
         Mnist().load(tmp_path)
 
 
-def test_as_many_labels_as_pictures(tmp_path):
+def test_as_many_labels_as_images(tmp_path):
     raw = write_set(tmp_path, "MNIST")
     write_idx(raw / "t10k-labels-idx1-ubyte", torch.arange(2))
     with pytest.raises(DataError, match=r"labels of shape \[2\] for 3 test pictures"):
@@ -91,7 +91,7 @@ def test_a_truncated_file_is_named_with_both_sizes(tmp_path, keep):
     assert f"found {len(whole[:keep])}" in str(caught.value)
 
 
-def test_pictures_of_two_sizes_are_refused(tmp_path):
+def test_images_of_two_sizes_are_refused(tmp_path):
     raw = write_set(tmp_path, "MNIST")
     write_idx(raw / "t10k-images-idx3-ubyte", torch.zeros(3, 20, 20))
     with pytest.raises(DataError, match="expected"):
@@ -133,18 +133,18 @@ def labelled(count=50):
     return Images(rows, rows[:5], (1, 1), train_labels=labels, test_labels=labels[:5])
 
 
-def test_labels_follow_their_pictures():
+def test_labels_follow_their_images():
     held = labelled().hold_out(20)
     for name, count in (("train", 30), ("validation", 20), ("test", 5)):
         part = held.part(name, labels=True)
         assert len(part) == count
-        assert torch.equal(part.labels, part.pictures[:, 0].long() % 7)
+        assert torch.equal(part.labels, part.images[:, 0].long() % 7)
         batch = part.take(torch.tensor([3, 1]))
-        assert batch.labels.tolist() == [n % 7 for n in batch.pictures[:, 0].tolist()]
+        assert batch.labels.tolist() == [n % 7 for n in batch.images[:, 0].tolist()]
         batches = list(part.split(4))
         assert [len(b) for b in batches[:-1]] == [4] * (len(batches) - 1)
         assert torch.equal(torch.cat([b.labels for b in batches]), part.labels)
-        assert torch.equal(torch.cat([b.pictures for b in batches]), part.pictures)
+        assert torch.equal(torch.cat([b.images for b in batches]), part.images)
     assert held.format.classes == 7
     assert labelled().part("validation", labels=True).labels is None
 
@@ -162,12 +162,12 @@ def test_a_set_may_have_no_labels_but_not_half_of_them():
         Images(rows, rows[:5], (1, 1), train_labels=rows, test_labels=rows[:5, 0])
 
 
-def test_labels_go_to_the_device_with_the_pictures(device):
+def test_labels_go_to_the_device_with_the_images(device):
     moved = labelled().hold_out(20).to(device)
     for name in ("train", "validation", "test"):
         part = moved.part(name, labels=True)
-        assert part.pictures.device.type == part.labels.device.type == device.type
-        assert torch.equal(part.labels, part.pictures[:, 0].long() % 7)
+        assert part.images.device.type == part.labels.device.type == device.type
+        assert torch.equal(part.labels, part.images[:, 0].long() % 7)
     assert moved.format == labelled().format
 
 
@@ -224,7 +224,7 @@ def test_rows_may_be_floats():
     assert images.format == Format((1, 1), 1, 0)
     held = torch.cat([images.train, images.validation]).flatten()
     assert torch.equal(held.sort().values, numbers.flatten().sort().values)
-    assert torch.equal(read_batch(images.part("test").pictures, 1), numbers[:5])
+    assert torch.equal(read_batch(images.part("test").images, 1), numbers[:5])
 
 
 @pytest.mark.parametrize("levels", [1, 2])
@@ -247,7 +247,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("rows", "levels", "message"), REFUSED.values(), ids=REFUSED)
-def test_rows_that_are_no_pictures_are_refused(rows, levels, message):
+def test_rows_that_are_no_images_are_refused(rows, levels, message):
     with pytest.raises(DataError, match=message):
         Images(rows, rows[:0], (1, 1), levels)
 

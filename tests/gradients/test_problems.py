@@ -73,7 +73,7 @@ def test_the_decoder_is_trained_and_its_cost_is_the_cross_entropy():
     said = []
     around = Surroundings(progress=said.append)
     before = torch.get_rng_state()
-    made = problem("vae-cost", steps=5, pictures=2, latents=1)
+    made = problem("vae-cost", steps=5, images=2, latents=1)
     (case,) = made.cases(around)
     assert torch.equal(before, torch.get_rng_state())
     assert case.label == "digits after 5 steps of st-gumbel"
@@ -82,11 +82,11 @@ def test_the_decoder_is_trained_and_its_cost_is_the_cross_entropy():
         assert point.params.shape == (1, *case.relaxation.param_shape)
         assert point.params.dtype == torch.float64
         z = case.relaxation.enumerate_vertices().double().unsqueeze(1)
-        logits, x = point.cost.model.decode(z), point.cost.picture
+        logits, x = point.cost.model.decode(z), point.cost.image
         wanted = binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
         assert torch.allclose(point.cost(z), wanted.sum(-1))
     assert said == ["vae-cost: digits, 5 steps of training"]
-    (untrained,) = problem("vae-cost", steps=0, pictures=2, latents=1).cases(around)
+    (untrained,) = problem("vae-cost", steps=0, images=2, latents=1).cases(around)
     assert not torch.allclose(untrained.points[0].params, case.points[0].params)
     (again,) = made.cases(around)
     assert torch.equal(again.points[0].params, case.points[0].params)
@@ -102,13 +102,13 @@ def test_the_decoder_is_not_trained_in_vain(monkeypatch):
 
 def test_another_relaxation_takes_its_place():
     around = Surroundings(relaxation=relaxit.get("binary"))
-    (case,) = problem("vae-cost", steps=0, pictures=1, latents=3).cases(around)
+    (case,) = problem("vae-cost", steps=0, images=1, latents=3).cases(around)
     assert case.points[0].params.shape == (3,)
     assert case.points[0].cost(torch.zeros(7, 3, dtype=torch.float64)).shape == (7,)
 
 
 @pytest.mark.parametrize("temperatures", [(1.0,), (0.5, 2.0)])
-def test_the_picture(tmp_path, temperatures):
+def test_the_image(tmp_path, temperatures):
     names = ("straight-through", "st-gumbel", "pathwise")
     estimators = {name: relaxit.estimator(name) for name in names}
     settings = GradientSettings(draws=20, temperatures=temperatures)
@@ -120,7 +120,7 @@ def test_the_picture(tmp_path, temperatures):
 
 
 @pytest.mark.parametrize(("ending", "first"), [(".pdf", b"%PDF"), (".SVG", b"<?xml")])
-def test_the_picture_is_of_the_kind_of_its_ending(tmp_path, ending, first):
+def test_the_image_is_of_the_kind_of_its_ending(tmp_path, ending, first):
     path = tmp_path / f"found{ending}"
     draw_bias_and_variance([], path)
     assert path.read_bytes().startswith(first)

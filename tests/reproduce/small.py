@@ -44,7 +44,7 @@ def cell(size="4x3", estimator="st-gumbel", train=30.0, test=30.0, more="", reci
     return CELL.format(**locals())
 
 
-def write_study(folder: Path, *cells: str, base: str = BASE, name: str = "small") -> Path:
-    path = folder / f"{name}.toml"
+def write_study(directory: Path, *cells: str, base: str = BASE, name: str = "small") -> Path:
+    path = directory / f"{name}.toml"
     path.write_text(base + "".join(cells or [cell()]), encoding="utf-8")
     return path

@@ -77,8 +77,8 @@ def test_seeds_that_diverge_are_lost_and_the_others_are_not(mode, monkeypatch):
 
     original = experiment.build_model
 
-    def spoiled(task, setup, pictures):
-        model = original(task, setup, pictures)
+    def spoiled(task, setup, images):
+        model = original(task, setup, images)
         if setup.seed == 1:
             with torch.no_grad():
                 next(model.parameters()).fill_(torch.inf)

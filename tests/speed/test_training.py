@@ -17,15 +17,15 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def directory(tmp_path_factory):
     path = tmp_path_factory.mktemp("pictures")
     write_random(path, train=150, test=10)  # an epoch of two batches, the second of another size
     return path
 
 
-def test_one_block_of_every_implementation(folder, monkeypatch):
+def test_one_block_of_every_implementation(directory, monkeypatch):
     monkeypatch.setattr(preparation, "_WARM_UP_CALLS", 0)
-    benchmark = TrainingSteps(steps=1, data_dir=str(folder))
+    benchmark = TrainingSteps(steps=1, data_dir=str(directory))
     settings = BenchmarkSettings(rounds=1, seconds=0, compiled=False)
     report = run_benchmark(benchmark, CPU, settings)
     found = {each.name: each for each in report.measurements}
@@ -46,9 +46,9 @@ def test_one_block_of_every_implementation(folder, monkeypatch):
     assert found["tutorial"].baseline == "tutorial"
 
 
-def test_a_gpu_has_graphs_and_tf32(folder):
+def test_a_gpu_has_graphs_and_tf32(directory):
     def ours(device: str) -> set[str]:
-        found = TrainingSteps(data_dir=str(folder)).implementations(torch.device(device))
+        found = TrainingSteps(data_dir=str(directory)).implementations(torch.device(device))
         return {each.name for each in found if each.name.startswith("relaxit")}
 
     engines, precisions = ("eager", "compile", "graph"), ("float32", "tf32", "bfloat16")
@@ -58,14 +58,14 @@ def test_a_gpu_has_graphs_and_tf32(folder):
 
 @pytest.mark.gpu
 @needs_cuda
-def test_one_block_of_every_implementation_on_a_gpu(folder):
-    benchmark = TrainingSteps(steps=2, data_dir=str(folder))
+def test_one_block_of_every_implementation_on_a_gpu(directory):
+    benchmark = TrainingSteps(steps=2, data_dir=str(directory))
     report = run_benchmark(benchmark, torch.device("cuda"), BenchmarkSettings(rounds=1, seconds=0))
     assert {each.name: each.reason for each in report.measurements if each.reason} == {}
 
 
-def test_each_call_goes_on_with_the_training(folder):
-    benchmark = TrainingSteps(steps=10, data_dir=str(folder))
+def test_each_call_goes_on_with_the_training(directory):
+    benchmark = TrainingSteps(steps=10, data_dir=str(directory))
     implementations = {each.name: each for each in benchmark.implementations(CPU)}
     script = implementations["tutorial"].make()
     first, second = script(), script()
@@ -97,7 +97,7 @@ def test_bfloat16_products_are_in_bfloat16():
     assert training_matmuls([4, 3], [3, 4], 2, "bfloat16", CPU)().dtype == torch.bfloat16
 
 
-def test_random_pictures_go_and_given_ones_stay(folder, monkeypatch):
+def test_random_images_go_and_given_ones_stay(directory, monkeypatch):
     from relaxit.tasks.vae.benchmarks import random_mnist
 
     monkeypatch.setattr(random_mnist, "write_random", lambda path: write_random(path, 3, 2))
@@ -110,6 +110,6 @@ def test_random_pictures_go_and_given_ones_stay(folder, monkeypatch):
         "t10k-images-idx3-ubyte": 16 + 2 * 784,
         "t10k-labels-idx1-ubyte": 8 + 2,
     }
-    with mnist_files(folder) as same:
-        assert same == folder
-    assert folder.exists()
+    with mnist_files(directory) as same:
+        assert same == directory
+    assert directory.exists()

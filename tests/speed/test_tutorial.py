@@ -25,11 +25,11 @@ def seeded():
         yield tutorial.TutorialVae(), torch.rand(5, 1, 28, 28)
 
 
-def loss_by_hand(model: tutorial.TutorialVae, pictures, draw) -> float:
+def loss_by_hand(model: tutorial.TutorialVae, images, draw) -> float:
     """Cross-entropy and KL, one entry at a time in float64, of the draw that ``draw`` makes."""
     weights = [(m.weight.double(), m.bias.double()) for m in model.children() if hasattr(m, "bias")]
     encoder, decoder = weights[:3], weights[3:]
-    h = pictures.view(-1, 784).double()
+    h = images.view(-1, 784).double()
     for weight, bias in encoder:
         h = (h @ weight.T + bias).clamp(min=0)
     logits = h.view(-1, 30, 10)
@@ -37,7 +37,7 @@ def loss_by_hand(model: tutorial.TutorialVae, pictures, draw) -> float:
     for weight, bias in decoder[:2]:
         z = (z @ weight.T + bias).clamp(min=0)
     shown = 1 / (1 + (-(z @ decoder[2][0].T + decoder[2][1])).exp())
-    x = pictures.view(-1, 784).double()
+    x = images.view(-1, 784).double()
     cross = -(x * shown.log() + (1 - x) * (1 - shown).log()).sum() / len(x)
     q = logits.exp() / logits.exp().sum(-1, keepdim=True)
     divergence = sum(p * math.log(p * 10) for p in q.flatten().tolist()) / len(x)
@@ -45,7 +45,7 @@ def loss_by_hand(model: tutorial.TutorialVae, pictures, draw) -> float:
 
 
 def test_the_relaxed_loss_is_the_formula(seeded):
-    model, pictures = seeded
+    model, images = seeded
     u = uniforms((5, 30, 10), seed=4)
 
     def draw(logits):
@@ -54,13 +54,13 @@ def test_the_relaxed_loss_is_the_formula(seeded):
 
     torch.manual_seed(4)
     with torch.no_grad():
-        shown, q = model(pictures, 1.0)
-        loss = tutorial.loss_function(shown, pictures, q)
-        assert loss.item() == pytest.approx(loss_by_hand(model, pictures, draw), rel=1e-5)
+        shown, q = model(images, 1.0)
+        loss = tutorial.loss_function(shown, images, q)
+        assert loss.item() == pytest.approx(loss_by_hand(model, images, draw), rel=1e-5)
         # Another temperature is another draw: the noise does enter.
         torch.manual_seed(4)
-        shown, q = model(pictures, 0.1)
-        other = tutorial.loss_function(shown, pictures, q)
+        shown, q = model(images, 0.1)
+        other = tutorial.loss_function(shown, images, q)
     assert abs(other - loss) > 1e-3
 
 
@@ -82,14 +82,14 @@ def test_the_unrelaxed_draw_is_one_hot_and_straight_through_has_the_soft_gradien
 
 
 def test_a_step_moves_the_weights_and_gives_both_losses(seeded):
-    model, pictures = seeded
+    model, images = seeded
     before = [p.detach().clone() for p in model.parameters()]
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
     torch.manual_seed(4)
-    relaxed, unrelaxed = tutorial.train_batch(model, optimizer, pictures)
+    relaxed, unrelaxed = tutorial.train_batch(model, optimizer, images)
     assert all(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert relaxed > 0 < unrelaxed != relaxed
-    losses = [tutorial.train_batch(model, optimizer, pictures)[0] for _ in range(30)]
+    losses = [tutorial.train_batch(model, optimizer, images)[0] for _ in range(30)]
     assert max(losses[-5:]) < 0.97 * relaxed  # noise: it cannot be had for much less
 
 
@@ -104,7 +104,7 @@ def test_the_whole_script_runs_on_files_of_that_format(tmp_path, capsys):
     assert out.stat().st_size > 1000
 
 
-def test_pictures_are_read_one_by_one_as_numbers_in_the_unit_interval(tmp_path):
+def test_images_are_read_one_by_one_as_numbers_in_the_unit_interval(tmp_path):
     write_random(tmp_path, train=120, test=10)
     train, test = tutorial.loaders(tmp_path, CPU)
     sizes = [len(data) for data, _ in train]

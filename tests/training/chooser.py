@@ -52,10 +52,10 @@ class Chooser(Task):
     def statement(self, setup):
         return f"cross-entropy of a classifier of {setup.latents} pixels"
 
-    def build(self, setup, pictures):
-        if setup.latents != pictures.pixels:
-            raise ConfigurationError(f"test-chooser needs --latents {pictures.pixels}")
-        return Gates(setup.params_shape, pictures.pixels, pictures.classes)
+    def build(self, setup, image_format):
+        if setup.latents != image_format.pixels:
+            raise ConfigurationError(f"test-chooser needs --latents {image_format.pixels}")
+        return Gates(setup.params_shape, image_format.pixels, image_format.classes)
 
     def terms(self, setup, model, batch, step):
         x = setup.read(batch, step.generator)
@@ -74,7 +74,7 @@ class Chooser(Task):
         return Terms(loss, found)
 
     def evaluate(self, setup, model, part, seed):
-        generator = torch.Generator(part.pictures.device).manual_seed(seed)
+        generator = torch.Generator(part.images.device).manual_seed(seed)
         gates = setup.distribution(model.params).sample_hard((), generator).flatten()
         wrong = 0.0
         for batch in part.split(100):
@@ -83,7 +83,7 @@ class Chooser(Task):
             wrong += float((logits.argmax(-1) != batch.labels).sum())
         return {"wrong": wrong / len(part), "kept": float(gates.mean())}
 
-    def draw(self, setup, model, images, rows, folder):
-        super().draw(setup, model, images, rows, folder)
+    def draw(self, setup, model, images, rows, directory):
+        super().draw(setup, model, images, rows, directory)
         gates = setup.distribution(model.params).sample_hard((), torch.Generator().manual_seed(0))
-        draw_grid(gates.reshape(1, -1), images.size, 1, folder / "gates.png")
+        draw_grid(gates.reshape(1, -1), images.size, 1, directory / "gates.png")

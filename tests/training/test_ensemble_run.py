@@ -70,7 +70,7 @@ def weights(path):
 
 
 @pytest.fixture
-def no_pictures(monkeypatch):
+def no_images(monkeypatch):
     """What a member's own pictures are is tested elsewhere, and they take most of the time."""
     monkeypatch.setattr(Experiment, "draw", lambda *_: None)
 
@@ -244,7 +244,7 @@ def test_all_that_diverge_are_an_error(tmp_path, monkeypatch, mode):
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_the_folder_of_an_ensemble_is_no_run_and_says_so(tmp_path):
+def test_the_directory_of_an_ensemble_is_no_run_and_says_so(tmp_path):
     _, folder = run(tmp_path, "always", Plan(seeds=(0,)), epochs=1)
     with pytest.raises(CheckpointError, match=r"is an ensemble; name one of its runs: .*seed-0"):
         RunDirectory(folder.path).read_config()

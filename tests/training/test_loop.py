@@ -107,7 +107,7 @@ def test_schedules_follow_the_global_step_not_the_epoch(tmp_path):
         assert row["train_loss"] < row["train_surrogate"]
 
 
-def test_pictures_show_something(tmp_path):
+def test_images_show_something(tmp_path):
     from matplotlib.image import imread
 
     run_at(tmp_path / "run")

@@ -73,7 +73,7 @@ def test_trains_from_the_command_line_and_improves(tmp_path, capsys):
     saved = json.loads((tmp_path / "run" / "config.json").read_text())
     assert saved["config"]["task"] == {"name": "test-chooser", "options": {"price": 0.1}}
     assert (saved["classes"], saved["levels"], saved["image_size"]) == (10, 16, [8, 8])
-    assert open_model(Path("run"), "cpu").pictures.classes == 10
+    assert open_model(Path("run"), "cpu").images.classes == 10
 
 
 def test_is_evaluated_with_what_it_offers(tmp_path, capsys):
@@ -142,7 +142,7 @@ def test_steps_come_in_training_mode_and_evaluation_does_not():
     assert trainer.experiment.model.training
 
 
-def test_a_smaller_last_batch_weighs_no_more_than_its_pictures():
+def test_a_smaller_last_batch_weighs_no_more_than_its_images():
     trainer = Trainer(build(small_config(TASK, {"batch_size": 1000})))
     losses = []
     terms = type(trainer.experiment.task).terms
@@ -260,7 +260,7 @@ def test_a_run_whose_task_has_gone_says_what_it_needs(tmp_path):
         relaxit.register(Chooser)
 
 
-def test_overwriting_removes_the_pictures_of_either_task(tmp_path):
+def test_overwriting_removes_the_images_of_either_task(tmp_path):
     run_at(tmp_path / "run", TASK, {"epochs": 1})
     (tmp_path / "run" / "gates-mine.png").write_text("mine")
     RunDirectory(tmp_path / "run").create(overwrite=True)

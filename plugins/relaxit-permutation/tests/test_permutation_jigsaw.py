@@ -103,8 +103,8 @@ def test_pieces_are_those_of_the_grid_row_by_row():
 
 @pytest.mark.parametrize(("size", "side"), [((4, 6), 2), ((6, 6), 3), ((8, 4), 4), ((5, 5), 1)])
 def test_joining_undoes_cutting(size, side):
-    grid, pictures = Grid(size, side), torch.rand(3, size[0] * size[1])
-    assert torch.equal(grid.joined(grid.cut(pictures)), pictures)
+    grid, images = Grid(size, side), torch.rand(3, size[0] * size[1])
+    assert torch.equal(grid.joined(grid.cut(images)), images)
 
 
 def test_a_known_shuffle_is_undone():
@@ -142,7 +142,7 @@ def test_places_are_right_by_their_pixels():
 
 @pytest.mark.parametrize("scale", [1.0, 1e-4])  # noise would drown the second
 @pytest.mark.parametrize("blanks", [(), (0, 2, 5, 8)])
-def test_who_knows_the_places_solves_every_picture(scale, blanks):
+def test_who_knows_the_places_solves_every_image(scale, blanks):
     class Sees(Knows):
         def forward(self, pieces):  # a blank piece fits any of the blank places equally well
             scores = super().forward(pieces)
@@ -154,7 +154,7 @@ def test_who_knows_the_places_solves_every_picture(scale, blanks):
     assert found == {"in_place": 1, "solved": 1, "squared_error": 0}
 
 
-def test_shares_are_those_of_places_and_of_pictures():
+def test_shares_are_those_of_places_and_of_images():
     class Confuses(Knows):
         """Exchanges places 3 and 7 in every picture whose first piece is one of the first two."""
 
@@ -190,8 +190,8 @@ def test_the_same_seed_gives_the_same_puzzles_another_others():
 def test_who_sees_the_pieces_does_as_well_in_whatever_order_they_lie():
     torch.manual_seed(0)
     model = Jigsaw().build(setup(), SIX).eval()
-    pictures = Part(torch.randint(256, (60, 36), generator=rng()).to(torch.uint8), 255)
-    first, other = (Jigsaw().evaluate(setup(), model, pictures, seed) for seed in (0, 1))
+    images = Part(torch.randint(256, (60, 36), generator=rng()).to(torch.uint8), 255)
+    first, other = (Jigsaw().evaluate(setup(), model, images, seed) for seed in (0, 1))
     assert first == pytest.approx(other, rel=1e-5)
 
 
@@ -199,13 +199,13 @@ def test_who_sees_the_pieces_does_as_well_in_whatever_order_they_lie():
 
 
 @pytest.mark.parametrize("samples", [1, 3])
-def test_the_loss_is_the_mean_over_samples_of_soft_pictures(samples):
+def test_the_loss_is_the_mean_over_samples_of_soft_images(samples):
     task, s = Jigsaw(samples=samples, context=0), setup()
     torch.manual_seed(0)
     model = task.build(s, SIX)
-    pictures = Part(torch.randint(256, (20, 36), generator=rng()).to(torch.uint8), 255)
-    found = task.terms(s, model, pictures, step(temperature=0.7)).loss
-    generator, x = rng(), pictures.pictures / 255
+    images = Part(torch.randint(256, (20, 36), generator=rng()).to(torch.uint8), 255)
+    found = task.terms(s, model, images, step(temperature=0.7)).loss
+    generator, x = rng(), images.images / 255
     puzzle = shuffled(model.grid.cut(x), generator)
     params = model(puzzle.pieces).expand(samples, 20, 9, 9)
     soft = s.relaxation(params, 0.7).rsample((), generator)
@@ -239,8 +239,8 @@ def test_every_structure_and_estimator_trains(relaxation, estimator):
     task.check(s)
     torch.manual_seed(0)
     model = task.build(s, SIX)
-    pictures = Part(torch.randint(256, (20, 36), generator=rng()).to(torch.uint8), 255)
-    task.terms(s, model, pictures, step()).loss.mean().backward()
+    images = Part(torch.randint(256, (20, 36), generator=rng()).to(torch.uint8), 255)
+    task.terms(s, model, images, step()).loss.mean().backward()
     weights = dict(model.named_parameters())
     assert all(w.grad.isfinite().all() for w in weights.values())
     assert weights["scorer.network.0.weight"].grad.abs().max() > 0

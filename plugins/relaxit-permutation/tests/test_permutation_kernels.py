@@ -67,13 +67,13 @@ def cases():
 @pytest.fixture(scope="module")
 def interpreted(tmp_path_factory):
     """Arguments and what the program made of them, in one run of the interpreter."""
-    folder, given = tmp_path_factory.mktemp("kernels"), dict(cases())
-    torch.save(list(given.values()), folder / "input")
+    directory, given = tmp_path_factory.mktemp("kernels"), dict(cases())
+    torch.save(list(given.values()), directory / "input")
     runner = Path(__file__).with_name("permutation_kernel_runner.py")
-    command = [sys.executable, runner, folder / "input", folder / "output"]
+    command = [sys.executable, runner, directory / "input", directory / "output"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = torch.load(folder / "output")
+    found = torch.load(directory / "output")
     return {name: (given[name], each) for name, each in zip(given, found, strict=True)}
 
 

@@ -128,7 +128,7 @@ def test_the_greatest_number_comes_first():
 
 def test_shares_are_those_of_ranks_and_of_lists():
     numbers = part(1000)
-    lists = numbers.pictures.reshape(250, 4)
+    lists = numbers.images.reshape(250, 4)
     bad = lists[:, 0] < 0.5
     top = lists.sort(descending=True).values
     error = 2 * (top[:, 0] - top[:, 1])[bad].square().sum() / (250 * 4)
@@ -194,7 +194,7 @@ def test_the_loss_is_the_mean_over_samples_of_soft_lists(samples):
     task, s, numbers = SortingNumbers(samples=samples), setup(4), part(40)
     model = task.build(s, Format((1, 1), 1))
     found = task.terms(s, model, numbers, step(temperature=0.7)).loss
-    x = numbers.pictures.reshape(10, 4)
+    x = numbers.images.reshape(10, 4)
     params = model(x.unsqueeze(-1))
     soft = s.relaxation(params.expand(samples, 10, 4, 4), 0.7).rsample((), rng())
     by_hand = torch.zeros(10)

@@ -64,8 +64,8 @@ def test_sorting_counts_lists_from_the_greatest_down(sign, wrong):
 def test_the_jigsaw_is_drawn_and_its_shares_are_printed(tmp_path):
     flags = ("--steps", "80", "--plot", "jigsaw.png")
     found = run("jigsaw.py", *flags, cwd=tmp_path)
-    places, pictures = map(float, re.findall(r"([\d.]+)%", found))
-    assert 40 < pictures <= places <= 100
+    places, images = map(float, re.findall(r"([\d.]+)%", found))
+    assert 40 < images <= places <= 100
     assert min(imread(tmp_path / "jigsaw.png").shape[:2]) > 300
 
 

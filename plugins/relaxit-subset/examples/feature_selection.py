@@ -32,7 +32,7 @@ from relaxit.training import build, load_images, resolve, train
 from relaxit.training.runs import RunDirectory
 from relaxit_subset.tasks.feature_selection import (
     COLOUR,
-    mean_picture,
+    mean_image,
     overlay,
     perceptron,
     selection,
@@ -64,8 +64,8 @@ def configuration(args: argparse.Namespace, k: int, seed: int) -> Any:
 
 def learned(args: argparse.Namespace, k: int, seed: int) -> Tensor:  # [P]
     experiment = build(configuration(args, k, seed))
-    with tempfile.TemporaryDirectory() as folder:
-        if train(experiment, RunDirectory(Path(folder))).exit_code:
+    with tempfile.TemporaryDirectory() as directory:
+        if train(experiment, RunDirectory(Path(directory))).exit_code:
             sys.exit("stopped")
     return selection(experiment.setup, experiment.model).cpu()
 
@@ -156,7 +156,7 @@ def plot(found: Results, images: Images, path: str) -> None:
     """Pixels of the first seed for each method and k, and accuracy against k."""
     from matplotlib.figure import Figure
 
-    mean, ks = mean_picture(images.part("train")), list(next(iter(found.values())))
+    mean, ks = mean_image(images.part("train")), list(next(iter(found.values())))
     figure = Figure(figsize=(1.15 * len(ks) + 5.2, 1.3 * len(found)), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1.15 * len(ks) + 0.6, 4.6))
     grid, axes = left.subplots(len(found), len(ks), squeeze=False), right.subplots()

@@ -260,9 +260,9 @@ def test_measures_by_hand():
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study")
+    directory = tmp_path_factory.mktemp("study")
     arguments = ("--draws", "300", "--seeds", "2", "--plot", "study.png")
-    return run("subset_study.py", *arguments, cwd=folder), folder / "study.png"
+    return run("subset_study.py", *arguments, cwd=directory), directory / "study.png"
 
 
 def test_the_table_is_that_of_the_functions(table):
@@ -282,7 +282,7 @@ def test_the_table_is_that_of_the_functions(table):
                 assert next(printed) == pytest.approx(error, abs=6e-5)
 
 
-def test_the_picture_has_ink(table):
+def test_the_image_has_ink(table):
     picture = imread(table[1])[..., :3]
     assert min(picture.shape[:2]) > 300
     assert (picture.min(-1) < 0.9).mean() > 0.01

@@ -267,7 +267,7 @@ def test_planted_pixels_are_found(estimator, k, epochs):
     assert experiment.evaluate("test", 0)["test_accuracy"] > 0.98
 
 
-def test_one_draw_serves_a_batch_and_every_picture_costs_the_same(monkeypatch):
+def test_one_draw_serves_a_batch_and_every_image_costs_the_same(monkeypatch):
     trainer = Trainer(build(config(small(estimator={"name": "simple"}))))
     drawn, lengths = [], []
     estimator, task = type(trainer.experiment.setup.estimator), type(trainer.experiment.task)
@@ -307,7 +307,7 @@ def test_the_rate_of_the_scores_is_that_multiple_of_the_learning_rate(rate):
 
 def by_hand(experiment, z):
     part = experiment.images.part("test", labels=True)
-    x = part.pictures.float() / part.levels
+    x = part.images.float() / part.levels
     with torch.no_grad():
         logits = experiment.model.classifier(x * z)
     return float((logits.argmax(-1) == part.labels).float().mean()), float(
@@ -343,7 +343,7 @@ def test_training_accuracy_is_that_of_the_best_pixels_too():
     trainer = Trainer(experiment)
     index = torch.arange(50)
     batch = trainer.train.take(index)
-    x = batch.pictures.float() / batch.levels
+    x = batch.images.float() / batch.levels
     with torch.no_grad():
         logits = experiment.model.classifier(x * selection(experiment.setup, experiment.model))
     trainer.train_step(index)
@@ -408,7 +408,7 @@ def test_the_example_prints_a_table_and_draws(tmp_path):
     assert red.mean() > 0.01
 
 
-def test_selections_of_the_example_have_k_pixels_and_see_no_test_pictures():
+def test_selections_of_the_example_have_k_pixels_and_see_no_test_images():
     example = load_example()
     images = build(config()).images
     spoiled = Images(

@@ -109,12 +109,12 @@ class ProgramReport:
         return dataclasses.asdict(self)
 
 
-def run_program(program: Program, folder: Path, threads: int | None = None) -> Run:
+def run_program(program: Program, directory: Path, threads: int | None = None) -> Run:
     """Run a program, and read off when it said what.
 
     Args:
         program: what to run.
-        folder: in which it runs.
+        directory: in which it runs.
         threads: that PyTorch uses on the CPU; its own choice if None.
 
     Raises:
@@ -132,7 +132,7 @@ def run_program(program: Program, folder: Path, threads: int | None = None) -> R
     began = time.perf_counter()
     process = subprocess.Popen(
         program.command,
-        cwd=folder,
+        cwd=directory,
         env={**os.environ, **own},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -78,7 +78,7 @@ def gradients(
     )
     require_writable("--out", out)
     require_writable("--plot", plot)
-    _require_picture("--plot", plot)
+    _require_image("--plot", plot)
     problems = _problems(names or (), problem_options or ())
     chosen = _estimators(estimators)
     structure = _relaxation(relaxation, options or ())
@@ -108,7 +108,7 @@ def gradients(
     raise typer.Exit(PluginError.exit_code if any(each.broken for each in reports) else 0)
 
 
-def _require_picture(flag: str, path: Path | None) -> None:
+def _require_image(flag: str, path: Path | None) -> None:
     from relaxit.gradients import ENDINGS
 
     if path and path.suffix.lower() not in ENDINGS:

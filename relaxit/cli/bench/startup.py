@@ -55,11 +55,11 @@ def startup(
         known = [program.name for program in programs]
         for name in sorted(settings.only - set(known)):
             raise UnknownName("program", name, known)
-        with tempfile.TemporaryDirectory(prefix="relaxit-startup-") as folder:
+        with tempfile.TemporaryDirectory(prefix="relaxit-startup-") as directory:
             yield time_programs(
                 ProgramReport("startup", "seconds from Enter to the end of a program", REFERENCE),
                 [each for each in programs if not settings.only or each.name in settings.only],
-                lambda program: run_program(program, Path(folder), session.threads),
+                lambda program: run_program(program, Path(directory), session.threads),
                 rounds=settings.rounds,
                 seconds=settings.seconds,
                 progress=session.progress,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Unit", "print_rates", "print_report", "print_setting"]
 
-_OFTEN_EMPTY = {"to best", "x bound", "MiB", "error", "relative"}
+_OFTEN_EMPTY = {"to best", "bounds", "MiB", "error", "relative"}
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,7 @@ def _row(each: Measurement, unit: Unit) -> dict[str, str]:
         "quartiles": f"{unit.text(seconds.lower)} {unit.text(seconds.upper)}" if seconds else "-",
         "ratio": "-" if each.ratio is None else f"{each.ratio:.2f}",
         "to best": "-" if each.best_ratio is None else f"{each.best_ratio:.2f}",
-        "x bound": "-"
-        if each.times_lower_bound is None
-        else f"{each.times_lower_bound:.3g}",
+        "bounds": "-" if each.times_lower_bound is None else f"{each.times_lower_bound:.3g}",
         "MiB": "-" if each.memory_bytes is None else f"{each.memory_bytes / 2**20:.3g}",
         "error": "-" if error is None else f"{error.absolute:.1e}",
         "relative": "-" if error is None or error.relative is None else f"{error.relative:.1e}",

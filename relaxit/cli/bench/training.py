@@ -70,7 +70,7 @@ def training(
         only=frozenset(only or ()),
         against=names_in(against),
     )
-    pictures = "MNIST" if data_dir else "random"
+    images = "MNIST" if data_dir else "random"
     session = Session(
         lambda figures: show(figures, steps),
         device,
@@ -84,13 +84,13 @@ def training(
         from relaxit.bench import run_benchmark
         from relaxit.tasks.vae.benchmarks import TrainingSteps, mnist_files
 
-        with mnist_files(data_dir) as folder:
-            _require_pictures(folder)
-            benchmark = TrainingSteps(steps=steps, pictures=pictures, data_dir=str(folder))
+        with mnist_files(data_dir) as directory:
+            _require_images(directory)
+            benchmark = TrainingSteps(steps=steps, images=images, data_dir=str(directory))
             taking_part([benchmark], settings, there)  # a name that is not known ends it here
             yield run_benchmark(benchmark, there, settings, progress=session.progress)
             if total is not None:
-                yield _programs(session, settings, there, folder, total)
+                yield _programs(session, settings, there, directory, total)
 
     session.run(work)
 
@@ -105,7 +105,7 @@ def show(figures: BenchmarkReport | ProgramReport, steps: int) -> None:
         print_report(figures, Unit("s an epoch", _EPOCH / steps))
 
 
-def _require_pictures(folder: Path) -> None:
+def _require_images(directory: Path) -> None:
     """Refuse a folder without the files.
 
     Raises:
@@ -113,11 +113,15 @@ def _require_pictures(folder: Path) -> None:
     """
     from relaxit.plugins import default_registry
 
-    default_registry().find("dataset", "mnist")().load(folder)
+    default_registry().find("dataset", "mnist")().load(directory)
 
 
 def _programs(
-    session: Session, settings: BenchmarkSettings, device: torch.device, folder: Path, epochs: int
+    session: Session,
+    settings: BenchmarkSettings,
+    device: torch.device,
+    directory: Path,
+    epochs: int,
 ) -> ProgramReport:
     """Whole programs."""
     import tempfile
@@ -125,7 +129,7 @@ def _programs(
     from relaxit.bench.processes import ProgramReport, run_program, time_programs
     from relaxit.tasks.vae.benchmarks import training_programs
 
-    programs = training_programs(epochs, folder, str(device))
+    programs = training_programs(epochs, directory, str(device))
     report = ProgramReport(
         "total", "seconds from Enter to the picture, imports included", programs[0].name
     )

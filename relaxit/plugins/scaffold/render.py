@@ -21,32 +21,32 @@ _TEMPLATE = Path(__file__).parent / "template"
 _SUFFIX = ".template"
 
 
-def new_plugin(name: str, folder: Path | str = ".") -> Path:
+def new_plugin(name: str, directory: Path | str = ".") -> Path:
     """Write the plugin package ``folder/relaxit-NAME``: it installs, passes its tests and trains.
 
     Args:
         name: the name of its relaxation, lower-case words joined by ``-``.
-        folder: where to put it; must exist.
+        directory: where to put it; must exist.
 
     Returns:
-        The folder of the package.
+        The directory of the package.
 
     Raises:
-        ConfigurationError: if the name is illegal or taken, ``folder`` is no folder, or the package
-            is there already, which is then left as it is.
-        CheckpointError: if the disk refuses. Nothing is left behind.
+        ConfigurationError: if the name is invalid or taken, if ``directory`` is not one, or if the
+            package is there already, which is then left as it is.
+        CheckpointError: if the files cannot be written. Nothing is left behind.
 
     Example:
         >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
+        >>> with tempfile.TemporaryDirectory() as directory:
         ...     package = new_plugin("row-of-switches", folder)
         ...     package.name, sorted(path.name for path in package.glob("src/*/*.py"))
         ('relaxit-row-of-switches', ['__init__.py', 'distribution.py', 'hooks.py', 'relaxation.py'])
     """
     names = Names.of(name)
-    target = Path(folder) / names.distribution
-    if not os.path.isdir(folder):
-        raise ConfigurationError(f"{folder} is not a folder; make it first, or name another one")
+    target = Path(directory) / names.distribution
+    if not os.path.isdir(directory):
+        raise ConfigurationError(f"{directory} is not a folder; make it first, or name another one")
     if os.path.lexists(target):
         raise ConfigurationError(f"{target} exists and is left as it is; choose another folder")
     names.require_free()

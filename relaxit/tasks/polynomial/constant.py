@@ -29,7 +29,7 @@ class Constant(Dataset):
     name = "constant"
     summary = "12 800 rows of 128 times 0.45, for polynomial programming: no download"
 
-    def load(self, folder: Path, download: bool = False) -> Images:
-        del folder, download
+    def load(self, directory: Path, download: bool = False) -> Images:
+        del directory, download
         rows = torch.full((_STEPS * _BATCH, _WIDTH), TARGET)
         return Images(train=rows, test=rows[:1].clone(), size=(8, 16), levels=1)

@@ -92,14 +92,14 @@ class Polynomial(Task):
             f"mean of |z - c|^{self.options.p:g} over {setup.latents} variables, of {kind} values z"
         )
 
-    def build(self, setup: Setup, pictures: Format) -> Parameters:
+    def build(self, setup: Setup, images: Format) -> Parameters:
         entries = setup.relaxation.event_shape.numel()
-        if setup.latents * entries != pictures.pixels:
-            fitting, rest = divmod(pictures.pixels, entries)
+        if setup.latents * entries != images.pixels:
+            fitting, rest = divmod(images.pixels, entries)
             remedy = f"set --latents {fitting}" if not rest else "choose another --dataset"
             raise ConfigurationError(
                 f"task {self.name!r}: {setup.latents} variables of {entries} entries, but "
-                f"{pictures.pixels} numbers to come near; {remedy}"
+                f"{images.pixels} numbers to come near; {remedy}"
             )
         return Parameters(setup.params_shape)
 
@@ -114,7 +114,7 @@ class Polynomial(Task):
         return Terms(setup.surrogate(model, q, cost, step.generator))
 
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
-        generator = torch.Generator(part.pictures.device).manual_seed(seed)
+        generator = torch.Generator(part.images.device).manual_seed(seed)
         c, params = self._numbers(setup, part), _params(model)
         hard = setup.distribution(params.expand(len(c), *params.shape)).sample_hard((), generator)
         found = {"cost": float(self._cost(hard, c, setup.latents).mean())}

@@ -32,7 +32,7 @@ class DecoderCostOptions(Options):
     steps: int = Field(2000, ge=0, description="training steps of 100 pictures")
     estimator: str | None = Field(None, description="trained with; st-gumbel if absent")
     temperature: float = Field(1.0, gt=0, description="trained at")
-    pictures: int = Field(8, ge=1, description="held-out pictures whose gradients are estimated")
+    images: int = Field(8, ge=1, description="held-out pictures whose gradients are estimated")
 
 
 class DecoderCost(GradientProblem):
@@ -58,13 +58,13 @@ class DecoderCost(GradientProblem):
         experiment = build(config)
         _train(experiment, self.options.steps)
         test = experiment.images.part("test")
-        if self.options.pictures > len(test):
+        if self.options.images > len(test):
             raise ConfigurationError(
-                f"{self.options.pictures} pictures are asked for, {config.data.name} has "
+                f"{self.options.images} pictures are asked for, {config.data.name} has "
                 f"{len(test)} held out"
             )
-        index = torch.linspace(0, len(test) - 1, self.options.pictures).long()
-        chosen = test.take(index.to(test.pictures.device))
+        index = torch.linspace(0, len(test) - 1, self.options.images).long()
+        chosen = test.take(index.to(test.images.device))
         label = f"{config.data.name} after {self.options.steps} steps of {setup.estimator.name}"
         yield ProblemCase(label, setup.relaxation, _points(experiment, chosen, around.dtype))
 
@@ -111,18 +111,16 @@ def _points(experiment: Experiment, chosen: Part, dtype: torch.dtype) -> tuple[P
     model: nn.Module = experiment.model.to(dtype).requires_grad_(False)
     assert isinstance(model, Vae)  # of the task's own making
     generator = torch.Generator(experiment.device).manual_seed(experiment.config.seed)
-    pictures = experiment.setup.read(chosen, generator).to(dtype)
-    params = model.encode(pictures)
-    return tuple(
-        Point(one, _Cost(model, picture)) for one, picture in zip(params, pictures, strict=True)
-    )
+    images = experiment.setup.read(chosen, generator).to(dtype)
+    params = model.encode(images)
+    return tuple(Point(one, _Cost(model, image)) for one, image in zip(params, images, strict=True))
 
 
 class _Cost:
     """Cross-entropy ``[...]`` of one picture ``[P]``, of values ``[..., latents, *event]``."""
 
-    def __init__(self, model: Vae, picture: Tensor) -> None:
-        self.model, self.picture = model, picture
+    def __init__(self, model: Vae, image: Tensor) -> None:
+        self.model, self.image = model, image
 
     def __call__(self, z: Tensor) -> Tensor:
-        return pixel_loss(self.model.decode(z), self.picture)
+        return pixel_loss(self.model.decode(z), self.image)

@@ -54,11 +54,11 @@ class VaeTask(Task):
     def statement(self, setup: Setup) -> str:
         return _objective(setup).bound
 
-    def build(self, setup: Setup, pictures: Format) -> Vae:
+    def build(self, setup: Setup, image_format: Format) -> Vae:
         return Vae(
             setup.relaxation,
             setup.latents,
-            pictures.pixels,
+            image_format.pixels,
             setup.networks.hidden,
             setup.networks.params_activation,
             setup.networks.init,
@@ -88,7 +88,7 @@ class VaeTask(Task):
 
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
         bound = discrete_elbo(
-            _vae(model), setup.relaxation, part.pictures, part.levels, setup.binarise, seed
+            _vae(model), setup.relaxation, part.images, part.levels, setup.binarise, seed
         )
         return {
             "elbo_discrete": bound.elbo,
@@ -97,13 +97,13 @@ class VaeTask(Task):
         }
 
     def draw(
-        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], folder: Path
+        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], directory: Path
     ) -> None:
-        figures.draw_reconstructions(setup, _vae(model), images, folder / "reconstructions.png")
+        figures.draw_reconstructions(setup, _vae(model), images, directory / "reconstructions.png")
         samples = self.sample_prior(setup, model, 64, setup.seed)
-        figures.draw_grid(samples, images.size, 8, folder / "samples.png")
+        figures.draw_grid(samples, images.size, 8, directory / "samples.png")
         if rows:
-            figures.draw_elbo_curves(rows, folder / "curves.png")
+            figures.draw_elbo_curves(rows, directory / "curves.png")
 
     def sample_prior(self, setup: Setup, model: nn.Module, count: int, seed: int) -> Tensor:
         return figures.prior_samples(_vae(model), setup.relaxation, setup.latents, count, seed)
@@ -120,7 +120,7 @@ class VaeTask(Task):
         return importance_weighted_bound(
             _vae(model),
             setup.relaxation,
-            part.pictures,
+            part.images,
             part.levels,
             samples,
             setup.binarise,
@@ -147,7 +147,7 @@ def _objective(setup: Setup, checked: bool = False) -> NegativeElbo:
 
 
 def _mean_image(train: Part) -> Tensor:
-    sums = [read_batch(part.pictures, part.levels).sum(0) for part in train.split(10_000)]
+    sums = [read_batch(part.images, part.levels).sum(0) for part in train.split(10_000)]
     return torch.stack(sums).sum(0) / len(train)
 
 

@@ -143,16 +143,16 @@ class Ensemble:
         """Losses ``[S]``, sums ``[S, M]``, buffers ``[S, ...]``."""
 
         def one(
-            own: dict[str, Tensor], index: Tensor, pictures: Tensor, labels: Tensor | None
+            own: dict[str, Tensor], index: Tensor, images: Tensor, labels: Tensor | None
         ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-            part = Part(pictures, batch.levels, labels)
+            part = Part(images, batch.levels, labels)
             arguments = (part, kl_weight, Streams(self.generators, index))
             return cast(Any, functional_call(self._template, own, arguments))
 
         labels = None if batch.labels is None else 0
         mapped: Callable[..., Any] = vmap(one, in_dims=(0, 0, 0, labels))
         found: tuple[Tensor, Tensor, dict[str, Tensor]]
-        found = mapped(state, self._index, batch.pictures, batch.labels)
+        found = mapped(state, self._index, batch.images, batch.labels)
         return found
 
     def _rehearse(self) -> None:
@@ -192,7 +192,7 @@ class Ensemble:
         """The pictures at ``index`` ``[S, B]``: ``[S, B, P]``, and labels ``[S, B]``."""
         flat = self.train.take(index.flatten())
         labels = None if flat.labels is None else flat.labels.unflatten(0, index.shape)
-        return Part(flat.pictures.unflatten(0, index.shape), flat.levels, labels)
+        return Part(flat.images.unflatten(0, index.shape), flat.levels, labels)
 
     def train_step(self, index: Tensor) -> None:
         """One update of every member, from its training pictures at ``index`` ``[S, B]``."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from relaxit.files import write_atomically
+from relaxit.drawing import blank_figure, write_figure
 from relaxit.training.ensembles.summary import MetricSummary, metric_summary, metrics_of
 from relaxit.training.task import Display, Row
 
@@ -32,14 +31,10 @@ def draw_ensemble_curves(groups: Sequence[tuple[str, Runs]], display: Display, p
         display: whose ``columns`` are shown; all metrics if it has none.
         path: the file, written whole or not at all.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     row = groups[0][1][0][-1]
     split = dict.fromkeys(key.partition("_")[2] for key in metrics_of(row))
     metrics = {m: display.columns.get(m, m) for m in display.columns or split if m in split}
-    figure = Figure(figsize=(4 * len(metrics), 3.6), layout="constrained")
-    FigureCanvasAgg(figure)  # no global state, no display
+    figure = blank_figure(4 * len(metrics), 3.6)
     for axes, (metric, heading) in zip(
         figure.subplots(1, len(metrics), squeeze=False)[0], metrics.items(), strict=True
     ):
@@ -59,9 +54,7 @@ def draw_ensemble_curves(groups: Sequence[tuple[str, Runs]], display: Display, p
         axes.legend(frameon=False)
     if any(len(runs) > 1 for _, runs in groups):
         figure.suptitle("mean ± standard deviation over seeds", fontsize=10)
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=110, format="png")
-    write_atomically(path, picture.getvalue())
+    write_figure(figure, path)
 
 
 def _by_epoch(runs: Runs, metric: str) -> tuple[list[float], list[MetricSummary]]:

@@ -103,26 +103,26 @@ class RunDirectory:
             return
         self.check_free(overwrite)  # again: something may have come since
         try:
-            for name in (*_OWN_FILES, *_pictures()):
+            for name in (*_OWN_FILES, *_images()):
                 (self.path / name).unlink(missing_ok=True)
             if self.tensorboard.is_dir():
                 shutil.rmtree(self.tensorboard)
         except OSError as error:
             raise CheckpointError(f"{self.path} cannot be emptied: {error.strerror}") from error
 
-    def write_config(self, config: RunConfig, pictures: Format) -> None:
+    def write_config(self, config: RunConfig, images: Format) -> None:
         """Write ``config.json``: the whole configuration, versions, and every plugin's version.
 
         Args:
             config: with the options of relaxation, estimator and task in full.
-            pictures: what the model is sized from, so that samples need no data set.
+            images: what the model is sized from, so that samples need no data set.
         """
         saved = {
             "format": _FORMAT,
             "config": config.model_dump(mode="json"),
-            "image_size": list(pictures.size),
-            "levels": pictures.levels,
-            "classes": pictures.classes,
+            "image_size": list(images.size),
+            "levels": images.levels,
+            "classes": images.classes,
             "versions": versions(),
             "plugins": provenance.record_plugins(),
         }
@@ -136,7 +136,7 @@ class RunDirectory:
             return False
         return isinstance(saved, dict) and {"format", "config"} <= saved.keys()
 
-    def pictures(self) -> Format:
+    def images(self) -> Format:
         """Size, levels and number of classes of the pictures the run was trained on.
 
         Raises:
@@ -219,7 +219,7 @@ class RunDirectory:
         return [row for row in rows if "partial" not in row]
 
 
-def _pictures() -> set[str]:
+def _images() -> set[str]:
     """Names of the pictures that a run of any registered task may have left."""
     return {name for task in default_registry().items("task").values() for name in task.files}
 

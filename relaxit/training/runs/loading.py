@@ -23,7 +23,7 @@ class LoadedRun(NamedTuple):
     task: Task
     setup: Setup
     model: nn.Module
-    pictures: Format
+    images: Format
 
 
 def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> Experiment:
@@ -57,8 +57,8 @@ def open_model(path: Path, device: str = "auto") -> LoadedRun:
     """
     run = RunDirectory(path)
     task, setup = build_task(run.read_config())
-    pictures = run.pictures()
-    model = build_model(task, setup, pictures).to(choose_device(device))
+    images = run.images()
+    model = build_model(task, setup, images).to(choose_device(device))
     load_model(model, run.model_file)
     model.eval()
-    return LoadedRun(task, setup, model, pictures)
+    return LoadedRun(task, setup, model, images)

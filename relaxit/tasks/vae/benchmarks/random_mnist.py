@@ -17,40 +17,40 @@ _SIDE = 28
 
 
 @contextlib.contextmanager
-def mnist_files(folder: Path | None) -> Iterator[Path]:
+def mnist_files(directory: Path | None) -> Iterator[Path]:
     """A folder with MNIST's files: the given one, or one of random pictures that is then removed.
 
     Args:
-        folder: that has ``MNIST/raw``; None for random pictures.
+        directory: that has ``MNIST/raw``; None for random pictures.
     """
-    if folder is not None:
-        yield folder
+    if directory is not None:
+        yield directory
         return
     with tempfile.TemporaryDirectory(prefix="relaxit-pictures-") as name:
         write_random(Path(name))
         yield Path(name)
 
 
-def write_random(folder: Path, train: int = 60_000, test: int = 10_000) -> None:
+def write_random(directory: Path, train: int = 60_000, test: int = 10_000) -> None:
     """Uniform grey levels and classes, as many as MNIST has, in its format.
 
     A step takes as long as with digits, but for one thing: digits have pixels that are always
     black, whose moments in Adam sink below the smallest normal number, where a CPU is slow.
 
     Args:
-        folder: ``MNIST/raw`` is made in it.
+        directory: ``MNIST/raw`` is made in it.
         train: training pictures.
         test: test pictures.
 
     Reference: LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11), 1998 (the idx format).
     """
-    raw = folder / "MNIST" / "raw"
+    raw = directory / "MNIST" / "raw"
     raw.mkdir(parents=True)
     generator = torch.Generator().manual_seed(0)
     for part, count in (("train", train), ("t10k", test)):
-        pictures = torch.randint(256, (count, _SIDE, _SIDE), generator=generator)
+        images = torch.randint(256, (count, _SIDE, _SIDE), generator=generator)
         labels = torch.randint(10, (count,), generator=generator)
-        _write(raw / f"{part}-images-idx3-ubyte", pictures)
+        _write(raw / f"{part}-images-idx3-ubyte", images)
         _write(raw / f"{part}-labels-idx1-ubyte", labels)
 
 

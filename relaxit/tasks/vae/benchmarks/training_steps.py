@@ -36,7 +36,7 @@ class TrainingStepsOptions(Options):
     """Options of :class:`TrainingSteps`."""
 
     steps: int = Field(default=100, ge=1, description="training steps of a call, 100 pictures each")
-    pictures: str = Field(default="MNIST", description="what the files hold, for the record")
+    images: str = Field(default="MNIST", description="what the files hold, for the record")
     data_dir: str = Field(description="folder with MNIST's files, or such", repr=False)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from relaxit.files import write_atomically
+from relaxit.drawing import blank_figure, write_figure
 from relaxit_permutation.tasks.jigsaw.puzzle import Grid, Puzzle, arranged
 
 __all__ = ["WRONG", "draw_puzzles", "strip"]
@@ -44,9 +43,9 @@ def strip(grid: Grid, pieces: Tensor, right: Tensor | None = None) -> Tensor:
     framed = cells.new_tensor(_LINE).repeat(count, n, height + _GAP, width + _GAP, 1)
     framed[:, :, _GAP:, _GAP:] = cells
     rows = framed.reshape(count, grid.side, grid.side, height + _GAP, width + _GAP, 3)
-    pictures = rows.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, _GAP:, _GAP:]
-    spaced = cells.new_ones(count, pictures.shape[1], pictures.shape[2] + 4 * _GAP, 3)
-    spaced[:, :, : -4 * _GAP] = pictures
+    images = rows.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, _GAP:, _GAP:]
+    spaced = cells.new_ones(count, images.shape[1], images.shape[2] + 4 * _GAP, 3)
+    spaced[:, :, : -4 * _GAP] = images
     return spaced.transpose(0, 1).flatten(1, 2)
 
 
@@ -59,9 +58,6 @@ def draw_puzzles(grid: Grid, puzzle: Puzzle, order: Tensor, path: Path) -> None:
         order: the piece put in each place, ``[B, n]``.
         path: the file, written whole or not at all.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     found, right = arranged(puzzle.pieces, order), puzzle.in_place(order)
     rows = []
     for start in range(0, len(found), _COLUMNS):
@@ -73,9 +69,8 @@ def draw_puzzles(grid: Grid, puzzle: Puzzle, order: Tensor, path: Path) -> None:
         ]
     shape, shown = rows[0][1].shape, min(len(found), _COLUMNS)
     height = 9.2 * shown / _COLUMNS * shape[0] / shape[1]  # inches
-    figure = Figure(figsize=(9.2, len(rows) * (height + 0.1)))
+    figure = blank_figure(9.2, len(rows) * (height + 0.1), layout=None)
     figure.subplots_adjust(0, 0, 1, 1, hspace=0.1)
-    FigureCanvasAgg(figure)  # no global state, no display
     for axes, (label, sheet) in zip(
         figure.subplots(len(rows), 1, squeeze=False)[:, 0], rows, strict=True
     ):
@@ -83,6 +78,4 @@ def draw_puzzles(grid: Grid, puzzle: Puzzle, order: Tensor, path: Path) -> None:
         axes.set_ylabel(label, rotation=0, ha="right", va="center")
         axes.set(xticks=[], yticks=[], anchor="W")
         axes.spines[:].set_visible(False)
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=130, format="png", bbox_inches="tight")
-    write_atomically(path, picture.getvalue())
+    write_figure(figure, path, dpi=130, bbox_inches="tight")

@@ -38,11 +38,11 @@ class Grid:
         """Height and width of a piece in pixels."""
         return self.size[0] // self.side, self.size[1] // self.side
 
-    def cut(self, pictures: Tensor) -> Tensor:
+    def cut(self, images: Tensor) -> Tensor:
         """Pictures ``[B, P]`` to their pieces ``[B, n, P / n]``, row by row of the grid."""
         height, width = self.piece
-        rows = pictures.reshape(len(pictures), self.side, height, self.side, width)
-        return rows.transpose(2, 3).reshape(len(pictures), self.side**2, height * width)
+        rows = images.reshape(len(images), self.side, height, self.side, width)
+        return rows.transpose(2, 3).reshape(len(images), self.side**2, height * width)
 
     def joined(self, pieces: Tensor) -> Tensor:
         """Pieces ``[B, n, P / n]`` in their places to pictures ``[B, P]``."""

@@ -110,9 +110,9 @@ class Jigsaw(Task):
         kind = "hard" if setup.estimator.hard else "soft"
         return f"squared error of pictures put together by {kind} permutations of their pieces"
 
-    def build(self, setup: Setup, pictures: Format) -> Solver:
+    def build(self, setup: Setup, image_format: Format) -> Solver:
         side = math.isqrt(setup.relaxation.event_shape[0])
-        height, width = pictures.size
+        height, width = image_format.size
         if height % side or width % side:
             shared = math.gcd(height, width)
             fits = [f"n={k * k}" for k in range(2, shared + 1) if shared % k == 0][:3]
@@ -122,9 +122,9 @@ class Jigsaw(Task):
                 f"{side}x{side} pieces alike; {mend}"
             )
         return Solver(
-            Grid(pictures.size, side),
+            Grid(image_format.size, side),
             Scorer(
-                pictures.pixels // side**2,
+                image_format.pixels // side**2,
                 setup.networks.hidden,
                 setup.relaxation.param_shape,
                 self.options.context,
@@ -142,7 +142,7 @@ class Jigsaw(Task):
         return Terms(setup.surrogate(model, q, cost, step.generator).mean(0))
 
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
-        generator = torch.Generator(part.pictures.device).manual_seed(seed)
+        generator = torch.Generator(part.images.device).manual_seed(seed)
         totals = torch.zeros(3, dtype=torch.float64)
         for batch in part.split(_ROWS):
             solution = _solver(model).grid.cut(setup.read(batch, generator))
@@ -156,15 +156,17 @@ class Jigsaw(Task):
         return {"in_place": in_place, "solved": solved, "squared_error": error}
 
     def draw(
-        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], folder: Path
+        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], directory: Path
     ) -> None:
-        super().draw(setup, model, images, rows, folder)
+        super().draw(setup, model, images, rows, directory)
         test, grid = images.test, _solver(model).grid
         index = torch.linspace(0, len(test) - 1, min(_SHOWN, len(test)), device=test.device).long()
         generator = torch.Generator(test.device).manual_seed(setup.seed)
         x = setup.read(images.part("test").take(index), generator)
         puzzle = shuffled(grid.cut(x), generator)
-        draw_puzzles(grid, puzzle, best_order(setup, model(puzzle.pieces)), folder / "jigsaw.png")
+        draw_puzzles(
+            grid, puzzle, best_order(setup, model(puzzle.pieces)), directory / "jigsaw.png"
+        )
 
 
 def _solver(model: nn.Module) -> Solver:

@@ -87,9 +87,9 @@ class SortingNumbers(Task):
         kind = "hard" if setup.estimator.hard else "soft"
         return f"squared error between P x and the sorted list, of {kind} permutations P"
 
-    def build(self, setup: Setup, pictures: Format) -> Scorer:
-        if pictures.pixels != 1:
-            height, width = pictures.size
+    def build(self, setup: Setup, image_format: Format) -> Scorer:
+        if image_format.pixels != 1:
+            height, width = image_format.size
             raise ConfigurationError(
                 f"task {self.name!r} needs a data set of numbers, got pictures of {height}x{width} "
                 "pixels; set --dataset numbers"

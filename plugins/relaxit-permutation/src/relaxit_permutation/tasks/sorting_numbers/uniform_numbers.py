@@ -37,8 +37,8 @@ class UniformNumbers(Dataset):
     name = "numbers"
     summary = "80 000 uniform numbers in [0, 1), for lists to be sorted: no download"
 
-    def load(self, folder: Path, download: bool = False) -> Images:
-        del folder, download
+    def load(self, directory: Path, download: bool = False) -> Images:
+        del directory, download
         order = torch.randperm(_GRID, generator=torch.Generator().manual_seed(0))
         numbers = order[: _TRAIN + _TEST, None].float() / _GRID
         return Images(train=numbers[:_TRAIN], test=numbers[_TRAIN:], size=(1, 1), levels=1)

@@ -8,7 +8,7 @@ from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from relaxit_subset.tasks.feature_selection.figures import COLOUR as COLOUR
-    from relaxit_subset.tasks.feature_selection.figures import mean_picture as mean_picture
+    from relaxit_subset.tasks.feature_selection.figures import mean_image as mean_image
     from relaxit_subset.tasks.feature_selection.figures import overlay as overlay
     from relaxit_subset.tasks.feature_selection.model import perceptron as perceptron
     from relaxit_subset.tasks.feature_selection.task import FeatureSelection as FeatureSelection

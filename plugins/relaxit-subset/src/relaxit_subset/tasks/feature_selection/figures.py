@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from relaxit.data import Images, Part, read_batch
-from relaxit.files import write_atomically
+from relaxit.drawing import write_image
 
-__all__ = ["COLOUR", "draw_selected", "mean_picture", "overlay"]
+__all__ = ["COLOUR", "draw_selected", "mean_image", "overlay"]
 
 COLOUR = (0.84, 0.15, 0.16)
 """Red, green and blue of a chosen pixel, in [0, 1]."""
@@ -29,9 +28,9 @@ def overlay(chosen: Tensor, mean: Tensor, size: tuple[int, int]) -> Tensor:
     return sheet.reshape(*size, 3)
 
 
-def mean_picture(train: Part) -> Tensor:
+def mean_image(train: Part) -> Tensor:
     """Mean of stored pictures in [0, 1], ``[P]``."""
-    sums = [read_batch(part.pictures, part.levels).sum(0) for part in train.split(10_000)]
+    sums = [read_batch(part.images, part.levels).sum(0) for part in train.split(10_000)]
     return torch.stack(sums).sum(0) / len(train)
 
 
@@ -43,11 +42,7 @@ def draw_selected(chosen: Tensor, images: Images, path: Path) -> None:
         images: the pictures.
         path: the file, written whole or not at all.
     """
-    from matplotlib.image import imsave
-
-    sheet = overlay(chosen, mean_picture(images.part("train")), images.size).cpu()
+    sheet = overlay(chosen, mean_image(images.part("train")), images.size).cpu()
     factor = max(1, _WIDTH // images.size[1])
-    picture = io.BytesIO()
     enlarged = sheet.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
-    imsave(picture, enlarged.numpy(), format="png")
-    write_atomically(path, picture.getvalue())
+    write_image(enlarged.numpy(), path)

@@ -98,15 +98,18 @@ class FeatureSelection(Task):
         values = "pixels of one draw" if setup.estimator.hard else "soft values of one draw"
         return f"cross-entropy of a classifier that sees the {values}"
 
-    def build(self, setup: Setup, pictures: Format) -> Selector:
+    def build(self, setup: Setup, image_format: Format) -> Selector:
         chosen_from = setup.relaxation.event_shape.numel()
-        if chosen_from != pictures.pixels:
+        if chosen_from != image_format.pixels:
             raise ConfigurationError(
                 f"task {self.name!r}: {setup.relaxation!r} chooses among {chosen_from} items, a "
-                f"picture has {pictures.pixels} pixels; set -o n={pictures.pixels}"
+                f"picture has {image_format.pixels} pixels; set -o n={image_format.pixels}"
             )
         return Selector(
-            pictures.pixels, pictures.classes, setup.networks.hidden, self.options.score_rate
+            image_format.pixels,
+            image_format.classes,
+            setup.networks.hidden,
+            self.options.score_rate,
         )
 
     def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
@@ -125,7 +128,7 @@ class FeatureSelection(Task):
 
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
         selector = _selector(model)
-        generator = torch.Generator(part.pictures.device).manual_seed(seed)
+        generator = torch.Generator(part.images.device).manual_seed(seed)
         z, mean = selection(setup, selector), inclusion(setup, selector, generator)
         right = loss = 0.0
         for batch in part.split(_ROWS):
@@ -140,14 +143,14 @@ class FeatureSelection(Task):
         }
 
     def draw(
-        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], folder: Path
+        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], directory: Path
     ) -> None:
-        super().draw(setup, model, images, rows, folder)
+        super().draw(setup, model, images, rows, directory)
         selector = _selector(model)
         generator = torch.Generator(selector.params.device).manual_seed(setup.seed)
         mean = inclusion(setup, selector, generator)
-        draw_grid(mean[None], images.size, 1, folder / "inclusion.png")
-        draw_selected(selection(setup, selector), images, folder / "selected.png")
+        draw_grid(mean[None], images.size, 1, directory / "inclusion.png")
+        draw_selected(selection(setup, selector), images, directory / "selected.png")
 
 
 def selection(setup: Setup, model: Selector) -> Tensor:
