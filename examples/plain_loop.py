@@ -1,4 +1,4 @@
-"""A categorical VAE in a plain PyTorch loop, without relaxit's trainer.
+"""Train a categorical VAE in a plain PyTorch loop, without relaxit's trainer.
 
 python examples/plain_loop.py --epochs 30 --seed 0
 """
@@ -42,23 +42,25 @@ def pixel_loss(logits: Tensor, x: Tensor) -> Tensor:  # [B, P], [B, P] -> [B], n
 
 @torch.no_grad()
 def discrete_elbo(relaxation, encoder: nn.Module, decoder: nn.Module, x: Tensor) -> float:
-    """Hard samples and the KL of the discrete laws: a bound on the discrete model."""
+    """Return the ELBO of the discrete model, from hard samples and the exact KL divergence."""
     q = relaxation(encoder(x))
     loss = pixel_loss(decoder(q.sample_hard()), x) + q.kl_to_uniform().sum(-1)
     return -float(loss.mean())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A categorical VAE in a plain PyTorch loop.")
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = argparse.ArgumentParser(description="Train a categorical VAE in a plain PyTorch loop.")
+    parser.add_argument("--epochs", type=int, default=30, help="Number of epochs.")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="Seed of weights, data order and noise."
+    )
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
-    # Black-and-white pixels, for which the cross-entropy is a likelihood.
+    # Binary pixels, for which the cross-entropy is a negative log-likelihood.
     pixels = (torch.from_numpy(load_digits().data) > 8).float()
-    held = torch.arange(len(pixels)) % 5 == 0
-    train, test = pixels[~held], pixels[held]
+    held_out = torch.arange(len(pixels)) % 5 == 0
+    train, test = pixels[~held_out], pixels[held_out]
 
     relaxation = relaxit.get("categorical", categories=CATEGORIES)
     estimator = relaxit.estimator("pathwise")
@@ -67,9 +69,9 @@ def main() -> None:
     optimizer = torch.optim.Adam(weights, lr=2e-3)
 
     first = discrete_elbo(relaxation, encoder, decoder, test)
-    print(f"epoch   0: discrete ELBO of the test part {first:.2f} nats a picture")
+    print(f"epoch   0: discrete ELBO on the test set {first:.2f} nats per image")
     steps = args.epochs * math.ceil(len(train) / BATCH)
-    step = 0  # global: it is not set back at an epoch
+    step = 0  # global step, not reset at each epoch
     for epoch in range(1, args.epochs + 1):
         total = 0.0
         for x in train[torch.randperm(len(train))].split(BATCH):
@@ -86,7 +88,7 @@ def main() -> None:
             last = discrete_elbo(relaxation, encoder, decoder, test)
             print(
                 f"epoch {epoch:3d}: temperature {temperature:.2f}, training surrogate "
-                f"{total / len(train):.2f}, discrete ELBO of the test part {last:.2f}"
+                f"{total / len(train):.2f}, discrete ELBO on the test set {last:.2f}"
             )
     print(f"first ELBO {first:.2f}, last ELBO {last:.2f}")
 

@@ -1,6 +1,7 @@
-"""Soft samples and their mean against temperature, beside the discrete law.
+"""Show soft samples and their mean at several temperatures, beside the discrete distribution.
 
-Writes the figure to the path given as argument (temperature.png if absent) and prints a table:
+The figure is written to the path given as argument (temperature.png by default), and a table is
+printed:
 
     python examples/temperature.py figure.png
 """
@@ -17,7 +18,7 @@ import relaxit
 
 LOGITS = torch.tensor([0.0, 1.0, -1.0, 2.0, 0.5, -0.5, 1.5])
 TEMPERATURES = [0.1, 0.5, 1.0, 10.0]
-DRAWS = 50_000  # for means and frequencies
+DRAWS = 50_000  # number of samples for means and frequencies
 SINGLES = 3  # rows of single samples
 SEED = 18
 
@@ -28,13 +29,13 @@ def draw_figure(path: str) -> None:
     FigureCanvasAgg(figure)
     grid = figure.subplots(1 + SINGLES, 1 + len(TEMPERATURES), sharex=True, sharey=True)
 
-    # The first column is the discrete law: its exact marginals, and hard samples.
+    # The first column shows the discrete distribution: its exact marginals, and hard samples.
     discrete = categorical(LOGITS).discrete
     _, hard = categorical(LOGITS).draw((SINGLES,), torch.Generator().manual_seed(SEED))
-    columns = [("discrete law", [discrete.mean, *hard], "tab:gray")]
+    columns = [("discrete distribution", [discrete.mean, *hard], "tab:gray")]
 
-    # The same seed gives the same noise at every temperature, so a row shows one draw relaxed more
-    # and more; in the first column is the vertex that all of them round to.
+    # The same seed gives the same noise at every temperature, so each row shows one sample at
+    # increasing temperatures; the first column shows the vertex to which all of them round.
     for temperature in TEMPERATURES:
         q = categorical(LOGITS, temperature)
         mean = q.sample((DRAWS,)).mean(0)
@@ -57,7 +58,7 @@ def draw_figure(path: str) -> None:
 
 def print_table() -> None:
     categorical = relaxit.get("categorical", categories=len(LOGITS))
-    print("temperature  soft to hard  frequency of each hard value")
+    print("temperature  soft to hard  frequency of each hard sample")
     for temperature in TEMPERATURES:
         soft, hard = categorical(LOGITS, temperature).draw((DRAWS,))
         distance = (soft - hard).abs().sum(-1).mean() / 2  # total variation, 0 to 1
@@ -70,8 +71,8 @@ def numbers(values: torch.Tensor) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Soft samples against temperature.")
-    parser.add_argument("path", nargs="?", default="temperature.png", help="PNG file to write")
+    parser = argparse.ArgumentParser(description="Show soft samples at several temperatures.")
+    parser.add_argument("path", nargs="?", default="temperature.png", help="PNG file to write.")
     path = parser.parse_args().path
     torch.manual_seed(SEED)
     draw_figure(path)

@@ -1,11 +1,11 @@
-"""relaxit: differentiable relaxations of discrete structures, with exact laws beside them.
+"""relaxit: differentiable relaxations of discrete structures and their exact distributions.
 
     >>> import torch, relaxit
     >>> q = relaxit.get("categorical", categories=10)(torch.zeros(32, 10), temperature=0.5)
     >>> q.rsample().shape
     torch.Size([32, 10])
 
-Names are imported when first used, so that ``import relaxit`` does not load torch.
+Names are imported on first use, so that ``import relaxit`` does not load torch.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Arithmetic that is the same whatever the process is set to.
+"""Arithmetic whose precision does not depend on the settings of the process.
 
-Autocast, ``torch.set_float32_matmul_precision`` and the TF32 and BF16 switches of the backends let
-products of float32 matrices be worked out with 8 to 11 bits. That is for networks. What is
-worked out here cancels (Newton's systems, Jacobians near a vertex), and would be off by anything
-from a few per cent to everything.
+Autocast, ``torch.set_float32_matmul_precision`` and the TF32 and BF16 switches of the backends
+allow float32 matrix multiplications to be computed with 8 to 11 bits. That is meant for networks.
+The computations of relaxit suffer from cancellation (Newton's systems, Jacobians near a vertex),
+and their results would be off by anything from a few per cent to everything.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["full_precision_matmul", "has_reduced_precision", "without_autocast"]
 
 
 def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[Any]:
-    """Context in which autocast leaves operations on this tensor's device alone.
+    """Return a context in which autocast leaves operations on this tensor's device alone.
 
     Example:
         >>> x = torch.eye(2)
@@ -35,7 +35,7 @@ def without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[Any]:
 
 
 def has_reduced_precision(device: torch.device) -> bool:
-    """Whether products of float32 matrices may be worked out with fewer bits on this device now.
+    """Whether float32 matrix multiplications on this device may currently use fewer bits.
 
     Example:
         >>> has_reduced_precision(torch.device("cpu"))
@@ -49,7 +49,7 @@ def has_reduced_precision(device: torch.device) -> bool:
         return False
     if torch.is_autocast_enabled(kind):
         return True
-    # The common getter is quick, and raises if the backends differ.
+    # The common getter is fast, but raises if the settings of the backends differ.
     try:
         if torch.get_float32_matmul_precision() == "highest":
             return False
@@ -60,9 +60,9 @@ def has_reduced_precision(device: torch.device) -> bool:
 
 
 def full_precision_matmul(a: Tensor, b: Tensor) -> Tensor:
-    """``a @ b`` of matrices ``[..., m, k]`` and ``[..., k, n]`` in all the bits of their dtype.
+    """Compute ``a @ b`` of ``[..., m, k]`` and ``[..., k, n]`` in the full precision of the dtype.
 
-    In float64, which nothing shortens, where float32 might be.
+    Where the precision of float32 may be reduced, float64 is used, which no setting affects.
 
     Example:
         >>> full_precision_matmul(torch.ones(2, 3), torch.ones(3, 1))
@@ -71,10 +71,10 @@ def full_precision_matmul(a: Tensor, b: Tensor) -> Tensor:
     """
     if not torch.compiler.is_compiling():
         return _product(a, b)
-    if transforms_active():  # the operator has no rules for them
+    if transforms_active():  # the operator has no rules for transforms
         return (a.double() @ b.double()).to(a.dtype)
-    found: Tensor = torch.ops.relaxit.product(a, b)
-    return found
+    result: Tensor = torch.ops.relaxit.product(a, b)
+    return result
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
     return (a.double() @ b.double()).to(a.dtype)
 
 
-# For compilers: what the process is set to when the code runs decides, not when it is compiled.
+# For compilers: the settings of the process count when the code runs, not when it is compiled.
 torch.library.define("relaxit::product", "(Tensor a, Tensor b) -> Tensor")
 
 

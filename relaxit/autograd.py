@@ -1,4 +1,4 @@
-"""Pass one tensor's value forward and another's gradient back."""
+"""Use the value of one tensor forward and the gradient of another one backward."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class _Through(torch.autograd.Function):
 
 
 def replace_gradient(hard: Tensor, soft: Tensor) -> Tensor:
-    """The value of ``hard``, to the last bit, with the gradient of ``soft`` (same shape).
+    """Return exactly the value of ``hard``, with the gradient of ``soft`` (same shape).
 
-    ``hard + soft - soft.detach()`` misses the vertex by a rounding error; a function of its own
-    cannot, in any dtype, and works under ``torch.func.vmap`` and ``torch.compile``.
+    ``hard + soft - soft.detach()`` misses the vertex by a rounding error. An autograd
+    function does not, in any dtype, and works under ``torch.func.vmap`` and ``torch.compile``.
 
     Example:
         >>> soft = torch.tensor([0.3, 0.7], requires_grad=True)

@@ -1,7 +1,7 @@
-"""Supports of soft values and vertex sets of hard ones, with a tolerance for the dtype.
+"""Constraints on soft values and on vertices, with a tolerance that depends on the dtype.
 
-torch's own ``simplex`` asks for a sum within 1e-6, which no bfloat16 vector meets. The same 1e-6
-is granted here at least, so that a float32 vector stored as float64 still counts.
+torch's own ``simplex`` requires a sum within 1e-6 of one, which no bfloat16 vector meets. Here the
+tolerance is at least the same 1e-6, so that a float32 vector stored as float64 still passes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["boolean", "one_hot", "one_of", "simplex", "tolerance", "unit_interva
 
 
 def tolerance(value: Tensor, terms: int = 1) -> float:
-    """Rounding error to allow in a sum of ``terms`` numbers of size one."""
+    """Return the rounding error to allow in a sum of ``terms`` numbers of size one."""
     return max(1e-6, torch.finfo(value.dtype).eps * max(4.0, terms**0.5))
 
 
@@ -40,7 +40,7 @@ class _OneHot(constraints.Constraint):
 
 
 class _UnitInterval(constraints.Constraint):
-    """Numbers from 0 to 1, both included; a sum of probabilities may be rounded to 1.0000001."""
+    """Numbers in [0, 1]; rounding may take a sum of probabilities to 1.0000001."""
 
     def check(self, value: Tensor) -> Tensor:
         return (value >= 0) & (value - 1 <= tolerance(value))
@@ -56,10 +56,10 @@ class _Boolean(constraints.Constraint):
 
 
 class one_of(constraints.Constraint):
-    """One of a few listed values, to the last bit: the vertices of a structure without a formula.
+    """Exactly one of the listed values: the vertices of a structure without a formula.
 
     Args:
-        values: all values, ``[N, *event_shape]``.
+        values: all allowed values ``[N, *event_shape]``.
 
     Example:
         >>> ladder = one_of(torch.ones(3, 2).tril(-1))

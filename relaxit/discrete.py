@@ -1,8 +1,8 @@
-"""The exact discrete law of a structure: what all of them share, written once.
+"""The base class of exact discrete distributions.
 
-A plugin writes formulas, :class:`DiscreteDistribution` adds what goes wrong when written again each
-time: arithmetic in float32 at least, values in the dtype of params, ``generator=``, ``expand``,
-``-inf`` for what is no value, and the dispatch of divergences.
+A plugin implements the formulas. :class:`DiscreteDistribution` adds what is easily written wrong
+each time: arithmetic in at least float32, values in the dtype of params, ``generator=``,
+``expand``, ``-inf`` outside the support, and the dispatch of divergences.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ __all__ = ["DiscreteDistribution"]
 
 
 class DiscreteDistribution(Distribution, ABC):
-    """Base of the laws that ``discrete`` returns. A relaxation may return any other law as well.
+    """Base class of the distributions that ``discrete`` returns.
 
-    Write :meth:`_log_prob`, :meth:`entropy`, :meth:`_mean`, :meth:`_mode` and :meth:`_sample`, and
-    :meth:`_enumerate_support` and :meth:`kl` where there are any, all of them as functions of
-    :attr:`scores`.
+    A relaxation may return any other distribution as well. Implement :meth:`_log_prob`,
+    :meth:`entropy`, :meth:`_mean`, :meth:`_mode` and :meth:`_sample`, and, where they exist,
+    :meth:`_enumerate_support` and :meth:`kl`, all of them as functions of :attr:`scores`.
 
     Args:
-        relaxation: the structure, which knows shapes and options.
-        params: ``[*batch, *param_shape]``.
+        relaxation: the structure, which defines shapes and options.
+        params: parameters ``[*batch, *param_shape]``.
 
     Attributes:
-        params: as given.
-        scores: the same in float32, or in float64 if params are.
+        params: the params as passed.
+        scores: the params in float32, or in float64 if they are float64.
 
     Example:
         >>> import torch, relaxit
@@ -73,48 +73,50 @@ class DiscreteDistribution(Distribution, ABC):
 
     @abstractmethod
     def _log_prob(self, value: Tensor) -> Tensor:  # [..., *event_shape] -> [...]
-        """Log-mass of values in the dtype of scores. What is no value need not be thought of."""
+        """Log-mass of values in the dtype of scores; the base class handles other points."""
 
     @abstractmethod
     def entropy(self) -> Tensor:  # [*batch]
-        """Entropy in nats."""
+        """Compute the entropy in nats."""
 
     @abstractmethod
     def _mean(self) -> Tensor:  # [*batch, *event_shape]
-        """Mean of the values."""
+        """Compute the mean of the values."""
 
     @abstractmethod
     def _mode(self) -> Tensor:  # [*batch, *event_shape]
-        """A value of the greatest mass, in any dtype."""
+        """Return a value of the greatest mass, in any dtype."""
 
     @abstractmethod
     def _sample(
         self, shape: torch.Size, generator: torch.Generator | None = None
     ) -> Tensor:  # [*shape, *batch, *event_shape]
-        """Independent values, in any dtype. Gradients are off."""
+        """Draw independent values, in any dtype. Gradients are off."""
 
     def _enumerate_support(self) -> Tensor:  # [N, *event_shape]
-        """All values, in any dtype.
+        """Return all values, in any dtype.
 
         Raises:
-            Unsupported: if they are too many, or cannot be listed.
+            Unsupported: if there are too many values, or they cannot be listed.
         """
         raise Unsupported(
-            f"{self.relaxation.name}: the values of {self.relaxation!r} are not listed"
+            f"{self.relaxation.name}: the values of {self.relaxation!r} cannot be listed"
         )
 
     def kl(self, other: Any) -> Tensor:  # [*batch]
-        """KL divergence from another law of the same relaxation, in nats.
+        """Compute the KL divergence from another distribution of the same relaxation, in nats.
 
         Raises:
             Unsupported: if there is no formula.
         """
-        raise Unsupported(f"{self.relaxation.name} has no KL divergence between two of its laws")
+        raise Unsupported(
+            f"{self.relaxation.name} has no KL divergence between two of its discrete distributions"
+        )
 
     @final
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-mass ``[...]`` of values ``[..., *event_shape]``; ``-inf`` for what is no value."""
-        owner = f"{self.relaxation.name}, discrete law"
+        """Log-mass ``[...]`` of values ``[..., *event_shape]``; ``-inf`` outside the support."""
+        owner = f"{self.relaxation.name}, discrete distribution"
         shapes.batch_shape_of(owner, "value", value, self.event_shape)
         with without_autocast(self.scores):
             mass = self._log_prob(value.to(self.scores.dtype))
@@ -124,13 +126,13 @@ class DiscreteDistribution(Distribution, ABC):
     def sample(
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
-        """Values ``[*sample, *batch, *event_shape]`` in the dtype of params, without gradient."""
+        """Draw values ``[*sample, *batch, *event_shape]``, in the dtype of params, no gradient."""
         with torch.no_grad(), without_autocast(self.scores):
             return self._sample(shapes.as_size(sample_shape), generator).to(self.params.dtype)
 
     @final
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All values, ``[N, *batch, *event_shape]`` (``[N, 1, ..., 1, *event_shape]``)."""
+        """Return all values ``[N, *batch, *event_shape]``, or ``[N, 1, ..., 1, *event_shape]``."""
         listed = self._enumerate_support().to(self.params.device, self.params.dtype)
         listed = listed.view(-1, *(1,) * len(self.batch_shape), *self.event_shape)
         return listed.expand(-1, *self.batch_shape, *self.event_shape) if expand else listed
@@ -138,7 +140,7 @@ class DiscreteDistribution(Distribution, ABC):
     @property
     @final
     def mean(self) -> Tensor:
-        """Marginals in the dtype of params."""
+        """Mean (marginals) in the dtype of params."""
         with without_autocast(self.scores):
             return self._mean().to(self.params.dtype)
 

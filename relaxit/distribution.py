@@ -1,10 +1,11 @@
-"""The law of a relaxed variable: what a user holds. Written once and final.
+"""The distribution of a relaxed variable: the object that users work with.
 
-All shape checks, temperature broadcasting, ``expand`` and the refusal of absent quantities live
-here, so that no plugin can get them wrong. Autocast is for networks, and is off in here.
+All shape checks, temperature broadcasting, ``expand`` and the errors for absent quantities are
+implemented here, in a final class, so that no plugin can get them wrong. Autocast is meant for
+networks and is disabled here.
 
-Two laws, two names: ``q.log_prob`` is the *density of the soft sample*, ``q.discrete.log_prob`` the
-*mass of the structure*.
+Two distributions have two names: ``q.log_prob`` is the *density of the soft sample*,
+``q.discrete.log_prob`` the *mass of the structure*.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ __all__ = ["RelaxedDistribution"]
 
 @final
 class RelaxedDistribution(Distribution):
-    """The law of a relaxed discrete variable: what a user holds. Written once and final.
+    """The distribution of a relaxed discrete variable.
 
     Example:
         >>> import torch, relaxit
@@ -69,12 +70,12 @@ class RelaxedDistribution(Distribution):
         self.params = params
         self.temperature = temperature
         aligned = shapes.align_temperature(name, temperature, batch_shape, rank)
-        if isinstance(aligned, Tensor):  # its logarithm is a term of the density: not in half
+        if isinstance(aligned, Tensor):  # its logarithm is a term of the density
             aligned = aligned.to(torch.promote_types(aligned.dtype, torch.float32))
-            if aligned.dtype != compute_dtype(params.dtype):  # it is rounded to that, or to 0
+            if aligned.dtype != compute_dtype(params.dtype):  # rounded to that, perhaps to 0
                 info = torch.finfo(torch.float32)
                 aligned = aligned.clamp(info.tiny, info.max)
-        self._exact_temperature = aligned  # of a density, which is infinite at 0
+        self._exact_temperature = aligned  # for the density, which is infinite at 0
         self.aligned_temperature = aligned
         if not isinstance(aligned, Tensor):
             self.aligned_temperature = without_overflow(aligned, compute_dtype(params.dtype))
@@ -92,19 +93,19 @@ class RelaxedDistribution(Distribution):
         valid = self.relaxation.valid_params(self.params.detach())
         if _known_false(_all(valid)):
             raise DomainError(
-                f"{name}: {int((~valid).sum())} of {valid.numel()} parameter sets are illegal "
-                f"({self.relaxation.illegal_params})"
+                f"{name}: illegal params in {int((~valid).sum())} of {valid.numel()} parameter "
+                f"sets ({self.relaxation.illegal_params})"
             )
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> RelaxedDistribution:
-        """The same law over a larger batch; no memory is copied."""
+        """Return the same distribution over a larger batch, without copying memory."""
         batch_shape = torch.Size(batch_shape)
         temperature = self.temperature
         if isinstance(temperature, Tensor) and temperature.dim() > 0:
             temperature = temperature.expand(batch_shape)
         params = self.params.expand(batch_shape + self.relaxation.param_shape)
         larger = RelaxedDistribution(self.relaxation, params, temperature, validate_args=False)
-        larger._checked = self._checked  # the values were checked, those to come will be
+        larger._checked = self._checked  # params were checked already; values of log_prob will be
         return larger
 
     @property
@@ -114,7 +115,7 @@ class RelaxedDistribution(Distribution):
     def rsample(
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
-        """Soft sample ``[*sample, *batch, *event]`` with pathwise gradient."""
+        """Draw a soft sample ``[*sample, *batch, *event]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape)
         with without_autocast(self.params):
             return self.relaxation.rsample(self.params, self.aligned_temperature, shape, generator)
@@ -122,20 +123,20 @@ class RelaxedDistribution(Distribution):
     def sample(
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
-        """Soft sample ``[*sample, *batch, *event]`` without gradient."""
+        """Draw a soft sample ``[*sample, *batch, *event]`` without gradient."""
         with torch.no_grad():
             return self.rsample(sample_shape, generator)
 
     def draw(
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Soft and hard sample made from the same noise. Only the soft one carries a gradient."""
+        """Draw a soft and a hard sample from the same noise; only the soft one has a gradient."""
         shape = shapes.as_size(sample_shape)
         with without_autocast(self.params):
             return self.relaxation.draw(self.params, self.aligned_temperature, shape, generator)
 
     def hard(self, soft: Tensor) -> Tensor:
-        """The vertex nearest to ``soft`` (``[..., *event]``), without gradient."""
+        """Return the vertex nearest to ``soft`` (``[..., *event]``), without gradient."""
         shapes.batch_shape_of(self.relaxation.name, "value", soft, self.event_shape)
         with without_autocast(soft):
             return self.relaxation.hard(soft.detach())
@@ -143,13 +144,14 @@ class RelaxedDistribution(Distribution):
     def sample_hard(
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
-        """A discrete value ``[*sample, *batch, *event]``, without gradient.
+        """Draw a hard sample ``[*sample, *batch, *event]``, without gradient.
 
-        Drawn from the exact discrete law if there is one, otherwise the vertex of a fresh draw.
+        It comes from the exact discrete distribution if there is one, and otherwise it is the hard
+        sample of :meth:`draw`.
         """
         with torch.no_grad():
             if self.relaxation.capabilities.discrete_distribution:
-                distribution: Any = self.discrete  # torch's base class knows no generator
+                distribution: Any = self.discrete  # torch's base class has no generator
                 value: Tensor = distribution.sample(
                     shapes.as_size(sample_shape), generator=generator
                 )
@@ -157,11 +159,11 @@ class RelaxedDistribution(Distribution):
             return self.draw(sample_shape, generator)[1]
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of the soft value ``[..., *event]``; for the mass see :attr:`discrete`.
+        """Log-density of a soft value ``[..., *event]``; for the mass see :attr:`discrete`.
 
         Raises:
             Unsupported: if the relaxation has no density.
-            DomainError: where values are checked, if the density does not exist at the value (a
+            DomainError: if values are checked and the density does not exist at the value (a
                 vertex, or a point outside the support).
         """
         shapes.batch_shape_of(self.relaxation.name, "value", value, self.event_shape)
@@ -170,24 +172,24 @@ class RelaxedDistribution(Distribution):
         with without_autocast(self.params):
             result = self.relaxation.log_prob(self.params, self._exact_temperature, at)
         if self._checked:
-            found = result.detach()
-            lost = (found.isnan() | (found == torch.inf)).any()
-            if _known_false(self.support.check(value.detach()).all() & ~lost):
+            density = result.detach()
+            undefined = (density.isnan() | (density == torch.inf)).any()
+            if _known_false(self.support.check(value.detach()).all() & ~undefined):
                 raise DomainError(
-                    f"{self.relaxation.name}: the relaxed law has no density at this value, which "
-                    "is a vertex or outside the support. For the mass of a hard value use "
-                    "q.discrete.log_prob; for soft samples that underflow use q.log_space. "
+                    f"{self.relaxation.name}: the relaxed distribution has no density at this "
+                    "value, which is a vertex or outside the support. For the mass of a hard value "
+                    "use q.discrete.log_prob; for soft samples that underflow use q.log_space. "
                     f"(Temperature {self.temperature}, params up to {self._largest():.3g})"
                 )
         return result
 
     def _largest(self) -> float:
-        """The largest finite parameter, in absolute value."""
+        """Return the largest absolute value of the finite parameters."""
         finite = self.params.detach().abs()
         return float(torch.where(finite.isfinite(), finite, 0.0).max()) if finite.numel() else 0.0
 
     def _check_resolution(self, dtype: torch.dtype) -> None:
-        """Refuse a density that depends on digits which values of this dtype do not have."""
+        """Reject a density that depends on digits which values of this dtype do not have."""
         if not self._checked:
             return
         eps, temperature = torch.finfo(dtype).eps, self.temperature
@@ -195,28 +197,28 @@ class RelaxedDistribution(Distribution):
         if _known_false(within.all() if isinstance(within, Tensor) else within):
             raise DomainError(
                 f"{self.relaxation.name}: at temperature {temperature} soft values are so nearly "
-                f"uniform that {dtype} does not resolve their density; {1 / eps:.3g} at most"
+                f"uniform that {dtype} does not resolve their density; use {1 / eps:.3g} at most"
             )
 
     @property
     def discrete(self) -> Distribution:
-        """The exact discrete law: mass, ``mean`` (marginals), ``mode``, entropy, sample."""
+        """Exact discrete distribution: mass, ``mean`` (marginals), ``mode``, entropy, samples."""
         return self.relaxation.discrete(self.params)
 
     @property
     def log_space(self) -> Distribution:
-        """The law of the soft sample in log coordinates, exact at any temperature."""
+        """The distribution of the soft sample in log coordinates, exact at any temperature."""
         return self.relaxation.log_space(self.params, self._exact_temperature)
 
     def kl_to_uniform(self) -> Tensor:
-        """KL divergence ``[*batch]`` of the discrete law from the uniform one, in nats."""
+        """KL divergence ``[*batch]`` of the discrete distribution from the uniform one, in nats."""
         with without_autocast(self.params):
             return self.relaxation.kl_to_uniform(self.params.to(compute_dtype(self.params.dtype)))
 
     def _absent(self, what: str) -> NoReturn:
         raise Unsupported(
-            f"the {what} of the relaxed law has no closed form; q.discrete has that of the "
-            "discrete law"
+            f"the {what} of the relaxed distribution has no closed form; use q.discrete for that "
+            "of the discrete distribution"
         )
 
     @property
@@ -251,36 +253,36 @@ class RelaxedDistribution(Distribution):
 @register_kl(RelaxedDistribution, RelaxedDistribution)
 def _kl_relaxed(p: RelaxedDistribution, q: RelaxedDistribution) -> Tensor:
     raise Unsupported(
-        "the KL divergence between two relaxed laws has no closed form. Exact between the discrete "
-        "laws: kl_divergence(p.discrete, q.discrete). By sampling: x = p.log_space.rsample((n,)), "
-        "(p.log_space.log_prob(x) - q.log_space.log_prob(x)).mean(0)"
+        "the KL divergence between two relaxed distributions has no closed form. Exact, between "
+        "the discrete distributions: kl_divergence(p.discrete, q.discrete). By sampling: "
+        "x = p.log_space.rsample((n,)), (p.log_space.log_prob(x) - q.log_space.log_prob(x)).mean(0)"
     )
 
 
 def _number(name: str, temperature: Any, dtype: torch.dtype) -> float:
-    """A temperature that is no tensor: any real number, NumPy's included."""
+    """Return a temperature that is not a tensor as a float; NumPy's real numbers are accepted."""
     plain = isinstance(temperature, int | float | numbers.Real)
     if not plain or isinstance(temperature, bool):
         raise TypeError(f"{name}: temperature must be a number or tensor, got {temperature!r}")
     shapes.check_temperature_value(float(temperature))
     if temperature > (most := torch.finfo(dtype).max):
-        raise DomainError(f"{name}: temperature {temperature} is more than {most:.3g} ({dtype})")
+        raise DomainError(f"{name}: temperature {temperature} exceeds {most:.3g} ({dtype})")
     return float(temperature)
 
 
 def _checks_values(tensor: Tensor) -> bool:
-    # Compiled code would break its graph at the check, and a GPU would have to be waited for.
+    # The check would break the graph of compiled code, and would wait for a GPU.
     return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _all(flags: Tensor) -> Tensor:
-    """Whether all are True; one that was expanded is looked at once."""
+    """Whether all flags are True; of an expanded flag only one copy is read."""
     repeated = flags.numel() > 1 and not any(flags.stride())
     return flags[(0,) * flags.dim()] if repeated else flags.all()
 
 
 def _known_false(flag: Tensor | bool) -> bool:
-    """Whether a 0-dim bool is False. Under vmap, where no branch may look, it is not known."""
+    """Whether a 0-dim bool is known to be False; under vmap no branch may depend on it."""
     try:
         return not bool(flag)
     except RuntimeError as error:

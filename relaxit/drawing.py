@@ -1,4 +1,4 @@
-"""Figures written to files: no display, no global state of matplotlib, each file atomically."""
+"""Write figures to files, atomically, without a display or global state of matplotlib."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["blank_figure", "write_figure", "write_image"]
 def blank_figure(
     width: float, height: float, layout: Literal["constrained"] | None = "constrained"
 ) -> Figure:
-    """A figure to draw on.
+    """Create an empty figure.
 
     Args:
-        width: in inches.
-        height: in inches.
-        layout: matplotlib's layout engine; None for one that is adjusted by hand.
+        width: width in inches.
+        height: height in inches.
+        layout: matplotlib's layout engine; None to adjust the layout by hand.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -34,16 +34,16 @@ def blank_figure(
 
 
 def write_figure(figure: Figure, path: Path, dpi: int = 110, **options: Any) -> None:
-    """Write a figure in the format that the file's ending names.
+    """Write a figure in the format of the file's suffix.
 
     Args:
-        figure: what was drawn on.
-        path: the file.
+        figure: the figure.
+        path: path of the file.
         dpi: pixels per inch.
         options: further arguments of ``Figure.savefig``.
 
     Raises:
-        CheckpointError: if the file cannot be written; an older one stays as it is.
+        CheckpointError: if the file cannot be written; an existing file is left unchanged.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=dpi, format=path.suffix[1:].lower(), **options)
@@ -55,11 +55,11 @@ def write_image(pixels: NDArray[Any], path: Path, **options: Any) -> None:
 
     Args:
         pixels: numbers in [0, 1].
-        path: the file.
+        path: path of the file.
         options: further arguments of ``matplotlib.image.imsave``, such as ``cmap``.
 
     Raises:
-        CheckpointError: if the file cannot be written; an older one stays as it is.
+        CheckpointError: if the file cannot be written; an existing file is left unchanged.
     """
     from matplotlib.image import imsave
 

@@ -1,4 +1,4 @@
-"""Which dtype numbers are computed in."""
+"""The dtype in which samples and densities are computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["compute_dtype"]
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The dtype in which samples and densities are worked out: at least float32.
+    """Return the dtype in which samples and densities are computed: at least float32.
 
     Example:
         >>> compute_dtype(torch.bfloat16), compute_dtype(torch.float64)

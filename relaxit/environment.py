@@ -34,7 +34,7 @@ _REPORTED = (
 
 
 def versions() -> dict[str, str]:
-    """Version of Python and of each library that a result may depend on."""
+    """Return the versions of Python and of each library that a result may depend on."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for name in _REPORTED:
         try:
@@ -45,7 +45,7 @@ def versions() -> dict[str, str]:
 
 
 def devices() -> list[str]:
-    """Devices that a run may ask for, best first; ``auto`` takes the first one."""
+    """List the devices that a run can use, best first; ``auto`` takes the first one."""
     import torch
 
     found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
@@ -56,12 +56,12 @@ def devices() -> list[str]:
 
 @contextlib.contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Context in which numbers below the smallest normal one count as 0 on the CPU.
+    """Flush denormal numbers to 0 on the CPU, within a context.
 
     Adam's second moments of pixels that are always black sink to 1e-40, where a CPU is many times
     slower: from the second epoch on MNIST a step took 1.6 times as long, with the same result to
-    the third decimal. Threads that PyTorch has started already are not reached, so enter this
-    before the first parallel operation.
+    the third decimal. Threads that PyTorch has already started are not affected, so enter this
+    context before the first parallel operation.
     """
     import torch
 
@@ -73,13 +73,14 @@ def flushed_denormals() -> Iterator[None]:
 
 
 def choose_device(asked: str) -> torch.device:
-    """The device to run on.
+    """Return the device to run on.
 
     Args:
-        asked: ``auto`` (cuda, then mps, then cpu), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        asked: requested device: ``auto`` (cuda, then mps, then cpu), ``cpu``, ``cuda``, ``cuda:N``
+            or ``mps``.
 
     Raises:
-        ConfigurationError: if that device is not there. It never falls back silently.
+        ConfigurationError: if that device is not available. There is no silent fallback.
 
     Example:
         >>> choose_device("cpu")
@@ -87,23 +88,23 @@ def choose_device(asked: str) -> torch.device:
     """
     import torch
 
-    there = devices()
+    available = devices()
     if asked == "auto":
-        return torch.device(there[0])
-    if asked in there or (asked == "cuda" and "cuda:0" in there):
+        return torch.device(available[0])
+    if asked in available or (asked == "cuda" and "cuda:0" in available):
         return torch.device(asked)
     raise ConfigurationError(
-        f"device {asked!r} is not there; this machine has {', '.join(there)}. "
+        f"device {asked!r} is not available; this machine has {', '.join(available)}. "
         "Use --device auto or one of these"
     )
 
 
 def require_memory(needed: int, what: str) -> None:
-    """Refuse what cannot fit, by arithmetic, before anything is allocated.
+    """Reject work that cannot fit into memory, before anything is allocated.
 
     Args:
-        needed: bytes.
-        what: for what, named in the message.
+        needed: memory that the work needs, in bytes.
+        what: what the memory is needed for, as named in the message.
 
     Raises:
         ConfigurationError: if this machine has less memory.
@@ -113,11 +114,11 @@ def require_memory(needed: int, what: str) -> None:
         Traceback (most recent call last):
         relaxit.errors.ConfigurationError: about 1073741824 GiB are needed for a large table; ...
     """
-    there = (
+    total = (
         os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
     )
-    if there and needed > there:
+    if total and needed > total:
         raise ConfigurationError(
             f"about {needed / 2**30:.0f} GiB are needed for {what}; this machine has "
-            f"{there / 2**30:.0f} GiB"
+            f"{total / 2**30:.0f} GiB"
         )

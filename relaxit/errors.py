@@ -1,8 +1,8 @@
-"""Every error a user can meet, each with the exit code the command line turns it into.
+"""All errors that relaxit raises on purpose, each with its exit code on the command line.
 
 They inherit from the built-in exception that a PyTorch user would expect to catch
 (``ValueError`` for a bad value, ``NotImplementedError`` for an absent quantity), so that code
-which knows nothing of relaxit still handles them.
+that was not written for relaxit still handles them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class RelaxitError(Exception):
-    """Base of all errors raised on purpose. The message is one line and says what to do."""
+    """Base class of all errors raised on purpose. The message is one line and says what to do."""
 
     exit_code: ClassVar[int] = 1
 
@@ -50,15 +50,15 @@ class DomainError(ConfigurationError):
 
 
 class ShapeError(ConfigurationError):
-    """A tensor does not have the shape that the relaxation asks for."""
+    """A tensor does not have the shape that the relaxation expects."""
 
 
 class Unsupported(ConfigurationError, NotImplementedError):
-    """The quantity does not exist for this relaxation. The message names what does."""
+    """The quantity does not exist for this relaxation. The message names those that do."""
 
 
 class DivergenceError(RelaxitError, ArithmeticError):
-    """Training met a loss that is not finite; the last good weights were kept."""
+    """Training reached a loss that is not finite; the last good weights were kept."""
 
     exit_code = 3
 
@@ -82,7 +82,7 @@ class PluginError(RelaxitError, LookupError):
 
 
 class ReproductionError(RelaxitError, ArithmeticError):
-    """A study was run to its end, and a cell of it is further from its target than it may be."""
+    """A study was completed, but a cell of it is further from its target than allowed."""
 
     exit_code = 6
 
@@ -91,8 +91,8 @@ class UnknownName(ConfigurationError, LookupError):
     """No such relaxation, estimator, data set, task or recipe.
 
     Args:
-        kind: what was looked for, e.g. ``"relaxation"``.
-        name: the name that was asked for.
+        kind: kind of the object, e.g. ``"relaxation"``.
+        name: the name that was looked up.
         known: the names that exist.
         hint: a further sentence, e.g. about a plugin that failed to load.
     """
@@ -109,7 +109,7 @@ class UnknownName(ConfigurationError, LookupError):
 
 
 def one_line(text: object) -> str:
-    """A text, or what an error says, on one line.
+    """Return a text, or the message of an error, on one line.
 
     Example:
         >>> one_line(ValueError("two\\nlines"))
@@ -119,7 +119,7 @@ def one_line(text: object) -> str:
 
 
 def error_summary(error: BaseException, longest: int = 300) -> str:
-    """Type and message of an error on one line, short enough for a table.
+    """Return type and message of an error on one line, short enough for a table.
 
     Example:
         >>> error_summary(ValueError("two\\nlines"))
@@ -129,7 +129,7 @@ def error_summary(error: BaseException, longest: int = 300) -> str:
 
 
 def shorten(text: str, longest: int) -> str:
-    """A text, cut off where it is longer than so many characters.
+    """Truncate a text that is longer than ``longest`` characters.
 
     Example:
         >>> shorten("abcdef", 5)
@@ -139,7 +139,7 @@ def shorten(text: str, longest: int) -> str:
 
 
 def validation_summary(error: ValidationError) -> str:
-    """What pydantic found wrong, as ``field: message (got value)``, on one line."""
+    """Return the errors that pydantic found as ``field: message (got value)``, on one line."""
     parts = []
     for item in error.errors(include_url=False):
         path = ".".join(str(key) for key in item["loc"])

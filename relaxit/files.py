@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written atomically."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ __all__ = ["check_writable", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a temporary file beside ``path``, then put it in place in one step.
+    """Write a temporary file beside ``path`` and move it into place in one step.
 
-    A reader, or a crash, sees the old file or the new one, never a part.
+    A reader sees the old file or the new one, never a part of it, even after a crash.
 
     Raises:
-        CheckpointError: if the disk refuses, with the path and the reason. The old file stays.
+        CheckpointError: if the file cannot be written, with the path and the reason; an existing
+            file is left unchanged.
     """
     data = content.encode() if isinstance(content, str) else content
     part = _part(path)
@@ -36,17 +37,16 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Try whether :func:`write_atomically` would succeed, once the folders that are missing are
-    made.
+    """Check that :func:`write_atomically` would succeed once missing directories are created.
 
-    Only a trial tells: the permissions of a folder do not bind everyone, nor say everything.
-    Nothing is left behind.
+    A temporary file is written and removed: the permissions of a directory do not apply to every
+    user, and they are not the only reason for a failure.
 
     Raises:
         CheckpointError: with the path and the reason.
     """
     try:
-        directory = next(each for each in path.absolute().parents if each.exists())
+        directory = next(parent for parent in path.absolute().parents if parent.exists())
         trial = directory / _part(path).name
         with open(trial, "wb"):
             pass

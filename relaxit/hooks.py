@@ -1,18 +1,20 @@
-"""What a plugin marks its hooks with, and how our own plugins are told from others.
+"""The marker of a plugin's hooks, and how built-in plugins are told from others.
 
-A ground file: whatever needs one of these names imports nothing else with it.
+Nothing else of relaxit is imported here, so that these names cost little to import.
 """
 
 from __future__ import annotations
 
 import pluggy
 
-__all__ = ["ENTRY_POINT_GROUP", "OWN_DISTRIBUTION", "hookimpl", "is_own"]
+__all__ = ["API", "ENTRY_POINT_GROUP", "OWN_DISTRIBUTION", "hookimpl", "is_own"]
 
+API = 1
+"""Version of the contract; a plugin's classes state the one they were written for."""
 ENTRY_POINT_GROUP = "relaxit.plugins"
-"""Entry points of this group name modules with hooks."""
+"""Group of the entry points that name modules with hooks."""
 OWN_DISTRIBUTION = "relaxit-framework"
-"""The distribution that relaxit itself is installed as."""
+"""Name of the distribution that contains relaxit itself."""
 
 hookimpl = pluggy.HookimplMarker("relaxit")
 """Marks a function of a plugin module as a hook, see :mod:`relaxit.plugins.specs`."""

@@ -1,4 +1,4 @@
-"""JSON that every reader takes: without NaN and infinity, which the format does not have."""
+"""JSON that every reader accepts: without NaN and infinity, which the format does not have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["json_text", "without_nan"]
 
 
 def without_nan(value: Any) -> Any:
-    """The same document with None in place of numbers that are not finite.
+    """Return the same document with None in place of numbers that are not finite.
 
     Example:
         >>> without_nan({"a": [1.0, float("nan")], "b": "text"})
@@ -27,7 +27,7 @@ def without_nan(value: Any) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """A document as indented text, after :func:`without_nan`.
+    """Return a document as indented text, after :func:`without_nan`.
 
     Example:
         >>> json_text([float("inf")])

@@ -1,7 +1,7 @@
-"""Packages whose names are imported when they are first used.
+"""Packages whose names are imported on first use.
 
-A package that exports something heavy must not load it for a user who wants something light:
-``relaxit --help`` does without PyTorch.
+A package that exports something heavy must not load it for a user who needs something light:
+``relaxit --help`` does not import PyTorch.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["lazy_exports"]
 def lazy_exports(
     package: str, exports: Mapping[str, Sequence[str]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """``__getattr__``, ``__dir__`` and ``__all__`` of a package (PEP 562).
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a package (PEP 562).
 
     Args:
-        package: its ``__name__``.
-        exports: names by the module that defines them; a name that stands for itself, as
-            ``"relaxit.noise": ["noise"]``, is that module.
+        package: ``__name__`` of the package.
+        exports: exported names by the module that defines them. Where the name is that of the
+            module, as in ``"relaxit.noise": ["noise"]``, the module itself is exported.
 
     Example:
         >>> getattribute, _, names = lazy_exports("here", {"math": ["pi", "tau"]})

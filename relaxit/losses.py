@@ -1,13 +1,13 @@
-r"""The perturbed Fenchel-Young loss: scores are taught the vertex that they should have.
+r"""The perturbed Fenchel-Young loss, which trains scores to give a target vertex.
 
     F(theta) - <theta, target>,    F(theta) = E max_y <theta + s Z, y>,
 
-up to a constant the Fenchel-Young loss of the perturbed maximum. It is convex in theta, its
-gradient is ``E y(theta + s Z) - target``, and its minimum is where the mean vertex is the target.
-Neither argmax nor target need be differentiable, and there is no cost to evaluate. For one-hot
-values with Gumbel noise it is the cross-entropy plus Euler's constant.
+is, up to a constant, the Fenchel-Young loss of the perturbed maximum. It is convex in theta, its
+gradient is ``E y(theta + s Z) - target``, and it is minimal where the mean vertex is the target.
+Neither the argmax nor the target needs to be differentiable, and no cost is evaluated. For one-hot
+values with Gumbel noise the loss is the cross-entropy plus Euler's constant.
 
-Value and gradient are means over ``draws``, both unbiased. Memory is that of as many values.
+Value and gradient are means over ``draws`` draws, both unbiased. Memory is that of as many values.
 
 Reference: Berthet, Blondel, Teboul, Cuturi, Vert, Bach, arXiv:2002.08676, section 4.
 """
@@ -37,23 +37,23 @@ def fenchel_young_loss(
     noise: NOISES = "own",
     generator: Source = None,
 ) -> Tensor:
-    """The loss ``[*batch]`` of scores against the values that they should give.
+    """Compute the loss ``[*batch]`` of scores against target values.
 
     Args:
         relaxation: any PerturbAndRelax whose params have the shape of its values.
-        params: scores ``[*batch, *param_shape]``; infinite ones where the relaxation allows them.
-        target: ``[*batch, *event_shape]``, a vertex or a mean of vertices.
-        draws: of the noise, at least 1.
+        params: scores ``[*batch, *param_shape]``; infinite where the relaxation allows it.
+        target: vertices, or means of vertices, ``[*batch, *event_shape]``.
+        draws: number of draws of the noise, at least 1.
         scale: factor s of the noise.
-        noise: the relaxation's own (Gumbel or logistic), or ``gaussian``.
+        noise: ``own`` for the relaxation's noise (Gumbel or logistic), or ``gaussian``.
         generator: source of randomness.
 
     Returns:
-        float32 or float64. ``+inf`` where a target is masked.
+        The loss in float32 or float64; ``+inf`` where a target is masked.
 
     Raises:
-        Unsupported: if the relaxation has no argmax of scores of the shape of values, or its noise
-            is none that is known.
+        Unsupported: if the relaxation has no argmax of scores, if params and values differ in
+            shape, or if the density of its noise is not known.
 
     Example:
         >>> import torch, relaxit
@@ -68,8 +68,8 @@ def fenchel_young_loss(
     solved = solver(owner, relaxation)
     if relaxation.param_shape != relaxation.event_shape:
         raise Unsupported(
-            f"{owner} needs params of the shape of values, and those of relaxation "
-            f"{relaxation.name!r} are {list(relaxation.param_shape)}, not "
+            f"{owner} needs params of the shape of the values, but relaxation "
+            f"{relaxation.name!r} has params {list(relaxation.param_shape)} and values "
             f"{list(relaxation.event_shape)}"
         )
     drawn, _ = noise_of(owner, solved, noise)
@@ -78,8 +78,8 @@ def fenchel_young_loss(
     z = drawn(shape, dtype=theta.dtype, device=theta.device, generator=generator)
     with without_autocast(theta):
         vertices = solved.argmax(theta.detach() + scale * z).to(theta.dtype)
-    apart = vertices - target.to(theta.dtype)
+    difference = vertices - target.to(theta.dtype)
     # Where vertex and target agree the score does not matter, even if it is infinite.
-    terms = theta.masked_fill(apart == 0, 0.0) * apart + scale * z * vertices
+    terms = theta.masked_fill(difference == 0, 0.0) * difference + scale * z * vertices
     rank = len(relaxation.event_shape)
     return (terms.flatten(terms.dim() - rank).sum(-1) if rank else terms).mean(0)

@@ -1,4 +1,4 @@
-"""A relaxation as a layer: relaxed while training, an exact discrete draw otherwise."""
+"""A relaxation as a layer: a relaxed sample in training, an exact discrete draw otherwise."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["Relax"]
 
 
 class Relax(nn.Module):
-    """Turns parameters ``[*batch, *param_shape]`` into values ``[*batch, *event_shape]``.
+    """Map parameters ``[*batch, *param_shape]`` to samples ``[*batch, *event_shape]``.
 
-    In ``train()`` the value is what the estimator samples, with its gradient; in ``eval()`` it is
-    an exact draw of the discrete law, without gradient.
+    In training mode the estimator draws the sample, with its gradient. In evaluation mode it is an
+    exact draw of the discrete distribution, without gradient.
 
     Args:
         relaxation: a relaxation, or the name of one.
-        temperature: positive number; kept in a buffer, so that it is saved with the model and a
-            compiled step does not compile again when it changes. Set it with
+        temperature: positive number, kept in a buffer, so that it is saved with the model and
+            compiled code is not compiled again when it changes. Set it with
             :meth:`set_temperature`.
         estimator: an estimator that acts through the sample, or the name of one.
         learn_temperature: make (the logarithm of) the temperature a parameter instead.
@@ -36,7 +36,7 @@ class Relax(nn.Module):
     Raises:
         UnknownName: if there is no such relaxation or estimator.
         ConfigurationError: if an option is missing, unknown or illegal.
-        TypeError: for options beside a relaxation that is not given by name.
+        TypeError: if there are options and the relaxation is not given by name.
         Unsupported: if the estimator does not act through a sample, or lacks what it needs.
 
     Example:
@@ -62,13 +62,13 @@ class Relax(nn.Module):
     ) -> None:
         super().__init__()
         if options and not isinstance(relaxation, str):
-            raise TypeError(f"{relaxation!r} has its options; {', '.join(options)} is not expected")
+            raise TypeError(f"{relaxation!r} has its options already; omit {', '.join(options)}")
         self.relaxation = get(relaxation, **options) if isinstance(relaxation, str) else relaxation
-        found = find_estimator(estimator) if isinstance(estimator, str) else estimator
-        if not isinstance(found, SampleEstimator):
-            raise Unsupported(f"estimator {found.name!r} does not act through a sample")
-        found.check(self.relaxation)
-        self.estimator = found
+        chosen = find_estimator(estimator) if isinstance(estimator, str) else estimator
+        if not isinstance(chosen, SampleEstimator):
+            raise Unsupported(f"estimator {chosen.name!r} does not act through a sample")
+        chosen.check(self.relaxation)
+        self.estimator = chosen
         check_temperature_value(temperature)
         start = torch.tensor(float(temperature))
         self.learned = learn_temperature

@@ -1,7 +1,7 @@
 """Options and the frozen, named objects that hold them.
 
 Relaxations, estimators and data sets are all the same kind of thing to a registry: a class with a
-name, and an object that is nothing but its validated options. What they share stands here once.
+name, and an object that consists of its validated options. What they share is defined here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Configured", "Options"]
 
 
 class Options(BaseModel):
-    """Base of every options model: frozen, no unknown keys, strict types, finite numbers.
+    """Base class of every options model: frozen, no unknown keys, strict types, finite numbers.
 
     Every field carries a description; ``relaxit show NAME`` prints them.
 
@@ -34,7 +34,7 @@ class Options(BaseModel):
 
     @classmethod
     def parse(cls, texts: Mapping[str, str]) -> dict[str, Any]:
-        """Read ``KEY=VALUE`` texts into values of the fields' types.
+        """Convert the texts of ``KEY=VALUE`` pairs to the types of the fields.
 
         A value that starts with ``[`` or ``{`` is read as JSON. Unknown keys are passed through,
         so that the validation of the whole model names them.
@@ -62,14 +62,14 @@ class Configured:
     """A named class whose objects are their options: frozen, hashable, comparable, picklable.
 
     Attributes:
-        api: version of the contract the class was written for. A plugin states it itself; it is
-            compared when the plugin is loaded.
+        api: version of the contract that the class was written for. A plugin states it as a number,
+            which is checked when the plugin is loaded.
         name: registered name, lower-case words joined by ``-``.
         summary: one line for listings.
         Options: pydantic model of the options.
         references: papers and equations the formulas come from.
-        expected_failures: conformance checks known to fail, by name, each with its reason. One that
-            passes nevertheless counts as a failure, so that the list stays true.
+        expected_failures: names of conformance checks known to fail, each with its reason. A listed
+            check that passes counts as a failure, so that the list stays up to date.
     """
 
     kind: ClassVar[str] = "object"
@@ -89,12 +89,12 @@ class Configured:
             except ValidationError as error:
                 raise ConfigurationError(self._explain(error)) from error
         object.__setattr__(self, "options", options)
-        # What pydantic compares; on older versions of torch, compiled code cannot ask pydantic.
+        # The fields that pydantic compares; compiled code of older torch cannot ask pydantic.
         object.__setattr__(self, "_fields", tuple(options))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Build from values as they stand in a configuration file (lists for tuples, and so on).
+        """Build an object from values of a configuration file (lists for tuples, and so on).
 
         Raises:
             ConfigurationError: with pydantic's message.

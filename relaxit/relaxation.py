@@ -1,7 +1,7 @@
-"""The contract: :class:`Relaxation`, which a plugin writes.
+"""The contract: :class:`Relaxation`, which a plugin subclasses.
 
 A relaxation is a stateless, hashable object: options, shapes, and pure functions of tensors.
-Calling it with parameters gives a :class:`~relaxit.distribution.RelaxedDistribution`.
+Calling it with parameters returns a :class:`~relaxit.distribution.RelaxedDistribution`.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from relaxit.distribution import RelaxedDistribution
 from relaxit.errors import Unsupported
 from relaxit.options import Configured, Options
 
-__all__ = ["API", "Capabilities", "Options", "Relaxation", "RelaxedDistribution"]
+__all__ = ["Capabilities", "Options", "Relaxation", "RelaxedDistribution"]
 
-API = 1
-"""Version of this contract. A plugin states the one it was written for."""
+
+"""Version of this contract. A plugin states the version that it was written for."""
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a relaxation claims to offer. Every claim, and every denial, is tested.
+    """What a relaxation claims to support. Every claim, and every denial, is tested.
 
     Attributes:
         density: ``log_prob`` of the soft sample exists.
-        log_space: the companion law of the log of the soft sample exists.
-        discrete_distribution: the discrete law exists, with mass and entropy.
-        exact_rounding: the hard value of a draw follows the discrete law exactly.
-        masks: ``-inf`` parameters are legal and exclude a choice.
-        conditional: perturbed scores can be drawn given their hard value, see
-            :meth:`relaxit.PerturbAndRelax.perturb_given`. The discrete law is then that of the hard
-            value of a draw.
-        logits: what params are the logits of: the one ``category`` of a one-hot value, or
-            independent ``bits``, one a param; empty if nothing of the kind.
-        compiles: ``torch.compile(fullgraph=True)`` goes through.
-        dtypes: dtypes of the parameters.
+        log_space: the distribution of the log of the soft sample exists.
+        discrete_distribution: the discrete distribution exists, with mass and entropy.
+        exact_rounding: the hard sample of a draw follows the discrete distribution exactly.
+        masks: ``-inf`` parameters are allowed and exclude a choice.
+        conditional: perturbed scores can be drawn given their hard sample, see
+            :meth:`relaxit.PerturbAndRelax.perturb_given`. The discrete distribution is then that of
+            the hard sample of a draw.
+        logits: what params are the logits of: the ``category`` of a one-hot value, or independent
+            ``bits``, one per param; empty if params are not logits.
+        compiles: ``torch.compile(fullgraph=True)`` works.
+        dtypes: supported dtypes of the parameters.
     """
 
     density: bool
@@ -61,15 +61,16 @@ class Capabilities:
 
 
 class Relaxation(Configured, ABC):
-    """A discrete structure and its continuous relaxation. What a plugin subclasses.
+    """A discrete structure and its continuous relaxation: the base class for plugins.
 
-    Write ``event_shape``, ``param_shape``, ``support``, ``vertices``, ``rsample`` and ``hard``, and
-    whichever of ``draw``, ``log_prob``, ``log_space``, ``discrete`` the capabilities claim. In all
-    of them ``params`` is ``[*batch, *param_shape]`` and ``temperature`` a float or a tensor that
-    broadcasts against params (``[*batch, 1, ..., 1]``, float32 at least): the core has aligned and
-    checked it, so ``params / temperature`` is right as it stands; cast the sample back to the dtype
-    of params. Parameters of zero mean the uniform law. The laws that ``discrete`` and ``log_space``
-    return take ``generator`` in ``sample`` and ``rsample``, which torch's own do not.
+    Implement ``event_shape``, ``param_shape``, ``support``, ``vertices``, ``rsample`` and ``hard``,
+    and whichever of ``draw``, ``log_prob``, ``log_space``, ``discrete`` the capabilities claim. In
+    all of them ``params`` is ``[*batch, *param_shape]`` and ``temperature`` is a float or a tensor
+    that broadcasts against params (``[*batch, 1, ..., 1]``, at least float32). The core has aligned
+    and checked it, so ``params / temperature`` needs no further reshaping; cast the sample back to
+    the dtype of params. Parameters of zero mean the uniform distribution. The distributions that
+    ``discrete`` and ``log_space`` return accept ``generator`` in ``sample`` and ``rsample``, unlike
+    torch's own.
     """
 
     kind: ClassVar[str] = "relaxation"
@@ -78,7 +79,7 @@ class Relaxation(Configured, ABC):
     @property
     @abstractmethod
     def event_shape(self) -> torch.Size:
-        """Shape of one value."""
+        """Shape of a single value."""
 
     @property
     @abstractmethod
@@ -88,12 +89,12 @@ class Relaxation(Configured, ABC):
     @property
     @abstractmethod
     def support(self) -> Constraint:
-        """Where soft values lie: the polytope."""
+        """Constraint on soft values: the polytope."""
 
     @property
     @abstractmethod
     def vertices(self) -> Constraint:
-        """Where hard values lie: its vertices."""
+        """Constraint on hard values: the vertices of the polytope."""
 
     @abstractmethod
     def rsample(
@@ -103,11 +104,11 @@ class Relaxation(Configured, ABC):
         shape: torch.Size,
         generator: torch.Generator | None = None,
     ) -> Tensor:  # [*shape, *batch, *event_shape]
-        """A soft sample with pathwise gradient, in the dtype of params."""
+        """Draw a soft sample with pathwise gradient, in the dtype of params."""
 
     @abstractmethod
     def hard(self, soft: Tensor) -> Tensor:  # [..., *event_shape] -> same
-        """The vertex nearest to ``soft``: a function of it, never a fresh draw."""
+        """Return the vertex nearest to ``soft``: a function of it, never a fresh draw."""
 
     def draw(
         self,
@@ -116,7 +117,7 @@ class Relaxation(Configured, ABC):
         shape: torch.Size,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Soft and hard value from one noise. The default rounds the soft one."""
+        """Draw a soft and a hard sample from the same noise. The default rounds the soft one."""
         soft = self.rsample(params, temperature, shape, generator)
         return soft, self.hard(soft.detach())
 
@@ -127,7 +128,7 @@ class Relaxation(Configured, ABC):
         shape: torch.Size,
         generator: torch.Generator | None = None,
     ) -> Tensor:  # [*shape, *batch, *event_shape]
-        """The hard value of :meth:`draw`, to the last bit, with the gradient of its soft value.
+        """Return exactly the hard sample of :meth:`draw`, with the gradient of its soft sample.
 
         The default draws both and copies the hard one. Override it where that can be avoided.
 
@@ -139,7 +140,7 @@ class Relaxation(Configured, ABC):
     def log_prob(
         self, params: Tensor, temperature: float | Tensor, value: Tensor
     ) -> Tensor:  # [..., *event_shape] -> [..., *batch]
-        """Log-density of a soft value.
+        """Compute the log-density of a soft value.
 
         Raises:
             Unsupported: if the relaxation has no tractable density.
@@ -147,89 +148,89 @@ class Relaxation(Configured, ABC):
         raise self.unsupported("log_prob, the density of the soft sample")
 
     def log_space(self, params: Tensor, temperature: float | Tensor) -> Distribution:
-        """The law of the soft sample in a coordinate where nothing underflows.
+        """Return the distribution of the soft sample in a coordinate where nothing underflows.
 
         That coordinate is the logarithm for a simplex and the logit for an interval;
-        :meth:`from_log_space` maps back. Exact at any temperature.
+        :meth:`from_log_space` maps back. The distribution is exact at any temperature.
 
         Raises:
-            Unsupported: if there is none.
+            Unsupported: if there is no such distribution.
         """
-        raise self.unsupported("log_space, the law of the log of the soft sample")
+        raise self.unsupported("log_space, the distribution of the log of the soft sample")
 
     def from_log_space(self, value: Tensor) -> Tensor:
-        """The soft value that a value of the :meth:`log_space` law stands for."""
+        """Map a value of the :meth:`log_space` distribution to the soft value it stands for."""
         return value.exp()
 
     def discrete(self, params: Tensor) -> Distribution:
-        """The exact discrete law that is being relaxed.
+        """Return the exact discrete distribution that is relaxed.
 
         Raises:
             Unsupported: if it is not tractable.
         """
-        raise self.unsupported("discrete, the exact discrete law")
+        raise self.unsupported("discrete, the exact discrete distribution")
 
     def valid_params(self, params: Tensor) -> Tensor:
-        """Which parameters of the batch are legal, ``[*batch]`` of bool. Default: all finite."""
+        """Return which params are legal, bool ``[*batch]``. By default all entries are finite."""
         ok = params.isfinite()
         return ok.flatten(-len(self.param_shape)).all(-1) if self.param_shape else ok
 
     @property
     def illegal_params(self) -> str:
-        """What :meth:`valid_params` refuses, in a few words for the message of the error."""
+        """What :meth:`valid_params` rejects, in a few words for the error message."""
         return "NaN, +inf, or every choice masked" if self.capabilities.masks else "NaN or infinite"
 
     def enumerate_vertices(self) -> Tensor:  # [N, *event_shape]
-        """All hard values of a small instance. Default: the support of the discrete law.
+        """Return all hard values of a small instance. Default: the support of ``discrete``.
 
-        Write it where there is no discrete law but few values: the checks then compare with
-        enumeration.
+        Implement it if there is no discrete distribution but there are few values: the checks then
+        compare with the enumeration.
 
         Raises:
-            Unsupported: if there is no discrete law.
+            Unsupported: if there is no discrete distribution.
         """
         return self.discrete(self._zeros()).enumerate_support()
 
     @cached_property
     def log_cardinality(self) -> float:
-        """Logarithm of the number of hard values: the entropy of the uniform law, in nats."""
+        """Log of the number of hard values: the entropy of the uniform distribution, in nats."""
         return float(self.discrete(self._zeros()).entropy())
 
     def _zeros(self) -> Tensor:
-        """Params of the uniform law, wherever the process makes its tensors by default."""
+        """Return params of the uniform distribution, on the CPU whatever the default device is."""
         dtype = _widest(self.capabilities.dtypes)
         return torch.zeros(self.param_shape, dtype=dtype, device="cpu")
 
     def kl_to_uniform(self, params: Tensor) -> Tensor:  # [*batch]
-        """KL divergence of the discrete law from the uniform one, in nats.
+        """Compute the KL divergence of the discrete distribution from the uniform one, in nats.
 
-        Params arrive in float32 at least. Exact by default, up to rounding, which may leave a
-        uniform law at -1e-7. A relaxation without a tractable law may return a named upper bound
-        and must say so in its documentation.
+        Params are at least float32. The default is exact up to rounding, which may give -1e-7 for a
+        uniform distribution. A relaxation without a tractable distribution may return a named upper
+        bound and must say so in its documentation.
         """
         if not self.capabilities.discrete_distribution:
-            raise self.unsupported("kl_to_uniform (write it, or the discrete law)")
+            raise self.unsupported("kl_to_uniform (implement it, or the discrete distribution)")
         # Not clamped at 0: rounding would then decide whether a nearly uniform variable gets a
-        # gradient, and Adam makes a full step of a small one.
+        # gradient, and Adam turns a small gradient into a full step.
         return self.log_cardinality - self.discrete(params).entropy()
 
     @property
     def kl_is_exact(self) -> bool:
-        """Whether :meth:`kl_to_uniform` is the divergence itself, not a bound from above.
+        """Whether :meth:`kl_to_uniform` is the divergence itself, not an upper bound.
 
-        By default it is taken for exact where there is a discrete law.
+        By default it is assumed to be exact if there is a discrete distribution.
         """
         return self.capabilities.discrete_distribution
 
     @classmethod
     def examples(cls) -> Sequence[Self]:
-        """Small instances, few enough values to enumerate; used by checks and listings."""
+        """Return small instances with few enough values to enumerate, for checks and listings."""
         required = any(field.is_required() for field in cls.Options.model_fields.values())
         return [] if required else [cls()]
 
     @final
     def unsupported(self, what: str) -> Unsupported:
-        """The error for an absent quantity, naming what there is instead."""
+        """Return the error for an absent quantity, which names the quantities that exist."""
         offers = {
             "log_prob": self.capabilities.density,
             "log_space": self.capabilities.log_space,
@@ -248,18 +249,18 @@ class Relaxation(Configured, ABC):
         *,
         validate_args: bool | None = None,
     ) -> RelaxedDistribution:
-        """The law with these parameters.
+        """Return the distribution with these parameters.
 
         Args:
-            params: ``[*batch, *param_shape]``, a floating dtype.
-            temperature: float, or tensor that broadcasts to the batch shape; positive.
-            validate_args: whether values are checked, not only shapes. None checks them on the CPU
-                outside compiled and vmapped code, and never makes a GPU wait.
+            params: parameters ``[*batch, *param_shape]`` of a floating dtype.
+            temperature: positive float, or tensor that broadcasts to the batch shape.
+            validate_args: whether to check values as well as shapes. None checks them on the CPU,
+                outside compiled and vmapped code, and never waits for a GPU.
 
         Raises:
             TypeError: if params is not a floating tensor.
             ShapeError: if a shape does not fit.
-            DomainError: for a temperature that is not finite and positive, or illegal params.
+            DomainError: if the temperature is not finite and positive, or params are illegal.
         """
         return RelaxedDistribution(self, params, temperature, validate_args=validate_args)
 

@@ -1,4 +1,4 @@
-"""Shape bookkeeping shared by every law: one place for every message about a wrong shape."""
+"""Shape checks shared by all distributions, with their error messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["align_temperature", "as_size", "batch_shape_of", "check_temperature_
 
 
 def as_size(shape: int | tuple[int, ...] | torch.Size) -> torch.Size:
-    """A sample shape given as an int, tuple or Size, as a Size.
+    """Convert a sample shape, given as an int, tuple or Size, to a Size.
 
     Example:
         >>> as_size(3), as_size((2, 1))
@@ -23,10 +23,10 @@ def as_size(shape: int | tuple[int, ...] | torch.Size) -> torch.Size:
 
 
 def batch_shape_of(owner: str, what: str, tensor: Tensor, trailing: torch.Size) -> torch.Size:
-    """The leading dimensions of ``tensor``, whose last ones must equal ``trailing``.
+    """Return the leading dimensions of ``tensor``, whose last ones must equal ``trailing``.
 
     Raises:
-        ShapeError: naming the relaxation, the shape it expected and the one it got.
+        ShapeError: if they do not, naming the owner, the expected shape and the actual one.
     """
     rank = len(trailing)
     split = tensor.dim() - rank
@@ -37,12 +37,12 @@ def batch_shape_of(owner: str, what: str, tensor: Tensor, trailing: torch.Size) 
 
 
 def check_temperature_value(temperature: float) -> None:
-    """Refuse a float temperature that is not a finite positive number.
+    """Reject a float temperature that is not a finite positive number.
 
     Raises:
         DomainError: for 0, a negative number, NaN or infinity.
     """
-    if not 0 < temperature < math.inf:  # a comparison: compilers follow it for any number
+    if not 0 < temperature < math.inf:  # a comparison, which compilers trace for any number
         raise DomainError(f"temperature must be finite and > 0, got {temperature}")
 
 
@@ -52,13 +52,14 @@ def align_temperature(
     """Give a tensor temperature one trailing 1 per parameter dimension.
 
     The result broadcasts against params (``[*batch, *param_shape]``), so a plugin writes
-    ``params / temperature`` and is right for scalar and for per-row temperatures. Without this
-    step a ``[batch]`` temperature silently meets the *last* dimension of params (pytorch#37162).
+    ``params / temperature`` for scalar and for per-row temperatures alike. Without this step a
+    ``[batch]`` temperature silently broadcasts against the *last* dimension of params
+    (pytorch#37162).
 
     Args:
-        owner: name used in the message.
+        owner: name used in the error message.
         temperature: float, or tensor that broadcasts to ``batch_shape``.
-        batch_shape: batch shape of the law.
+        batch_shape: batch shape of the distribution.
         rank: number of parameter dimensions.
 
     Raises:

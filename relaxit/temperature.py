@@ -19,9 +19,9 @@ __all__ = [
 
 
 def may_need_gradient(temperature: float | Tensor) -> bool:
-    """Whether a gradient may be asked for the temperature.
+    """Whether a gradient with respect to the temperature may be requested.
 
-    Under ``torch.func``'s transforms a tensor does not say so, and is taken to ask.
+    Under the transforms of ``torch.func`` a tensor does not tell, so the answer is True.
 
     Example:
         >>> may_need_gradient(0.5), may_need_gradient(torch.ones(2).requires_grad_())
@@ -35,17 +35,17 @@ def may_need_gradient(temperature: float | Tensor) -> bool:
 
 
 def divide_by_temperature(scores: Tensor, temperature: float | Tensor) -> Tensor:
-    """``scores / temperature``, with a finite gradient in a temperature that is learned.
+    """Compute ``scores / temperature``, with a finite gradient for a learned temperature.
 
-    An infinite score stays what it is at every temperature, but the derivative of the quotient in
-    the temperature there is infinite, and times the zero gradient that arrives it is NaN. So
-    infinite scores are left out of the division, where a gradient may ask.
+    An infinite score stays infinite at every temperature, but the derivative of the quotient with
+    respect to the temperature is infinite there, and its product with an incoming gradient of zero
+    is NaN. So infinite scores are left out of the division if a gradient may be requested.
 
     A quotient may be infinite at low temperatures: where scores are compared, subtract the largest
-    before.
+    one first.
 
     Args:
-        scores: any shape; ``-inf`` and ``+inf`` allowed.
+        scores: tensor of any shape; ``-inf`` and ``+inf`` are allowed.
         temperature: float, or tensor that broadcasts against scores.
 
     Example:
@@ -61,10 +61,10 @@ def divide_by_temperature(scores: Tensor, temperature: float | Tensor) -> Tensor
 
 
 def representable(temperature: float, dtype: torch.dtype) -> float:
-    """A temperature between the smallest normal and the largest number of a dtype.
+    """Clamp a temperature to the smallest normal and the largest number of a dtype.
 
-    As a number of Python it may be smaller than anything that the dtype can hold, and a quotient by
-    it would be one by zero. Where it is cut off, soft values are vertices and uniform long since.
+    As a Python float it may be smaller than any number of the dtype, and dividing by it would be
+    dividing by zero. Where it is clamped, soft values have long been vertices or uniform.
 
     Example:
         >>> representable(1e-300, torch.float32) == torch.finfo(torch.float32).tiny
@@ -75,10 +75,10 @@ def representable(temperature: float, dtype: torch.dtype) -> float:
 
 
 def without_overflow(temperature: float, dtype: torch.dtype) -> float:
-    """A temperature by which perturbed scores can be divided, whatever the code does then.
+    """Raise a temperature so far that perturbed scores divided by it do not overflow.
 
-    Noise is of size one, so that at the square root of the smallest number soft values have long
-    been vertices, and quotients of scores of any sane size are far from infinite.
+    Noise is of size one, so at the square root of the smallest normal number soft values have long
+    been vertices, while quotients of scores of any reasonable size are far from infinite.
 
     Example:
         >>> without_overflow(0.5, torch.float32), without_overflow(1e-300, torch.float32) > 1e-20
@@ -88,13 +88,13 @@ def without_overflow(temperature: float, dtype: torch.dtype) -> float:
 
 
 def log_temperature(temperature: float | Tensor, device: torch.device) -> float | Tensor:
-    """Logarithm of a temperature; a tensor of no dimensions where compiled code has a number.
+    """Compute the logarithm of a temperature; for a float in compiled code as a 0-dim tensor.
 
-    ``math.log`` of a number would be compiled anew for each number.
+    ``math.log`` of a float would be compiled again for each value.
 
     Args:
         temperature: float, or tensor.
-        device: of what the result is added to.
+        device: device of the tensor that the result is added to.
 
     Example:
         >>> log_temperature(1.0, torch.device("cpu")), log_temperature(torch.ones(2), "cpu")

@@ -1,8 +1,8 @@
-"""Who follows operations on tensors besides autograd: transforms, tracers, dual numbers, compilers.
+"""What besides autograd observes operations on tensors: transforms, tracers, compilers.
 
-PyTorch answers some of these questions under private names only. All that relaxit uses stand in
-this file, each with an answer from public names for a PyTorch that has lost it: a slower or a more
-careful one, never a wrong one.
+PyTorch answers some of these questions under private names only. All private names that relaxit
+uses are in this file, each with a fallback to public names for versions of PyTorch that lack it.
+The fallback may be slower or more cautious, but not wrong.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _private(module: str, name: str) -> Any:
-    """A private name of torch; None where this version does not have it."""
+    """Look up a private name of torch; None if this version does not have it."""
     try:
         found: Any = importlib.import_module(module)
     except ImportError:
@@ -42,21 +42,21 @@ def _private(module: str, name: str) -> Any:
     return found
 
 
-# Looked up once: dynamo knows these functions by their identity, under whatever name.
+# Looked up once: dynamo recognises these functions by identity, whatever their name.
 _transforms_active = _private("torch", "_C._are_functorch_transforms_active")
 _modes = _private("torch", "_C._len_torch_dispatch_stack")
 _batched = _private("torch", "_C._functorch.is_legacy_batchedtensor")
 _gamma = _private("torch", "_standard_gamma")
 
 PRIVATE = ("_transforms_active", "_modes", "_batched", "_gamma")
-"""Attributes of this module that are None where torch has lost the name behind them."""
+"""Attributes of this module that are None if torch lacks the private name."""
 
 
 def transforms_active() -> bool:
-    """Whether a transform of ``torch.func`` (vmap, grad, jvp, ...) is at work.
+    """Whether a transform of ``torch.func`` (vmap, grad, jvp, ...) is active.
 
-    Without the private name it is assumed that one is: the fused implementations, which must not
-    run under one, are then never taken.
+    Without the private name one is assumed to be active: the fused implementations, which must not
+    run under a transform, are then never used.
 
     Example:
         >>> transforms_active(), torch.func.vmap(lambda x: x + transforms_active())(torch.zeros(2))
@@ -66,9 +66,9 @@ def transforms_active() -> bool:
 
 
 def observed() -> bool:
-    """Whether someone follows the operations on tensors: a transform, a tracer, fake tensors.
+    """Whether a transform, a tracer or fake tensors observe the operations on tensors.
 
-    They would not see what NumPy writes, nor have values to look at.
+    They would not notice what NumPy writes, and may have no values to read.
     """
     modes = True if _modes is None else _modes() > 0
     tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
@@ -76,7 +76,7 @@ def observed() -> bool:
 
 
 def followed(tensor: Tensor) -> bool:
-    """Whether a tensor has a forward-mode tangent, or is a batch of gradients (is_grads_batched).
+    """Whether a tensor has a forward-mode tangent or is a batch of gradients (is_grads_batched).
 
     Example:
         >>> followed(torch.ones(2))
@@ -96,10 +96,10 @@ def _is_batched(tensor: Tensor) -> bool:
 
 
 def constant_result(function: Function) -> Function:
-    """As ``torch.compiler.assume_constant_result``: called once, while compiled code is traced.
+    """Mark a function to be called once per trace, as ``torch.compiler.assume_constant_result``.
 
-    That function imports the compiler, which takes 1.4 s, to set an attribute. Here the attribute
-    is set without, where this version of the compiler looks for it.
+    That function imports the compiler, which takes 1.4 s, only to set an attribute. Here the
+    attribute is set without the import, if this version of the compiler looks for it.
     """
     mark = "_dynamo_marked_constant"
     if not _looked_for(mark):
@@ -110,14 +110,15 @@ def constant_result(function: Function) -> Function:
 
 
 def _looked_for(mark: str) -> bool:
-    """Whether the compiler's source has a word; read, not imported."""
+    """Whether the source of the compiler contains a word; it is read, not imported."""
     source = Path(torch.__file__).parent / "_dynamo" / "decorators.py"
     return source.is_file() and mark in source.read_text(encoding="utf-8")
 
 
 def standard_gamma(alpha: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Gamma variables of shape ``alpha`` and scale 1, which torch's own distribution draws without
-    a generator.
+    """Draw gamma variables of concentration ``alpha`` and scale 1, with a generator.
+
+    torch's own distribution accepts no generator.
 
     Example:
         >>> standard_gamma(torch.ones(3), torch.Generator().manual_seed(0)).shape
@@ -129,7 +130,7 @@ def standard_gamma(alpha: Tensor, generator: torch.Generator | None = None) -> T
     distribution = torch.distributions.Gamma(alpha, torch.ones_like(alpha), validate_args=False)
     if generator is None:
         return distribution.sample()
-    # The global generator stands in, seeded by the one that is given.
+    # The global generator is used instead, seeded from the given one.
     seed = torch.randint(2**63 - 1, (), generator=generator, device=generator.device)
     devices = [alpha.device] if alpha.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -138,19 +139,21 @@ def standard_gamma(alpha: Tensor, generator: torch.Generator | None = None) -> T
 
 
 def version(tensor: Tensor) -> int:
-    """How often a tensor was written into; 0 in compiled code, and where torch does not say."""
+    """Return how often a tensor was written into; 0 in compiled code or if torch does not say."""
     count: int = 0 if torch.compiler.is_compiling() else getattr(tensor, "_version", 0)
     return count
 
 
 def fake_tensors() -> AbstractContextManager[Any]:
-    """Context in which tensors have shapes and dtypes, and no values.
+    """Return a context in which tensors have shapes and dtypes but no values.
 
     Raises:
-        RuntimeError: if this version of torch has them under another name.
+        RuntimeError: if this version of torch has no ``FakeTensorMode`` in the expected module.
     """
     mode = _private("torch._subclasses.fake_tensor", "FakeTensorMode")
     if mode is None:
-        raise RuntimeError("this version of torch has no FakeTensorMode where it was looked for")
+        raise RuntimeError(
+            "this version of torch has no FakeTensorMode in torch._subclasses.fake_tensor"
+        )
     context: AbstractContextManager[Any] = mode()
     return context

@@ -10,6 +10,14 @@ import torch
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Commands that tests run in processes of their own leave the user's cache alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RELAXIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> Iterator[None]:
     torch.set_num_threads(1)

@@ -108,7 +108,7 @@ def test_a_recipe_file_is_data_only(tmp_path, monkeypatch, name, text):
         path.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         read_recipe(path)
-    assert name in str(caught.value) or "recipe file ends in" in str(caught.value)
+    assert name in str(caught.value) or "recipe file must end in" in str(caught.value)
     assert not (tmp_path / "HACKED").exists()
 
 

@@ -269,33 +269,35 @@ MARKS = "<!-- checks: begin -->\n", "<!-- checks: end -->\n"
 
 # When a check applies, by the function that decides; the others are read from its own words.
 APPLIES = {
-    "_integrable": "`density` claimed, float64, 6 free dimensions at most",
-    "_density_in_float64": "`density` claimed, float64, 200 params at most",
-    "_distribution_in_float64": "`discrete_distribution` claimed, float64, 200 params at most",
-    "no_differences": "float64, 200 params at most",
-    "_log_space_in_float64": "`log_space` claimed, float64, 200 params at most",
+    "_integrable": "`density` claimed, float64, at most 6 free dimensions",
+    "_density_in_float64": "`density` claimed, float64, at most 200 params",
+    "_distribution_in_float64": "`discrete_distribution` claimed, float64, at most 200 params",
+    "no_differences": "float64, at most 200 params",
+    "_log_space_in_float64": "`log_space` claimed, float64, at most 200 params",
     "_without_both_dtypes": "float32 and float64 claimed",
     "_cannot_trace": "`compiles` claimed",
     "_no_kl": "`discrete_distribution` claimed, KL registered, values can be listed",
     "_no_cardinality": "`log_cardinality` known, values can be listed",
     "_scalar_params": "params are not scalars",
-    "_no_kl_of_its_own": "`discrete_distribution` denied, `kl_to_uniform` written",
-    "_no_bound": "`discrete_distribution` denied, `kl_to_uniform` written, values can be listed",
+    "_no_kl_of_its_own": "`discrete_distribution` denied, `kl_to_uniform` implemented",
+    "_no_bound": "`discrete_distribution` denied, `kl_to_uniform` implemented, "
+    "values can be listed",
     "_rounding_denied": "`discrete_distribution` claimed, `exact_rounding` denied, "
     "values can be listed",
-    "_cannot_differ": "`conditional` claimed, values can be listed, float64, 200 params at most",
-    "_has_exact_draw": "`exact_draw` claimed, draw no argument; values drawn and can be listed",
+    "_cannot_differ": "`conditional` claimed, values can be listed, float64, at most 200 params",
+    "_has_exact_draw": "`exact_draw` claimed, not a `DrawEstimator`; samples are drawn, "
+    "values can be listed",
     "_of_other_distribution": "`hard`, neither `exact_draw` nor `own_distribution`; "
     "values can be listed",
     "_takes_no_draws": "a `DrawEstimator`",
-    "_no_noise": "values are drawn, and the draw is no argument",
-    "_draws": "`hard`, and the cost sees the same values whatever the seed",
+    "_no_noise": "not a `DrawEstimator`; samples are drawn",
+    "_draws": "`hard`, and the cost is evaluated on the same values for every seed",
     "_keeps_nothing": "a `StatefulEstimator`",
-    "_claims_nothing": "a `StatefulEstimator`, unbiased for quadratic costs; 12 values at most",
-    "_bias_unknown": "`unbiased` claimed; hard values follow the mass and can be listed",
+    "_claims_nothing": "a `StatefulEstimator`, unbiased for quadratic costs; at most 12 values",
+    "_bias_unknown": "`unbiased` claimed; hard samples follow the masses, values can be listed",
     "_is_hard": "`hard` denied",
-    "_several_unknown": "the same for hard values that are drawn, 12 at most",
-    "_direction_unknown": "`hard`, nothing claimed as `unbiased`, values can be listed",
+    "_several_unknown": "as `unbiased_as_claimed`, for drawn hard samples; at most 12 values",
+    "_direction_unknown": "`hard`, `unbiased` not claimed, values can be listed",
     "_acts_through_a_sample": "a `SampleEstimator`",
     "_repeated": "`compiles` claimed, on the first example of a class",
 }
@@ -334,13 +336,13 @@ def table(title: str, group: list[Check]) -> Iterator[str]:
     if first:
         names = ", ".join(f"`{c.name}`" for c in group if c.name in first)
         yield f"Run before all others, which are not run unless these pass: {names}.\n"
-    yield "| check | law | why | applies | false alarms |\n|---|---|---|---|---|"
+    yield "| check | property | why | applies | false alarms |\n|---|---|---|---|---|"
     for c in group:
         after = ", ".join(f"`{name}`" for name in c.needs if name not in first)
         when = applies(c) + (f"; after {after}" if after else "")
         rate = f"{c.false_alarm:.0e}".replace("e-0", "e-") if c.false_alarm else "-"
         why = c.why[:1].upper() + c.why[1:]
-        yield "| " + " | ".join([f"`{c.name}`", c.distribution, why, when, rate]) + " |"
+        yield "| " + " | ".join([f"`{c.name}`", c.statement, why, when, rate]) + " |"
     yield ""
 
 
@@ -364,8 +366,8 @@ def test_the_tables_of_checks_are_those_of_the_kit():
 
 def test_distributions_fit_into_a_table():
     for check in checks():
-        assert "|" not in check.distribution + check.why, check.name
-        assert check.distribution.endswith("."), check.name
+        assert "|" not in check.statement + check.why, check.name
+        assert check.statement.endswith("."), check.name
         assert check.why.endswith("."), check.name
 
 

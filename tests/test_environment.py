@@ -18,7 +18,7 @@ def test_a_missing_device_is_refused_and_auto_takes_the_best():
     assert str(choose_device("auto")) == devices()[0]
     assert devices()[-1] == "cpu"
     for asked in ("cuda:99", "tpu", "", "CPU"):
-        with pytest.raises(ConfigurationError, match="is not there"):
+        with pytest.raises(ConfigurationError, match="is not available"):
             choose_device(asked)
 
 

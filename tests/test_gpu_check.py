@@ -522,7 +522,7 @@ def test_without_a_cuda_device_it_ends_in_one_line(tmp_path):
     done = start("--out", tmp_path / "out", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == "error: there is no CUDA device here; --dry tries it on the CPU\n"
+    assert done.stderr == "error: there is no CUDA device here; use --dry for a trial on the CPU\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -532,7 +532,7 @@ def test_without_a_cuda_device_it_ends_in_one_line(tmp_path):
         (["--minutes", "0"], "--minutes must be above 0"),
         (["--minutes", "nan"], "--minutes must be above 0"),
         (["--parts", "tests,nonsense"], "unknown: nonsense"),
-        (["--data-dir", "nowhere"], "has no folder MNIST: nowhere"),
+        (["--data-dir", "nowhere"], "has no directory MNIST: nowhere"),
     ],
 )
 def test_usage(words, said):

@@ -82,8 +82,8 @@ def test_what_the_core_leaves_out_exists():
         (["2.9"], "no torch 2.9 in"),
         (["2.1"], "no torch 2.1 in"),  # not 2.10
         (["newest", "nonsense"], "no torch nonsense in"),
-        (["--python", "no-such-python", "newest"], "no-such-python is no Python"),
-        (["--python", "true", "newest"], "true is no Python"),
+        (["--python", "no-such-python", "newest"], "no-such-python is not a Python"),
+        (["--python", "true", "newest"], "true is not a Python"),
         (["--python"], "takes a value"),
         (["--fast", "newest"], "no option --fast"),
     ],

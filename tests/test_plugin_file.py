@@ -287,7 +287,7 @@ def test_another_file_of_that_name(capsys):
     write()
     other = write(SOURCE.replace('"mine"', '"other"') + HOOK, "b/mine.py")
     said = refused(capsys, "list", "--plugin", "mine.py", "--plugin", other)
-    assert "goes by mine.py already; rename" in said
+    assert "the name mine.py is taken by" in said
     assert run(["list", "--plugin", other]) == 0
     assert run(["list", "--plugin", "mine.py"]) == 0
 
@@ -327,7 +327,7 @@ BAD = {
     "raises": (SOURCE + HOOK.replace("[Pick]", "1 / 0"), "relaxit_relaxations raised ZeroDiv"),
     "no class": ("import relaxit\nrelaxit.register(3)", "3 is not a relaxation class"),
     "odd name": (DECORATED.replace('"mine"', "[]"), "name must be lower-case"),
-    "twice": (DECORATED + "\nrelaxit.register(type('B', (Pick,), {'api': 1}))", "in it twice"),
+    "twice": (DECORATED + "\nrelaxit.register(type('B', (Pick,), {'api': 1}))", "is defined twice"),
 }
 
 
@@ -344,8 +344,8 @@ def test_a_bad_file_ends_the_command(source, said, words, capsys):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("absent.py", "is not there"),
-        ("nowhere/absent.py", "is not there"),
+        ("absent.py", "does not exist"),
+        ("nowhere/absent.py", "does not exist"),
         ("text.txt", "does not end in .py"),
         ("folder", "does not end in .py"),
         ("folder.py", "cannot be read"),

@@ -239,7 +239,7 @@ def test_missing_api(install):
         with_good(*install("relaxit-bad", bad=source)),
         "bad",
         "'pick'",
-        "states no api: write api = 1",
+        "has no api attribute: write api = 1",
     )
 
 
@@ -492,7 +492,7 @@ def fresh(monkeypatch):
 
 def test_register_twice(fresh):
     relaxit.register(Session)
-    with pytest.raises(PluginError, match="registered already"):
+    with pytest.raises(PluginError, match="already registered"):
         relaxit.register(Session)
     assert relaxit.get("test-session") == Session()
     fresh.require_sound()

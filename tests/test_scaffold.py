@@ -137,7 +137,7 @@ def test_a_name_that_two_plugins_share_is_taken(tmp_path, demo, monkeypatch):
         own.add(plugin, sys.modules["relaxit_demo.hooks"])
     assert list(own.items("relaxation").values()) == [demo, demo]
     monkeypatch.setattr(naming, "default_registry", lambda: own)
-    with pytest.raises(ConfigurationError, match="'demo' is registered already, by relaxit-one"):
+    with pytest.raises(ConfigurationError, match="'demo' is already registered by relaxit-one"):
         scaffold.new_plugin("demo", tmp_path / "relaxit-demo")  # a folder without one
 
 
@@ -157,7 +157,7 @@ def test_a_directory_that_exists_is_left_alone(tmp_path, capsys):
     (tmp_path / "relaxit-demo" / "thesis.txt").write_text("mine")
     code, said = refusal(capsys, "demo")
     assert code == 2
-    assert "relaxit-demo exists" in said
+    assert "relaxit-demo already exists" in said
     assert written(tmp_path) == ["relaxit-demo/thesis.txt"]
     (tmp_path / "relaxit-empty").mkdir()
     assert refusal(capsys, "empty")[0] == 2
@@ -173,7 +173,7 @@ def test_a_parent_that_is_no_directory(tmp_path, capsys):
     for parent in ("nowhere", "file", "file/below"):
         code, said = refusal(capsys, "demo", "--dir", parent)
         assert code == 2
-        assert "not a folder" in said
+        assert "not a directory" in said
     assert written(tmp_path) == ["file"]
 
 

@@ -45,5 +45,5 @@ def test_the_annealed_tutorial_anneals_by_global_step_and_is_hard():
 def test_unknown_recipes_are_named():
     with pytest.raises(UnknownName, match="Did you mean tutorial-mnist"):
         zoo.recipe_layers("tutorial-mnst")
-    with pytest.raises(ConfigurationError, match="is not there"):
+    with pytest.raises(ConfigurationError, match="does not exist"):
         zoo.recipe_layers("absent.toml")

@@ -1,4 +1,4 @@
-"""Benchmarks: of draws, of training steps, and those that plugins bring."""
+"""Benchmarks of sampling, of training steps, and those of plugins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from session import OWN, Session
 
 EPOCH = 600  # steps of `relaxit bench training` in an epoch of MNIST
 SIZE = ("batch", "latents", "categories")
-SIZES = ((4096, 30, 10), (100, 30, 10), (1024, 1, 1000), (64, 1, 32_000))  # most telling first
+SIZES = ((4096, 30, 10), (100, 30, 10), (1024, 1, 1000), (64, 1, 32_000))  # most informative first
 BENCH = ("--rounds", "100", "--seconds", "0.5")
 STEPS = ("--steps", "100", "--rounds", "5", "--seconds", "15")
 
@@ -26,7 +26,7 @@ DRY_STEPS = ("--steps", "2", *DRY_BENCH)
 
 
 def sampling(session: Session, result: Result) -> None:
-    """A command for each size."""
+    """Run one command per size."""
     words = ("--device", session.device, *(DRY_BENCH if session.dry else BENCH))
     commands = []
     for size in DRY_SIZES if session.dry else SIZES:
@@ -38,31 +38,31 @@ def sampling(session: Session, result: Result) -> None:
 
 
 def steps(session: Session, result: Result) -> None:
-    """Training, in blocks of steps."""
+    """Time training in blocks of steps."""
     words = ("--device", session.device, *session.data, *(DRY_STEPS if session.dry else STEPS))
     run(session, result, [relaxit("bench training", "bench", "training", *words)])
     if not session.data_dir:
-        result.notes.append("Random pictures in the place of MNIST's; a step takes as long.")
+        result.notes.append("Random images in place of MNIST; a step takes as long.")
 
 
 def structures(session: Session, result: Result) -> None:
-    """What plugins bring: a command for each package, so that one does not cost the other."""
-    found: dict[str, list[str]] = {}
+    """Run the benchmarks of plugins: one command per package, independent of the others."""
+    packages: dict[str, list[str]] = {}
     for each in listed(session, result).get("benchmark", []):
         if each["distribution"] != OWN:
-            found.setdefault(each["distribution"], []).append(each["name"])
+            packages.setdefault(each["distribution"], []).append(each["name"])
     if session.dry:
-        found = {DRY_STRUCTURES[0]: list(DRY_STRUCTURES)}
+        packages = {DRY_STRUCTURES[0]: list(DRY_STRUCTURES)}
     words = ("--device", session.device, *(DRY_BENCH if session.dry else BENCH))
     commands = [
         relaxit(f"bench structures {package}", "bench", "structures", *names, *words)
-        for package, names in found.items()
+        for package, names in packages.items()
     ]
     run(session, result, commands)
 
 
 def run(session: Session, result: Result, commands: Sequence[Command]) -> None:
-    """Run benchmark commands, each with a file of its figures, and condense them."""
+    """Run benchmark commands, each with a file of its results, and condense them."""
     result.figures = {"tables": []}
     with_files = [
         dataclasses.replace(each, words=(*each.words, "--json", "--out", f"{each.stem}.json"))
@@ -70,7 +70,7 @@ def run(session: Session, result: Result, commands: Sequence[Command]) -> None:
     ]
     for ended in session.run(result, with_files):
         document = read_json(ended.out.with_suffix(".json"))
-        if document:  # of a command that was cut too: what it had by then
+        if document:  # partial results, if the command was cut
             result.documents[ended.name] = document
             for benchmark in document["benchmarks"]:
                 enter(result, benchmark)
@@ -79,7 +79,7 @@ def run(session: Session, result: Result, commands: Sequence[Command]) -> None:
 
 
 def enter(result: Result, benchmark: Mapping[str, Any]) -> None:
-    """A table, and what failed."""
+    """Enter a table, and what failed."""
     result.figures["tables"].append(condense(benchmark))
     if benchmark["reason"]:
         result.fail(benchmark["name"], benchmark["reason"])
@@ -89,17 +89,17 @@ def enter(result: Result, benchmark: Mapping[str, Any]) -> None:
 
 
 def condense(benchmark: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page shows of a benchmark."""
+    """Return what the page shows of a benchmark."""
     implementations, lower_bound = benchmark["implementations"], benchmark["lower_bound"]
     medians = {row["name"]: row["seconds"]["median"] for row in implementations if row["seconds"]}
     compiled = compiled_form(benchmark, medians)
-    kept = ("name", "outcome", "reason", "ratio", "times_lower_bound", "memory_bytes", "compiled")
+    keys = ("name", "outcome", "reason", "ratio", "times_lower_bound", "memory_bytes", "compiled")
     rows = []
     for row in implementations:
-        found = {key: row[key] for key in (*kept, "first_seconds")}
-        found["seconds"] = seconds = medians.get(row["name"])
-        found["to_compiled"] = seconds / medians[compiled] if seconds and compiled else None
-        rows.append(found)
+        entry = {key: row[key] for key in (*keys, "first_seconds")}
+        entry["seconds"] = seconds = medians.get(row["name"])
+        entry["to_compiled"] = seconds / medians[compiled] if seconds and compiled else None
+        rows.append(entry)
     return {
         **{key: benchmark[key] for key in ("name", "reference", "rounds")},
         "options": {k: v for k, v in benchmark["options"].items() if k != "data_dir"},
@@ -110,7 +110,7 @@ def condense(benchmark: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def compiled_form(benchmark: Mapping[str, Any], medians: Mapping[str, float]) -> str | None:
-    """PyTorch's own way compiled, the fastest of them; else the reference compiled."""
+    """Return the fastest compiled implementation of PyTorch; else the compiled reference."""
     rows = [
         row for row in benchmark["implementations"] if row["compiled"] and row["name"] in medians
     ]
@@ -125,7 +125,7 @@ def show(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def show_benchmark(each: Mapping[str, Any]) -> Iterator[str]:
-    """A heading, a table, a sentence and remarks."""
+    """Yield a heading, a table, a sentence and remarks."""
     block = each["options"].get("steps")
     factor, unit = (EPOCH / block, "s/epoch") if block else (1e3, "ms")
     yield f"### {each['name']}: {', '.join(f'{k} {v}' for k, v in each['options'].items())}"
@@ -140,17 +140,17 @@ def show_benchmark(each: Mapping[str, Any]) -> Iterator[str]:
         if row["outcome"] != "skipped"  # named in the remarks
     ]
     yield table(["", unit, "ratio", "/ comp.", "bounds", "MiB"], rows, drop_empty=True)
-    said = f"{each['rounds']} rounds; ratios to {each['reference']}"
-    said += f"; / comp.: to {each['compiled']}" if each["compiled"] else ""
-    said += (
+    text = f"{each['rounds']} rounds; ratios to {each['reference']}"
+    text += f"; / comp.: to {each['compiled']}" if each["compiled"] else ""
+    text += (
         f"; lower bound {number(each['lower_bound'], factor)} {unit}" if each["lower_bound"] else ""
     )
-    yield wrap(f"{said}.")
+    yield wrap(f"{text}.")
     yield items(remarks(each["rows"]))
 
 
 def remarks(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """How long compilation took, and what was skipped for which reason."""
+    """Yield how long compilation took, and what was skipped for which reason."""
     calls = [
         f"{row['name']} {number(row['first_seconds'])} s"
         for row in rows

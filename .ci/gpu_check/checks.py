@@ -1,4 +1,4 @@
-"""The laws: `relaxit check` of all relaxations and the main estimators."""
+"""Conformance: `relaxit check` of all relaxations and the main estimators."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from page import table
 from results import Result
 from session import OWN, Session
 
-ESTIMATORS = (  # and what plugins bring
+ESTIMATORS = (  # and those of plugins
     *("pathwise", "straight-through", "st-gumbel", "gumbel-rao"),
     *("reinmax", "rloo", "rebar", "relax"),
 )
 DRY = ("--only", "is_registrable", "--only", "options_round_trip")
-KINDS = {  # of outcomes, and how the page calls them
+KINDS = {  # of outcomes, and their names on the page
     "pass": "pass",
     "fail": "fail",
     "expected failure": "expected",
@@ -26,14 +26,14 @@ KINDS = {  # of outcomes, and how the page calls them
 
 
 def work(session: Session, result: Result) -> None:
-    """Check them, several at once."""
+    """Run the checks, several at once."""
     words = ("--device", session.device, "--json", *(DRY if session.dry else ()))
-    commands = [  # one thread each: they are several, and the tensors are small
+    commands = [  # one thread each, as several run at once and the tensors are small
         relaxit(f"check {name}", "check", name, *words, OMP_NUM_THREADS="1")
         for name in names(session, result)
     ]
     if not commands:
-        result.fail("relaxit list", "it named nothing to check")
+        result.fail("relaxit list", "it lists nothing to check")
     result.figures = {"rows": []}
     for ended in session.run(result, commands, session.jobs):
         if document := ended.document:
@@ -44,7 +44,7 @@ def work(session: Session, result: Result) -> None:
 
 
 def names(session: Session, result: Result) -> list[str]:
-    """What is checked; in a dry run the first of each kind."""
+    """Return what is checked; in a dry run the first of each kind."""
     there = listed(session, result)
     relaxations = [each["name"] for each in there.get("relaxation", [])]
     known = {each["name"]: each["distribution"] for each in there.get("estimator", [])}
@@ -55,7 +55,7 @@ def names(session: Session, result: Result) -> list[str]:
 
 
 def enter(result: Result, document: dict[str, Any]) -> None:
-    """A row of the table, and what failed."""
+    """Enter a row of the table, and what failed."""
     seconds = sum(each["seconds"] for each in document["results"])
     row = {"name": document["name"], **document["counts"], "seconds": seconds}
     result.figures["rows"].append(row)

@@ -1,4 +1,4 @@
-"""Commands that end at their bound, with all their children."""
+"""Commands that are stopped at a time limit, with all their children."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from typing import Any
 
 from results import read_json
 
-GRACE = 5.0  # seconds between Ctrl-C and the end: `relaxit bench` writes what it has in them
+GRACE = 5.0  # seconds between Ctrl-C and SIGKILL, in which `relaxit bench` writes its results
 HURRY = 2.0  # the same after a signal to this command, whose sender may not wait
-MARK = "GPU_CHECK_COMMAND"  # a variable by which a command's children are known
+MARK = "GPU_CHECK_COMMAND"  # environment variable that identifies a command's children
 
-# What the console script does; it need not be on PATH.
+# The command of the console script, which need not be on PATH.
 RELAXIT = (sys.executable, "-c", "from relaxit.cli import main; main()")
 
 
 class Stop:
-    """Notes SIGINT and SIGTERM once it listens, so that nothing is torn apart by them."""
+    """Records SIGINT and SIGTERM once it listens, so that they do not interrupt anything midway."""
 
     number = 0
 
@@ -39,13 +39,13 @@ class Stop:
 
     @property
     def why(self) -> str:
-        """What is said of all that did not end by itself; empty without a signal."""
+        """The reason given for everything that was cut by the signal; empty without one."""
         return f"stopped by {signal.Signals(self.number).name}" if self.number else ""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command line; its name is that of its files too."""
+    """A command line; its files are named after it."""
 
     name: str
     words: tuple[str, ...]
@@ -56,7 +56,7 @@ class Command:
         return self.name.replace(" ", "-")
 
     def outputs(self, directory: Path) -> tuple[Path, Path]:
-        """Where its stdout and stderr go."""
+        """Return the files of its stdout and stderr."""
         return directory / f"{self.stem}.out", directory / f"{self.stem}.err"
 
 
@@ -66,12 +66,12 @@ def relaxit(name: str, *words: object, **env: str) -> Command:
 
 @dataclass
 class Ended:
-    """What came of a command.
+    """The result of a command.
 
     Attributes:
-        code: its exit code; None if it was not begun.
-        cut: why it did not come to its own end; empty if it did.
-        out, err: what it said.
+        code: exit code; None if it was not started.
+        cut: why it was stopped early or not started; empty if it ended by itself.
+        out, err: files of its output.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Ended:
 
     @property
     def last_line(self) -> str:
-        """Its last word, which is the reason if it failed."""
+        """The last line of its output, which is the reason if it failed."""
         text = "\n".join(path.read_text(errors="replace") for path in (self.out, self.err))
         return f"exit code {self.code}\n{text}".strip().splitlines()[-1].strip()
 
@@ -93,7 +93,7 @@ class Ended:
 
 
 class Process:
-    """A command that runs, apart from this one's terminal."""
+    """A running command, detached from the terminal of this one."""
 
     def __init__(
         self, command: Command, directory: Path, env: Mapping[str, str], end: float
@@ -120,17 +120,17 @@ class Process:
             self.process.send_signal(signal.SIGINT)
 
     def over(self, patience: float) -> bool:
-        """Whether it has ended, or was asked to so many seconds ago."""
+        """Whether it has ended, or was asked to more than so many seconds ago."""
         return self.process.poll() is not None or time.monotonic() >= self.asked + patience
 
     def finish(self) -> Ended:
         """Kill what is left of it and of its children, and report."""
         with contextlib.suppress(OSError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        # The compiler's workers, for one, are in a session of their own and outlive their parent.
+        # The compiler's workers, for example, have a session of their own and outlive their parent.
         mark = f"{MARK}={self.out}\0".encode()
         for path in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):  # it is gone, or somebody else's
+            with contextlib.suppress(OSError):  # it is gone, or belongs to another user
                 if mark in path.read_bytes():
                     os.kill(int(path.parent.name), signal.SIGKILL)
         return Ended(self.name, self.process.wait(), self.cut, self.out, self.err)
@@ -145,22 +145,22 @@ def run_commands(
     grace: float = GRACE,
     jobs: int = 1,
 ) -> Iterator[Ended]:
-    """Run commands until they are done, or time is up, or a signal came.
+    """Run commands until they are done, time is up, or a signal arrives.
 
-    One that is not the last to begin has half of the time that is left, so that one that hangs
+    A command that is not the last to start gets half of the remaining time, so that one that hangs
     does not cost all others.
 
     Args:
-        commands: what to run, in this order; names are unique.
-        directory: where they run, and where their output goes.
-        env: their environment.
-        stop: a signal that ends all of them.
-        end: instant of the monotonic clock by which all are gone.
-        grace: seconds before it at which they are asked to end.
-        jobs: how many run at once.
+        commands: commands to run, in this order; names are unique.
+        directory: working directory, which also gets their output.
+        env: environment of the commands.
+        stop: signal that ends all of them.
+        end: time of the monotonic clock by which all have ended.
+        grace: seconds before ``end`` at which they are asked to end.
+        jobs: number of commands that run at once.
 
     Yields:
-        What came of each, as they end.
+        The result of each, as they end.
     """
     waiting, running = list(commands), list[Process]()
 

@@ -1,4 +1,4 @@
-"""The machine: what it is, what the commands inherit there, and what is registered."""
+"""The machine: its properties, the environment of the commands, and what is registered."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ print(json.dumps(facts))
 
 
 def find_facts(stop: Stop, revision: str) -> tuple[dict[str, Any], str]:
-    """What is known of the machine, and why torch could not say more; asked before all else."""
+    """Return the facts about the machine, or why torch could not state them; done first of all."""
     with tempfile.TemporaryDirectory(prefix=NAME) as place:
         command = Command("facts", (sys.executable, "-c", FACTS))
         end = time.monotonic() + 90  # a cold disk
         (ended,) = run_commands([command], Path(place), os.environ, stop, end)
         facts, reason = ended.document, ended.cut or ended.last_line
     if facts is None:
-        return {}, f"torch does not say what there is: {reason}"
+        return {}, f"torch cannot describe the machine: {reason}"
     facts["Triton"] = version_of("triton")
     facts["driver"] = first_line(
         "nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"
@@ -61,7 +61,7 @@ def version_of(name: str) -> str:
 
 
 def first_line(*words: str) -> str:
-    """The first that a program says; ``unknown`` if it cannot be run."""
+    """Return the first line of a program's output; ``unknown`` if it cannot be run."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -70,25 +70,25 @@ def first_line(*words: str) -> str:
 
 
 def git_revision() -> str:
-    """Of the checkout, and whether there are changes on top of it."""
+    """Return the revision of the checkout, and whether there are changes on top of it."""
     git = ("git", "-C", str(ROOT))
-    found = first_line(*git, "rev-parse", "--short=12", "HEAD")
-    changed = found != "unknown" and first_line(*git, "status", "--porcelain")
-    return f"{found}, with changes" if changed else found
+    head = first_line(*git, "rev-parse", "--short=12", "HEAD")
+    changed = head != "unknown" and first_line(*git, "status", "--porcelain")
+    return f"{head}, with changes" if changed else head
 
 
 def environment(files: Path, data_dir: Path | None, dry: bool) -> dict[str, str]:
-    """What the commands inherit, with the checkout's packages where they are not installed.
+    """Return the environment of the commands, with the packages of the checkout on PYTHONPATH.
 
-    A package that is only on PYTHONPATH has no metadata, and so no entry points by which its
-    plugins are found. They are written into ``files``, from its pyproject.toml.
+    This is for packages that are not installed. They have no metadata, and so no entry points by
+    which their plugins are found, so these are written into ``files`` from their pyproject.toml.
     """
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("RELAXIT_")}
+    env = {k: v for k, v in os.environ.items() if not k.startswith("RELAXIT_")}
     if data_dir:
-        kept["RELAXIT_DATA_DIR"] = str(data_dir)
+        env["RELAXIT_DATA_DIR"] = str(data_dir)
     if dry:
-        kept["OMP_NUM_THREADS"] = "1"  # its tensors are tiny, and other programs are running
-    places = [str(ROOT / ".ci")]  # where pytest finds its plugin in this folder
+        env["OMP_NUM_THREADS"] = "1"  # its tensors are tiny, and other programs are running
+    places = [str(ROOT / ".ci")]  # where pytest finds its plugin in gpu_check
     for path in [ROOT / "pyproject.toml", *sorted(ROOT.glob("plugins/*/pyproject.toml"))]:
         settings = tomllib.loads(path.read_text())
         if version_of(settings["project"]["name"]) == "not installed":
@@ -96,19 +96,19 @@ def environment(files: Path, data_dir: Path | None, dry: bool) -> dict[str, str]
                 *sources(path.parent, settings),
                 write_metadata(files / "metadata", settings),
             ]
-    places += [kept["PYTHONPATH"]] if kept.get("PYTHONPATH") else []
-    return {**kept, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
+    places += [env["PYTHONPATH"]] if env.get("PYTHONPATH") else []
+    return {**env, "PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
 
 
 def sources(directory: Path, settings: Mapping[str, Any]) -> list[str]:
-    """Folders that hold a project's packages and modules, as its wheel would."""
+    """Return the directories with the packages and modules of a project's wheel."""
     wheel = settings["tool"]["hatch"]["build"]["targets"]["wheel"]
     inside = [*wheel["packages"], *wheel.get("force-include", {})]
     return [str((directory / each).parent) for each in inside]
 
 
 def write_metadata(place: Path, settings: Mapping[str, Any]) -> str:
-    """A project's name, version and entry points, as if it was installed."""
+    """Write a project's name, version and entry points, as if it were installed."""
     name, version = settings["project"]["name"], settings["project"]["version"]
     info = place / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
@@ -122,7 +122,7 @@ def write_metadata(place: Path, settings: Mapping[str, Any]) -> str:
 
 
 def work(session: Session, result: Result) -> None:
-    """The facts, and what is registered here."""
+    """Enter the facts, and what is registered here."""
     session.facts["relaxit"] = where_relaxit_is(session.files)
     result.figures = {"facts": {k: v for k, v in session.facts.items() if k != "there"}}
     result.figures["registered"] = {
@@ -132,7 +132,7 @@ def work(session: Session, result: Result) -> None:
 
 
 def where_relaxit_is(files: Path) -> str:
-    """Whose files the commands run: figures of others are not the checkout's."""
+    """Return which files the commands run: results of other files are not the checkout's."""
     if (files / "metadata").exists():
         return "the checkout, not installed"
     url = json.loads(metadata.distribution(OWN).read_text("direct_url.json") or "{}")
@@ -141,14 +141,14 @@ def where_relaxit_is(files: Path) -> str:
 
 
 def listed(session: Session, result: Result) -> dict[str, Any]:
-    """What is registered, asked once."""
+    """Return what is registered, asking only once."""
     for name, words in (("strict list", ["--strict-plugins"]), ("list", [])):
         if session.listed:
             break
         (ended,) = session.run(result, [relaxit(name, *words, "list", "--json")])
         if ended.code == 0 and ended.document:
             session.listed = ended.document
-        elif not ended.cut:  # without --strict-plugins the sound ones are there
+        elif not ended.cut:  # without --strict-plugins, sound plugins are listed
             result.fail(f"relaxit {' '.join([*words, 'list'])}", ended.last_line)
     return session.listed
 

@@ -1,4 +1,4 @@
-"""A plugin of pytest that writes down each test's outcome at once: pytest may be ended."""
+"""A pytest plugin that records each test's outcome at once, since pytest may be stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any
 
-FILE = "GPU_CHECK_OUTCOMES"  # the variable that says where
+FILE = "GPU_CHECK_OUTCOMES"  # environment variable with the path of the file
 
 
 def pytest_configure(config: Any) -> None:
@@ -15,16 +15,16 @@ def pytest_configure(config: Any) -> None:
 
 
 class Outcomes:
-    """Writes a line for each test."""
+    """Writes one line per test."""
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """A test has run, or could not."""
+        """Record a test that has run, or could not."""
         if report.when == "call" or not report.passed:
             outcome = "error" if report.failed and report.when != "call" else report.outcome
             write(report, outcome, report.duration)
 
     def pytest_collectreport(self, report: Any) -> None:
-        """A file cannot be read."""
+        """Record a file that cannot be collected."""
         if report.failed:
             write(report, "error", 0.0)
 
@@ -36,7 +36,7 @@ def write(report: Any, outcome: str, seconds: float) -> None:
 
 
 def why(report: Any) -> str:
-    """The reason of a skip, or the first line of a failure."""
+    """Return the reason for a skip, or the first line of a failure."""
     if report.passed:
         return ""
     if isinstance(report.longrepr, tuple):

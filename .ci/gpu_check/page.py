@@ -1,4 +1,4 @@
-"""The page, in Markdown of 80 columns, from the JSON alone."""
+"""The page, in Markdown of 80 columns, made from the JSON alone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Show = Callable[[dict[str, Any]], Iterator[str]]
 
 
 def page(document: Mapping[str, Any], shows: Mapping[str, Show]) -> str:
-    """The whole page.
+    """Return the page.
 
     Args:
-        document: what the JSON holds.
-        shows: by a part's name, the paragraphs about its figures.
+        document: content of the JSON.
+        shows: functions by part name that yield the paragraphs about its results.
     """
     parts = document["parts"]
     blocks = [
@@ -31,7 +31,7 @@ def page(document: Mapping[str, Any], shows: Mapping[str, Show]) -> str:
 
 
 def head(document: Mapping[str, Any]) -> Iterator[str]:
-    """What was run where, and a table of the parts."""
+    """Yield what was run where, and a table of the parts."""
     facts = document["facts"]
     yield "# GPU check" + (", dry: on the CPU" if document["dry"] else "")
     yield wrap(
@@ -52,7 +52,7 @@ def head(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def bullets(parts: Sequence[Mapping[str, Any]], key: str, form: str) -> str:
-    """Failures or cuts of all parts as a list."""
+    """Return the failures or cuts of all parts as a list."""
     return (
         items(
             form.format(part=part["title"], **{k: plain(text) for k, text in each.items()})
@@ -64,17 +64,17 @@ def bullets(parts: Sequence[Mapping[str, Any]], key: str, form: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that may stand between backticks."""
+    """Return text that may stand between backticks."""
     return text.replace("`", "'")
 
 
 def items(lines: Iterable[str]) -> str:
-    """A list."""
+    """Return a list in Markdown."""
     return "\n".join(wrap(line, "- ") for line in lines)
 
 
 def wrap(text: str, start: str = "") -> str:
-    """A paragraph, or an item of a list, in lines that fit."""
+    """Return a paragraph or a list item in lines that fit."""
     return textwrap.fill(
         text,
         WIDTH,
@@ -86,16 +86,16 @@ def wrap(text: str, start: str = "") -> str:
 
 
 def number(value: float | None, factor: float = 1.0) -> str:
-    """Three digits, in six characters at most as long as there is no millionth and no million."""
+    """Format with three digits, in at most six characters unless very small or very large."""
     if value is None:
         return "-"
-    found = value * factor
-    size = abs(found)
+    scaled = value * factor
+    size = abs(scaled)
     if size and not 1e-3 <= size < 1e6:
-        return f"{found:.1e}".replace("e-0", "e-").replace("e+0", "e")
+        return f"{scaled:.1e}".replace("e-0", "e-").replace("e+0", "e")
     if size >= 1000:
-        return f"{found:.0f}"
-    return f"{found:.4f}" if 0 < size < 0.01 else f"{found:.3g}"
+        return f"{scaled:.0f}"
+    return f"{scaled:.4f}" if 0 < size < 0.01 else f"{scaled:.3g}"
 
 
 def table(
@@ -104,13 +104,13 @@ def table(
     left: int = 1,
     drop_empty: bool = False,
 ) -> str:
-    """A table in Markdown, aligned, the first column shortened so that it fits.
+    """Return an aligned table in Markdown, with the first column shortened so that it fits.
 
     Args:
-        heads: of the columns.
-        rows: at least one, or there is no table.
-        left: so many columns hold words and begin on the left.
-        drop_empty: leave out columns of which nothing is known.
+        heads: headings of the columns.
+        rows: rows of the table; without any, the result is empty.
+        left: number of columns with words, which are aligned to the left.
+        drop_empty: whether to leave out columns without any value.
     """
     if not rows:
         return ""
@@ -126,13 +126,13 @@ def table(
 
 
 def aligned(column: Sequence[str], left: bool) -> list[str]:
-    """Cells of one width, with the rule below the first."""
+    """Return cells of one width, with a rule below the first."""
     width = max(3, *map(len, column))
     head, *body = (cell.ljust(width) if left else cell.rjust(width) for cell in column)
     return [head, "-" * width if left else "-" * (width - 1) + ":", *body]
 
 
 def shortened(text: str, width: int) -> str:
-    """Text of at most that many characters, though of ten at least."""
+    """Return text of at most ``width`` characters, or ten if that is less."""
     width = max(10, width)
     return text if len(text) <= width else text[: width - 3] + "..."

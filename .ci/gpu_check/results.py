@@ -1,4 +1,4 @@
-"""What came of a part, and files that are whole or not there."""
+"""The results of a part, and files that are written atomically."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any
 
 @dataclass
 class Result:
-    """What came of a part; all of it goes into the JSON.
+    """The results of a part, all of which go into the JSON.
 
     Attributes:
         outcome: ``not run``, ``running``, ``passed``, ``failed``, ``cut``.
-        seconds, share: that it took, and that it could have had.
-        failures: what is wrong: ``what`` and ``why``.
-        cuts: what was not run to its end, likewise.
-        notes: sentences that a reader of the figures must know.
-        figures: what the page shows.
-        documents: what the commands said, by their name.
+        seconds, share: seconds that it took, and seconds that it was given.
+        failures: what failed: ``what`` and ``why``.
+        cuts: what was not run to its end: ``what`` and ``why``.
+        notes: sentences that are needed to read the results.
+        figures: results that the page shows.
+        documents: JSON output of the commands, by their name.
     """
 
     name: str
@@ -43,37 +43,37 @@ class Result:
         self.cuts.append({"what": what, "why": why})
 
     def judge(self) -> str:
-        """The outcome of a part that has ended."""
+        """Return the outcome of a part that has ended."""
         return "failed" if self.failures else "cut" if self.cuts else "passed"
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and onto the disk."""
-    other = path.with_name(path.name + ".part")
-    with other.open("w", encoding="utf-8") as file:
+    """Write a file atomically, and flush it to the disk."""
+    partial = path.with_name(path.name + ".part")
+    with partial.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    other.replace(path)
+    partial.replace(path)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON document; None if there is none, or it is not whole."""
+    """Return a JSON document; None if there is none, or it is incomplete."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+        document: dict[str, Any] = json.loads(path.read_text())
+        return document
     except (OSError, ValueError):
         return None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """JSON documents, one a line; none if the file is not there. The last line may be torn."""
+    """Return JSON documents, one per line; none without the file. The last may be incomplete."""
     text = path.read_text() if path.exists() else ""
     return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
 def finite(value: Any) -> Any:
-    """The same with None for numbers that JSON does not have."""
+    """Return the same with None for numbers that JSON does not have."""
     if isinstance(value, Mapping):
         return {str(key): finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""One run of this command: its parts, their shares of the time, and what they leave."""
+"""One run of this command: its parts, their shares of the time, and their output."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from results import Result, finite, write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "gpu-check"
-OWN = "relaxit-framework"  # the distribution; what has another is a plugin package's
-LEAST = 3.0  # seconds without which a part is not begun
+OWN = "relaxit-framework"  # the distribution; plugin packages have others
+LEAST = 3.0  # seconds; with less, a part is not started
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Part:
     """A part of the run.
 
     Attributes:
-        weight: its share of the time is this over the sum of those that are still to come.
-        work: runs its commands, and enters what came of them.
-        show: paragraphs of the page about its figures.
+        weight: its share of the remaining time is this over the sum for the remaining parts.
+        work: runs its commands and enters their results.
+        show: yields the paragraphs of the page about its results.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Session:
     """One run of this command.
 
     Attributes:
-        out: where JSON and page go.
-        files: where the commands run, with all that they leave.
-        dry: whether it is the tiny form on the CPU.
-        data_dir: MNIST's files, if they are there.
-        facts: of the machine.
-        env: that the commands get.
-        listed: what `relaxit list` says.
-        end, grace: of the part that runs.
+        out: directory of the JSON and the page.
+        files: working directory of the commands, with all that they write.
+        dry: whether it is the tiny variant on the CPU.
+        data_dir: directory of the MNIST files, if there is one.
+        facts: facts about the machine.
+        env: environment of the commands.
+        listed: output of `relaxit list`.
+        end, grace: time limit of the part that runs.
     """
 
     out: Path
@@ -75,12 +75,12 @@ class Session:
 
     @property
     def jobs(self) -> int:
-        """Commands at once where nothing is timed: each has its own thread, and two stay free."""
+        """Number of commands at once where nothing is timed: one per core, and two stay free."""
         return max(1, min(12, (os.cpu_count() or 1) - 2))
 
     @property
     def data(self) -> tuple[str, ...]:
-        """The flag of the data, if there are any."""
+        """The flag for the data, if there are any."""
         return ("--data-dir", str(self.data_dir)) if self.data_dir else ()
 
     @property
@@ -89,29 +89,29 @@ class Session:
         return self.end - self.grace - time.monotonic()
 
     def run(self, result: Result, commands: Sequence[Command], jobs: int = 1) -> list[Ended]:
-        """Run commands within the part's bound; what they did not come to is entered as cut.
+        """Run commands within the time limit of the part; what did not finish is entered as cut.
 
         Returns:
-            What came of each, in their order.
+            The result of each, in their order.
         """
-        found = {}
+        by_name = {}
         for ended in run_commands(
             commands, self.files, self.env, self.stop, self.end, self.grace, jobs
         ):
-            found[ended.name] = ended
+            by_name[ended.name] = ended
             if ended.cut:
                 result.cut(ended.name, ended.cut)
             self.write()
-        return [found[command.name] for command in commands]
+        return [by_name[command.name] for command in commands]
 
     def document(self) -> dict[str, Any]:
-        """All of it, in values that JSON has."""
+        """Return the session as values that JSON has."""
         whole = {
             "format": 1,
             "state": self.state,
             "dry": self.dry,
             "minutes": self.minutes,
-            "data": "MNIST" if self.data_dir else "the bundled digits and random pictures",
+            "data": "MNIST" if self.data_dir else "the bundled digits and random images",
             "facts": self.facts,
             "parts": [dataclasses.asdict(each) for each in self.results],
         }
@@ -119,7 +119,7 @@ class Session:
         return clean
 
     def write(self) -> None:
-        """Write both files anew."""
+        """Write both files again."""
         document = self.document()
         text = json.dumps(document, indent=1, allow_nan=False) + "\n"
         write_whole(self.out / f"{NAME}.json", text)
@@ -128,11 +128,11 @@ class Session:
 
 
 def run_parts(session: Session, end: float) -> int:
-    """Run all parts, the most telling first, and return the exit code.
+    """Run all parts, the most informative first, and return the exit code.
 
     Args:
-        session: that is filled in.
-        end: instant of the monotonic clock by which everything has ended.
+        session: session to fill in.
+        end: time of the monotonic clock by which everything has ended.
     """
     session.results = [Result(part.name, part.title) for part in session.parts]
     session.write()
@@ -160,7 +160,7 @@ def run_part(session: Session, part: Part, result: Result) -> None:
     session.write()
     try:
         part.work(session, result)
-    except Exception as error:  # one part's surprise must not cost the others
+    except Exception as error:  # an error in one part must not stop the others
         result.fail(part.name, f"{type(error).__name__}: {error}")
     result.seconds = time.monotonic() - began
     result.outcome = result.judge()

@@ -1,4 +1,4 @@
-"""One cell of a stored study, all seeds as one; a short try says how many epochs fit."""
+"""One cell of a stored study, all seeds as one; a short trial tells how many epochs fit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def work(session: Session, result: Result) -> None:
 
 
 def attempt(session: Session, result: Result, name: str, epochs: int) -> dict[str, Any] | None:
-    """The document of a run of so many epochs."""
+    """Run so many epochs, and return the document."""
     study, size, estimator = MNIST if session.data_dir else WITHOUT_DATA
     command = relaxit(
         name,
@@ -48,18 +48,18 @@ def attempt(session: Session, result: Result, name: str, epochs: int) -> dict[st
 
 
 def fitting(left: float, start: float, seconds: float) -> int:
-    """Epochs that fit into a time, less a fifth of it: a cell that is cut gives nothing.
+    """Return the number of epochs that fit into a time, less a fifth: a cut cell gives nothing.
 
     Args:
-        left: seconds that there are.
-        start: of them, until the first epoch begins.
-        seconds: of an epoch.
+        left: seconds that remain.
+        start: seconds until the first epoch begins.
+        seconds: seconds per epoch.
     """
     return int((0.8 * left - start) / max(seconds, 1e-3))
 
 
 def enter(result: Result, document: Mapping[str, Any]) -> None:
-    """What the page shows, and what is off."""
+    """Enter what the page shows, and what is off."""
     (cell,) = document["cells"]
     name = ", ".join((document["study"]["name"], cell["size"], cell["estimator"]))
     result.documents["reproduce"] = document
@@ -97,7 +97,7 @@ def show(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def with_error(value: float | None, error: float | None) -> str:
-    """A value and its standard error, where they are known."""
+    """Format a value and its standard error, where they are known."""
     if value is None:
         return "-"
     return f"{value:.6g}" if error is None else f"{value:.6g} ± {error:.2g}"

@@ -16,7 +16,7 @@ from session import ROOT, Session
 
 
 def work(session: Session, result: Result) -> None:
-    """Run them, several at once where xdist is there."""
+    """Run the tests, several at once if xdist is installed."""
     file = session.files / "tests.jsonl"
     command = Command("pytest", words(session), {outcomes.FILE: str(file)})
     (ended,) = session.run(result, [command])
@@ -39,8 +39,8 @@ def work(session: Session, result: Result) -> None:
 
 
 def words(session: Session) -> tuple[str, ...]:
-    """The command line."""
-    found = [
+    """Return the command line."""
+    command = [
         *(sys.executable, "-m", "pytest", "-m", "gpu", "-q"),
         *("-p", "no:cacheprovider", "-p", "gpu_check.outcomes"),
         # The project's own options are for all tests: doctests, and five minutes for each.
@@ -48,11 +48,11 @@ def words(session: Session) -> tuple[str, ...]:
         *("--basetemp", str(session.files / "tests")),
     ]
     if importlib.util.find_spec("pytest_timeout"):
-        found.append(f"--timeout={max(1, min(60, session.left / 2)):.0f}")
+        command.append(f"--timeout={max(1, min(60, session.left / 2)):.0f}")
     if importlib.util.find_spec("xdist") and not session.dry and session.jobs > 1:
-        found += ["-n", str(session.jobs)]
+        command += ["-n", str(session.jobs)]
     places = [ROOT / "tests", *sorted(ROOT.glob("plugins/*/tests"))]
-    return (*found, *map(str, places))
+    return (*command, *map(str, places))
 
 
 def show(figures: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from page import number, table, wrap
 from results import Result, read_rows
 from session import Session
 
-WAYS = (  # the most telling first
+WAYS = (  # the most informative first
     ("graph", "float32"),
     ("eager", "float32"),
     ("compile", "float32"),
@@ -26,17 +26,17 @@ WAYS = (  # the most telling first
 DRY_WAYS = (("eager", "float32"), ("eager", "bfloat16"))
 RECIPE = ("--recipe", "tutorial-mnist", "--quiet", "--json", "--overwrite")
 EPOCHS = ("--epochs", "3")
-DRY_EPOCHS = ("--epochs", "2", "--validation", "1000")  # 437 pictures are left
+DRY_EPOCHS = ("--epochs", "2", "--validation", "1000")  # 437 images are left
 DIGITS = (
-    "Trained on the bundled digits, 8 x 8 pixels, as MNIST's files were not given: these times are "
-    "no epoch of MNIST, and are not compared with the script's."
+    "Trained on the bundled digits, 8 x 8 pixels, as the MNIST files were not given: these are not "
+    "times of an epoch of MNIST, and are not compared with the script."
 )
 
 
 def work(session: Session, result: Result) -> None:
-    """Train; the first epoch, which compiles, is kept apart."""
+    """Train; the first epoch, which compiles, is reported separately."""
     ways = DRY_WAYS if session.dry else WAYS
-    # The script's time is of as many pictures only with MNIST.
+    # Only with MNIST is the time of the script for the same number of images.
     script = script_seconds(session.results) if session.data_dir else None
     result.notes += [] if session.data_dir else [DIGITS]
     result.figures = {"script": script, "rows": []}
@@ -45,8 +45,8 @@ def work(session: Session, result: Result) -> None:
     for (engine, precision), ended in zip(ways, ends, strict=True):
         if not ended.cut and ended.code != 0:
             result.fail(f"relaxit {ended.name}", ended.last_line)
-        found = read_rows(session.files / f"{engine}-{precision}" / "metrics.jsonl")
-        if rows := [row for row in found if "partial" not in row]:
+        metrics = read_rows(session.files / f"{engine}-{precision}" / "metrics.jsonl")
+        if rows := [row for row in metrics if "partial" not in row]:
             result.documents[ended.name] = rows
             way = {"engine": engine, "precision": precision}
             result.figures["rows"].append({**way, **figures_of(rows, script)})
@@ -63,8 +63,8 @@ def command(session: Session, engine: str, precision: str) -> Command:
 
 
 def script_seconds(results: Sequence[Result]) -> float | None:
-    """Of an epoch by the tutorial's script, from the part that times blocks of steps."""
-    found = [
+    """Return the script's seconds per epoch, from the part that times blocks of steps."""
+    seconds = [
         row["seconds"] * EPOCH / each["options"]["steps"]
         for result in results
         if result.name == "training"
@@ -72,11 +72,11 @@ def script_seconds(results: Sequence[Result]) -> float | None:
         for row in each["rows"]
         if row["name"] == "tutorial" and row["seconds"]
     ]
-    return found[0] if found else None
+    return seconds[0] if seconds else None
 
 
 def figures_of(rows: Sequence[Mapping[str, Any]], script: float | None) -> dict[str, Any]:
-    """What the page shows of a run: its epochs after the first, and where it got to."""
+    """Return what the page shows of a run: its epochs after the first, and its final ELBO."""
     later = [row["seconds"] for row in rows[1:]]
     seconds = statistics.median(later) if later else None
     return {
@@ -100,9 +100,9 @@ def show(figures: dict[str, Any]) -> Iterator[str]:
     ]
     if script := figures["script"]:
         rows.insert(0, ["the tutorial's script", number(script), "-", "1", "-", "-"])
-    heads = ["", "s an epoch", "the first", "speed", "epochs", "test ELBO"]
+    heads = ["", "s per epoch", "the first", "speed", "epochs", "test ELBO"]
     yield table(heads, rows, drop_empty=True)
     yield wrap(
-        "Steps only; the first epoch has compilation in it and does not count. Speed: the script's "
-        "time over this one. Test ELBO: discrete, in nats a picture, after so few epochs."
+        "Steps only; the first epoch includes compilation and does not count. Speed: the script's "
+        "time divided by this one. Test ELBO: discrete, in nats per image, after so few epochs."
     )

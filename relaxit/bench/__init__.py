@@ -1,4 +1,4 @@
-"""Benchmarks: one piece of work, several implementations, one interleaved run.
+"""Benchmarks: several implementations of one computation, timed in one interleaved run.
 
     from relaxit.bench import Benchmark, Implementation
 

@@ -1,4 +1,4 @@
-"""How far an implementation's result is from the right answer."""
+"""The error of an implementation's result against the right answer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Deviation:
 
     Attributes:
         absolute: largest absolute difference of an entry, over those that are finite.
-        relative: the same in units of the largest magnitude in that tensor, the largest over
+        relative: the same relative to the largest magnitude in that tensor, the largest over
             tensors; None if the right answer is 0 throughout.
-        not_finite: entries that are infinite or NaN where the right answer is not, or that differ
-            from an infinite right answer.
+        not_finite: number of entries that are infinite or NaN where the right answer is not, or
+            that differ from an infinite right answer.
     """
 
     absolute: float
@@ -32,29 +32,29 @@ class Deviation:
 def deviation_of(
     result: Tensor | tuple[Tensor, ...], right: Tensor | tuple[Tensor, ...]
 ) -> Deviation:
-    """The error of a result, worked out in float64 on the CPU.
+    """Compute the error of a result, in float64 on the CPU.
 
     Args:
-        result: an implementation's, one tensor or several.
-        right: the oracle's, as many tensors of the same shapes.
+        result: result of an implementation, one tensor or several.
+        right: result of the oracle, as many tensors of the same shapes.
 
     Raises:
         ShapeError: if number or shapes of the tensors differ, which would otherwise broadcast.
 
     Example:
         >>> deviation_of(torch.tensor([1.0, 4.5]), torch.tensor([1.0, 4.0]))
-        Error(absolute=0.5, relative=0.125, not_finite=0)
+        Deviation(absolute=0.5, relative=0.125, not_finite=0)
     """
-    got, wanted = _tensors(result), _tensors(right)
-    shapes = [[list(tensor.shape) for tensor in each] for each in (got, wanted)]
+    actual, expected = _tensors(result), _tensors(right)
+    shapes = [[list(tensor.shape) for tensor in tensors] for tensors in (actual, expected)]
     if shapes[0] != shapes[1]:
         raise ShapeError(f"the result has shapes {shapes[0]}, the oracle's {shapes[1]}")
-    each = [_one(a, b) for a, b in zip(got, wanted, strict=True)]
-    relatives = [error.relative for error in each if error.relative is not None]
+    errors = [_deviation(a, b) for a, b in zip(actual, expected, strict=True)]
+    relatives = [error.relative for error in errors if error.relative is not None]
     return Deviation(
-        max((error.absolute for error in each), default=0.0),
+        max((error.absolute for error in errors), default=0.0),
         max(relatives, default=None),
-        sum(error.not_finite for error in each),
+        sum(error.not_finite for error in errors),
     )
 
 
@@ -63,7 +63,7 @@ def _tensors(value: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
     return [tensor.detach().cpu().double() for tensor in several]
 
 
-def _one(result: Tensor, right: Tensor) -> Deviation:
+def _deviation(result: Tensor, right: Tensor) -> Deviation:
     agree = result == right  # of infinities too, whose difference is NaN
     difference = torch.where(agree, 0.0, (result - right).abs())
     finite = difference.isfinite()

@@ -1,4 +1,4 @@
-"""What a benchmark is: one piece of work, several implementations, and the right answer."""
+"""Benchmarks: one computation, several implementations, and the right answer."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ OWN = "relaxit"
 
 
 class Unavailable(RelaxitError):
-    """Raised by an implementation's ``make``: it cannot be run here, and that is nobody's fault.
+    """Raised by an implementation's ``make`` if it cannot be run here, which is not an error.
 
-    It is then skipped with the message as the reason. A ``ModuleNotFoundError`` in ``make`` has the
-    same effect, so a baseline is simply imported there.
+    The implementation is then skipped, with the message as the reason. A ``ModuleNotFoundError`` in
+    ``make`` has the same effect, so a baseline is simply imported there.
     """
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """One way of doing the work.
+    """One implementation of the computation.
 
     Attributes:
-        name: what the table calls it; unique in its benchmark.
-        make: prepares what is not to be measured (imports, ``torch.compile``, copies of the input),
-            and returns a function without arguments that does the work once. That function returns
-            a tensor or a tuple of tensors, which are compared with the oracle's. It must do all the
-            work at each call, and reads the same inputs as the other implementations.
-        note: a few words about it: where it comes from, what it does otherwise.
-        compiled: it goes through ``torch.compile``. Left out by ``--no-compile``, and skipped where
-            nothing can be compiled. Ask for ``fullgraph=True``, so that a graph break is a failure
-            and not a slow success.
-        reference: the others' times are divided by its own. At most one of a benchmark; the first
-            implementation if none says so.
-        baseline: whose way it is, in a word that ``--against`` takes: ``torch``, ``pyro``. Empty
-            for the plugin's own ways, which always take part.
-        lower_bound: it does only what nobody can do without, such as the matrix products of a
-            training step: the others' times are shown in units of its own. At most one of a
-            benchmark.
+        name: name in the table; unique in its benchmark.
+        make: prepares what is not measured (imports, ``torch.compile``, copies of the input), and
+            returns a function without arguments that does the work once. That function returns a
+            tensor or a tuple of tensors, which are compared with the oracle's. It must do all the
+            work in each call, on the same inputs as the other implementations.
+        note: a few words about it: its origin, or what it does differently.
+        compiled: whether it goes through ``torch.compile``. Left out by ``--no-compile``, and
+            skipped where nothing can be compiled. Use ``fullgraph=True``, so that a graph break is
+            a failure and not a slow success.
+        reference: whether the others' times are divided by its own. At most one per benchmark; the
+            first implementation if none is marked.
+        baseline: baseline it belongs to, in a word that ``--against`` takes: ``torch``, ``pyro``.
+            Empty for the plugin's own implementations, which always take part.
+        lower_bound: whether it does only what no implementation can do without, such as the matrix
+            multiplications of a training step: the others' times are shown in units of its own. At
+            most one per benchmark.
 
     Example:
         >>> import torch
@@ -67,19 +67,19 @@ class Implementation:
 
 
 class Benchmark(Configured, ABC):
-    """One piece of work that several implementations do, in one interleaved run.
+    """One computation that several implementations do, in one interleaved run.
 
-    A frozen object of its options, as everything that is registered. The options are the sizes, and
-    their defaults the published setting.
+    A frozen object of its options, like everything that is registered. The options are the sizes,
+    and their defaults the published setting.
 
     Attributes:
         structure: registered name of the relaxation it belongs to.
-        error_is: what the column of errors means, where that is not the plain difference between a
+        error_is: meaning of the error column, where it is not simply the difference between a
             result and the oracle's: what is compared, and how much of it is chance.
         group: the command that runs it when no benchmark is named: ``structures`` for
             ``relaxit bench structures``, or ``sampling``.
-        presets: options of the runs that it consists of, one table a run, in this order; one run
-            with the defaults if not stated. Options of the command line are laid over each.
+        presets: options of its runs, one table per run, in this order; one run with the defaults if
+            not stated. Options of the command line override them.
 
     Example:
         >>> import torch
@@ -111,34 +111,34 @@ class Benchmark(Configured, ABC):
 
     @abstractmethod
     def implementations(self, device: torch.device) -> Sequence[Implementation]:
-        """The ways of doing the work on ``device``. Makes the inputs, and does no work yet."""
+        """Return the implementations on ``device``. Makes the inputs, and does no work yet."""
 
     def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
-        """The tensors that the work is done on, the same values at each call and on any device.
+        """Return the input tensors, with the same values at each call and on any device.
 
-        Their size is the unit in which peak memory is reported besides bytes; empty for no unit.
+        Peak memory is reported in units of their size as well as in bytes; empty for no unit.
         Draw them on the CPU from a generator of their own, then move them.
         """
         del device
         return ()
 
     def needs(self, device: torch.device) -> Needs | None:
-        """What the work needs at least, from which its least time follows; None if not known."""
+        """Return what the work needs at least, which gives its lower bound; None if not known."""
         del device
         return None
 
     def oracle(self, device: torch.device) -> Tensor | tuple[Tensor, ...] | None:
-        """The right answer, worked out slowly in float64; None if there is no single one.
+        """Return the right answer, computed slowly in float64; None if there is no single one.
 
-        Tensors of the shapes that an implementation's result has, after :meth:`compared`.
+        Its tensors have the shapes of an implementation's result after :meth:`compared`.
         """
         del device
         return None
 
     def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-        """What of an implementation's result is compared with the oracle: all of it by default.
+        """Return the part of a result that is compared with the oracle: all of it by default.
 
-        A benchmark of random draws may take their mean here, with the exact mean for an oracle.
+        A benchmark of random draws may return their mean, with the exact mean as the oracle.
         The generators are seeded before the draw that is compared.
         """
         return result

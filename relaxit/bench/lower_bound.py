@@ -1,4 +1,4 @@
-"""The lower bound: the least time that a piece of work can take on this machine."""
+"""The lower bound: the least time that a computation can take on this machine."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["LowerBound", "Needs", "Rates", "lower_bound_of"]
 
 @dataclass(frozen=True)
 class Needs:
-    """What a piece of work needs at least, in whatever way it is done.
+    """What a computation needs at least, however it is done.
 
     Attributes:
-        bytes: read and written, where each input is read once and each result written once; of a
-            backward pass too, with what it reads again.
-        random_numbers: uniform numbers that are drawn.
-        flops: operations of matrix products, two for a multiplication and its addition.
-        launches: kernels that a device is told to run; they cost nothing on the CPU.
+        bytes: bytes read and written, if each input is read once and each result written once; for
+            a backward pass too, with what it reads again.
+        random_numbers: uniform numbers drawn.
+        flops: operations of matrix multiplications, two for a multiplication and its addition.
+        launches: kernels launched on the device; they cost nothing on the CPU.
 
     Example:
         >>> Needs(bytes=8 * 1000, random_numbers=1000).flops
@@ -32,14 +32,14 @@ class Needs:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a machine does in a second, each at its best.
+    """What a machine does per second at its best.
 
     Attributes:
         copies: bytes read and written by a copy, for copies of several sizes: pairs of the bytes
             moved and the rate. A small copy stays in a cache and is many times faster.
         random_numbers: uniform float32 numbers.
-        flops: of a product of large float32 matrices.
-        launches: kernels that do next to nothing, one after the other; None on the CPU.
+        flops: operations of a multiplication of large float32 matrices.
+        launches: kernels that do almost nothing, one after the other; None on the CPU.
     """
 
     copies: tuple[tuple[int, float], ...]
@@ -48,9 +48,9 @@ class Rates:
     launches: float | None = None
 
     def copy(self, moved: int) -> float:
-        """Bytes a second of a copy that moves so many.
+        """Return the bytes per second of a copy that moves so many bytes.
 
-        The best rate of any copy that was measured from the next smaller size on, so that the time
+        It is the best rate of all copies measured from the next smaller size on, so that the time
         that follows from it is not too long.
 
         Example:
@@ -65,11 +65,11 @@ class Rates:
 
 @dataclass(frozen=True)
 class LowerBound:
-    """The least time of a piece of work.
+    """The least time of a computation.
 
     Attributes:
-        seconds: the time.
-        parts: seconds of each thing that is needed, by name; or of the implementation that is the
+        seconds: the least time.
+        parts: seconds of everything that is needed, by name; or of the implementation that is the
             lower bound.
     """
 
@@ -77,15 +77,15 @@ class LowerBound:
     parts: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """The same in values that JSON has."""
+        """Return the attributes as values that JSON has."""
         return asdict(self)
 
 
 def lower_bound_of(needs: Needs, rates: Rates) -> LowerBound:
-    """The longest of the times that each thing needed takes by itself.
+    """Return the longest of the times that the needs take, each by itself.
 
-    Not their sum, for memory, arithmetic and launches may overlap. So it cannot be reached where
-    they do not, and where there is work that no rate stands for: a logarithm, say.
+    It is not their sum, because memory, arithmetic and launches may overlap. It cannot be reached
+    where they do not, or where there is work that no rate stands for, such as a logarithm.
 
     Example:
         >>> rates = Rates(((2**20, 1e10),), random_numbers=5e8, flops=1e11)

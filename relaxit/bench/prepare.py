@@ -1,4 +1,4 @@
-"""What comes before the rounds: an implementation's first call, its error, warm-up and memory."""
+"""The steps before the rounds: an implementation's first call, its error, warm-up and memory."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _WARM_UP_CALLS, _WARM_UP_SECONDS = 3, 1.0
 
 @dataclass(frozen=True)
 class Work:
-    """What all implementations of one run are given.
+    """What all implementations of one run share.
 
     Attributes:
-        benchmark: whose implementations they are.
-        device: where they run.
-        settings: how.
-        oracle: the right answer; None if there is none.
+        benchmark: benchmark of the implementations.
+        device: device on which they run.
+        settings: settings of the run.
+        oracle: right answer; None if there is none.
     """
 
     benchmark: Benchmark
@@ -43,35 +43,35 @@ class Work:
     oracle: Tensor | tuple[Tensor, ...] | None = None
 
     def prepare(self, implementation: Implementation) -> tuple[Measurement, Call | None]:
-        """Bring an implementation to where its calls can be timed.
+        """Prepare an implementation, so that its calls can be timed.
 
         Returns:
-            All that is measured but the times; and the call, or None if the implementation was
-            skipped or failed, which the measurement then says.
+            The measurement without times; and the call, or None if the implementation was skipped
+            or failed, as the measurement then states.
         """
-        found = Measurement.of(implementation)
+        measurement = Measurement.of(implementation)
         try:
             if implementation.compiled:
                 self._require_compiler()
-            call = self._first(implementation, found)
+            call = self._first(implementation, measurement)
             self._warm_up(call)
-            found.memory_bytes = peak_bytes(call, self.device)
+            measurement.memory_bytes = peak_bytes(call, self.device)
         except Unavailable as error:
-            found.outcome, found.reason = "skipped", str(error)
+            measurement.outcome, measurement.reason = "skipped", str(error)
         except Exception as error:
-            found.outcome, found.reason = "failed", error_summary(error)
+            measurement.outcome, measurement.reason = "failed", error_summary(error)
         else:
-            return found, call
-        return found, None
+            return measurement, call
+        return measurement, None
 
     def _require_compiler(self) -> None:
         if not self.settings.compiled:
-            raise Unavailable("compiled ones were not asked for")
+            raise Unavailable("compiled implementations were not requested")
         if why := cannot_compile(self.device):
             raise Unavailable(why)
 
-    def _first(self, implementation: Implementation, found: Measurement) -> Call:
-        """The implementation's call, made once and compared with the oracle."""
+    def _first(self, implementation: Implementation, measurement: Measurement) -> Call:
+        """Return the implementation's call, after one call that is compared with the oracle."""
         started = time.perf_counter()
         try:
             call = implementation.make()
@@ -80,13 +80,13 @@ class Work:
         torch.manual_seed(self.settings.seed)
         result = call()
         wait_for(self.device)
-        found.first_seconds = time.perf_counter() - started
+        measurement.first_seconds = time.perf_counter() - started
         if self.oracle is not None:
-            found.error = deviation_of(self.benchmark.compared(result), self.oracle)
+            measurement.error = deviation_of(self.benchmark.compared(result), self.oracle)
         return call
 
     def _warm_up(self, call: Call) -> None:
-        """A few calls, or as many as fit into a second."""
+        """Make a few calls, or as many as fit into a second."""
         end = time.monotonic() + _WARM_UP_SECONDS
         for _ in range(_WARM_UP_CALLS):
             call()

@@ -1,4 +1,4 @@
-"""What came of a benchmark."""
+"""The results of a benchmark."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Outcome = Literal["done", "failed", "skipped"]
 
 @dataclass
 class Measurement:
-    """What came of one implementation.
+    """The results of one implementation.
 
     Attributes:
-        name, note, compiled, baseline: the implementation's own.
+        name, note, compiled, baseline: those of the implementation.
         outcome: ``done``; ``failed`` if it raised; ``skipped`` if it cannot be run here or was not
-            asked for.
+            requested.
         reason: why it failed or was skipped.
-        first_seconds: of its preparation and its first call, compilation included.
+        first_seconds: seconds of its preparation and first call, compilation included.
         seconds: median and quartiles of a call.
         ratio: median over rounds of its time to the reference's in the same round.
         best_ratio: the same, to the fastest of the baselines; None where there is no baseline.
         times_lower_bound: its time in units of the lower bound; None where there is none.
-        memory_bytes: peak of one call beyond what was held before, the result included.
+        memory_bytes: peak memory of one call beyond what was held before, the result included.
         error: distance from the oracle's answer, where there is one.
     """
 
@@ -50,7 +50,7 @@ class Measurement:
 
     @classmethod
     def of(cls, implementation: Implementation) -> Measurement:
-        """Of an implementation of which nothing is known yet."""
+        """Return the measurement of an implementation of which nothing is known yet."""
         return cls(
             implementation.name,
             implementation.note,
@@ -61,17 +61,17 @@ class Measurement:
 
 @dataclass
 class BenchmarkReport:
-    """What came of one benchmark.
+    """The results of one benchmark.
 
     Attributes:
-        benchmark: the object that was run.
-        reference: name of the implementation whose times the ratios are of.
+        benchmark: benchmark that was run.
+        reference: name of the implementation to whose times the ratios are.
         best: name of the fastest baseline, compiled ones included; empty if there is none.
         input_bytes: size of its inputs; 0 if it names none.
-        lower_bound: the least time of the work on this machine; None if it is not known.
-        rounds: how many were run.
+        lower_bound: least time of the work on this machine; None if it is not known.
+        rounds: number of rounds that were run.
         reason: why nothing was run; empty if something was.
-        measurements: one an implementation, in the benchmark's order.
+        measurements: one per implementation, in the benchmark's order.
     """
 
     benchmark: Benchmark
@@ -96,18 +96,18 @@ class BenchmarkReport:
 
     @property
     def excuses(self) -> list[str]:
-        """Why implementations were skipped, each by its name."""
+        """Reasons why implementations were skipped, each with its name."""
         skipped = [each for each in self.measurements if each.outcome == "skipped"]
         return [f"{each.name}: {each.reason}" for each in skipped]
 
     def in_inputs(self, measurement: Measurement) -> float | None:
-        """Peak memory of an implementation in units of the inputs' size; None if unknown."""
+        """Return the peak memory of an implementation in units of the inputs' size, or None."""
         if measurement.memory_bytes is None or not self.input_bytes:
             return None
         return measurement.memory_bytes / self.input_bytes
 
     def to_json(self) -> dict[str, Any]:
-        """All of it in values that JSON has, times in seconds."""
+        """Return the report as values that JSON has, times in seconds."""
         benchmark = self.benchmark
         return {
             "name": benchmark.name,

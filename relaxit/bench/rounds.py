@@ -1,4 +1,4 @@
-"""Rounds: every implementation runs once in each, in an order of its own, until time is up."""
+"""Rounds: every implementation runs once in each, in a shuffled order, until time is up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relaxit.errors import error_summary
 __all__ = ["LEAST", "Interrupted", "Spread", "median_ratio", "run_rounds"]
 
 LEAST = 3
-"""Rounds that are run whatever they cost, unless fewer are asked for."""
+"""Rounds that are run however long they take, unless fewer are requested."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Spread:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Spread:
-        """Of at least one time.
+        """Return the spread of one or more times.
 
         Example:
             >>> Spread.of([4.0, 1.0, 2.0, 3.0, 5.0])
@@ -41,7 +41,7 @@ class Spread:
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during the rounds, with what the whole rounds before it gave.
+    """Ctrl-C during the rounds, with the results of the complete rounds before it.
 
     Attributes:
         times, failed: as :func:`run_rounds` would have returned them.
@@ -49,8 +49,8 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, times: dict[str, list[float]], failed: dict[str, str]) -> None:
         super().__init__()
-        whole = min(map(len, times.values()), default=0)
-        self.times = {name: seconds[:whole] for name, seconds in times.items()}
+        complete = min(map(len, times.values()), default=0)
+        self.times = {name: seconds[:complete] for name, seconds in times.items()}
         self.failed = failed
 
 
@@ -64,7 +64,7 @@ def run_rounds(
     clock: Callable[[], float] = time.monotonic,
     progress: Callable[[int], None] = lambda number: None,
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Time all calls, one of each a round.
+    """Time all calls, each once per round.
 
     A machine that slows down or speeds up meanwhile does so for all of them; the order is shuffled,
     so that none always follows the same other.
@@ -72,15 +72,15 @@ def run_rounds(
     Args:
         calls: what to time, by name.
         timer: makes one call and returns its seconds.
-        rounds: at most so many.
+        rounds: maximum number of rounds.
         seconds: no round begins later than this, after the first :data:`LEAST`.
-        seed: of the orders.
-        clock: where ``seconds`` are read.
-        progress: told the number of each round, from 1.
+        seed: seed of the orders.
+        clock: clock by which ``seconds`` are measured.
+        progress: called with the number of each round, from 1.
 
     Returns:
-        Seconds by name, one for each round; and by name why a call was given up, which has then no
-        seconds. The others go on.
+        Seconds by name, one for each round; and by name the reasons why calls failed. A call that
+        fails is not timed any further and has no seconds; the others continue.
 
     Raises:
         Interrupted: at Ctrl-C.
@@ -108,9 +108,9 @@ def run_rounds(
 
 
 def median_ratio(seconds: Sequence[float], of: Sequence[float]) -> float | None:
-    """Median over rounds of the ratio of two calls' times in the same round.
+    """Return the median over rounds of the ratio of two calls' times in the same round.
 
-    Rounds in which the second is too short for the clock do not count; None if all are.
+    Rounds in which the second call is too short for the clock do not count; None if all are.
 
     Example:
         >>> median_ratio([2.0, 30.0, 2.2], [1.0, 10.0, 1.0])

@@ -22,7 +22,7 @@ __all__ = ["Stopped", "implementations_of", "run_benchmark"]
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C during the rounds; ``report`` has what the rounds before it gave."""
+    """Ctrl-C during the rounds; ``report`` has the results of the rounds before it."""
 
     def __init__(self, report: object) -> None:
         super().__init__()
@@ -39,20 +39,20 @@ def run_benchmark(
     clock: Callable[[], float] = time.monotonic,
     progress: Callable[[str], None] = lambda text: None,
 ) -> BenchmarkReport:
-    """Run all implementations of a benchmark and say what came of each.
+    """Run all implementations of a benchmark and report the results of each.
 
-    What an implementation or the benchmark raises is reported and stops nothing. The global random
-    generators are as before afterwards.
+    An exception of an implementation or of the benchmark is reported and stops nothing. The global
+    random generators are restored afterwards.
 
     Args:
-        benchmark: what to run.
-        device: where.
-        settings: the defaults if None.
-        rates: of the machine, for the lower bound of a benchmark that says what its work needs; no
-            such lower bound if None.
+        benchmark: benchmark to run.
+        device: device on which to run it.
+        settings: settings of the run; the defaults if None.
+        rates: rates of the machine, for the lower bound of a benchmark that states what its work
+            needs; no such lower bound if None.
         timer: makes one call and returns its seconds; the device's own if None.
-        clock: where the settings' seconds are read.
-        progress: told what is being done.
+        clock: clock by which the seconds of the settings are measured.
+        progress: called with a description of what is running.
 
     Raises:
         Stopped: at Ctrl-C during the rounds, with the report so far.
@@ -69,7 +69,7 @@ def run_benchmark(
     report = BenchmarkReport(benchmark)
     with _seeded(device, settings.seed):
         try:
-            implementations = _invited(implementations_of(benchmark, device), settings.against)
+            implementations = _selected(implementations_of(benchmark, device), settings.against)
             references = _references(implementations, settings.against)
             report.reference = references[0]
             needs = benchmark.needs(device) if rates else None
@@ -100,46 +100,47 @@ def run_benchmark(
 
 
 def implementations_of(benchmark: Benchmark, device: torch.device) -> list[Implementation]:
-    """The implementations of a benchmark.
+    """Return the implementations of a benchmark.
 
     Raises:
         ConfigurationError: if there are none, two share a name, or two are the reference or the
             lower bound.
     """
-    found = list(benchmark.implementations(device))
-    names = [implementation.name for implementation in found]
-    if not found:
+    implementations = list(benchmark.implementations(device))
+    names = [implementation.name for implementation in implementations]
+    if not implementations:
         raise ConfigurationError(f"benchmark {benchmark.name!r} has no implementations")
     if len(set(names)) < len(names):
         raise ConfigurationError(f"implementations share a name: {', '.join(names)}")
-    if sum(implementation.reference for implementation in found) > 1:
+    if sum(implementation.reference for implementation in implementations) > 1:
         raise ConfigurationError("more than one implementation is the reference")
-    if sum(implementation.lower_bound for implementation in found) > 1:
+    if sum(implementation.lower_bound for implementation in implementations) > 1:
         raise ConfigurationError("more than one implementation is the lower bound")
-    return found
+    return implementations
 
 
-def _invited(
+def _selected(
     implementations: list[Implementation], against: frozenset[str]
 ) -> list[Implementation]:
-    """Our own and those of the baselines that are named; all if none is.
+    """Return our own implementations and those of the named baselines; all if none is named.
 
     Raises:
-        ConfigurationError: if nobody is left.
+        ConfigurationError: if none is left.
     """
     if not against:
         return implementations
-    found = [each for each in implementations if not each.baseline or each.baseline in against]
-    if not found:
-        raise ConfigurationError(f"no implementation is of {', '.join(sorted(against | {OWN}))}")
-    return found
+    selected = [each for each in implementations if not each.baseline or each.baseline in against]
+    if not selected:
+        names = ", ".join(sorted(against | {OWN}))
+        raise ConfigurationError(f"no implementation is of {names}")
+    return selected
 
 
 def _references(implementations: Sequence[Implementation], against: frozenset[str]) -> list[str]:
-    """Whom the ratios may be to: the one that is marked; else the first.
+    """Return the candidates for the reference: the marked implementation, else the first.
 
-    If baselines were chosen and the marked one is not among theirs: the first of theirs that has
-    times, else of ours.
+    If baselines were selected and the marked one is not among theirs: the implementations of the
+    baselines, then our own, of which the first that has times becomes the reference.
     """
     marked = [each for each in implementations if each.reference]
     if not marked and not against:
@@ -167,8 +168,8 @@ def _prepare(
     implementations: Sequence[Implementation],
     progress: Callable[[str], None],
 ) -> dict[str, Call]:
-    """The calls that can be timed, by name; each implementation gets a measurement."""
-    torch.compiler.reset()  # or the sizes that ran before count towards dynamo's limit
+    """Return the calls that can be timed, by name; each implementation gets a measurement."""
+    torch.compiler.reset()  # else sizes that ran before count towards dynamo's limit
     calls: dict[str, Call] = {}
     for implementation in implementations:
         if work.settings.only and implementation.name not in work.settings.only:
@@ -212,7 +213,7 @@ def _median(measurement: Measurement) -> float:
 
 @contextmanager
 def _seeded(device: torch.device, seed: int) -> Iterator[None]:
-    """Global generators seeded, and put back afterwards."""
+    """Context in which the global generators are seeded; they are restored afterwards."""
     accelerated = device.type != "cpu"
     devices = [device] if accelerated else []
     kind = device.type if accelerated else "cuda"

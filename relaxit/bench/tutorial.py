@@ -1,9 +1,9 @@
-"""An old tutorial's VAE with 30 latents of 10 values on MNIST, as its script does it.
+"""An old tutorial's VAE with 30 latents of 10 values on MNIST, as its script trains it.
 
-The baseline of ``relaxit bench training``: what a user runs who follows such a page. Told anew with
-today's names of PyTorch, and otherwise with all that it does and does not do: pictures one at a
-time through PIL, noise drawn on the CPU, a second forward pass for the unrelaxed objective with its
-graph built in vain, two losses read off in every step. Do not mend it.
+The baseline of ``relaxit bench training``: what a user runs who follows such a page. It is written
+anew with today's names of PyTorch, and otherwise does exactly what the script does: images are
+loaded one at a time through PIL, noise is drawn on the CPU, a second forward pass for the unrelaxed
+objective builds its graph unnecessarily, and two losses are read in every step. Do not improve it.
 
     python -m relaxit.bench.tutorial --data-dir data --epochs 10 --out samples.png
 """
@@ -38,7 +38,7 @@ TEMPERATURE = 1.0
 
 
 def sample_gumbel(shape: torch.Size, device: torch.device, eps: float = 1e-20) -> Tensor:
-    """Gumbel noise, drawn on the CPU and moved; eps keeps the logarithms finite."""
+    """Return Gumbel noise, drawn on the CPU and moved; eps keeps the logarithms finite."""
     u = torch.rand(shape)
     if device.type != "cpu":
         u = u.to(device)
@@ -51,7 +51,7 @@ def gumbel_softmax(
     evaluate: bool = False,
     hard: bool = False,
 ) -> Tensor:
-    """A relaxed draw ``[..., K]``; exact if ``evaluate``, straight-through if ``hard``."""
+    """Return a relaxed draw ``[..., K]``; exact if ``evaluate``, straight-through if ``hard``."""
     if evaluate:
         return OneHotCategorical(logits=logits).sample()
     y = F.softmax((logits + sample_gumbel(logits.size(), logits.device)) / temperature, dim=-1)
@@ -63,7 +63,7 @@ def gumbel_softmax(
 
 
 class TutorialVae(nn.Module):
-    """784-512-256-300, a draw, 300-256-512-784; a ReLU on the logits too."""
+    """Layers 784-512-256-300, a draw, 300-256-512-784, with a ReLU on the logits too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,13 +77,13 @@ class TutorialVae(nn.Module):
         self.sigmoid = nn.Sigmoid()
 
     def encode(self, x: Tensor) -> Tensor:
-        """Pictures ``[B, 784]`` to logits ``[B, 300]``."""
+        """Encode images ``[B, 784]`` as logits ``[B, 300]``."""
         h1 = self.relu(self.fc1(x))
         h2 = self.relu(self.fc2(h1))
         return self.relu(self.fc3(h2))
 
     def decode(self, z: Tensor) -> Tensor:
-        """Draws ``[B, 300]`` to probabilities of pixels ``[B, 784]``."""
+        """Decode draws ``[B, 300]`` to pixel probabilities ``[B, 784]``."""
         h4 = self.relu(self.fc4(z))
         h5 = self.relu(self.fc5(h4))
         return self.sigmoid(self.fc6(h5))
@@ -91,7 +91,7 @@ class TutorialVae(nn.Module):
     def forward(
         self, x: Tensor, temperature: float, evaluate: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Probabilities of pixels ``[B, 784]`` and of values ``[B, 300]``."""
+        """Return the probabilities of pixels ``[B, 784]`` and of values ``[B, 300]``."""
         q = self.encode(x.view(-1, 784))
         q_y = q.view(q.size(0), LATENTS, VALUES)
         z = gumbel_softmax(q_y, temperature, evaluate).view(-1, LATENTS * VALUES)
@@ -99,7 +99,7 @@ class TutorialVae(nn.Module):
 
 
 def loss_function(recon_x: Tensor, x: Tensor, qy: Tensor) -> Tensor:
-    """Cross-entropy and KL divergence from the uniform law, mean over the batch, in nats."""
+    """Return cross-entropy plus KL to the uniform distribution, mean over the batch, in nats."""
     bce = F.binary_cross_entropy(recon_x, x.view(-1, 784), reduction="sum") / x.shape[0]
     log_ratio = torch.log(qy * VALUES + 1e-20)
     kld = torch.sum(qy * log_ratio, dim=-1).mean()
@@ -107,7 +107,7 @@ def loss_function(recon_x: Tensor, x: Tensor, qy: Tensor) -> Tensor:
 
 
 def loaders(directory: Path, device: torch.device) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """Training and test pictures of MNIST's files, shuffled, one by one through PIL."""
+    """Return loaders of MNIST's training and test images, shuffled, one by one through PIL."""
     from torchvision import datasets, transforms
 
     more: dict[str, Any] = {"num_workers": 1, "pin_memory": True} if device.type == "cuda" else {}
@@ -126,7 +126,7 @@ def loaders(directory: Path, device: torch.device) -> tuple[DataLoader[Any], Dat
 def train_batch(
     model: TutorialVae, optimizer: optim.Optimizer, data: Tensor
 ) -> tuple[float, float]:
-    """One step with pictures ``[B, 1, 28, 28]``: relaxed and unrelaxed loss, sums over them."""
+    """Do one step with images ``[B, 1, 28, 28]``; return relaxed and unrelaxed loss, summed."""
     optimizer.zero_grad()
     recon_batch, qy = model(data, TEMPERATURE)
     loss = loss_function(recon_batch, data, qy)
@@ -145,7 +145,7 @@ def train(
     device: torch.device,
     epoch: int,
 ) -> None:
-    """One pass over the training pictures."""
+    """Do one pass over the training images."""
     model.train()
     train_loss = train_loss_unrelaxed = 0.0
     for data, _ in loader:
@@ -161,7 +161,7 @@ def train(
 
 
 def evaluate(model: TutorialVae, loader: DataLoader[Any], device: torch.device) -> float:
-    """Mean unrelaxed loss of the test pictures."""
+    """Return the mean unrelaxed loss of the test images."""
     model.eval()
     test_loss = 0.0
     for data, _ in loader:
@@ -173,7 +173,7 @@ def evaluate(model: TutorialVae, loader: DataLoader[Any], device: torch.device) 
 
 
 def draw_samples(model: TutorialVae, path: Path, device: torch.device) -> None:
-    """A grid of 64 pictures from values drawn uniformly."""
+    """Draw a grid of 64 images from values drawn uniformly."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -191,7 +191,7 @@ def draw_samples(model: TutorialVae, path: Path, device: torch.device) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The whole script."""
+    """Run the script."""
     parser = argparse.ArgumentParser(description="an old tutorial's script")
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=10)

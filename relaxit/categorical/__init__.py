@@ -1,4 +1,4 @@
-"""The built-in structures: one category of several, and one bit."""
+"""The built-in structures: one of several categories, and one bit."""
 
 from __future__ import annotations
 

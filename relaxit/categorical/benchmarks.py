@@ -1,4 +1,4 @@
-"""Draws of one category among K: relaxit's beside those of PyTorch, Pyro and an old tutorial."""
+"""Draws of one of K categories: relaxit compared with PyTorch, Pyro and an old tutorial."""
 
 from __future__ import annotations
 
@@ -25,30 +25,32 @@ __all__ = [
 ]
 
 Draw = Callable[[Tensor], Tensor]
-"""From logits to a draw, of the same shape."""
+"""Function from logits to a sample of the same shape."""
 
 Make = Callable[[Draw], Callable[[], Tensor | tuple[Tensor, ...]]]
-"""From a way of drawing to a call that draws, and does what else is timed."""
+"""Function from a sampler to the call that is timed."""
 
 _FLOAT = 4  # bytes
-_CHECKED = "PyTorch, arguments checked"
-_TUTORIAL = "the sampler of an old tutorial's script, eps in its logarithms"
+_CHECKED = "PyTorch, with argument checks"
+_TUTORIAL = "the sampler of an old tutorial script, eps in its logarithms"
 _OURS = "parameters checked on the CPU"
 
 
 class CategoricalSizes(Options):
-    """Sizes of all of them; by default those of a VAE with 30 latents of 10 categories."""
+    """Sizes of the benchmarks; by default those of a VAE with 30 latents of 10 categories."""
 
-    batch: int = Field(default=4096, ge=1, description="rows: pictures in a batch")
-    latents: int = Field(default=30, ge=1, description="variables in a row")
-    categories: int = Field(default=10, ge=2, description="values K of a variable")
+    batch: int = Field(default=4096, ge=1, description="number of rows (images) in a batch")
+    latents: int = Field(default=30, ge=1, description="number of variables per row")
+    categories: int = Field(default=10, ge=2, description="number of categories K per variable")
     temperature: float = Field(
-        default=1.0, gt=0, description="of the relaxed law; an exact draw has none"
+        default=1.0,
+        gt=0,
+        description="temperature; exact draws do not depend on it",
     )
 
 
 class _Sampling(Benchmark):
-    """What they share: the sizes, the inputs, and one implementation for each way of drawing."""
+    """Shared by the benchmarks: sizes, inputs, and the list of implementations."""
 
     structure = "categorical"
     group = "sampling"
@@ -62,11 +64,11 @@ class _Sampling(Benchmark):
         {},
         {"batch": 1024, "latents": 1, "categories": 1000},
         {"batch": 64, "latents": 1, "categories": 32_000},
-        {"batch": 100},  # a VAE's step, where what is done once a call matters most
+        {"batch": 100},  # one step of a VAE, where the overhead per call matters most
     )
 
     def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
-        """Logits, and the gradient that arrives at the draw, ``[batch, latents, K]``."""
+        """Return logits and the incoming gradient of the sample, both ``[batch, latents, K]``."""
         sizes = self.options
         shape = (2, sizes.batch, sizes.latents, sizes.categories)
         logits, arriving = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
@@ -82,23 +84,23 @@ class _Sampling(Benchmark):
 
     @property
     def distribution(self) -> Callable[[Tensor], RelaxedDistribution]:
-        """Ours, of logits."""
+        """Function from logits to our relaxed distribution."""
         relaxation = Categorical(categories=self.options.categories)
         temperature = self.options.temperature
         return lambda logits: relaxation(logits, temperature)
 
     def softmax(self, logits: Tensor, hard: bool = False) -> Tensor:
-        """PyTorch's function."""
+        """Draw with PyTorch's ``gumbel_softmax``."""
         return gumbel_softmax(logits, self.options.temperature, hard)
 
     def relaxed(self, logits: Tensor) -> Tensor:
-        """A draw of PyTorch's relaxed law, which torch.compile refuses."""
+        """Draw from PyTorch's relaxed distribution, which torch.compile does not support."""
         temperature = logits.new_tensor(self.options.temperature)
-        # torch.compile turns this check off for the whole process, so it is asked for.
+        # torch.compile turns this check off for the whole process, so it is requested here.
         return RelaxedOneHotCategorical(temperature, logits=logits, validate_args=True).rsample()
 
     def pyros(self, name: str) -> Draw:
-        """A draw of one of Pyro's relaxed laws."""
+        """Return a sampler of one of Pyro's relaxed distributions."""
         distributions = importlib.import_module("pyro.distributions")
         distribution, temperature = (
             getattr(distributions, name),
@@ -109,14 +111,14 @@ class _Sampling(Benchmark):
         ).rsample()
 
     def tutorials(self, logits: Tensor, hard: bool = False) -> Tensor:
-        """The sampler of an old tutorial's script."""
+        """Draw with the sampler of an old tutorial script."""
         return tutorial.gumbel_softmax(logits, self.options.temperature, hard=hard)
 
     def ways(self, make: Make) -> list[Implementation]:
-        """All ways of a soft draw.
+        """Return all implementations of a soft draw.
 
         Args:
-            make: what is done with a way of drawing; gives the call that is timed.
+            make: function from a sampler to the call that is timed.
         """
         distribution = self.distribution
         return [
@@ -129,7 +131,7 @@ class _Sampling(Benchmark):
             Implementation(
                 "pyro",
                 lambda: make(self.pyros("RelaxedOneHotCategorical")),
-                "RelaxedOneHotCategorical of Pyro, arguments checked",
+                "RelaxedOneHotCategorical of Pyro, with argument checks",
                 baseline="pyro",
             ),
             *_eager_and_compiled("tutorial", make, self.tutorials, _TUTORIAL, "tutorial"),
@@ -149,13 +151,13 @@ class CategoricalSoft(_Sampling):
         return self.ways(lambda draw: lambda: draw(logits))
 
     def needs(self, device: torch.device) -> Needs:
-        """Logits are read, the draw is written; a number for each entry."""
+        """Logits are read and the sample is written; one random number per entry."""
         entries = self.entries
         return Needs(bytes=2 * _FLOAT * entries, random_numbers=entries, launches=1)
 
 
 class CategoricalSample(_Sampling):
-    """A soft draw and its backward pass: value and gradient, both ``[batch, latents, K]``."""
+    """A soft draw and its backward pass: sample and gradient, both ``[batch, latents, K]``."""
 
     api = 1
     name = "categorical-sample"
@@ -165,7 +167,7 @@ class CategoricalSample(_Sampling):
         return self.ways(_backward(*self.inputs(device)))
 
     def needs(self, device: torch.device) -> Needs:
-        """Forward as above; backward reads draw and arriving gradient, and writes the gradient."""
+        """As the soft draw; backward reads sample and incoming gradient and writes the gradient."""
         entries = self.entries
         return Needs(bytes=5 * _FLOAT * entries, random_numbers=entries, launches=2)
 
@@ -196,7 +198,7 @@ class CategoricalStraightThrough(_Sampling):
             Implementation(
                 "pyro",
                 lambda: make(self.pyros(distribution)),
-                f"{distribution} of Pyro, arguments checked",
+                f"{distribution} of Pyro, with argument checks",
                 baseline="pyro",
             ),
             *_eager_and_compiled(
@@ -212,7 +214,7 @@ class CategoricalStraightThrough(_Sampling):
         ]
 
     def needs(self, device: torch.device) -> Needs:
-        """The soft draw is written too, for the backward pass, which reads it."""
+        """The soft sample is written too, because the backward pass reads it."""
         entries = self.entries
         return Needs(bytes=6 * _FLOAT * entries, random_numbers=entries, launches=2)
 
@@ -229,12 +231,12 @@ class CategoricalHard(_Sampling):
     summary = "exact one-hot draw of categorical variables"
     references = ("arXiv:1411.0030 (argmax of perturbed logits)",)
     error_is = (
-        "mean over the batch less the exact probability, the largest: about 3 / (2 sqrt(batch)) "
-        "by chance alone"
+        "largest difference of the mean over the batch from the exact probability: about "
+        "3 / (2 sqrt(batch)) by chance alone"
     )
 
     def inputs(self, device: torch.device) -> tuple[Tensor]:
-        """Logits ``[batch, latents, K]``, the same in each row."""
+        """Return logits ``[batch, latents, K]``, the same in each row."""
         sizes = self.options
         shape = (sizes.latents, sizes.categories)
         row = torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -276,21 +278,21 @@ class CategoricalHard(_Sampling):
         ]
 
     def needs(self, device: torch.device) -> Needs:
-        """Logits are read, the draw is written; one number for each variable."""
+        """Logits are read and the sample is written; one random number per variable."""
         return Needs(bytes=2 * _FLOAT * self.entries, random_numbers=self.variables, launches=1)
 
     def oracle(self, device: torch.device) -> Tensor:
-        """Exact probabilities ``[latents, K]``."""
+        """Compute the exact probabilities ``[latents, K]``."""
         return self.inputs(device)[0][0].double().softmax(-1)
 
     def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """Mean over the batch, ``[latents, K]``."""
+        """Compute the mean over the batch, ``[latents, K]``."""
         assert isinstance(result, Tensor)
         return result.double().mean(0)
 
 
 def _backward(logits: Tensor, arriving: Tensor) -> Make:
-    """Draw, and send a gradient back."""
+    """Return a function that makes a call that draws and runs the backward pass."""
     logits.requires_grad_()
 
     def make(draw: Draw) -> Callable[[], tuple[Tensor, Tensor]]:
@@ -307,7 +309,7 @@ def _backward(logits: Tensor, arriving: Tensor) -> Make:
 def _eager_and_compiled(
     name: str, make: Make, draw: Draw, note: str, baseline: str, reference: bool = False
 ) -> list[Implementation]:
-    """A way of drawing, and the same compiled."""
+    """Return a sampler and its compiled version."""
     eager = Implementation(name, lambda: make(draw), note, reference=reference, baseline=baseline)
     return [
         eager,

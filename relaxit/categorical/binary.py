@@ -1,9 +1,9 @@
 r"""The binary Concrete relaxation of one yes-or-no choice.
 
-With logit a and standard logistic noise L the hard value is ``1[a + L > 0]``, which follows
-``Bernoulli(sigmoid(a))`` exactly, and the soft one ``sigmoid((a + L) / tau)``. In the coordinate
-x = logit(y) the density is ``log tau + s - 2 softplus(s)``, s = a - tau x; that of y follows by
-subtracting ``log y + log(1 - y)``.
+With logit a and standard logistic noise L the hard sample is ``1[a + L > 0]``, which follows
+``Bernoulli(sigmoid(a))`` exactly, and the soft one is ``sigmoid((a + L) / tau)``. In the coordinate
+x = logit(y) the density is ``log tau + s - 2 softplus(s)`` with s = a - tau x; that of y follows
+by subtracting ``log y + log(1 - y)``.
 
 A logit of ``-inf`` forces 0 and ``+inf`` forces 1.
 
@@ -31,9 +31,9 @@ __all__ = ["Binary", "Bit", "LogitConcrete"]
 class Binary(PerturbAndRelax):
     """One bit; params are logits ``[*batch]``, values lie in the unit interval.
 
-    Stored soft values are kept off 0 and 1 (by the smallest normal number and by half a unit in
-    the last place), so that their ``log_prob`` is finite; ``log_space``, the law of the logit, is
-    exact throughout.
+    Stored soft samples are kept away from 0 and 1 (by the smallest normal number and by half a unit
+    in the last place), so that their ``log_prob`` is finite; ``log_space``, the distribution of the
+    logit, is always exact.
 
     Example:
         >>> import torch, relaxit
@@ -79,7 +79,7 @@ class Binary(PerturbAndRelax):
         shape: torch.Size = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Logit plus logistic noise given its sign.
+        """Draw logit plus logistic noise given its sign.
 
         Reference: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein, "REBAR", arXiv:1703.07370,
         appendix C.
@@ -96,7 +96,7 @@ class Binary(PerturbAndRelax):
         return (soft > 0.5).to(soft.dtype)
 
     def finish(self, soft: Tensor, params: Tensor) -> Tensor:
-        # Forced bits stay where they are.
+        # Forced bits are not changed.
         info = torch.finfo(soft.dtype)
         least = 2.0**-24 if soft.dtype == torch.float16 else info.tiny
         return torch.where(params.detach().isinf(), soft, soft.clamp(least, 1 - info.eps / 2))
@@ -106,7 +106,7 @@ class Binary(PerturbAndRelax):
         y = value.to(compute_dtype(params.dtype)).masked_fill(forced, 0.5)
         log_y, log_rest = y.log(), torch.log1p(-y)
         density = self.log_space(params, temperature).log_prob(log_y - log_rest) - log_y - log_rest
-        # A forced bit is no coordinate of the law: it counts 0, or -inf where it is not obeyed.
+        # A forced bit is not a coordinate of the distribution: it adds 0, or -inf if violated.
         outside = forced & (value != (params > 0).to(value.dtype))
         return density.masked_fill(forced, 0.0).masked_fill(outside, -torch.inf)
 
@@ -121,19 +121,19 @@ class Binary(PerturbAndRelax):
 
 
 class Bit(DiscreteDistribution):
-    """The Bernoulli law on {0., 1.}, with forced bits (infinite logits) and a generator."""
+    """The Bernoulli distribution on {0, 1}, with forced bits (infinite logits) and a generator."""
 
     def _log_prob(self, value: Tensor) -> Tensor:
         return logsigmoid(torch.where(value > 0.5, self.scores, -self.scores))
 
     def entropy(self) -> Tensor:
-        """Entropy ``[*batch]`` in nats."""
+        """Compute the entropy ``[*batch]`` in nats."""
         a = self.scores.masked_fill(self.scores.isinf(), 0.0)
         entropy = softplus(a) - a * a.sigmoid()
         return entropy.masked_fill(self.scores.isinf(), 0.0)
 
     def _mean(self) -> Tensor:
-        """Probability of a one ``[*batch]``."""
+        """Return the probability of a one ``[*batch]``."""
         return self.scores.sigmoid()
 
     @property
@@ -142,17 +142,17 @@ class Bit(DiscreteDistribution):
         return (p * (1 - p)).to(self.params.dtype)
 
     def _mode(self) -> Tensor:
-        """The more probable value; 0 at even odds."""
+        """Return the more probable value; 0 at even odds."""
         return self.params > 0
 
     def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
-        """Bits ``[*shape, *batch]``."""
+        """Draw bits ``[*shape, *batch]``."""
         p = self.scores.sigmoid()
         u = noise.uniform(shape + p.shape, dtype=p.dtype, device=p.device, generator=generator)
         return u < p
 
     def _enumerate_support(self) -> Tensor:
-        """Both values, ``[2]``."""
+        """Return both values, ``[2]``."""
         return torch.arange(2, device=self.params.device)
 
     def kl(self, other: Bit) -> Tensor:
@@ -161,7 +161,7 @@ class Bit(DiscreteDistribution):
 
 
 class LogitConcrete(Distribution):
-    """The law of the logit of a binary Concrete value, exact at any temperature.
+    """The distribution of the logit of a binary Concrete value, exact at any temperature.
 
     Args:
         params: logits ``[*batch]``.
@@ -189,7 +189,7 @@ class LogitConcrete(Distribution):
     def rsample(
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
-        """Logits of soft values ``[*sample, *batch]`` with pathwise gradient."""
+        """Draw logits of soft samples ``[*sample, *batch]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape) + self.params.shape
         ell = noise.logistic(
             shape, dtype=self.params.dtype, device=self.params.device, generator=generator
@@ -205,5 +205,5 @@ class LogitConcrete(Distribution):
 
 
 def _term(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """``p (log p - log q)``, 0 where p is 0."""
+    """Compute ``p (log p - log q)``, 0 where p is 0."""
     return log_p.exp() * (log_p - log_q).masked_fill(log_p.exp() == 0, 0.0)

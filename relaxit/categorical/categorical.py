@@ -1,13 +1,13 @@
 r"""The Gumbel-softmax (Concrete) relaxation of one choice among ``categories``.
 
-With logits a and standard Gumbel noise G, the hard value is the one-hot vector of
+With logits a and standard Gumbel noise G, the hard sample is the one-hot vector of
 ``argmax(a + G)``, which follows ``softmax(a)`` exactly, and the soft one is
 ``softmax((a + G) / tau)``. Its density on the simplex, with K categories, is
 
     log p(y) = lgamma(K) + (K - 1) log tau - K LSE_i(a_i - tau log y_i)
                + sum_i (a_i - (tau + 1) log y_i).
 
-Masked categories (logit ``-inf``) are exact zeros and drop out of K, the sum and the LSE.
+Masked categories (logit ``-inf``) are exact zeros and do not count in K, the sum and the LSE.
 
 References: Maddison, Mnih, Teh, "The Concrete Distribution", arXiv:1611.00712, eq. 10;
 Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", arXiv:1611.01144, eq. 2.
@@ -44,9 +44,9 @@ class CategoricalOptions(Options):
 class Categorical(PerturbAndRelax):
     """One of K categories; params are logits ``[*batch, K]``, values lie on the simplex.
 
-    Stored soft values are floored at the smallest normal number of their dtype (at the smallest
-    subnormal one in float16), so that their ``log_prob`` is finite at any temperature. Where the
-    floor is reached the density is that of the floored value; ``log_space`` is exact throughout.
+    Stored soft samples are clamped below at the smallest normal number of their dtype (in float16,
+    at the smallest subnormal one), so that their ``log_prob`` is finite at any temperature. The
+    density is then that of the clamped value; ``log_space`` is always exact.
 
     Example:
         >>> import torch, relaxit
@@ -98,7 +98,7 @@ class Categorical(PerturbAndRelax):
 
     def valid_params(self, params: Tensor) -> Tensor:
         if cpu.is_observed(params) and params.numel() and _all_finite(params):
-            return _yes().expand(params.shape[:-1])  # a fifth of the time
+            return _yes().expand(params.shape[:-1])  # five times as fast
         top = params.amax(-1)  # NaN if any entry is, -inf if all are masked
         return top.isfinite()
 
@@ -109,8 +109,8 @@ class Categorical(PerturbAndRelax):
         shape: torch.Size = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        if found := self._fast(params, temperature, shape, generator, hard=False):
-            return found[0]
+        if samples := self._fast(params, temperature, shape, generator, hard=False):
+            return samples[0]
         return super().rsample(params, temperature, shape, generator)
 
     def draw(
@@ -120,8 +120,8 @@ class Categorical(PerturbAndRelax):
         shape: torch.Size = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
-        if found := self._fast(params, temperature, shape, generator, hard=True):
-            return found
+        if samples := self._fast(params, temperature, shape, generator, hard=True):
+            return samples
         return super().draw(params, temperature, shape, generator)
 
     def straight_through(
@@ -150,16 +150,16 @@ class Categorical(PerturbAndRelax):
         generator: Source,
         hard: bool,
     ) -> Any:
-        """Soft and hard values by the fast form that fits; None where only the plain one does.
+        """Draw with an applicable fused implementation; None if only the reference one applies.
 
-        The plain form is that of the base class, with :meth:`relax` and :meth:`argmax`. A subclass
-        may have changed those.
+        The reference implementation is that of the base class, with :meth:`relax` and
+        :meth:`argmax`, which a subclass may have changed.
         """
         if type(self) is not Categorical:
             return None
         if cuda.usable(params, temperature, generator):
-            source: Any = generator  # a generator of the device, or none
-            # What float16 samples are rounded from has to be there for their densities.
+            source: Any = generator  # a generator of the device, or None
+            # The densities of float16 samples need the float32 samples that they are rounded from.
             wide = params.float() if params.dtype == torch.float16 else params
             soft, vertex = cuda.concrete(wide, temperature, shape, source, hard=hard)
         elif 0 in shape or not cpu.usable(params, temperature):
@@ -173,7 +173,7 @@ class Categorical(PerturbAndRelax):
         return self.store(soft, params), None if vertex is None else vertex.to(params.dtype)
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        # Differences first: at a low temperature the quotients alone are infinite.
+        # Differences first: at a low temperature the quotients themselves are infinite.
         top = scores.detach().amax(-1, keepdim=True)
         return torch.softmax(divide_by_temperature(scores - top, temperature), dim=-1)
 
@@ -187,12 +187,12 @@ class Categorical(PerturbAndRelax):
         shape: torch.Size = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Gumbel-perturbed logits given the category with the largest.
+        """Draw Gumbel-perturbed logits given the category of the largest one.
 
-        The largest has location LSE(a) whichever it is; the others are Gumbel variables cut off
-        there, X_j = -log(E_j exp(-a_j) + E_i exp(-LSE(a))), with E exponential.
+        The largest one has location LSE(a), whichever category it is. The others are Gumbel
+        variables truncated there, X_j = -log(E_j exp(-a_j) + E_i exp(-LSE(a))), with E exponential.
 
-        Logits of 1e4 leave float32 three digits for the noise, so that ties occur there.
+        At logits of 1e4, float32 has three digits left for the noise, so that ties occur.
 
         Reference: Maddison, Tarlow, Minka, arXiv:1411.0030, section 3.
         """
@@ -201,15 +201,15 @@ class Categorical(PerturbAndRelax):
         total = logits.logsumexp(-1, keepdim=True)
         full = shape + torch.broadcast_shapes(logits.shape, hard.shape)
         g = self.noise(full, dtype=logits.dtype, device=logits.device, generator=generator)
-        # -log E of the chosen category; copied, as logaddexp is slow over a stride of 0.
+        # -log E of the chosen category; copied, because logaddexp is slow over a stride of 0.
         top = (g * hard).sum(-1, keepdim=True).expand(full).contiguous()
-        # A masked category is given a finite stand-in: inf - inf has no gradient.
+        # A masked category gets a finite placeholder, because inf - inf has no gradient.
         rest = -torch.logaddexp(total - logits.masked_fill(masked, 0.0) - g, -top)
         return (total + torch.where(hard > 0.5, top, rest)).masked_fill(masked, -torch.inf)
 
     def finish(self, soft: Tensor, params: Tensor) -> Tensor:
-        # float16 is floored at its smallest subnormal: a thousand times its smallest normal number
-        # would be 6 % of the row.
+        # float16 is clamped at its smallest subnormal number: a thousand entries of its smallest
+        # normal number would be 6 % of the row.
         least = 2.0**-24 if soft.dtype == torch.float16 else torch.finfo(soft.dtype).tiny
         return torch.maximum(soft, (params.detach() > -torch.inf).to(soft.dtype) * least)
 

@@ -1,4 +1,4 @@
-"""The exact laws around the Concrete one: of the one-hot value, and of the log of the soft one."""
+"""Exact distributions of the one-hot value and of the log of the soft (Concrete) value."""
 
 from __future__ import annotations
 
@@ -19,42 +19,42 @@ __all__ = ["LogConcrete", "OneHot", "one_hot"]
 
 
 def one_hot(index: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """One-hot vectors ``[*, size]`` of an index ``[*]``; unlike torch's, it runs under vmap."""
+    """Return one-hot vectors ``[*, size]`` of indices ``[*]``; unlike torch's, runs under vmap."""
     return (torch.arange(size, device=index.device) == index.unsqueeze(-1)).to(dtype)
 
 
 class OneHot(DiscreteDistribution):
-    """The categorical law on one-hot vectors, with masked categories and a generator.
+    """The categorical distribution on one-hot vectors, with masked categories and a generator.
 
-    Differs from ``torch.distributions.OneHotCategorical`` where that one goes wrong: a masked
-    category (logit ``-inf``) keeps entropy and KL finite and is never sampled (``multinomial``
-    returns such categories now and then, pytorch#13867).
+    It differs from ``torch.distributions.OneHotCategorical`` for masked categories (logit
+    ``-inf``): they keep entropy and KL finite and are never sampled (``multinomial`` occasionally
+    returns such categories, pytorch#13867).
     """
 
     @property
     def log_probs(self) -> Tensor:
-        """Logarithm of the probability of each category ``[*batch, K]``, float32 at least."""
+        """Log-probability of each category ``[*batch, K]``, at least float32."""
         return _log_softmax(self.scores)
 
     @property
     def probs(self) -> Tensor:
-        """Probability of each category ``[*batch, K]``, float32 at least."""
+        """Probability of each category ``[*batch, K]``, at least float32."""
         return self.log_probs.exp()
 
     def _log_prob(self, value: Tensor) -> Tensor:
         log_probs, value = torch.broadcast_tensors(self.log_probs, value)
-        # A gather, not a sum of products: 0 * -inf would be NaN.
+        # A gather, not a sum of products, because 0 * -inf is NaN.
         return log_probs.gather(-1, value.argmax(-1, keepdim=True)).squeeze(-1)
 
     def entropy(self) -> Tensor:
-        """Entropy ``[*batch]`` in nats."""
+        """Compute the entropy ``[*batch]`` in nats."""
         if cpu.is_observed(self.scores) and self.scores.numel():
             return entropy(self.scores)
         log_probs = self.log_probs
         return -_times_log(log_probs.exp(), log_probs).sum(-1)
 
     def _mean(self) -> Tensor:
-        """The probability of each category."""
+        """Return the probability of each category."""
         return self.probs
 
     @property
@@ -62,13 +62,13 @@ class OneHot(DiscreteDistribution):
         return (self.probs * (1 - self.probs)).to(self.params.dtype)
 
     def _mode(self) -> Tensor:
-        """The most probable one-hot vector; the first of several."""
+        """Return the most probable one-hot vector, the first of several."""
         return one_hot(self.params.argmax(-1), self.event_shape[0], self.params.dtype)
 
     def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
-        """One-hot vectors by inverting the distribution function, one uniform a row.
+        """Draw one-hot vectors by inverting the CDF, with one uniform per row.
 
-        Sums run in float64 beyond 1024 categories, where the rounding of a float32 sum would show.
+        Sums are in float64 beyond 1024 categories, where the rounding of float32 would be visible.
         """
         if cuda.usable(self.scores, 1.0, generator):
             vertex = cuda.concrete(self.scores, 1.0, shape, generator, soft=False, hard=True)[1]
@@ -81,30 +81,30 @@ class OneHot(DiscreteDistribution):
         steps = mass.cumsum(-1)
         full = shape + self.batch_shape
         u = noise.uniform(full, dtype=mass.dtype, device=mass.device, generator=generator)
-        # u is scaled by the last step, so that a rounded total is no gap at the end; a category of
-        # mass 0 adds no step and is never the first one above u.
+        # u is scaled by the last step, so that rounding of the total leaves no gap at the end; a
+        # category of mass 0 adds no step and is never the first one above u.
         index = (steps <= u.unsqueeze(-1) * steps[..., -1:]).sum(-1)
         return one_hot(index, self.event_shape[0], self.params.dtype)
 
     def _enumerate_support(self) -> Tensor:
-        """All one-hot vectors, ``[K, K]``."""
+        """Return all one-hot vectors, ``[K, K]``."""
         return torch.eye(self.event_shape[0], device=self.params.device)
 
     def kl(self, other: OneHot) -> Tensor:
-        # Where p has no mass the term is 0, whatever q says; where only q has none it is +inf.
+        # Where p has no mass the term is 0, whatever q is; where only q has none it is +inf.
         log_probs = self.log_probs
         return _times_log(log_probs.exp(), log_probs - other.log_probs).sum(-1)
 
 
 class LogConcrete(Distribution):
-    """The law of the logarithm of a Concrete vector, exact at any temperature.
+    """The distribution of the logarithm of a Concrete vector, exact at any temperature.
 
         log p(x) = lgamma(K) + (K - 1) log tau + sum_i s_i - K LSE(s),   s = a - tau x
 
     on vectors x with LSE(x) = 0, with respect to the K - 1 log-ratios x_i - x_K, as torch's
     ``RelaxedOneHotCategorical.base_dist``: the density of y = exp(x) times the product of all y_i.
-    Masked coordinates of a sample are ``-inf`` and are left out. Always float32 or float64: a
-    bfloat16 logarithm has two digits.
+    Masked coordinates of a sample are ``-inf`` and are left out. Always float32 or float64, because
+    a bfloat16 logarithm has two digits.
 
     Args:
         params: logits ``[*batch, K]``.
@@ -135,7 +135,7 @@ class LogConcrete(Distribution):
     def rsample(
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
-        """Log-values ``[*sample, *batch, K]`` with pathwise gradient."""
+        """Draw log-values ``[*sample, *batch, K]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape) + self.params.shape
         g = noise.gumbel(
             shape, dtype=self.params.dtype, device=self.params.device, generator=generator
@@ -157,12 +157,12 @@ class LogConcrete(Distribution):
 
 
 def _log_softmax(scores: Tensor) -> Tensor:
-    """As torch's, which over ten categories on the CPU takes four times as long."""
+    """Compute the log-softmax; torch's takes four times as long for ten categories on the CPU."""
     shifted = scores - scores.detach().amax(-1, keepdim=True)
     return shifted - shifted.exp().sum(-1, keepdim=True).log()
 
 
 def _times_log(mass: Tensor, log: Tensor) -> Tensor:
-    """``mass * log`` with 0 where the mass is 0, and gradients free of NaN there."""
+    """Compute ``mass * log``, with 0 and gradients without NaN where the mass is 0."""
     zero = mass == 0
     return mass * log.masked_fill(zero, 0.0)

@@ -1,4 +1,4 @@
-"""Gradient problems with costs in closed form, on categories and bits unless told otherwise."""
+"""Gradient problems with costs in closed form, by default on categories and bits."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["PolynomialCost", "Powers"]
 class PowersOptions(Options):
     """Options of :class:`Powers`."""
 
-    points: int = Field(5, ge=1, description="random params and weights that are averaged over")
+    points: int = Field(5, ge=1, description="number of random params and weights to average over")
 
 
 class Powers(GradientProblem):
-    """``(w . z + 1/4) ** p`` for p = 1, 2, 3, of one variable and of two.
+    """``(w . z + 1/4) ** p`` for p = 1, 2, 3, with one variable and with two.
 
-    Weights are ``N(1/2, 1)``, params ``N(0, 1)``. Of two variables, each has weights of its own.
+    Weights are ``N(1/2, 1)`` and params ``N(0, 1)``. Each variable has its own weights.
     """
 
     api = 1
@@ -71,15 +71,15 @@ class PolynomialCostOptions(Options):
     """Options of :class:`PolynomialCost`."""
 
     bits: int = Field(128, ge=1, description="number of variables")
-    target: float = Field(0.45, description="where an entry costs nothing")
+    target: float = Field(0.45, description="value at which the cost of an entry is 0")
 
 
 class PolynomialCost(GradientProblem):
-    """Polynomial programming: mean over entries of ``|z - target| ** p`` for p = 1.5, 2, 3.
+    """Polynomial programming: the mean over entries of ``|z - target| ** p`` for p = 1.5, 2, 3.
 
-    The variables are separate, and the values zeros and ones, so that the expected cost is linear
-    in the marginals mu: the mean of ``mu |1 - target|**p + (1 - mu) |target|**p``. Params are
-    ``N(0, 1)``.
+    The variables are separate, and the values are zeros and ones, so that the expected cost is
+    linear in the marginals mu: the mean of ``mu |1 - target|**p + (1 - mu) |target|**p``. Params
+    are ``N(0, 1)``.
 
     Reference: Liu, Dong, Liu, Yu, Gao, "Bridging Discrete and Backpropagation", arXiv:2304.08612.
     The costs and the number of bits agree with it.
@@ -117,16 +117,16 @@ class PolynomialCost(GradientProblem):
 
 
 def _require_bits(relaxation: Relaxation) -> None:
-    """The closed form holds for values of zeros and ones whose marginals are known."""
+    """Check that values are zeros and ones with known marginals, as the closed form requires."""
     if not relaxation.capabilities.discrete_distribution:
         raise Unsupported(
-            f"the exact gradient of this problem needs the discrete law, which relaxation "
+            f"the exact gradient of this problem needs the discrete distribution, which relaxation "
             f"{relaxation.name!r} does not have"
         )
     zeros = torch.zeros(64, *relaxation.param_shape)
     hard = relaxation(zeros).sample_hard(generator=torch.Generator().manual_seed(0))
     if not bool(((hard == 0) | (hard == 1)).all()):
         raise Unsupported(
-            f"the exact gradient of this problem needs values of zeros and ones, which those of "
-            f"{relaxation!r} are not"
+            f"the exact gradient of this problem needs values of zeros and ones, which "
+            f"{relaxation!r} does not have"
         )

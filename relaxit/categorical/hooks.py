@@ -1,7 +1,6 @@
 """The built-in plugin: categorical and binary variables.
 
-It comes through relaxit's own entry point, by the same door as every other plugin, and uses public
-names only.
+It is loaded through an entry point, like every other plugin, and uses public names only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command line: one small file a command, each calling library functions.
+"""The command line: one small file per command, each calling library functions.
 
 Nothing here imports torch at module level, so that ``relaxit --help`` answers at once.
 """

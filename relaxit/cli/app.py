@@ -1,4 +1,4 @@
-"""The root command, and the one place where errors become a line and an exit code."""
+"""The root command, which turns every error into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ __all__ = ["app", "main", "run"]
 
 app = typer.Typer(
     name="relaxit",
-    help="Train through discrete choices: relaxations, exact laws and gradient estimators.",
+    help=(
+        "Train through discrete choices: relaxations, exact distributions and gradient estimators."
+    ),
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     no_args_is_help=True,
@@ -61,17 +63,19 @@ def _version(asked: bool) -> None:
 @app.callback()
 def root(
     debug: Annotated[
-        bool, typer.Option("--debug", envvar=_DEBUG, help="Show the traceback of an error.")
+        bool, typer.Option("--debug", envvar=_DEBUG, help="Print the traceback of an error.")
     ] = False,
     strict_plugins: Annotated[
         bool,
-        typer.Option("--strict-plugins", help="End if any plugin has a problem (for CI)."),
+        typer.Option(
+            "--strict-plugins", help="Exit with an error if any plugin has a problem (for CI)."
+        ),
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Train through discrete choices: relaxations, exact laws and gradient estimators."""
+    """Train through discrete choices: relaxations, exact distributions and gradient estimators."""
     del version
     if debug:
         os.environ[_DEBUG] = "1"
@@ -82,20 +86,20 @@ def root(
 
 
 def _add_plugin_commands(arguments: Sequence[str]) -> None:
-    """Look for a command among the plugins, if it is none of ours. That imports them, and torch."""
-    own = {c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands}
-    own |= {group.name for group in app.registered_groups}
-    asked = next((word for word in arguments if not word.startswith("-")), None)
-    if asked is None or asked in own:
+    """Look up a command that is not built in among the plugins, which imports them and torch."""
+    built_in = {c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands}
+    built_in |= {group.name for group in app.registered_groups}
+    command = next((word for word in arguments if not word.startswith("-")), None)
+    if command is None or command in built_in:
         return
     from relaxit.plugins import default_registry
 
-    if asked in default_registry().items("command"):
-        app.add_typer(default_registry().find("command", asked), name=asked)
+    if command in default_registry().items("command"):
+        app.add_typer(default_registry().find("command", command), name=command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code. Human text goes to stderr."""
+    """Run a command line and return its exit code. Messages for people go to stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         _add_plugin_commands(arguments)
@@ -110,16 +114,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _say("stopped", 130)
     except BrokenPipeError:
-        # Whoever read our output has left: not an error. Nothing may be flushed into it at exit.
+        # The reader of our output is gone, which is not an error. Nothing may be flushed at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         _trace()
-        return _say(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1)
+        return _say(f"unexpected {type(error).__name__}: {error} (--debug shows the traceback)", 1)
 
 
 def main() -> None:
-    """Entry of the console script."""
+    """Run the console script."""
     sys.exit(run())
 
 

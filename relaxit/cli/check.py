@@ -1,4 +1,4 @@
-"""``relaxit check``: put a relaxation or an estimator to the conformance kit."""
+"""``relaxit check``: run the conformance kit on a relaxation or an estimator."""
 
 from __future__ import annotations
 
@@ -22,31 +22,35 @@ __all__ = ["check"]
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="Registered relaxation or estimator.")],
+    name: Annotated[str, typer.Argument(help="Name of a registered relaxation or estimator.")],
     options: Annotated[
         list[str] | None,
-        typer.Option("-o", "--option", help="KEY=VALUE of the object; its examples if absent."),
+        typer.Option(
+            "-o",
+            "--option",
+            help="Option KEY=VALUE of NAME; may be repeated. Its examples are checked if absent.",
+        ),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="Run this check alone; may be given again.")
+        list[str] | None, typer.Option("--only", help="Run only this check; may be repeated.")
     ] = None,
     plugin_files: PluginFiles = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "cpu",
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda, cuda:N or mps.")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
-    """Check the laws that a relaxation or an estimator has to keep. Exits with 5 if one is broken.
+    """Run the conformance checks of a relaxation or an estimator. Exits with 5 if one fails.
 
-    Checks compare with enumeration, so choose options with few values. Those of capabilities that
-    are not claimed do not apply.
+    Checks compare with enumeration, so choose options with few values. Checks of capabilities
+    that are not claimed do not apply.
     """
     del plugin_files  # loaded by the option itself
-    given = _cases(find_any(name), options or (), device)
-    found = _run(given, set(only or ()))
-    failed = any(result.outcome == "fail" for result in found)
+    subjects = _cases(find_any(name), options or (), device)
+    outcomes = _run(subjects, set(only or ()))
+    failed = any(result.outcome == "fail" for result in outcomes)
     if json:
-        _print_json(name, device, found, failed)
+        _print_json(name, device, outcomes, failed)
     else:
-        _print(given, found)
+        _print(subjects, outcomes)
     raise typer.Exit(PluginError.exit_code if failed else 0)
 
 
@@ -60,49 +64,49 @@ def _cases(cls: Any, options: Sequence[str], device: str) -> list[Case]:
     return cases(subject, choose_device(device))
 
 
-def _run(given: Sequence[Case], only: set[str]) -> list[Result]:
+def _run(subjects: Sequence[Case], only: set[str]) -> list[Result]:
     from relaxit.testing import results
 
-    found: list[Result] = []
+    outcomes: list[Result] = []
     try:
         with console().status("checking") as status:
-            for case in given:
+            for case in subjects:
                 for result in results(case, only):
                     status.update(f"{case}: {result.check}")
-                    found.append(result)
-    except KeyboardInterrupt as error:  # typer would end without a word
+                    outcomes.append(result)
+    except KeyboardInterrupt as error:  # typer would exit without a message
         raise typer.Abort from error
-    return found
+    return outcomes
 
 
-def _print_json(name: str, device: str, found: Sequence[Result], failed: bool) -> None:
+def _print_json(name: str, device: str, outcomes: Sequence[Result], failed: bool) -> None:
     print_json(
         {
             "name": name,
             "device": device,
             "passed": not failed,
-            "counts": Counter(result.outcome for result in found),
-            "results": [dataclasses.asdict(result) for result in found],
+            "counts": Counter(result.outcome for result in outcomes),
+            "results": [dataclasses.asdict(result) for result in outcomes],
         }
     )
 
 
-def _print(given: Sequence[Case], found: Sequence[Result]) -> None:
+def _print(subjects: Sequence[Case], outcomes: Sequence[Result]) -> None:
     from relaxit.testing import Outcome
 
     grouped: dict[str, list[Result]] = {}
-    for result in found:
+    for result in outcomes:
         grouped.setdefault(result.check, []).append(result)
     rows = [row for name, group in grouped.items() for row in _rows(name, group)]
-    print_table(", ".join(map(str, given)), ["check", "outcome", "why"], rows)
-    _print_statements({r.check for r in found if r.outcome == "fail"})
-    counts = Counter(result.outcome for result in found)
+    print_table(", ".join(map(str, subjects)), ["check", "outcome", "why"], rows)
+    _print_statements({r.check for r in outcomes if r.outcome == "fail"})
+    counts = Counter(result.outcome for result in outcomes)
     summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in get_args(Outcome))
-    tell(f"{summary}; {sum(r.seconds for r in found):.1f} s")
+    tell(f"{summary}; {sum(r.seconds for r in outcomes):.1f} s")
 
 
 def _rows(check_name: str, group: Sequence[Result]) -> list[list[str]]:
-    """One row for the check if all subjects agree, else one for each that did not pass."""
+    """Return one row if all subjects agree, else one for each that did not pass."""
     if len({(r.outcome, r.reason) for r in group}) == 1:
         return [[check_name, group[0].outcome, group[0].reason]]
     return [
@@ -115,6 +119,6 @@ def _rows(check_name: str, group: Sequence[Result]) -> list[list[str]]:
 def _print_statements(failed: set[str]) -> None:
     from relaxit.testing import checks
 
-    for each in checks():
-        if each.name in failed:
-            print(f"{each.name}: {each.statement} Why: {each.why}")
+    for check in checks():
+        if check.name in failed:
+            print(f"{check.name}: {check.statement} Why: {check.why}")

@@ -12,9 +12,9 @@ __all__ = ["doctor"]
 
 
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
-    """Print what a bug report needs. Exits with 1 if it found a conflict."""
+    """Print what a bug report needs. Exits with 1 if there is a conflict or a broken plugin."""
     from relaxit.data import torchvision_problem
     from relaxit.environment import devices, versions
     from relaxit.plugins import default_registry
@@ -25,7 +25,7 @@ def doctor(
         for p in default_registry().plugins
         if p.problems
     ]
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "versions": versions(),
         "devices": devices(),
         "plugins": [
@@ -35,15 +35,15 @@ def doctor(
         "conflicts": conflicts + broken,
     }
     if json:
-        print_json(found)
+        print_json(facts)
     else:
-        for key, value in found["versions"].items():
+        for key, value in facts["versions"].items():
             print(f"{key}: {value}")
-        print(f"devices: {', '.join(found['devices'])}")
-        for line in found["plugins"]:
+        print(f"devices: {', '.join(facts['devices'])}")
+        for line in facts["plugins"]:
             print(f"plugin {line}")
-        print("conflicts: " + ("; ".join(found["conflicts"]) or "none"))
-    if found["conflicts"]:
+        print("conflicts: " + ("; ".join(facts["conflicts"]) or "none"))
+    if facts["conflicts"]:
         raise typer.Exit(1)
 
 
@@ -55,6 +55,6 @@ def _other_relaxit() -> str:
     except metadata.PackageNotFoundError:
         return ""
     return (
-        f"the unrelated distribution 'relaxit' {version} shares our package folder: "
+        f"the unrelated distribution 'relaxit' {version} shares our package directory: "
         "pip uninstall relaxit, then reinstall relaxit-framework from its path"
     )

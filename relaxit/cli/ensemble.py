@@ -1,4 +1,4 @@
-"""``relaxit train --ensemble``: several seeds or temperatures, as one batched step or in turn."""
+"""``relaxit train --ensemble``: several seeds or temperatures, trained together or in turn."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _FLAG = "--ensemble"
 
 
 def parse_plan(texts: Sequence[str], seed: int) -> Plan:
-    """Which members ``--ensemble`` asks for.
+    """Parse the members that ``--ensemble`` requests.
 
     Args:
-        texts: ``seeds=N``, from ``seed`` on, or ``seeds=A,B,...``; ``temperatures=A,B,...``.
-        seed: the first of ``seeds=N``.
+        texts: ``seeds=N`` (from ``seed`` on), ``seeds=A,B,...`` or ``temperatures=A,B,...``.
+        seed: first seed of ``seeds=N``.
 
     Raises:
-        ConfigurationError: naming what is wrong.
+        ConfigurationError: naming the text that is wrong.
 
     Example:
         >>> parse_plan(["seeds=3", "temperatures=0.5,1"], seed=7)
@@ -36,7 +36,7 @@ def parse_plan(texts: Sequence[str], seed: int) -> Plan:
     """
     from relaxit.training.ensembles import Plan
 
-    found: dict[str, Any] = {}
+    parsed: dict[str, Any] = {}
     for text in texts:
         key, _, values = text.partition("=")
         key = key.strip()
@@ -44,18 +44,18 @@ def parse_plan(texts: Sequence[str], seed: int) -> Plan:
             raise ConfigurationError(
                 f"{_FLAG} takes seeds=N, seeds=A,B,... or temperatures=A,B,..., got {text!r}"
             )
-        if key in found:
+        if key in parsed:
             raise ConfigurationError(f"{_FLAG}: {key} is given twice")
         words = [word.strip() for word in values.split(",")]
-        read = _temperature if key == "temperatures" else _seed
+        parse = _temperature if key == "temperatures" else _seed
         if key == "seeds" and len(words) == 1:
-            found[key] = _from(seed, words[0])
+            parsed[key] = _from(seed, words[0])
             continue
-        found[key] = tuple(read(word) for word in words)
-        twice = next((word for n, word in enumerate(found[key]) if word in found[key][:n]), None)
-        if twice is not None:
-            raise ConfigurationError(f"{_FLAG} {text}: {twice} is there twice")
-    return Plan(**found)
+        members = parsed[key] = tuple(parse(word) for word in words)
+        repeated = next((m for n, m in enumerate(members) if m in members[:n]), None)
+        if repeated is not None:
+            raise ConfigurationError(f"{_FLAG} {text}: {repeated} is given twice")
+    return Plan(**parsed)
 
 
 def _from(seed: int, count: str) -> tuple[int, ...]:
@@ -69,7 +69,7 @@ def _from(seed: int, count: str) -> tuple[int, ...]:
 
 def _seed(word: str) -> int:
     if not (word.isascii() and word.isdigit() and int(word) < 2**63):
-        raise ConfigurationError(f"{_FLAG} seeds: expected whole numbers from 0, got {word!r}")
+        raise ConfigurationError(f"{_FLAG} seeds: expected integers from 0, got {word!r}")
     return int(word)
 
 
@@ -86,10 +86,10 @@ def _temperature(word: str) -> float:
 def train_ensemble(
     config: RunConfig, plan: Plan, out: Path | None, overwrite: bool, download: bool, quiet: bool
 ) -> tuple[EnsembleOutcome, Path]:
-    """Train the members of a plan into one folder.
+    """Train the members of a plan into one directory.
 
     Raises:
-        RelaxitError: whatever is wrong, before anything is written.
+        RelaxitError: for any problem, before anything is written.
     """
     from relaxit.cli.run_header import print_header
     from relaxit.training import build_all, check_learned_temperature
@@ -108,27 +108,27 @@ def train_ensemble(
         for name, experiment in zip(configs, experiments, strict=True)
     ]
     print_header(experiments[0], f"{len(members)} members", directory.path, quiet)
-    outcome = train_members(members, directory, _Told(members, quiet))
+    outcome = train_members(members, directory, _Progress(members, quiet))
     if not quiet:
         _conclude(outcome, directory.path)
     return outcome, directory.path
 
 
-class _Told:
-    """Says how an ensemble goes: a line an epoch for all of it, or for each member in turn."""
+class _Progress:
+    """Prints the progress of an ensemble: one line per epoch for all members, or for each."""
 
     def __init__(self, members: Sequence[Member], quiet: bool) -> None:
         self.members = members
         self.quiet = quiet
 
     def began(self, way: str, reason: str) -> None:
-        said = {
+        text = {
             "one step": "all members train as one batched step; lines are means over them",
-            "in turn": "members train in turn, which is the faster way here",
+            "in turn": "members train in turn, which is faster here",
         }[way]
         if reason:
-            said = f"members train in turn: {reason}"
-        tell(said, self.quiet)
+            text = f"members train in turn: {reason}"
+        tell(text, self.quiet)
 
     def watch(self, member: Member | None) -> ProgressCallback:
         e = self.members[0].experiment

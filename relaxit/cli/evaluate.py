@@ -1,4 +1,4 @@
-"""``relaxit evaluate``: what a finished run is worth on the test part."""
+"""``relaxit evaluate``: metrics of a finished run on the test part."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
     importance_samples: Annotated[
         int,
-        typer.Option(help="Samples a picture of the importance-weighted bound; 0 leaves it out."),
+        typer.Option(help="Samples per image of the importance-weighted bound; 0 leaves it out."),
     ] = 0,
     data_dir: Annotated[
-        str | None, typer.Option(help="Folder of the data files.", envvar="RELAXIT_DATA_DIR")
+        str | None, typer.Option(help="Directory of the data files.", envvar="RELAXIT_DATA_DIR")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     plugin_files: PluginFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
-    """Measure a run on the test part; if asked, its importance-weighted bound as well."""
+    """Evaluate a run on the test part, with its importance-weighted bound if requested."""
     del plugin_files  # loaded by the option itself
     if importance_samples < 0:
         raise ConfigurationError(f"--importance-samples must be >= 0, got {importance_samples}")
@@ -57,13 +57,13 @@ def evaluate(
 
 
 def _bound(experiment: Experiment, samples: int, seed: int, quiet: bool) -> dict[str, float | int]:
-    """The importance-weighted bound; refused at once by a task that has none."""
+    """Compute the importance-weighted bound; a task that has none raises at once."""
     from relaxit.training import evaluation_mode
 
     task, part = experiment.task, experiment.images.part("test", experiment.task.needs_labels)
 
     def progress(done: int) -> None:
-        tell(f"importance samples: {done} of {len(part)} pictures", quiet)
+        tell(f"importance samples: {done} of {len(part)} images", quiet)
 
     with evaluation_mode(experiment.model):
         value = task.importance_weighted_bound(

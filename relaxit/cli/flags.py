@@ -1,4 +1,4 @@
-"""From flags to a configuration: which flag sets which key, and in which order layers merge."""
+"""Build a configuration from flags: which flag sets which key, and how layers are merged."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ FLAGS = {
 
 
 def given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys and values of the parameters of a command; None where a flag was not given.
+    """Return the parameters of a command by dotted key; None where a flag was not given.
 
-    The parameter of a flag bears its name: ``--batch-size`` is ``batch_size``.
+    A parameter is named after its flag: ``--batch-size`` is ``batch_size``.
     """
     names = {key: flag.strip("-").replace("-", "_") for key, flag in FLAGS.items()}
     return {key: params[name] for key, name in names.items() if name in params}
 
 
 def key_values(pairs: Sequence[str], flag: str) -> dict[str, str]:
-    """``KEY=VALUE`` texts as a table.
+    """Parse ``KEY=VALUE`` texts into a table.
 
     Raises:
-        ConfigurationError: if one has no ``=``.
+        ConfigurationError: if a text has no ``=`` or no key.
     """
     table = {}
     for pair in pairs:
@@ -67,7 +67,7 @@ def key_values(pairs: Sequence[str], flag: str) -> dict[str, str]:
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys as tables; keys whose value is None were not given and are left out.
+    """Turn dotted keys into nested tables, without the keys whose value is None (not given).
 
     Example:
         >>> nest({"a.b": 1, "a.c": None, "d": 2})
@@ -92,10 +92,10 @@ def configure(
     estimator_options: Sequence[str] = (),
     task_options: Sequence[str] = (),
 ) -> RunConfig:
-    """The configuration that a recipe and flags give together.
+    """Return the configuration that a recipe and flags define together.
 
     Raises:
-        ConfigurationError, UnknownName, PluginError: naming what is wrong.
+        ConfigurationError, UnknownName, PluginError: naming the key or flag that is wrong.
     """
     from relaxit import zoo
     from relaxit.plugins import default_registry

@@ -1,4 +1,4 @@
-"""``relaxit list``: what there is to choose from."""
+"""``relaxit list``: everything that is registered by name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from relaxit.cli.document_cache import cached_document
 from relaxit.cli.output import print_json, print_table
 from relaxit.cli.plugin_option import PluginFiles
 
@@ -16,16 +17,24 @@ _KINDS = ("relaxation", "estimator", "dataset", "task", "benchmark", "problem")
 
 def list_all(
     plugin_files: PluginFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
     """List relaxations, estimators, data sets, tasks, benchmarks and gradient problems."""
-    del plugin_files  # loaded by the option itself
+    listing = cached_document("list", _listing, fresh=bool(plugin_files))
+    if json:
+        print_json(listing)
+        return
+    for kind, entries in listing.items():
+        rows = [[e["name"], e["summary"], e["distribution"]] for e in entries]
+        print_table(f"{kind}s", ["name", "summary", "from"], rows)
+
+
+def _listing() -> dict[str, list[dict[str, Any]]]:
     from relaxit.plugins import default_registry
 
     registry = default_registry()
-    found: dict[str, list[dict[str, Any]]] = {}
-    for kind in _KINDS:
-        found[kind] = [
+    return {
+        kind: [
             {
                 "name": name,
                 "summary": cls.summary,
@@ -33,9 +42,5 @@ def list_all(
             }
             for name, cls in registry.items(kind).items()
         ]
-    if json:
-        print_json(found)
-        return
-    for kind, entries in found.items():
-        rows = [[e["name"], e["summary"], e["distribution"]] for e in entries]
-        print_table(f"{kind}s", ["name", "summary", "from"], rows)
+        for kind in _KINDS
+    }

@@ -1,4 +1,4 @@
-"""A name on the command line that may be that of anything registered as a class."""
+"""Look up a name from the command line among all registered classes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _KINDS = ("relaxation", "estimator", "dataset", "task", "benchmark", "problem")
 
 
 def find_any(name: str) -> Any:
-    """The class registered under a name, whatever its kind: relaxations first.
+    """Return the class registered under a name, of any kind; relaxations take precedence.
 
     Raises:
-        UnknownName: with the known and the near names of all kinds.
+        UnknownName: with the known and the similar names of all kinds.
         PluginError: if the plugin of that name is broken, or two plugins claim it.
     """
     from relaxit.errors import UnknownName

@@ -1,4 +1,4 @@
-"""``relaxit new-plugin``: a plugin package to turn into one's own."""
+"""``relaxit new-plugin``: write a plugin package to start from."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["new_plugin"]
 
 def new_plugin(
     name: Annotated[
-        str, typer.Argument(help="Name of its relaxation: lower-case words joined by '-'.")
+        str, typer.Argument(help="Name of the new relaxation: lower-case words joined by '-'.")
     ],
     directory: Annotated[
-        Path, typer.Option("--dir", help="Folder to write the package to.")
+        Path, typer.Option("--dir", help="Directory in which to write the package.")
     ] = Path(),
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
-    """Write a working plugin package, relaxit-NAME, to start a relaxation of your own from."""
+    """Write a working plugin package, relaxit-NAME, as the start of your own relaxation."""
     from relaxit.plugins import scaffold
 
     path = scaffold.new_plugin(name, directory)
-    # pip takes a bare word for a name to ask an index for; a path has a separator.
+    # pip looks a bare word up in a package index; a path needs a separator.
     shown = str(path) if path.is_absolute() else os.path.join(os.curdir, path)
     commands = [
         ["pip", "install", "-e", f"{shown}[dev]"],
@@ -38,6 +38,6 @@ def new_plugin(
     tell(f"wrote {shown}, which works as it is. Next:")
     for line in lines:
         tell(f"    {line}")
-    tell("Then make it yours: README.md says where.")
+    tell("Then adapt it: README.md says where.")
     if json:
         print_json({"path": str(path), "next": lines})

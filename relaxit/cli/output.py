@@ -1,4 +1,4 @@
-"""What a person reads (stderr) and what a program reads (stdout)."""
+"""Output for people (stderr) and for programs (stdout)."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ __all__ = ["ProgressCallback", "console", "print_json", "print_table", "tell"]
 
 
 def console(stderr: bool = True) -> Console:
-    """A rich console; plain where the stream is no terminal or NO_COLOR is set."""
+    """Return a rich console; plain where the stream is not a terminal or NO_COLOR is set."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def tell(message: str, quiet: bool = False) -> None:
-    """One line for the person."""
+    """Print one line for the user."""
     if not quiet:
         print(message, file=sys.stderr, flush=True)
 
 
 def print_json(value: Any, allow_nan: bool = True) -> None:
-    """One JSON document on stdout, and nothing else there.
+    """Print one JSON document to stdout.
 
     Args:
         value: the document.
-        allow_nan: whether NaN and infinity are written, which not every reader of JSON takes.
+        allow_nan: whether NaN and infinity are allowed, which not every JSON reader accepts.
 
     Raises:
-        ValueError: if there is one though it is not allowed.
+        ValueError: if the document has NaN or infinity, and they are not allowed.
     """
     print(json.dumps(value, indent=2, allow_nan=allow_nan))
 
@@ -44,21 +44,21 @@ def print_json(value: Any, allow_nan: bool = True) -> None:
 def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], stderr: bool = False
 ) -> None:
-    """A table. On stdout for listings, which are what was asked for."""
+    """Print a table: to stdout if it is the requested result, as a listing is, else to stderr."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
-    for number, column in enumerate(columns):  # the first holds names, which are read as a whole
+    for number, column in enumerate(columns):  # the first holds names: not folded
         table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are no markup
+        table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are not markup
     console(stderr).print(table)
 
 
 class ProgressCallback:
-    """Shows the course of training: a bar on a terminal, a plain line an epoch elsewhere."""
+    """Shows the progress of training: a bar on a terminal, else one plain line per epoch."""
 
     def __init__(
         self, epochs: int, images: int, first_epoch: int, display: Display, quiet: bool
@@ -66,7 +66,7 @@ class ProgressCallback:
         self.epochs = epochs
         self.display = display
         self.quiet = quiet
-        self.waited: dict[str, float] = {}  # seconds before the first step, by what took them
+        self.waited: dict[str, float] = {}  # seconds before the first step, by cause
         self.screen = console()
         self.bar = None
         if self.screen.is_terminal and not quiet:
@@ -88,13 +88,13 @@ class ProgressCallback:
             self.bar.stop()
 
     def ready(self, engine: str, reason: str, seconds: float) -> None:
-        """What the person waited for, in seconds, now that the first step is done."""
+        """Print what the time until the end of the first step was spent on, in seconds."""
         parts = {**self.waited, "first step": seconds}
-        listed = ", ".join(f"{what} {each:.1f}" for what, each in parts.items())
+        listed = ", ".join(f"{cause} {spent:.1f}" for cause, spent in parts.items())
         self.say(f"engine {engine} ({reason}); ready in {sum(parts.values()):.1f} s ({listed})")
 
     def say(self, line: str) -> None:
-        """A line, above the bar if there is one."""
+        """Print a line, above the bar if there is one."""
         if self.bar:
             self.bar.console.print(line, markup=False)
         else:
@@ -102,8 +102,8 @@ class ProgressCallback:
 
     def step(self, images: int, means: Mapping[str, float]) -> None:
         if self.bar:
-            said = self.display.fill(self.display.bar, means)
-            self.bar.update(self.task, advance=images, means=said)
+            text = self.display.fill(self.display.bar, means)
+            self.bar.update(self.task, advance=images, means=text)
 
     def epoch(self, row: Mapping[str, float | int]) -> None:
         if self.bar:

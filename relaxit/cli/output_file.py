@@ -1,4 +1,4 @@
-"""A file that cannot be written is refused before anything is computed."""
+"""Check that an output file can be written before anything is computed."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ __all__ = ["require_writable"]
 
 
 def require_writable(flag: str, path: Path | None, make_directory: bool = False) -> None:
-    """Refuse what would otherwise be noticed after minutes of work.
+    """Raise if a file cannot be written, which would otherwise show after minutes of work.
 
     Args:
-        flag: that names the file.
-        path: of the file; nothing is to be written if None.
-        make_directory: whether folders that are missing will be made.
+        flag: option that names the file, for the error message.
+        path: path of the file; None if no file is to be written.
+        make_directory: whether missing directories will be created.
 
     Raises:
-        ConfigurationError: if it is a folder, or in one that is missing and will not be made.
-        CheckpointError: if the disk refuses.
+        ConfigurationError: if it is a directory, or in a missing one that will not be created.
+        CheckpointError: if the file system does not allow it.
 
     Example:
         >>> require_writable("--out", Path())
         Traceback (most recent call last):
-        relaxit.errors.ConfigurationError: --out . must be a file in a folder that exists
+        relaxit.errors.ConfigurationError: --out . must be a file in an existing directory
     """
     from relaxit.files import check_writable
 
     if path is None:
         return
     if path.is_dir() or not (make_directory or path.absolute().parent.is_dir()):
-        where = "" if make_directory else " in a folder that exists"
+        where = "" if make_directory else " in an existing directory"
         raise ConfigurationError(f"{flag} {path} must be a file{where}")
     check_writable(path)

@@ -15,10 +15,10 @@ _loaded: list[Path] = []
 
 
 def _load(context: typer.Context, files: list[Path] | None) -> list[Path] | None:
-    """Load the files before the command's body runs, and take them back after it."""
-    if context.resilient_parsing:  # completion in a shell runs nobody's code
+    """Load the files before the command runs, and unload them after it."""
+    if context.resilient_parsing:  # shell completion must not run a plugin's code
         return files
-    _unload()  # left by a command line that was refused further on
+    _unload()  # left over from a command line that was rejected later on
     if files:
         from relaxit.plugins import default_registry, load_file
 
@@ -43,16 +43,16 @@ PluginFiles = Annotated[
     typer.Option(
         "--plugin",
         metavar="FILE",
-        help="Python file to load as a plugin; may be given again. Runs its code.",
+        help="Python file to load as a plugin, which runs its code; may be repeated.",
         callback=_load,
         show_default=False,
     ),
 ]
-"""A parameter of every command that looks up names."""
+"""Type of the parameter ``plugin_files`` of every command that looks up names."""
 
 
 def tell_changes(run: Path) -> None:
-    """Warn of each plugin file that is no longer what the run was trained with."""
+    """Warn about each plugin file that is not the one the run was trained with."""
     from relaxit.training.runs import RunDirectory
 
     for change in RunDirectory(run).plugin_changes():

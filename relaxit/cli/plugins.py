@@ -2,44 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relaxit.cli.output import print_json, print_table
 from relaxit.cli.plugin_option import PluginFiles
 
+if TYPE_CHECKING:
+    from relaxit.plugins import PluginRecord
+
 __all__ = ["plugins"]
+
+_NOT_LOADED = "not loaded"
 
 
 def plugins(
     plugin_files: PluginFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    load: Annotated[
+        bool,
+        typer.Option("--load/--no-load", help="Load the plugins; otherwise only list their names."),
+    ] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
-    """List plugins, broken ones with their cause. Loading a plugin runs its code."""
+    """List plugins, and what is wrong with broken ones. Loading a plugin runs its code."""
     del plugin_files  # loaded by the option itself
-    from relaxit.plugins import default_registry
-
-    found = [
+    records = _loaded() if load else _discovered()
+    listing = [
         {
             "name": plugin.name,
             "distribution": plugin.distribution,
             "version": plugin.version,
-            "state": plugin.state,
+            "state": plugin.state if load or plugin.disabled else _NOT_LOADED,
             "target": plugin.target,
             "provides": plugin.provides,
             "problems": plugin.problems,
             "remarks": plugin.remarks,
             "sha256": plugin.sha256,
         }
-        for plugin in default_registry().plugins
+        for plugin in records
     ]
     if json:
-        print_json(found)
+        print_json(listing)
         return
     rows = []
-    for plugin in default_registry().plugins:
+    for plugin in records:
         names = [name for group in plugin.provides.values() for name in group]
         facts = [*(plugin.problems or [", ".join(names)]), *plugin.remarks]
-        rows.append([plugin.name, plugin.source, plugin.state, "; ".join(filter(None, facts))])
+        state = plugin.state if load or plugin.disabled else _NOT_LOADED
+        rows.append([plugin.name, plugin.source, state, "; ".join(filter(None, facts))])
     print_table("plugins", ["name", "from", "state", "provides / problem / remark"], rows)
+
+
+def _loaded() -> list[PluginRecord]:
+    from relaxit.plugins import default_registry
+
+    return default_registry().plugins
+
+
+def _discovered() -> list[PluginRecord]:
+    """Return the records of installed plugins without running any of their code."""
+    from relaxit.plugins import discover
+
+    return [record for record, _ in discover(None, os.environ)]

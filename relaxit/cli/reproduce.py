@@ -26,49 +26,68 @@ _MODES = ("auto", "always", "never")
 
 def reproduce(
     name: Annotated[
-        str | None, typer.Argument(help="Study, or a file of one; a list of all if absent.")
+        str | None, typer.Argument(help="Study, or a study file; lists all studies if absent.")
     ] = None,
     sizes: Annotated[
         str | None, typer.Option("--sizes", help="Only these sizes, separated by commas.")
     ] = None,
     estimators: Annotated[
-        str | None, typer.Option("--estimators", help="Only these estimators, likewise.")
+        str | None,
+        typer.Option("--estimators", help="Only these estimators, separated by commas."),
     ] = None,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, help="Seeds 0 to N - 1 of each cell.")
+        int | None,
+        typer.Option(
+            "--seeds",
+            min=1,
+            help="Number N of seeds per cell, 0 to N - 1; that of the study if absent.",
+        ),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Epochs of each run; those of the study.")
+        int | None,
+        typer.Option("--epochs", min=1, help="Epochs of each run; those of the study if absent."),
     ] = None,
     ensemble: Annotated[
-        str, typer.Option("--ensemble", help="auto, always or never: all seeds of a cell as one.")
+        str,
+        typer.Option(
+            "--ensemble",
+            help="Whether to train all seeds of a cell as one ensemble: auto, always or never.",
+        ),
     ] = "auto",
     tolerance: Annotated[
-        float | None, typer.Option("--tolerance", help="Largest |z|; that of the study if absent.")
+        float | None,
+        typer.Option(
+            "--tolerance",
+            help="Largest |z| that counts as agreement; that of the study if absent.",
+        ),
     ] = None,
     device: Annotated[
-        str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")
+        str, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
     data_dir: Annotated[
-        str | None, typer.Option("--data-dir", help="Folder of the data files.")
+        str | None, typer.Option("--data-dir", help="Directory of the data files.")
     ] = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch missing files from the network.")
+        bool, typer.Option("--download", help="Download missing data files.")
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="FILE.json or FILE.md; both in reproductions/ if absent."),
+        typer.Option(
+            "--out", help="FILE.json or FILE.md to write; both in reproductions/ if absent."
+        ),
     ] = None,
     list_studies: Annotated[bool, typer.Option("--list", help="List the studies.")] = False,
     plugin_files: PluginFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="The document as JSON on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No human text.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the document as JSON to stdout.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Suppress progress output.")] = False,
 ) -> None:
     """Run a stored study, compare each cell with its targets, and write the table to a file.
 
-    Exits with 6 if a cell is off by more than the tolerance, or a seed of it diverged; with 0 if
-    nothing could be compared. Ctrl-C keeps the cells that are finished; if there is none, nothing
-    is written.
+    Exits with 6 if a cell is off by more than the tolerance or one of its seeds diverged, and with
+    0 if nothing could be compared. Ctrl-C keeps the finished cells; without any, nothing is
+    written.
     """
     from relaxit.reproduce import find_study
 
@@ -79,7 +98,7 @@ def reproduce(
     study = find_study(name)
     cells = study.select(_words(sizes), _words(estimators))
     if ensemble not in _MODES:
-        raise ConfigurationError(f"--ensemble is auto, always or never, got {ensemble!r}")
+        raise ConfigurationError(f"--ensemble must be auto, always or never, got {ensemble!r}")
     if tolerance is not None and not tolerance > 0:
         raise ConfigurationError(f"--tolerance must be > 0, got {tolerance}")
     files = _files(study.name, out)
@@ -96,12 +115,12 @@ def reproduce(
         try:
             work.run()
         except BaseException:
-            work.write(files, work.document(epochs))  # kept, whatever ended the next cell
+            work.write(files, work.document(epochs))  # finished cells are kept
             raise
     document = work.document(epochs)
     try:
         work.write(files, document)
-    finally:  # hours of work must not be lost to a disk that is full
+    finally:  # hours of work must not be lost to a full disk
         if json:
             print_json(document, allow_nan=False)
     work.conclude(files)
@@ -121,7 +140,7 @@ def _judge(comparisons: Sequence[Comparison]) -> None:
 
 
 class _Work:
-    """The cells of a study, one after the other; also who is told of their progress."""
+    """The cells of a study, run in turn; also the callback for their progress."""
 
     def __init__(
         self,
@@ -145,7 +164,7 @@ class _Work:
         self.device = ""
 
     def run(self) -> None:
-        """Train and compare until done, or until a signal."""
+        """Train and compare the cells until all are done or a signal arrives."""
         from relaxit.environment import choose_device
         from relaxit.reproduce import compare, reached, run_cell
         from relaxit.training import build_task
@@ -153,37 +172,39 @@ class _Work:
         self.device = str(choose_device(self.over["device"]))
         configs = [self.study.config(cell, self.over) for cell in self.cells]
         for config in configs:
-            build_task(config)  # a name or option that does not fit shows before anything is run
+            build_task(config)  # a wrong name or option shows before anything is run
         tell(f"study {self.study.name} on {self.device}: {self.study.summary}", self.quiet)
         for number, (cell, config) in enumerate(zip(self.cells, configs, strict=True), 1):
             self.label = f"cell {number}/{len(self.cells)}, {cell.label}"
             self.epochs = config.epochs
             targets = reached(self.study, cell, config)
-            looked = {target.epoch for target in targets} | {config.epochs}
+            evaluated = {target.epoch for target in targets} | {config.epochs}
             mode = cast(Literal["auto", "always", "never"], self.mode)
-            done = run_cell(config, self.seeds, looked, mode, self, self.stop, self.download)
+            done = run_cell(config, self.seeds, evaluated, mode, self, self.stop, self.download)
             if not done.finished:
                 tell(f"{self.label}: stopped, not counted", self.quiet)
                 return
             tell(f"{self.label}: {done.seconds:.0f} s", self.quiet)
             self.runs.append((cell, done))
-            found = compare(self.study, cell, targets, done.rows, done.lost, self.tolerance)
-            self.comparisons += found
+            self.comparisons += compare(
+                self.study, cell, targets, done.rows, done.lost, self.tolerance
+            )
 
     def began(self, way: str, seeds: int) -> None:
-        said = {"ensemble": "as one ensemble", "in turn": "in turn"}[way]
-        tell(f"{self.label}: {seeds} seeds {said if seeds > 1 else ''}".rstrip(), self.quiet)
+        manner = {"ensemble": "as one ensemble", "in turn": "in turn"}[way]
+        count = f"{seeds} seeds {manner}" if seeds > 1 else "1 seed"
+        tell(f"{self.label}: {count}", self.quiet)
 
     def epoch(self, seed: int | None, row: Row) -> None:
-        whose = "all seeds, the first" if seed is None else f"seed {seed}"
+        source = "first of all seeds" if seed is None else f"seed {seed}"
         tell(
-            f"{self.label}: epoch {row['epoch']}/{self.epochs}, {whose}: train loss "
+            f"{self.label}: epoch {row['epoch']}/{self.epochs}, {source}: train loss "
             f"{row['train_loss']:.4f}",
             self.quiet,
         )
 
     def document(self, epochs: int | None) -> dict[str, Any]:
-        """What is known of the cells that are finished."""
+        """Return the document of the finished cells."""
         from relaxit.reproduce import study_document
 
         return study_document(
@@ -191,7 +212,7 @@ class _Work:
         )
 
     def write(self, files: Sequence[Path], document: dict[str, Any]) -> None:
-        """Write the document and the table, unless that of a former call would be lost for none."""
+        """Write the document and the table; without a finished cell, keep the former files."""
         from relaxit.files import write_atomically
         from relaxit.reproduce import markdown_table
 
@@ -207,7 +228,7 @@ class _Work:
                 write_atomically(path, json_text(document) + "\n")
 
     def conclude(self, files: Sequence[Path]) -> None:
-        """The table for the person, and where it was written."""
+        """Print the table, and where it was written."""
         from relaxit.reproduce import comparison_table, footer
 
         if self.quiet:
@@ -225,11 +246,11 @@ class _Work:
 def _list(json: bool) -> None:
     from relaxit.reproduce import read_study, studies
 
-    found = {name: read_study(path) for name, path in studies().items()}
+    listing = {name: read_study(path) for name, path in studies().items()}
     if json:
-        print_json({name: study.summary for name, study in found.items()})
+        print_json({name: study.summary for name, study in listing.items()})
         return
-    rows = [[name, str(len(study.cells)), study.summary] for name, study in found.items()]
+    rows = [[name, str(len(study.cells)), study.summary] for name, study in listing.items()]
     print_table("studies", ["name", "cells", "summary"], rows)
 
 
@@ -238,12 +259,12 @@ def _words(text: str | None) -> list[str]:
 
 
 def _files(name: str, out: Path | None) -> list[Path]:
-    """What is to be written; refused before anything is trained."""
+    """Return the files to write; raise before training if one cannot be written."""
     if out is None:
         stem = Path("reproductions") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
         files = [stem.with_name(stem.name + suffix) for suffix in (".json", ".md")]
     elif out.suffix not in (".json", ".md"):
-        raise ConfigurationError(f"--out ends in .json or .md, got {str(out)!r}")
+        raise ConfigurationError(f"--out must end in .json or .md, got {str(out)!r}")
     else:
         files = [out]
     for path in files:

@@ -1,4 +1,4 @@
-"""The first lines of a training run: where, from which seed, and what is minimised."""
+"""The first lines of a training run: device, seed, model, data and objective."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ __all__ = ["print_header"]
 
 
 def print_header(experiment: Experiment, who: str, path: Path, quiet: bool) -> None:
-    """Say what begins.
+    """Print the first lines of a run.
 
     Args:
-        experiment: the run, or one of several that are alike.
-        who: which of them, ``seed 0``.
-        path: folder of the results.
-        quiet: whether to say nothing.
+        experiment: the run, or one of several that differ in seed or temperature only.
+        who: what the lines are about, such as ``seed 0``.
+        path: directory of the results.
+        quiet: whether to print nothing.
     """
     config, images = experiment.config, experiment.images
-    why = "best there is" if config.device == "auto" else "as asked"
+    epochs = f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}"
+    why = "best available" if config.device == "auto" else "as requested"
     tell(f"device {experiment.device} ({why}), {who}, run {path}", quiet)
     tell(
         f"{config.latents} x {experiment.relaxation!r} by {config.estimator.name}, on "
         f"{config.data.name} ({len(images.train)} training images of "
-        f"{images.size[0]}x{images.size[1]}), {config.epochs} epochs",
+        f"{images.size[0]}x{images.size[1]}), {epochs}",
         quiet,
     )
     tell(f"minimises the {experiment.task.statement(experiment.setup)}", quiet)

@@ -1,4 +1,4 @@
-"""``relaxit sample``: pictures from the prior of a finished run."""
+"""``relaxit sample``: images from the prior of a finished run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["sample"]
 def sample(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
     out: Annotated[
-        Path | None, typer.Option(help="PNG file; RUN/samples-SEED.png if absent.")
+        Path | None, typer.Option(help="PNG file to write; RUN/samples-SEED.png if absent.")
     ] = None,
-    count: Annotated[int, typer.Option(help="How many pictures.")] = 64,
-    seed: Annotated[int, typer.Option(help="Of the latents.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    count: Annotated[int, typer.Option(help="Number of images.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of the latents.")] = 0,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda, cuda:N or mps.")] = "auto",
     plugin_files: PluginFiles = None,
 ) -> None:
-    """Draw from the prior of a run, if its task has one: a PNG grid of pixel probabilities."""
+    """Draw images from the prior of a run, if its task has one: a grid of pixel probabilities."""
     del plugin_files  # loaded by the option itself
     if not 1 <= count <= 100_000:
         raise ConfigurationError(f"--count must be from 1 to 100000, got {count}")
@@ -37,4 +37,4 @@ def sample(
         images = task.sample_prior(setup, model, count, seed)
     path = out or run / f"samples-{seed}.png"
     draw_grid(images, image_format.size, max(1, round(count**0.5)), path)
-    tell(f"{count} pictures: {path}")
+    tell(f"{count} images: {path}")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from relaxit.cli.document_cache import cached_document
 from relaxit.cli.flags import key_values
 from relaxit.cli.lookup import find_any
 from relaxit.cli.output import print_json, print_table
@@ -14,29 +15,30 @@ from relaxit.cli.plugin_option import PluginFiles
 
 __all__ = ["show"]
 
+_UNSUPPORTED = "unsupported"
+
 
 def show(
-    name: Annotated[str, typer.Argument(help="Registered name.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a registered relaxation, estimator, data set, task, benchmark or problem."
+        ),
+    ],
     options: Annotated[
-        list[str] | None, typer.Option("-o", "--option", help="KEY=VALUE, to see the shapes.")
+        list[str] | None,
+        typer.Option(
+            "-o",
+            "--option",
+            help="Option KEY=VALUE of a relaxation, to show its shapes; may be repeated.",
+        ),
     ] = None,
     plugin_files: PluginFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
-    """Show options, shapes, capabilities and references."""
-    del plugin_files  # loaded by the option itself
-    cls = find_any(name)
-    facts: dict[str, Any] = {
-        "name": cls.name,
-        "kind": cls.kind,
-        "summary": cls.summary,
-        "options": _options(cls),
-        "shapes": _shapes(cls, options or []),
-        "capabilities": _capabilities(cls),
-        "references": list(cls.references),
-    }
-    if cls.kind == "benchmark":
-        facts["structure"] = cls.structure
+    """Show the options, shapes, capabilities and references of a registered name."""
+    fresh = bool(plugin_files or options)
+    facts = cached_document(f"show-{name}", lambda: _facts(name, options or []), fresh)
     if json:
         print_json(facts)
         return
@@ -53,8 +55,24 @@ def show(
         if facts[title]:
             rows = [[k, v] for k, v in facts[title].items() if not isinstance(v, dict)]
             print_table(title, ["", ""], [[k, _word(v)] for k, v in rows])
-    for name, reason in facts["capabilities"].get("refuses", {}).items():
-        print(f"refuses {name}: {reason}")
+    for name, reason in facts["capabilities"].get(_UNSUPPORTED, {}).items():
+        print(f"does not support {name}: {reason}")
+
+
+def _facts(name: str, options: list[str]) -> dict[str, Any]:
+    cls = find_any(name)
+    facts: dict[str, Any] = {
+        "name": cls.name,
+        "kind": cls.kind,
+        "summary": cls.summary,
+        "options": _options(cls),
+        "shapes": _shapes(cls, options),
+        "capabilities": _capabilities(cls),
+        "references": list(cls.references),
+    }
+    if cls.kind == "benchmark":
+        facts["structure"] = cls.structure
+    return facts
 
 
 def _word(value: Any) -> str:
@@ -74,7 +92,7 @@ def _options(cls: Any) -> list[dict[str, str]]:
 
 
 def _shapes(cls: Any, texts: list[str]) -> dict[str, str]:
-    """Shapes of the object with these options, or of the first example."""
+    """Return the shapes of the object with these options, or of the last example."""
     if cls.kind != "relaxation":
         return {}
     examples = cls.examples()
@@ -95,55 +113,55 @@ def _capabilities(cls: Any) -> dict[str, Any]:
         return _of_estimator(cls)
     if cls.kind == "task":
         return {
-            "labels": "needed" if cls.needs_labels else "not asked for",
-            "KL term": "yes" if cls.has_kl else "none, so its settings are refused",
+            "labels": "needed" if cls.needs_labels else "not needed",
+            "KL term": "yes" if cls.has_kl else "none, so its settings are rejected",
             "metrics of a step": ", ".join(("loss", *cls.metrics)),
         }
     if cls.kind != "relaxation":
         return {}
-    found = dataclasses.asdict(cls.capabilities)
-    found["dtypes"] = ", ".join(str(dtype).removeprefix("torch.") for dtype in found["dtypes"])
-    return found
+    claims = dataclasses.asdict(cls.capabilities)
+    claims["dtypes"] = ", ".join(str(dtype).removeprefix("torch.") for dtype in claims["dtypes"])
+    return claims
 
 
 def _of_estimator(cls: Any) -> dict[str, Any]:
-    """What an estimator claims, and which of the known relaxations it takes, with its defaults."""
+    """Return what an estimator claims, and which relaxations it supports with its defaults."""
     from relaxit.errors import ConfigurationError
     from relaxit.estimators import SampleEstimator, StatefulEstimator
 
-    found: dict[str, Any] = {
-        "cost is evaluated on": "hard values" if cls.hard else "soft values",
-        "costs for which it is unbiased": cls.unbiased or "none is claimed",
+    claims: dict[str, Any] = {
+        "cost is evaluated on": "hard samples" if cls.hard else "soft samples",
+        "costs for which it is unbiased": cls.unbiased or "none claimed",
         "acts through its sample": issubclass(cls, SampleEstimator),
         "keeps a state": issubclass(cls, StatefulEstimator),
     }
     try:
         built = cls()
     except ConfigurationError:
-        return found  # an option is required
-    counts, refused = _tried(built)
+        return claims  # an option is required
+    counts, unsupported = _tried(built)
     least, most = (min(counts.values()), max(counts.values())) if counts else (0, 0)
     spread = f"{least} to {most}, for one or two variables of the examples"
-    found["evaluations of the cost"] = str(least) if least == most else spread
-    found["works on"] = ", ".join(sorted({name for name, _ in counts}))
-    found["refuses"] = refused
-    return found
+    claims["evaluations of the cost"] = str(least) if least == most else spread
+    claims["works on"] = ", ".join(sorted({name for name, _ in counts}))
+    claims[_UNSUPPORTED] = unsupported
+    return claims
 
 
 def _tried(estimator: Any) -> tuple[dict[tuple[str, int], int], dict[str, str]]:
-    """Evaluations by relaxation and number of variables, and why the others are refused."""
+    """Return evaluations by relaxation and number of variables, and why others do not work."""
     from relaxit.errors import Unsupported
     from relaxit.plugins import default_registry
 
     counts: dict[tuple[str, int], int] = {}
-    refused: dict[str, str] = {}
+    unsupported: dict[str, str] = {}
     for name, relaxation in default_registry().items("relaxation").items():
         for example in relaxation.examples()[-1:]:
             try:
                 estimator.check(example)
             except Unsupported as error:
-                refused[name] = str(error)
+                unsupported[name] = str(error)
                 continue
             for variables in (1, 2):
                 counts[name, variables] = estimator.evaluations(example, variables)
-    return counts, refused
+    return counts, unsupported

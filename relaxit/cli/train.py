@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-_WHAT, _LAW, _DATA, _RUN = "What to train", "Objective and temperature", "Data", "Run and output"
+_WHAT, _OBJECTIVE = "What to train", "Objective and temperature"
+_DATA, _RUN = "Data", "Run and output"
 
 
 def _option(*names: str, help: str, panel: str, env: bool = True) -> Any:
@@ -34,102 +35,165 @@ def _option(*names: str, help: str, panel: str, env: bool = True) -> Any:
 def train(
     context: typer.Context,
     relaxation: Annotated[
-        str | None, _option("--relaxation", help="Registered relaxation.", panel=_WHAT)
+        str | None,
+        _option("--relaxation", help="Name of a registered relaxation.", panel=_WHAT),
     ] = None,
     options: Annotated[
         list[str] | None,
-        _option("-o", "--option", help="KEY=VALUE of the relaxation.", panel=_WHAT, env=False),
+        _option(
+            "-o",
+            "--option",
+            help="Option KEY=VALUE of the relaxation; may be repeated.",
+            panel=_WHAT,
+            env=False,
+        ),
     ] = None,
     task: Annotated[
         str | None,
-        _option("--task", help="Registered task; an autoencoder if absent.", panel=_WHAT),
+        _option(
+            "--task",
+            help="Name of a registered task; a variational autoencoder if absent.",
+            panel=_WHAT,
+        ),
     ] = None,
     task_options: Annotated[
         list[str] | None,
-        _option("--task-option", help="KEY=VALUE of the task.", panel=_WHAT, env=False),
+        _option(
+            "--task-option",
+            help="Option KEY=VALUE of the task; may be repeated.",
+            panel=_WHAT,
+            env=False,
+        ),
     ] = None,
     estimator: Annotated[
-        str | None, _option("--estimator", help="Registered gradient estimator.", panel=_WHAT)
+        str | None,
+        _option("--estimator", help="Name of a registered gradient estimator.", panel=_WHAT),
     ] = None,
     estimator_options: Annotated[
         list[str] | None,
-        _option("--estimator-option", help="KEY=VALUE of the estimator.", panel=_WHAT, env=False),
+        _option(
+            "--estimator-option",
+            help="Option KEY=VALUE of the estimator; may be repeated.",
+            panel=_WHAT,
+            env=False,
+        ),
     ] = None,
     latents: Annotated[
         int | None, _option("--latents", help="Number of latent variables.", panel=_WHAT)
     ] = None,
     recipe: Annotated[
         str | None,
-        _option("--recipe", help="Zoo recipe, or a TOML/YAML/JSON file; flags win.", panel=_WHAT),
+        _option(
+            "--recipe",
+            help="Zoo recipe, or a TOML, YAML or JSON file; flags take precedence.",
+            panel=_WHAT,
+        ),
     ] = None,
     plugin_files: PluginFiles = None,
     temperature: Annotated[
         float | None,
         _option(
-            "--temperature", help="Constant temperature; with --schedule the first.", panel=_LAW
+            "--temperature",
+            help="Constant temperature; with --schedule, the initial one.",
+            panel=_OBJECTIVE,
         ),
     ] = None,
     schedule: Annotated[
         str | None,
-        _option("--schedule", help="constant, exponential, linear, cosine or learned.", panel=_LAW),
+        _option(
+            "--schedule",
+            help="Temperature schedule: constant, exponential, linear, cosine or learned.",
+            panel=_OBJECTIVE,
+        ),
     ] = None,
     final_temperature: Annotated[
         float | None,
-        _option("--final-temperature", help="Floor or end of the schedule.", panel=_LAW),
+        _option(
+            "--final-temperature",
+            help="Final temperature of the schedule; the lower limit of an exponential one.",
+            panel=_OBJECTIVE,
+        ),
     ] = None,
     temperature_rate: Annotated[
         float | None,
-        _option("--temperature-rate", help="Decay per step (exponential).", panel=_LAW),
+        _option(
+            "--temperature-rate",
+            help="Decay rate per step of the exponential schedule.",
+            panel=_OBJECTIVE,
+        ),
     ] = None,
-    kl: Annotated[str | None, _option("--kl", help="discrete or relaxed.", panel=_LAW)] = None,
+    kl: Annotated[
+        str | None,
+        _option("--kl", help="KL term: discrete or relaxed.", panel=_OBJECTIVE),
+    ] = None,
     prior_temperature: Annotated[
         float | None,
-        _option("--prior-temperature", help="Of the relaxed prior (--kl relaxed).", panel=_LAW),
+        _option(
+            "--prior-temperature",
+            help="Temperature of the relaxed prior, with --kl relaxed.",
+            panel=_OBJECTIVE,
+        ),
     ] = None,
     kl_warmup: Annotated[
         float | None,
-        _option("--kl-warmup", help="Share of the run in which the KL weight rises.", panel=_LAW),
+        _option(
+            "--kl-warmup",
+            help="Fraction of the run over which the KL weight rises.",
+            panel=_OBJECTIVE,
+        ),
     ] = None,
     dataset: Annotated[
-        str | None, _option("--dataset", help="Registered data set.", panel=_DATA)
+        str | None, _option("--dataset", help="Name of a registered data set.", panel=_DATA)
     ] = None,
     data_dir: Annotated[
-        str | None, _option("--data-dir", help="Folder of its files.", panel=_DATA)
+        str | None, _option("--data-dir", help="Directory of the data files.", panel=_DATA)
     ] = None,
     download: Annotated[
-        bool, _option("--download", help="Fetch missing files from the network.", panel=_DATA)
+        bool, _option("--download", help="Download missing data files.", panel=_DATA)
     ] = False,
     binarise: Annotated[
-        str | None, _option("--binarise", help="none, threshold or dynamic.", panel=_DATA)
+        str | None,
+        _option(
+            "--binarise",
+            help="Binarisation of the images: none, threshold or dynamic.",
+            panel=_DATA,
+        ),
     ] = None,
     validation: Annotated[
         int | None,
-        _option("--validation", help="Training images held out to choose by.", panel=_DATA),
+        _option(
+            "--validation",
+            help="Number of training images held out for model selection.",
+            panel=_DATA,
+        ),
     ] = None,
     epochs: Annotated[
-        int | None, _option("--epochs", help="Passes over the training images.", panel=_RUN)
+        int | None,
+        _option("--epochs", help="Number of passes over the training images.", panel=_RUN),
     ] = None,
     batch_size: Annotated[
-        int | None, _option("--batch-size", help="Images a step.", panel=_RUN)
+        int | None, _option("--batch-size", help="Images per step.", panel=_RUN)
     ] = None,
     optimizer: Annotated[
-        str | None, _option("--optimizer", help="adam or radam.", panel=_RUN)
+        str | None, _option("--optimizer", help="Optimizer: adam or radam.", panel=_RUN)
     ] = None,
     lr: Annotated[float | None, _option("--lr", help="Peak learning rate.", panel=_RUN)] = None,
     lr_schedule: Annotated[
-        str | None, _option("--lr-schedule", help="constant or cosine.", panel=_RUN)
+        str | None,
+        _option("--lr-schedule", help="Learning rate schedule: constant or cosine.", panel=_RUN),
     ] = None,
     weight_decay: Annotated[
         float | None, _option("--weight-decay", help="Decoupled weight decay.", panel=_RUN)
     ] = None,
     device: Annotated[
-        str | None, _option("--device", help="auto, cpu, cuda, cuda:N or mps.", panel=_RUN)
+        str | None,
+        _option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.", panel=_RUN),
     ] = None,
     engine: Annotated[
         str | None,
         _option(
             "--engine",
-            help="auto, eager, compile or graph (CUDA): what executes the steps.",
+            help="Engine that executes the steps: auto, eager, compile or graph (CUDA).",
             panel=_RUN,
         ),
     ] = None,
@@ -137,19 +201,19 @@ def train(
         str | None,
         _option(
             "--precision",
-            help="float32, tf32 (CUDA) or bfloat16: of the matrix products in training.",
+            help="Precision of the matmuls in training: float32, tf32 (CUDA) or bfloat16.",
             panel=_RUN,
         ),
     ] = None,
     seed: Annotated[
-        int | None, _option("--seed", help="Of weights, order and noise.", panel=_RUN)
+        int | None, _option("--seed", help="Seed of weights, data order and noise.", panel=_RUN)
     ] = None,
     ensemble: Annotated[
         list[str] | None,
         _option(
             "--ensemble",
-            help="Several runs at once: seeds=N (from --seed on), seeds=A,B,... or "
-            "temperatures=A,B,...; both for every pair.",
+            help="Train several runs: seeds=N (from --seed on), seeds=A,B,... or "
+            "temperatures=A,B,...; give both for every pair.",
             panel=_RUN,
             env=False,
         ),
@@ -159,27 +223,38 @@ def train(
         _option("--out", help="Run directory; a new one in runs/ if absent.", panel=_RUN),
     ] = None,
     overwrite: Annotated[
-        bool, _option("--overwrite", help="Replace the run in --out.", panel=_RUN, env=False)
+        bool,
+        _option("--overwrite", help="Replace an existing run in --out.", panel=_RUN, env=False),
     ] = False,
     resume: Annotated[
         Path | None,
         _option(
-            "--resume", help="Run directory to continue; takes --epochs.", panel=_RUN, env=False
+            "--resume",
+            help="Run directory to continue; --epochs may be changed.",
+            panel=_RUN,
+            env=False,
         ),
     ] = None,
     dry_run: Annotated[
         bool,
-        _option("--dry-run", help="Print the configuration, do nothing.", panel=_RUN, env=False),
+        _option(
+            "--dry-run",
+            help="Print the configuration without training.",
+            panel=_RUN,
+            env=False,
+        ),
     ] = False,
     json: Annotated[
-        bool, _option("--json", help="The result as JSON on stdout.", panel=_RUN, env=False)
+        bool, _option("--json", help="Print the result as JSON to stdout.", panel=_RUN, env=False)
     ] = False,
-    quiet: Annotated[bool, _option("--quiet", help="No human text.", panel=_RUN)] = False,
+    quiet: Annotated[
+        bool, _option("--quiet", help="Suppress progress output.", panel=_RUN)
+    ] = False,
 ) -> None:
-    """Train through discrete variables, on a GPU where there is one.
+    """Train a model with discrete variables, on a GPU if there is one.
 
-    Without flags: the default recipe, a VAE on the bundled digits. Pictures, metrics and weights
-    go to the run directory. Ctrl-C ends the run early and leaves it complete.
+    Without flags, train the default recipe, a VAE on the bundled digits. Figures, metrics and
+    weights are written to the run directory. Ctrl-C ends the run early and leaves it complete.
     """
     began = time.perf_counter()
     del plugin_files  # loaded by the option itself
@@ -219,29 +294,29 @@ def _names(several: Sequence[str], key: str) -> bool:
 def _plan(
     several: Sequence[str], config: RunConfig, temperature: float | None, typed: set[str]
 ) -> Plan:
-    """The members of ``--ensemble``, which no other flag may contradict."""
+    """Return the members of ``--ensemble``; raise if another flag contradicts them."""
     from relaxit.cli.ensemble import parse_plan
 
     plan = parse_plan(several, config.seed)
     if plan.temperatures and temperature is not None:
         raise ConfigurationError(
-            f"--ensemble temperatures=... and --temperature {temperature}: give one of them"
+            f"--ensemble temperatures=... and --temperature {temperature}: give only one of them"
         )
     if "seed" in typed and plan.seeds and plan.seeds[0] != config.seed:
         raise ConfigurationError(
-            f"--ensemble seeds=A,B,... names the seeds itself: leave out --seed {config.seed}"
+            f"--ensemble seeds=A,B,... already names the seeds: leave out --seed {config.seed}"
         )
     return plan
 
 
 def _typed(context: typer.Context) -> set[str]:
-    """Parameters given on the command line itself, not by the environment or a default."""
+    """Return the parameters given on the command line, not by the environment or a default."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
-    """The configuration of a run to continue: its own, but for what is no part of the law."""
+    """Return the configuration of a run to continue: its own, but for keys that may change."""
     from relaxit.cli.flags import FLAGS, nest
     from relaxit.training import resolve
     from relaxit.training.runs import RunDirectory
@@ -256,8 +331,8 @@ def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
             named.get(name, "--" + name.replace("_", "-")) for name in sorted(typed - allowed)
         )
         raise ConfigurationError(
-            "--resume takes only --epochs, --device, --engine, --data-dir and --plugin besides; "
-            f"{flags} cannot change in mid-run"
+            "--resume can be combined with --epochs, --device, --engine, --data-dir and --plugin "
+            f"only; {flags} cannot change in mid-run"
         )
     changed = {key: flat[key] for name, key in free.items() if name in typed}
     tell_changes(path)
@@ -296,7 +371,7 @@ def _run(
     imported = time.perf_counter()
     if path and not resume:
         RunDirectory(path).check_free(overwrite)
-    experiment = build(config, download)  # whatever is wrong shows here, before anything is written
+    experiment = build(config, download)  # any problem shows here, before a file is written
     if not resume:
         check_learned_temperature(experiment)
     run = RunDirectory(path) if path else RunDirectory.fresh(config)
@@ -309,9 +384,9 @@ def _run(
     done, display = len(run.read_metrics()), experiment.task.display
     with ProgressCallback(
         config.epochs, len(experiment.images.train), done, display, quiet
-    ) as report:
-        report.waited = {"import": imported - began, "data and model": built - imported}
-        outcome = train_loop(experiment, run, report, resume)
+    ) as callback:
+        callback.waited = {"import": imported - began, "data and model": built - imported}
+        outcome = train_loop(experiment, run, callback, resume)
     if not quiet:
         _conclude(outcome, run.path, display)
     return outcome, run.path
@@ -322,7 +397,7 @@ def _conclude(outcome: Outcome, path: Path, display: Display) -> None:
         _print_last(outcome.rows[-1], display)
     if outcome.exit_code:
         tell(f"stopped early; continue with: relaxit train --resume {path}")
-    tell(f"pictures, metrics and weights: {path}")
+    tell(f"figures, metrics and weights: {path}")
 
 
 def _print_last(last: Mapping[str, float | int], display: Display) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from relaxit.cli.document_cache import cached_document
 from relaxit.cli.output import print_json, print_table
 
 __all__ = ["zoo"]
@@ -15,25 +16,34 @@ zoo = typer.Typer(help="List and show training recipes.", no_args_is_help=True)
 
 @zoo.command("list")
 def list_recipes(
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
-    """List recipes; the first use of each is `relaxit train --recipe NAME`."""
-    from relaxit import zoo as recipes
+    """List the recipes that `relaxit train --recipe NAME` can run."""
+    from relaxit.zoo import DEFAULT
 
-    found = {name: recipes.recipe_summary(path) for name, path in recipes.recipes().items()}
+    summaries: dict[str, str] = cached_document("zoo-list", _summaries)
     if json:
-        print_json(found)
+        print_json(summaries)
         return
     rows = [
-        [name + (" (default)" if name == recipes.DEFAULT else ""), s] for name, s in found.items()
+        [name + (" (default)" if name == DEFAULT else ""), summary]
+        for name, summary in summaries.items()
     ]
     print_table("recipes", ["name", "summary"], rows)
 
 
+def _summaries() -> dict[str, str]:
+    from relaxit import zoo as recipes
+
+    return {name: recipes.recipe_summary(path) for name, path in recipes.recipes().items()}
+
+
 @zoo.command("show")
 def show_recipe(
-    name: Annotated[str, typer.Argument(help="Recipe.")],
-    json: Annotated[bool, typer.Option("--json", help="The resolved configuration.")] = False,
+    name: Annotated[str, typer.Argument(help="Name of a recipe.")],
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the resolved configuration as JSON.")
+    ] = False,
 ) -> None:
     """Print a recipe: a file to copy, edit, and pass to `relaxit train --recipe FILE`."""
     from relaxit import zoo as recipes

@@ -1,4 +1,4 @@
-"""Data sets: images held in memory as they are stored, fetched by index."""
+"""Data sets: images kept in memory as stored, and fetched by index."""
 
 from __future__ import annotations
 

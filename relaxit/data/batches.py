@@ -1,4 +1,4 @@
-"""From stored rows to a batch of numbers in [0, 1], on the device, without Python per picture."""
+"""Converts stored rows to batches of numbers in [0, 1], on the device and vectorised."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def read_batch(
     binarise: Binarise = "none",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Pictures as float32 in [0, 1].
+    """Convert stored images to float32 in [0, 1].
 
     Args:
-        stored: ``[B, P]`` uint8, or float32 in [0, 1]; never changed.
+        stored: stored images ``[B, P]``, uint8, or float32 in [0, 1]; not modified.
         levels: the stored value that means 1.
-        binarise: ``none`` keeps grey levels (for which the Bernoulli term is no likelihood, only
-            the usual score), ``threshold`` gives 1 above one half, ``dynamic`` draws each pixel
-            anew with its grey level as probability.
-        generator: source of randomness for ``dynamic``.
+        binarise: ``none`` keeps grey levels (for which the Bernoulli term is not a likelihood, but
+            the usual score), ``threshold`` gives 1 above one half, ``dynamic`` samples each pixel
+            again in every batch, with its grey level as probability.
+        generator: generator of the samples of ``dynamic``.
 
     Returns:
-        ``[B, P]`` float32, a tensor of its own.
+        ``[B, P]`` float32, a new tensor.
 
     Example:
         >>> read_batch(torch.tensor([[0, 9, 16]], dtype=torch.uint8), 16, "threshold")
         tensor([[0., 1., 1.]])
     """
-    # A copy always: of a float32 set the product in place would otherwise go into the set itself.
+    # Always a copy: otherwise mul_ would modify the data set itself if that is float32.
     grey = stored.to(torch.float32, copy=True).mul_(1 / levels)
     if binarise == "threshold":
         return (grey > 0.5).to(torch.float32)

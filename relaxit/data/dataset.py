@@ -1,4 +1,4 @@
-"""What a data set is: pictures in memory, perhaps with labels, in a training and a test part."""
+"""Interface of data sets: images in memory, optionally with labels, in training and test parts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _NAMES: tuple[PartName, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Format:
-    """What the pictures of a set have in common; a model is sized from it.
+    """The common properties of the images of a data set, from which a model is built.
 
     Attributes:
         size: height and width in pixels.
         levels: the stored value that means 1.
-        classes: one more than the largest label; 0 where there are no labels.
+        classes: number of classes, the largest label plus 1; 0 without labels.
     """
 
     size: tuple[int, int]
@@ -42,12 +42,12 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Stored pictures: a part of a data set, or a batch of one.
+    """Stored images: a part of a data set, or a batch of it.
 
     Attributes:
-        images: ``[N, P]`` uint8, or float32 in [0, 1].
+        images: images ``[N, P]``, uint8, or float32 in [0, 1].
         levels: the stored value that means 1.
-        labels: ``[N]`` int64; None unless they were asked for.
+        labels: labels ``[N]`` int64; None unless they were requested.
 
     Example:
         >>> part = Part(torch.eye(3, dtype=torch.uint8), 1, torch.tensor([2, 0, 1]))
@@ -65,12 +65,12 @@ class Part:
         return len(self.images)
 
     def take(self, index: Tensor) -> Part:
-        """The pictures at ``index`` ``[B]``, on their device, with their labels."""
+        """Return the images at ``index`` ``[B]``, which is on their device, with their labels."""
         labels = None if self.labels is None else self.labels.index_select(0, index)
         return Part(self.images.index_select(0, index), self.levels, labels)
 
     def split(self, rows: int) -> Iterator[Part]:
-        """All of it in order, at most ``rows`` pictures at a time."""
+        """Iterate over all images in order, in batches of at most ``rows``."""
         for start in range(0, len(self), rows):
             labels = None if self.labels is None else self.labels[start : start + rows]
             yield Part(self.images[start : start + rows], self.levels, labels)
@@ -78,23 +78,24 @@ class Part:
 
 @dataclass(frozen=True)
 class Images:
-    """Pictures as stored, one row of pixels each. Labels are optional: all parts or none.
+    """Images as stored, one row of pixels per image. Either all parts have labels or none has.
 
-    Rows are uint8, or float32 in [0, 1] where grey levels are too coarse; then ``levels`` is 1.
+    Rows are uint8, or float32 in [0, 1] where 256 grey levels are too coarse; then ``levels`` is 1.
 
     Attributes:
-        train: ``[N, height * width]``.
-        test: ``[M, height * width]``. Only ever reported, never chosen by.
-        validation: ``[V, height * width]``, held out of the training part; may be empty.
+        train: training images ``[N, height * width]``.
+        test: test images ``[M, height * width]``, only for reported results, not for choices.
+        validation: images ``[V, height * width]`` held out of the training part; may be empty.
         size: height and width in pixels.
-        levels: the value that means white.
-        train_labels: classes of the training pictures, ``[N]`` uint8 or int64, from 0.
-        test_labels: the same of the test pictures, ``[M]``.
-        validation_labels: the same of the validation pictures, ``[V]``.
+        levels: the stored value that means 1.
+        train_labels: classes of the training images, ``[N]`` uint8 or int64, from 0.
+        test_labels: classes of the test images, ``[M]``.
+        validation_labels: classes of the validation images, ``[V]``.
 
     Raises:
-        DataError: if rows are of another dtype or of two, or float32 outside [0, 1]; if there are
-            not as many labels as pictures, or one is no whole number from 0.
+        DataError: if the dtype of rows is not supported or differs between parts, or if float32
+            rows are outside [0, 1]; if there are not as many labels as images, or a label is not a
+            non-negative integer.
 
     Example:
         >>> numbers = torch.tensor([[0.25], [0.5], [0.75]])
@@ -117,9 +118,9 @@ class Images:
                 self._check_images(name, images)
             labels, count = self._labels(name), len(self._images(name))
             if labels is None and self.labelled and count:
-                raise DataError(f"the {count} {name} pictures have no labels, other parts have")
+                raise DataError(f"the {count} {name} images have no labels, but other parts have")
             if labels is not None and labels.shape != (count,):
-                raise DataError(f"labels of shape {list(labels.shape)} for {count} {name} pictures")
+                raise DataError(f"labels of shape {list(labels.shape)} for {count} {name} images")
             if labels is not None and count:
                 _check_labels(name, labels)
 
@@ -133,40 +134,40 @@ class Images:
 
     @property
     def format(self) -> Format:
-        """What the pictures have in common. Reads the labels, so waits for their device."""
+        """The format of the images. Reads the labels, and so synchronises their device."""
         labels = [labels for name in _NAMES if (labels := self._labels(name)) is not None]
-        classes = max((1 + int(each.max()) for each in labels if len(each)), default=0)
+        classes = max((1 + int(part.max()) for part in labels if len(part)), default=0)
         return Format(self.size, self.levels, classes)
 
     def part(self, name: PartName, labels: bool = False) -> Part:
-        """One part, with labels if they are asked for and there are any."""
-        found = self._labels(name) if labels else None
-        return Part(self._images(name), self.levels, None if found is None else found.long())
+        """Return one part, with labels if they are requested and present."""
+        classes = self._labels(name) if labels else None
+        return Part(self._images(name), self.levels, None if classes is None else classes.long())
 
     def hold_out(self, count: int) -> Images:
         """Move ``count`` training images, always the same ones, to the validation part.
 
         Raises:
-            ConfigurationError: if nothing would be left to train on.
+            ConfigurationError: if no training images would be left.
         """
         total = len(self.train)
         if count >= total:
             raise ConfigurationError(
-                f"data.validation (--validation): {count} of {total} training images held out "
+                f"data.validation (--validation): holding out {count} of {total} training images "
                 "leaves none to train on"
             )
         order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
-        held, kept, labels = order[:count], order[count:], self.train_labels
+        held_out, remaining, labels = order[:count], order[count:], self.train_labels
         return replace(
             self,
-            train=self.train[kept],
-            validation=self.train[held],
-            train_labels=None if labels is None else labels[kept],
-            validation_labels=None if labels is None else labels[held],
+            train=self.train[remaining],
+            validation=self.train[held_out],
+            train_labels=None if labels is None else labels[remaining],
+            validation_labels=None if labels is None else labels[held_out],
         )
 
     def to(self, device: torch.device) -> Images:
-        """The same pictures on a device, where they stay for the run."""
+        """Return the same images on a device, where they stay for the whole run."""
         moved: dict[str, Tensor] = {}
         for name in _NAMES:
             moved[name] = self._images(name).to(device)
@@ -175,19 +176,19 @@ class Images:
         return replace(self, **moved)  # type: ignore[arg-type]
 
     def _check_images(self, name: PartName, images: Tensor) -> None:
-        """Refuse rows that would not be read as numbers in [0, 1]."""
+        """Check that rows can be read as numbers in [0, 1]."""
         dtype = images.dtype
         if dtype not in (torch.uint8, torch.float32):
-            raise DataError(f"{name} pictures are of {dtype}, expected torch.uint8 or float32")
+            raise DataError(f"{name} images are of {dtype}, expected torch.uint8 or float32")
         if dtype != self.train.dtype:
-            raise DataError(f"{name} pictures are of {dtype}, training ones of {self.train.dtype}")
+            raise DataError(f"{name} images are of {dtype}, training images of {self.train.dtype}")
         if dtype == torch.uint8:
             return
         if self.levels != 1:
-            raise DataError(f"float32 pictures are in [0, 1]: levels must be 1, got {self.levels}")
+            raise DataError(f"float32 images are in [0, 1]: levels must be 1, got {self.levels}")
         least, most = images.min().item(), images.max().item()
         if not (least >= 0 and most <= 1):  # also where one of them is NaN
-            raise DataError(f"{name} pictures go from {least} to {most}, expected [0, 1]")
+            raise DataError(f"{name} images range from {least} to {most}, expected [0, 1]")
 
     def _images(self, name: PartName) -> Tensor:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -201,21 +202,21 @@ class Images:
 
 
 def _check_labels(name: str, labels: Tensor) -> None:
-    """Refuse labels that are no numbers of classes."""
+    """Check that labels are class numbers."""
     if labels.dtype not in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64):
-        raise DataError(f"{name} labels are of {labels.dtype}, expected whole numbers from 0")
+        raise DataError(f"{name} labels are of {labels.dtype}, expected integers from 0")
     least, most = int(labels.min()), int(labels.max())
     if least < 0 or most >= _MOST_CLASSES:
         raise DataError(
-            f"{name} labels go from {least} to {most}, expected 0 to {_MOST_CLASSES - 1} at most"
+            f"{name} labels range from {least} to {most}, expected 0 to at most {_MOST_CLASSES - 1}"
         )
 
 
 class Dataset(Configured, ABC):
-    """A named source of pictures. A plugin writes :meth:`load`.
+    """A named source of images. A plugin implements :meth:`load`.
 
     Attributes:
-        files: whether it reads files that the user must have (or download).
+        files: whether it reads files that the user must provide or download.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -223,12 +224,12 @@ class Dataset(Configured, ABC):
 
     @abstractmethod
     def load(self, directory: Path, download: bool = False) -> Images:
-        """All pictures.
+        """Load all images.
 
         Args:
-            directory: where the files lie, or are put.
-            download: whether the network may be used.
+            directory: directory of the data files, also for downloads.
+            download: whether missing files may be downloaded.
 
         Raises:
-            DataError: if a file is missing, truncated, or not what it claims to be.
+            DataError: if a file is missing, truncated, or not in the expected format.
         """

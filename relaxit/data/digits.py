@@ -16,9 +16,9 @@ __all__ = ["Digits"]
 
 
 class Digits(Dataset):
-    """1797 digits of 8x8 pixels in 17 grey levels; every fifth one is the test part.
+    """1797 digits of 8x8 pixels in 17 grey levels; every fifth image is in the test part.
 
-    The set has no official split. Taking every fifth image mixes its writers evenly.
+    The set has no official split. Every fifth image gives an even mix of its writers.
 
     Example:
         >>> from pathlib import Path
@@ -39,21 +39,21 @@ class Digits(Dataset):
     def load(self, directory: Path, download: bool = False) -> Images:
         del directory, download
         pixels, labels = _read()
-        held = torch.arange(len(pixels)) % 5 == 0
+        is_test = torch.arange(len(pixels)) % 5 == 0
         return Images(
-            train=pixels[~held],
-            test=pixels[held],
+            train=pixels[~is_test],
+            test=pixels[is_test],
             size=(8, 8),
             levels=16,
-            train_labels=labels[~held],
-            test_labels=labels[held],
+            train_labels=labels[~is_test],
+            test_labels=labels[is_test],
         )
 
 
 def _read() -> tuple[Tensor, Tensor]:
-    """Grey levels ``[N, 64]`` uint8 and classes ``[N]`` int64.
+    """Read grey levels ``[N, 64]`` uint8 and classes ``[N]`` int64.
 
-    From scikit-learn's own file where it is known to lie: importing the package takes a second.
+    They are read from scikit-learn's file if it is found: importing the package takes a second.
     """
     package = find_spec("sklearn")
     for directory in (package and package.submodule_search_locations) or ():
@@ -68,5 +68,5 @@ def _read() -> tuple[Tensor, Tensor]:
 def _by_import() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    return torch.from_numpy(found.data).to(torch.uint8), torch.from_numpy(found.target).long()
+    digits = load_digits()
+    return torch.from_numpy(digits.data).to(torch.uint8), torch.from_numpy(digits.target).long()

@@ -13,7 +13,7 @@ __all__ = ["FashionMnist", "Kmnist", "Mnist", "torchvision_problem"]
 
 
 class _Idx(Dataset):
-    """A set in the idx format under ``FOLDER/<torchvision class>/raw``."""
+    """A data set in the idx format, in ``DIRECTORY/<torchvision class>/raw``."""
 
     files = True
     torchvision_name: ClassVar[str]
@@ -24,12 +24,12 @@ class _Idx(Dataset):
             parts = [kind(str(directory), train=part, download=download) for part in (True, False)]
             train, test = (part.data for part in parts)
             labels = [part.targets for part in parts]
-        except Exception as error:  # torchvision raises whatever its parser met
+        except Exception as error:  # torchvision may raise any error of its parser
             raise DataError(self._diagnose(directory, download, error)) from error
         if train.dim() != 3 or train.shape[1:] != test.shape[1:] or not len(train) or not len(test):
             raise DataError(
-                f"{self.name}: pictures of shape {list(train.shape)} and {list(test.shape)} in "
-                f"{directory}, expected [N, height, width] twice"
+                f"{self.name}: images of shape {list(train.shape)} and {list(test.shape)} in "
+                f"{directory}, expected [N, height, width] for both"
             )
         return Images(
             train=train.flatten(1),
@@ -43,15 +43,15 @@ class _Idx(Dataset):
         raw = directory / self.torchvision_name / "raw"
         files = sorted(raw.glob("*-ubyte")) if raw.is_dir() else []
         for path in files:
-            expected, found = _promised_bytes(path), path.stat().st_size
-            if expected != found:
+            expected, size = _promised_bytes(path), path.stat().st_size
+            if expected != size:
                 return (
-                    f"{path} is truncated or damaged: expected {expected} bytes, found {found}. "
+                    f"{path} is truncated or damaged: expected {expected} bytes, found {size}. "
                     "Delete it and run again with --download"
                 )
         if download:
             return f"{self.name} could not be downloaded to {directory}: {error_summary(error)}"
-        if len(files) < 4:  # two of pictures, two of labels
+        if len(files) < 4:  # two of images, two of labels
             lacks = f"has only {len(files)} of its 4 files" if files else "is not"
             return (
                 f"{self.name} {lacks} in {raw}. Get it with: relaxit train --dataset {self.name} "
@@ -72,11 +72,11 @@ class Mnist(_Idx):
 
 
 class FashionMnist(_Idx):
-    """Pictures of clothing in MNIST's format."""
+    """Images of clothing in MNIST's format."""
 
     api = 1
     name = "fashion-mnist"
-    summary = "70 000 pictures of clothing, 28x28"
+    summary = "70 000 images of clothing, 28x28"
     references = ("arXiv:1708.07747",)
     torchvision_name = "FashionMNIST"
 
@@ -92,13 +92,13 @@ class Kmnist(_Idx):
 
 
 def torchvision_problem() -> str:
-    """Why torchvision does not import beside this torch; empty if it does."""
+    """Return why torchvision cannot be imported with this torch; empty if it can."""
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError) as error:  # operators of another torch: RuntimeError
         return (
-            f"torchvision does not import beside this torch ({error_summary(error)}): "
-            "reinstall both together, as a pair"
+            f"torchvision cannot be imported with this torch ({error_summary(error)}): "
+            "reinstall both together, in matching versions"
         )
     return ""
 
@@ -113,7 +113,7 @@ def _torchvision_class(name: str) -> Any:
 
 
 def _promised_bytes(path: Path) -> int:
-    """Size of an idx file of bytes according to its own header; 16 if there is no whole header."""
+    """Return the size of an idx file of bytes according to its header; 16 if that is incomplete."""
     head = path.read_bytes()[:16]
     dims = head[3] if len(head) > 3 else 0
     if not 1 <= dims <= 3 or len(head) < 4 + 4 * dims:

@@ -1,4 +1,4 @@
-"""Gradient estimators: the base classes, and the built-in methods, one a file."""
+"""Gradient estimators: the base classes, and the built-in methods, one per file."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 r"""ARM: augment, reinforce, merge, for independent bits.
 
-With u uniform, one a bit, and the pair b = 1[u > sigmoid(-a)], b' = 1[u < sigmoid(a)],
+With uniform u, one per bit, and the pair b = 1[u > sigmoid(-a)], b' = 1[u < sigmoid(a)],
 
     grad = (f(b) - f(b')) (u - 1/2).
 
-Unbiased for any cost, which need not be differentiable. Two evaluations of it, on vertices, however
-many bits one cost depends on; the value is the mean of the two. Memory is that of two graphs of the
-cost. Needs params that are logits of independent bits. ``disarm`` costs the same and its variance
-is never greater.
+Unbiased for any cost, which need not be differentiable. The cost is evaluated twice, on vertices,
+however many bits it depends on; the value is the mean of the two. Memory is that of two graphs of
+the cost. Requires params that are logits of independent bits. ``disarm`` costs the same and its
+variance is never greater.
 
 Reference: Yin and Zhou, "ARM: Augment-REINFORCE-Merge Gradient for Stochastic Binary Networks",
 arXiv:1807.11143, theorem 1.

@@ -1,4 +1,4 @@
-"""The second extension point: how a gradient crosses a discrete sample."""
+"""Base classes of gradient estimators, the second extension point of relaxit."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ __all__ = [
 ]
 
 Cost = Callable[[Tensor], Tensor]
-"""Maps a value ``[*batch, *event]`` to costs whose shape leads the batch shape."""
+"""Function from values ``[*batch, *event]`` to costs whose shape begins the batch shape."""
 
 
 class Estimator(Configured, ABC):
-    """An estimate of the gradient of an expected cost with respect to the parameters of a law.
+    """An estimator of the gradient of an expected cost in the parameters of a distribution.
 
     Attributes:
-        hard: whether the cost is evaluated on vertices (True) or on soft values (False). It
+        hard: whether the cost is evaluated on vertices (True) or on soft samples (False). It
             decides which bound an objective computes.
-        exact_draw: whether its hard values are drawn from the discrete law itself, and not by
-            rounding a soft draw, which may follow another law.
+        exact_draw: whether hard samples are drawn from the discrete distribution itself, and not by
+            rounding a soft sample, which may follow another distribution.
         unbiased: the widest class of costs for which the expected gradient is exact at temperature
             1: ``"linear"``, ``"quadratic"`` or ``"any"``; empty if there is none. The expectation
-            meant is that over hard values if ``hard``, over soft ones otherwise.
+            is over hard samples if ``hard``, and over soft samples otherwise.
     """
 
     kind: ClassVar[str] = "estimator"
@@ -47,15 +47,15 @@ class Estimator(Configured, ABC):
 
     @property
     def own_distribution(self) -> bool:
-        """Whether its hard values follow a law of its own, neither ``q.discrete`` nor ``q.draw``.
+        """Whether hard samples follow neither ``q.discrete`` nor ``q.draw``.
 
-        Some options may make it so, as a scaled noise does. An objective then says that the values
-        are not those of the law whose divergence it uses.
+        This may depend on the options, such as a scaled noise. An objective then states that the
+        samples are not those of the distribution whose divergence it uses.
         """
         return False
 
     def evaluations(self, relaxation: Relaxation, variables: int = 1) -> int:
-        """How often the cost is called for one estimate, each time with one value a row.
+        """Return how often the cost is called for one estimate, each time with one value per row.
 
         Args:
             relaxation: the structure.
@@ -65,7 +65,7 @@ class Estimator(Configured, ABC):
         return 1
 
     def check(self, relaxation: Relaxation) -> None:
-        """Refuse a relaxation that lacks what this estimator needs.
+        """Reject a relaxation that lacks what this estimator needs.
 
         Raises:
             Unsupported: naming the missing capability.
@@ -73,7 +73,7 @@ class Estimator(Configured, ABC):
         del relaxation
 
     def check_joint(self, relaxation: Relaxation, variables: int) -> None:
-        """Refuse a cost of so many variables at once. Nothing is refused by default.
+        """Reject a cost that depends on too many variables. The default accepts any number.
 
         Raises:
             Unsupported: naming the number and the limit.
@@ -83,7 +83,7 @@ class Estimator(Configured, ABC):
     def _needs_discrete_distribution(self, relaxation: Relaxation, instead: str) -> None:
         if not relaxation.capabilities.discrete_distribution:
             raise Unsupported(
-                f"estimator {self.name!r} needs the discrete law, which relaxation "
+                f"estimator {self.name!r} needs the discrete distribution, which relaxation "
                 f"{relaxation.name!r} does not have; try {instead!r}"
             )
 
@@ -101,7 +101,7 @@ class Estimator(Configured, ABC):
     def _needs_conditional(self, relaxation: Relaxation) -> None:
         if not relaxation.capabilities.conditional:
             raise Unsupported(
-                f"estimator {self.name!r} needs perturbed scores given the hard value (capability "
+                f"estimator {self.name!r} needs perturbed scores given the hard sample (capability "
                 f"conditional), which relaxation {relaxation.name!r} does not have; try 'st-gumbel'"
             )
 
@@ -109,21 +109,21 @@ class Estimator(Configured, ABC):
     def surrogate(
         self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Costs of a sample, with a backward pass that estimates the gradient of their mean.
+        """Compute costs whose backward pass estimates the gradient of the expected cost.
 
         Args:
-            q: the law to sample.
-            cost: maps a value ``[*batch, *event]`` to ``[*lead]``, where ``lead`` begins the batch
-                shape (one cost per image, say, over a batch of images times latents).
+            q: the distribution to sample from.
+            cost: function from values ``[*batch, *event]`` to ``[*lead]``, where ``lead`` begins
+                the batch shape (one cost per image, for a batch of images times latents).
             generator: source of randomness.
 
         Returns:
-            ``[*lead]``, the costs themselves.
+            The costs ``[*lead]``.
         """
 
 
 class SampleEstimator(Estimator):
-    """An estimator that acts through the sample's backward pass. Write :meth:`sample`."""
+    """An estimator that acts through the backward pass of the sample. Implement :meth:`sample`."""
 
     @abstractmethod
     def sample(
@@ -132,27 +132,27 @@ class SampleEstimator(Estimator):
         sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """A value ``[*sample, *batch, *event]`` through which the gradient passes."""
+        """Draw samples ``[*sample, *batch, *event]`` through which the gradient passes."""
 
     def surrogate(
         self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
     ) -> Tensor:
-        with without_autocast(q.params):  # the cost, a network perhaps, is the caller's to cast
+        with without_autocast(q.params):  # outside of it: the cost may be a network under autocast
             value = self.sample(q, generator=generator)
         costs = cost(value)
         if not costs.is_floating_point():
             raise Unsupported(
-                f"estimator {self.name!r} differentiates the cost, and one of {costs.dtype} has no "
-                "slope; return floating numbers, or try 'rloo'"
+                f"estimator {self.name!r} differentiates the cost, but {costs.dtype} has no "
+                "gradient; return floating-point costs, or try 'rloo'"
             )
         return costs
 
 
 class DrawEstimator(SampleEstimator):
-    """An estimator that gives an exact draw of the discrete law a gradient. Write :meth:`given`.
+    """An estimator that adds a gradient to an exact discrete draw. Implement :meth:`given`.
 
-    As the draw comes in as an argument, its expectation can be worked out by going through all
-    hard values, which the checks and ``relaxit bench gradients`` do.
+    As the draw is an argument, the expectation can be computed by enumerating all hard values,
+    which the checks and ``relaxit bench gradients`` do.
     """
 
     hard = True
@@ -162,12 +162,12 @@ class DrawEstimator(SampleEstimator):
     def given(
         self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """The value ``hard``, to the last bit, with this estimator's gradient.
+        """Return exactly the value ``hard``, with the gradient of this estimator.
 
         Args:
-            q: the law that ``hard`` was drawn from.
-            hard: ``[*sample, *batch, *event]``, vertices, without gradient.
-            generator: source of further randomness, if there is any.
+            q: the distribution that ``hard`` was drawn from.
+            hard: vertices ``[*sample, *batch, *event]``, without gradient.
+            generator: source of further randomness, if any is used.
         """
 
     def check(self, relaxation: Relaxation) -> None:
@@ -184,16 +184,16 @@ class DrawEstimator(SampleEstimator):
 
 
 class StatefulEstimator(Estimator):
-    """An estimator that keeps or learns something from step to step: a baseline, a control variate.
+    """An estimator with a state that is updated or learned: a baseline, a control variate.
 
-    The estimator itself stays a frozen object of its options; what changes is a module, which a
-    trainer puts into the model, so that it is trained, saved and restored with it. Without one an
-    estimate is as unbiased, only noisier.
+    The estimator itself remains a frozen object of its options. The state is a module, which a
+    trainer adds to the model, so that it is trained, saved and restored with it. Without a state
+    the estimate is equally unbiased, only noisier.
     """
 
     @abstractmethod
     def build_state(self, relaxation: Relaxation, variables: int) -> nn.Module:
-        """What is kept, as it is before the first step.
+        """Create the state as it is before the first step.
 
         Args:
             relaxation: the structure.
@@ -208,10 +208,10 @@ class StatefulEstimator(Estimator):
         generator: torch.Generator | None = None,
         state: nn.Module | None = None,
     ) -> Tensor:
-        """As :meth:`Estimator.surrogate`, with what :meth:`build_state` made.
+        """Compute the costs as :meth:`Estimator.surrogate`, with a state of :meth:`build_state`.
 
-        If the state is in training mode and gradients are on, its buffers are brought up to date,
-        and the backward pass gives its parameters their gradient.
+        If the state is in training mode and gradients are enabled, its buffers are updated, and the
+        backward pass gives its parameters their gradient.
         """
 
 
@@ -222,7 +222,7 @@ def surrogate_with(
     cost: Cost,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """The surrogate of an estimator with its state, if it is one that keeps any.
+    """Compute the surrogate of an estimator, with its state if it is a stateful one.
 
     Example:
         >>> import torch, relaxit

@@ -1,14 +1,14 @@
 """Decoupled straight-through Gumbel: one temperature for the draw, another for the gradient.
 
-With Gumbel noise G, the value is the argmax of ``theta / forward + G``, a draw of the law with
-logits ``theta / forward``; the gradient is that of ``relax(theta + G, tau)``, tau being the
-temperature of the law. The first says how much is explored, the second how widely the gradient is
-spread. At ``forward = 1`` it is ``st-gumbel``.
+With Gumbel noise G, the sample is the argmax of ``theta / forward + G``, a draw from the
+distribution with logits ``theta / forward``. The gradient is that of ``relax(theta + G, tau)``,
+where tau is the temperature of the distribution. The first temperature controls exploration, the
+second how widely the gradient is spread. With ``forward = 1`` this is ``st-gumbel``.
 
-Biased. One evaluation of the cost, on vertices; no memory beyond st-gumbel's. Needs a relaxation
-that perturbs scores and smooths their argmax (:class:`relaxit.PerturbAndRelax`). Other than at
-``forward = 1`` the values do not follow the discrete law, so that no bound on the discrete model is
-trained.
+Biased. One evaluation of the cost, on vertices; no more memory than st-gumbel. Requires a
+relaxation that perturbs scores and smooths their argmax (:class:`relaxit.PerturbAndRelax`). Unless
+``forward = 1``, the samples do not follow the discrete distribution, so training does not optimise
+a bound on the discrete model.
 
 Reference: Shah, Yan, Mozer, Liu, "Improving Discrete Optimisation Via Decoupled Straight-Through
 Gumbel-Softmax", arXiv:2410.13331.
@@ -33,13 +33,13 @@ __all__ = ["DecoupledOptions", "DecoupledStraightThroughGumbel"]
 
 
 class DecoupledOptions(Options):
-    """The temperature of the draw; that of the gradient is the law's own."""
+    """The temperature of the draw; the distribution has the temperature of the gradient."""
 
-    forward: PositiveFloat = Field(1.0, description="temperature of the law that is drawn from")
+    forward: PositiveFloat = Field(1.0, description="temperature of the draw")
 
 
 class DecoupledStraightThroughGumbel(SampleEstimator):
-    """Vertices drawn at one temperature, with the pathwise gradient of another.
+    """Hard samples at one temperature, with the pathwise gradient at another.
 
     Example:
         >>> import torch, relaxit
@@ -50,7 +50,7 @@ class DecoupledStraightThroughGumbel(SampleEstimator):
 
     api = 1
     name = "decoupled-st-gumbel"
-    summary = "hard value at one temperature, gradient of a soft value at another"
+    summary = "hard sample at one temperature, gradient of a soft sample at another"
     Options = DecoupledOptions
     references = ("arXiv:2410.13331",)
     hard = True

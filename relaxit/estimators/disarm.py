@@ -4,12 +4,12 @@ With the pair b, b' of ARM,
 
     grad = 1/2 (f(b) - f(b')) (b - b') sigmoid(|a|):
 
-the expectation of ARM's estimate given the pair, so never of greater variance. Only bits that
+the expectation of ARM's estimate given the pair, so its variance is never greater. Only bits that
 differ get a gradient.
 
-Unbiased for any cost, which need not be differentiable. Two evaluations of it, on vertices, however
-many bits one cost depends on; the value is the mean of the two. Memory is that of two graphs of the
-cost. Needs params that are logits of independent bits.
+Unbiased for any cost, which need not be differentiable. The cost is evaluated twice, on vertices,
+however many bits it depends on; the value is the mean of the two. Memory is that of two graphs of
+the cost. Requires params that are logits of independent bits.
 
 Reference: Dong, Mnih, Tucker, "DisARM: An Antithetic Gradient Estimator for Binary Latent
 Variables", arXiv:2006.10680, eq. 4; found independently as U2G by Yin, Ho, Yan, Qian, Zhou.

@@ -1,15 +1,15 @@
-r"""The exact gradient, by going through all joint values of the variables under one cost.
+r"""The exact gradient, by enumerating all joint values of the variables of one cost.
 
     E f = sum_s p(s) f(s),    p(s) = prod_i p_i(s_i),
 
-differentiated as it stands. No bias, no variance, no randomness; what others are measured against,
-and for few values the best estimator there is. The value returned is the expected cost, and what
-the cost is made of gets the gradient of that.
+differentiated directly. It has no bias, variance or randomness: it is the reference for other
+estimators, and for few values the best one. The returned value is the expected cost, and the
+parameters of the cost get the gradient of the expected cost.
 
-With N values a variable and L variables under one cost the cost is evaluated N^L times, on vertices
-(N times where each variable has a cost of its own), and all their graphs are kept: refused beyond
-``states``. The masses take N^L numbers for each cost. Needs the discrete law, and its values listed
-(``enumerate_vertices``).
+With N values per variable and L variables per cost the cost is evaluated N^L times, on vertices (N
+times if each variable has its own cost), and all graphs are kept; more than ``states`` joint values
+are rejected. The masses take N^L numbers for each cost. Requires the discrete distribution, and a
+list of its values (``enumerate_vertices``).
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ __all__ = ["Exact", "ExactOptions"]
 class ExactOptions(Options):
     """Options of :class:`Exact`."""
 
-    states: int = Field(4096, ge=1, description="most joint values to go through")
+    states: int = Field(4096, ge=1, description="largest number of joint values to enumerate")
 
 
 class Exact(Estimator):
-    """The expected cost itself.
+    """The expected cost, by enumeration.
 
     Example:
         >>> import torch, relaxit
@@ -76,7 +76,7 @@ class Exact(Estimator):
             rows = torch.stack([values[i] for i in state]).reshape(rest + event)
             return as_floating(cost(rows.expand(batch + event).clone()))
 
-        # The first evaluation tells how many variables a cost depends on.
+        # The first evaluation shows how many variables a cost depends on.
         first = as_floating(cost(values[0].expand(batch + event).clone()))
         lead = cost_shape(q, first)
         rest = batch[len(lead) :]
@@ -86,18 +86,18 @@ class Exact(Estimator):
         mass = q.discrete.log_prob(listed.expand(len(values), *batch, *event))  # [N, *batch]
         mass = mass.reshape(len(values), *lead, variables)
         joint = mass[..., 0]
-        for i in range(1, variables):  # the last variable moves fastest, as in the loop below
+        for i in range(1, variables):  # the last variable varies fastest, as in the loop below
             joint = (joint.unsqueeze(1) + mass[..., i]).flatten(0, 1)
         total = torch.zeros_like(joint[0])
         states = itertools.product(range(len(values)), repeat=variables)
         for p, state in zip(joint.exp(), states, strict=True):
             f = cost_of(state) if any(state) else first
-            # A value that cannot be counts nothing, even if its cost is infinite.
+            # An impossible value does not count, even if its cost is infinite.
             total = total + p * f.masked_fill(p == 0, 0.0)
         return total.to(first.dtype)
 
     def _values(self, relaxation: Relaxation) -> Tensor:
-        """All values of one variable, ``[N, *event_shape]``."""
+        """Return all values of one variable, ``[N, *event_shape]``."""
         self._needs_discrete_distribution(relaxation, instead="st-gumbel")
         count = relaxation.log_cardinality
         if count > math.log(self.options.states) + 0.5:
@@ -116,8 +116,8 @@ class Exact(Estimator):
             raise self._too_many(relaxation, number if variables > 1 else f"{values}", variables)
 
     def _too_many(self, relaxation: Relaxation, number: str, variables: int) -> Unsupported:
-        of = f"{variables} variables under one cost" if variables > 1 else "one variable"
+        of = f"{variables} variables per cost" if variables > 1 else "one variable"
         return Unsupported(
-            f"estimator {self.name!r} goes through all joint values, and {of} of {relaxation!r} "
-            f"have {number}, more than states = {self.options.states}; try 'rloo', or raise states"
+            f"estimator {self.name!r} enumerates all joint values; with {of} {relaxation!r} has "
+            f"{number}, more than states = {self.options.states}; try 'rloo', or raise states"
         )

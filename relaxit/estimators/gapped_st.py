@@ -1,12 +1,13 @@
-"""Gapped straight-through: the drawn value's logit is moved to the top, with a gap to the next.
+"""Gapped straight-through: the logit of the draw is made the largest one, by a gap.
 
-An exact draw D; the logits are moved, as little as need be, until D is the largest by at least
-``gap``: its own to the largest logit, the others to at most that less the gap (a bit's logit, away
-from 0, to at least the gap). The gradient is that of ``softmax(moved / tau)``, the move itself held
-fixed. So value and surrogate agree, as for ``st-gumbel``, without noise beyond the draw.
+Given an exact draw D, the logits are moved, as little as necessary, until that of D is the largest
+by at least ``gap``: it is raised to the largest logit, and the others are limited to the largest
+minus the gap (the logit of a bit is moved away from 0, to at least the gap). The gradient is that
+of ``softmax(moved / tau)`` with the move held fixed. So sample and surrogate agree, as for
+``st-gumbel``, without noise beyond the draw.
 
-Biased. One evaluation of the cost, on vertices; no memory beyond straight-through's. Needs params
-that are logits (capability ``logits``).
+Biased. One evaluation of the cost, on vertices; no more memory than straight-through. Requires
+params that are logits (capability ``logits``).
 
 Reference: Fan, Chi, Rudnicky, Ramadge, "Training Discrete Deep Generative Models via Gapped
 Straight-Through Estimator", arXiv:2206.07235, section 4.
@@ -30,13 +31,13 @@ __all__ = ["GappedOptions", "GappedStraightThrough"]
 
 
 class GappedOptions(Options):
-    """How far the drawn value is kept from the others."""
+    """The gap between the logit of the draw and the others."""
 
-    gap: float = Field(1.0, ge=0, description="least lead of the drawn logit, before cooling")
+    gap: float = Field(1.0, ge=0, description="least lead of the drawn logit, at temperature 1")
 
 
 class GappedStraightThrough(DrawEstimator):
-    """Vertices, with the gradient of the marginals of logits moved to agree with them.
+    """Exact draws, with the gradient of the marginals of logits moved to agree with them.
 
     Example:
         >>> import torch, relaxit

@@ -1,16 +1,16 @@
-"""Gumbel-Rao: straight-through Gumbel, averaged over the noise that gives the same hard value.
+"""Gumbel-Rao: straight-through Gumbel, averaged over the noise that gives the same hard sample.
 
-An exact draw D; then the scores X = theta + G are drawn again and again given that D is their
-argmax, and the Jacobians of ``relax(X, tau)`` are averaged. The mean over all is that of
-``st-gumbel``, so it is as biased; the variance is lower, for no further evaluation of the cost.
+Given an exact draw D, the scores X = theta + G are drawn repeatedly given that D is their argmax,
+and the Jacobians of ``relax(X, tau)`` are averaged. The expectation is that of ``st-gumbel``, so
+the bias is the same, but the variance is lower, without further evaluations of the cost.
 
-Biased. One evaluation of the cost, on vertices. Work and, where params are no logits, memory are
-``draws`` times those of st-gumbel; where they are, memory is that of one Jacobian a variable.
-Needs perturbed scores given the hard value (capability ``conditional``).
+Biased. One evaluation of the cost, on vertices. The time is ``draws`` times that of st-gumbel.
+So is the memory if params are not logits; if they are, memory is that of one Jacobian per variable.
+Requires perturbed scores given the hard sample (capability ``conditional``).
 
-The paper says that the derivative is taken through the conditional noise as well; then the mean
-would not be that of st-gumbel, as its theorem needs it, and here, as in the implementations that
-are in use, it is not.
+According to the paper the derivative also goes through the conditional noise. Then the expectation
+would not be that of st-gumbel, which its theorem requires. Here, as in the implementations in use,
+the noise is held fixed.
 
 Reference: Paulus, Maddison, Krause, "Rao-Blackwellizing the Straight-Through Gumbel-Softmax
 Gradient Estimator", arXiv:2010.04838, section 3.
@@ -33,14 +33,14 @@ __all__ = ["GumbelRao", "RaoOptions"]
 
 
 class RaoOptions(Options):
-    """How many draws are averaged."""
+    """Number of draws that are averaged."""
 
-    draws: int = Field(100, ge=1, description="draws of the noise given the hard value")
-    chunk: int = Field(50, ge=1, description="draws worked on at once, which bounds the memory")
+    draws: int = Field(100, ge=1, description="number of draws of the noise given the hard sample")
+    chunk: int = Field(50, ge=1, description="number of draws processed at once, to bound memory")
 
 
 class GumbelRao(DrawEstimator):
-    """Vertices, with the mean pathwise gradient of all soft values that round to them.
+    """Exact draws, with the mean pathwise gradient of the soft samples that round to them.
 
     Example:
         >>> import torch, relaxit
@@ -53,7 +53,7 @@ class GumbelRao(DrawEstimator):
 
     api = 1
     name = "gumbel-rao"
-    summary = "exact draw, st-gumbel's gradient averaged over the noise given the draw"
+    summary = "exact draw, gradient of st-gumbel averaged over the noise given the draw"
     Options = RaoOptions
     references = ("arXiv:2010.04838, section 3",)
 

@@ -1,4 +1,4 @@
-"""The built-in estimators, registered by the hook that every plugin uses."""
+"""Register the built-in estimators, by the same hook as any plugin."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The pathwise gradient of the soft sample (the reparametrisation trick).
+"""The pathwise gradient of the soft sample (reparametrisation trick).
 
 Unbiased for the *relaxed* expectation E[f(soft)], biased for the discrete one; the bias shrinks
-and the variance grows as the temperature falls. One evaluation of the cost, on soft values. Needs
-nothing but ``rsample``.
+and the variance grows as the temperature decreases. One evaluation of the cost, on soft samples.
+Requires only ``rsample``.
 
 Reference: Maddison, Mnih, Teh, arXiv:1611.00712, section 3; Jang, Gu, Poole, arXiv:1611.01144.
 """
@@ -19,7 +19,7 @@ __all__ = ["Pathwise"]
 
 
 class Pathwise(SampleEstimator):
-    """Soft values, differentiated as they are.
+    """Soft samples, with their pathwise gradient.
 
     Example:
         >>> import torch, relaxit

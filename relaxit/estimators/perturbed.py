@@ -1,21 +1,24 @@
 r"""The perturbed optimiser: the mean vertex of perturbed scores, differentiated under the integral.
 
-With Z of density proportional to exp(-nu) and the vertex y(theta) of the highest score,
+If Z has a density proportional to exp(-nu) and y(theta) is the vertex with the highest score,
 
     d/d theta E y(theta + s Z) = E y(theta + s Z) nu'(Z)^T / s,
 
-nu'(z) = 1 - e^{-z} for Gumbel noise, tanh(z / 2) for logistic and z for Gaussian noise. Forward the
-value is the vertex of one draw; backward this Jacobian is estimated from that draw and M - 1 more,
+where nu'(z) is 1 - e^{-z} for Gumbel noise, tanh(z / 2) for logistic and z for Gaussian noise. The
+forward pass returns the vertex of one draw; the backward pass estimates this Jacobian from that
+draw and M - 1 others,
 
     1/(M-1) sum_m <g, y_m - mean y> nu'(Z_m) / s,
 
-where g is the gradient of the cost at the value: each draw's baseline is the mean of the others.
+where g is the gradient of the cost at the sample: the baseline of each draw is the mean of the
+others.
 
-Unbiased for linear costs, with respect to the law of the vertex of these scores; for others g
-depends on the first draw, and it is biased. The temperature is not used. One evaluation of the
-cost, on vertices; M of the argmax, whose values are kept. Needs nothing but that argmax: params may
-have another shape than values, and no law is needed. With the relaxation's own noise at scale 1 the
-values are those of ``q.draw``; otherwise they have a law of their own.
+Unbiased for linear costs, with respect to the distribution of the vertex of these scores; biased
+for other costs, where g depends on the first draw. The temperature is not used. One evaluation of
+the cost, on vertices; M evaluations of the argmax, whose values are kept. Requires only the argmax:
+params may differ in shape from values, and no discrete distribution is needed. With the noise of
+the relaxation at scale 1 the samples are those of ``q.draw``; otherwise they follow another
+distribution.
 
 Reference: Berthet, Blondel, Teboul, Cuturi, Vert, Bach, "Learning with Differentiable Perturbed
 Optimizers", arXiv:2002.08676, proposition 3.1.
@@ -41,13 +44,15 @@ __all__ = ["Perturbed", "PerturbedOptions"]
 class PerturbedOptions(Options):
     """Options of :class:`Perturbed`."""
 
-    draws: int = Field(10, ge=2, description="draws M that the Jacobian is estimated from")
-    scale: float = Field(1.0, gt=0, description="factor s of the noise")
-    noise: NOISES = Field("own", description="the relaxation's (Gumbel or logistic), or gaussian")
+    draws: int = Field(10, ge=2, description="number of draws M to estimate the Jacobian from")
+    scale: float = Field(1.0, gt=0, description="scale s of the noise")
+    noise: NOISES = Field(
+        "own", description="own (the relaxation's Gumbel or logistic) or gaussian"
+    )
 
 
 class Perturbed(SampleEstimator):
-    """Vertices of perturbed scores, with the Jacobian of their mean.
+    """Vertices of perturbed scores, with the Jacobian of the mean vertex.
 
     Example:
         >>> import torch, relaxit
@@ -61,7 +66,7 @@ class Perturbed(SampleEstimator):
 
     api = 1
     name = "perturbed"
-    summary = "vertex of perturbed scores, Jacobian of the mean vertex by sampling"
+    summary = "vertex of perturbed scores, sampled Jacobian of the mean vertex"
     Options = PerturbedOptions
     references = ("arXiv:2002.08676, proposition 3.1",)
     hard = True
@@ -97,10 +102,10 @@ class Perturbed(SampleEstimator):
         noise = torch.cat([first.unsqueeze(0), others])
         with without_autocast(params):
             vertices = relaxation.argmax(fixed + scale * noise)
-        # A function of params whose slope is the estimate. Infinite ones are constants.
+        # A function of params whose gradient is the estimate. Infinite params are constants.
         weights = score(noise) * params.masked_fill(params.isinf(), 0.0) / (scale * (draws - 1))
         event, param = len(relaxation.event_shape), len(relaxation.param_shape)
         weight = weights.flatten(weights.dim() - param).sum(-1) if param else weights
-        apart = vertices - vertices.mean(0)
-        mean = (weight.reshape(weight.shape + (1,) * event) * apart).sum(0)
+        centred = vertices - vertices.mean(0)
+        mean = (weight.reshape(weight.shape + (1,) * event) * centred).sum(0)
         return replace_gradient(value, mean.to(value.dtype))

@@ -1,16 +1,16 @@
-r"""REBAR: the score function, with the cost of the relaxed value as control variate.
+r"""REBAR: the score function, with the cost of the relaxed sample as control variate.
 
     grad = (f(b) - eta f(y')) grad log p(b) + eta grad f(y) - eta grad f(y'),
 
-where y is the soft value of perturbed scores z, at the law's temperature, b the vertex of z, and y'
-the soft value of fresh perturbed scores given b. Unbiased for any cost that is differentiable on
-soft values, at every temperature and for every eta. The state holds log eta, which learns to make
-the square of the estimate small; without it eta is the option.
+where y is the soft sample of perturbed scores z, at the temperature of the distribution, b the
+vertex of z, and y' the soft sample of new perturbed scores given b. Unbiased for any cost that is
+differentiable on soft samples, at every temperature and for every eta. The state holds log eta,
+which is trained to minimise the squared estimate; without a state eta is the option.
 
-Three evaluations of the cost, one on vertices and two on soft values, which are differentiated at
-once and kept no longer; what the cost is made of gets the gradient of f(b) alone. Needs the
-discrete law, perturbed scores whose argmax follows it, and perturbed scores given the vertex (the
-capability ``conditional``).
+Three evaluations of the cost, one on vertices and two on soft samples. The latter are
+differentiated immediately, and their graphs are not kept. The parameters of the cost get the
+gradient of f(b) alone. Requires the discrete distribution, perturbed scores whose argmax follows
+it, and perturbed scores given the vertex (capability ``conditional``).
 
 Reference: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein, "REBAR: Low-variance, unbiased gradient
 estimates for discrete latent variable models", arXiv:1703.07370, section 3.1 and eq. 4.
@@ -35,12 +35,12 @@ __all__ = ["Rebar", "RebarOptions", "RebarState"]
 class RebarOptions(Options):
     """Options of :class:`Rebar`."""
 
-    eta: float = Field(1.0, gt=0, description="weight of the control variate, at first if learned")
-    learn: bool = Field(True, description="whether a state learns eta")
+    eta: float = Field(1.0, gt=0, description="weight of the control variate, initial if learned")
+    learn: bool = Field(True, description="whether the state learns eta")
 
 
 class RebarState(nn.Module):
-    """The logarithm of eta, a parameter if it is learned."""
+    """The logarithm of eta, which is a parameter if it is learned."""
 
     log_eta: Tensor
 
@@ -54,7 +54,7 @@ class RebarState(nn.Module):
 
 
 class Rebar(ControlVariate):
-    """The score function less a relaxed cost, whose gradient is added again.
+    """The score function with a relaxed cost as control variate, whose gradient is added back.
 
     Example:
         >>> import torch, relaxit
@@ -88,7 +88,7 @@ class Rebar(ControlVariate):
         zero = torch.zeros_like(at_scores)
         eta = self.options.eta
         if state is not None:
-            assert isinstance(state, RebarState)  # of our own making, in build_state()
+            assert isinstance(state, RebarState)  # created by build_state()
             eta = state.log_eta.exp()
         plain = draw.gradient(draw.costs, zero, zero)
         return [plain, eta * draw.gradient(-costs, at_scores, -at_given)]

@@ -2,12 +2,13 @@ r"""REINFORCE: the score function, with the mean of earlier costs as a baseline.
 
     grad = (f(b) - m) grad log p(b),    b ~ p
 
-Unbiased for any cost. With several variables under one cost p is their joint mass. The baseline m
-is an exponential moving average of the costs of *earlier* steps: the cost of this very draw in it
-would bias the gradient by its share of the batch. It is kept in the state; without one m = 0.
+Unbiased for any cost. If one cost depends on several variables, p is their joint mass. The baseline
+m is an exponential moving average of the costs of *earlier* steps: including the cost of the
+current draw would bias the gradient by its share of the batch. The state holds m; without a state
+m = 0.
 
 One evaluation of the cost, on vertices; the cost need not be differentiable. Memory is that of the
-log-mass. Needs the discrete law.
+log-mass. Requires the discrete distribution.
 
 References: Williams, "Simple statistical gradient-following algorithms for connectionist
 reinforcement learning", Machine Learning 8 (1992), theorem 1; Mnih and Gregor, "Neural Variational
@@ -37,7 +38,7 @@ __all__ = ["Reinforce", "ReinforceOptions"]
 class ReinforceOptions(Options):
     """Options of :class:`Reinforce`."""
 
-    decay: float = Field(0.99, ge=0, lt=1, description="weight of the past in the mean cost")
+    decay: float = Field(0.99, ge=0, lt=1, description="weight of the past in the average cost")
 
 
 class Reinforce(StatefulEstimator):
@@ -77,13 +78,13 @@ class Reinforce(StatefulEstimator):
     ) -> Tensor:
         self.check(q.relaxation)
         hard = q.sample_hard((), generator)
-        value = as_floating(cost(hard.clone()))  # a copy: a cost may work in place
+        value = as_floating(cost(hard.clone()))  # a copy, because a cost may work in place
         lead = cost_shape(q, value)
         if not torch.is_grad_enabled():
             return value
         advantage = value.detach()
         if state is not None:
-            assert isinstance(state, RunningMoments)  # of our own making, in build_state()
+            assert isinstance(state, RunningMoments)  # created by build_state()
             advantage = value.detach() - state.mean()
             if state.training:
                 state.update(value)

@@ -1,14 +1,14 @@
-"""ReinMax: straight-through of the second order.
+"""ReinMax: second-order straight-through.
 
-An exact draw D. With pi the probabilities, pi_D = (pi(theta / tau) + D) / 2, and J(p) the Jacobian
-of the marginals at probabilities p, the gradient is
+The value is an exact draw D. With probabilities pi, pi_D = (pi(theta / tau) + D) / 2, and the
+Jacobian J(p) of the marginals at probabilities p, the gradient is
 
-    2 J(pi_D) g - 1/2 J(pi) g,        g the gradient of the cost at D.
+    2 J(pi_D) g - 1/2 J(pi) g,        where g is the gradient of the cost at D.
 
-Exactly unbiased at temperature 1 for costs quadratic in each variable's value, whatever the
-variables' number; biased for others and at other temperatures (at 1.3 by 9 % for a quadratic cost
-that was tried). One evaluation of the cost, on vertices; no memory beyond straight-through's.
-Needs params that are logits (capability ``logits``). A temperature below 1 is legal.
+Exactly unbiased at temperature 1 for costs quadratic in each variable's value, whatever the number
+of variables; biased for other costs and at other temperatures (by 9 % at 1.3 for one quadratic cost
+that was tried). One evaluation of the cost, on vertices; no more memory than straight-through.
+Requires params that are logits (capability ``logits``). A temperature below 1 is allowed.
 
 Reference: Liu, Dong, Liu, Yu, Gao, "Bridging Discrete and Backpropagation: Straight-Through and
 Beyond", arXiv:2304.08612, algorithm 2 and theorem 3.1.
@@ -30,7 +30,7 @@ __all__ = ["ReinMax", "second_order", "shifted_logits"]
 
 
 def shifted_logits(params: Tensor, hard: Tensor, temperature: float | Tensor, kind: Kind) -> Tensor:
-    """Logits of pi_D, halfway between the cooled probabilities and the draw. Without gradient."""
+    """Compute the logits of pi_D, halfway between probabilities and draw, without gradient."""
     with torch.no_grad():
         return logits_of(
             (marginals(divide_by_temperature(params, temperature), kind) + hard) / 2, kind
@@ -38,20 +38,20 @@ def shifted_logits(params: Tensor, hard: Tensor, temperature: float | Tensor, ki
 
 
 def second_order(params: Tensor, hard: Tensor, temperature: float | Tensor, kind: Kind) -> Tensor:
-    """A value whose gradient in params is that of ReinMax; what it is itself means nothing.
+    """Return a tensor whose gradient in params is that of ReinMax; its value has no meaning.
 
     Args:
-        params: logits, of the shape of ``hard``, float32 or float64.
-        hard: values drawn from their law.
+        params: logits of the shape of ``hard``, float32 or float64.
+        hard: samples of the distribution with these logits.
         temperature: float, or tensor that broadcasts against params.
-        kind: what params are the logits of.
+        kind: kind of the logits.
     """
     shifted = replace_gradient(shifted_logits(params, hard, temperature, kind), params)
     return 2 * marginals(shifted, kind) - marginals(params, kind) / 2
 
 
 class ReinMax(DrawEstimator):
-    """Vertices, with ReinMax's gradient.
+    """Exact draws, with the gradient of ReinMax.
 
     Example:
         >>> import torch, relaxit

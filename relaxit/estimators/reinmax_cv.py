@@ -1,17 +1,17 @@
-"""ReinMax-CV: ReinMax plus a control variate made of two Gumbel Jacobians.
+"""ReinMax-CV: ReinMax plus a control variate of two Gumbel Jacobians.
 
     ReinMax + eta (J_GR(theta_D; tau) - J_STGS(theta_D; tau)) g,      theta_D = log pi_D,
 
-where J_STGS has one draw of Gumbel noise given D and J_GR the mean over many. Given D both have the
-same mean, so the estimate has exactly the mean of ReinMax at temperature 1, for any eta and any
-temperature tau: unbiased for quadratic costs. One evaluation of the cost, on vertices; work and
-memory of ``gumbel-rao``. Needs params that are logits, and perturbed scores given the hard value
-(capabilities ``logits`` and ``conditional``).
+where J_STGS uses one draw of Gumbel noise given D and J_GR is the mean over many. Given D both have
+the same mean, so the estimate has exactly the mean of ReinMax at temperature 1, for any eta and any
+temperature tau: it is unbiased for quadratic costs. One evaluation of the cost, on vertices; time
+and memory are those of ``gumbel-rao``. Requires params that are logits, and perturbed scores given
+the hard sample (capabilities ``logits`` and ``conditional``).
 
-It cannot have less variance than ReinMax: given D ReinMax is not random at all, so that a term
-whose mean given D is zero only adds to it. The authors' published program takes the noise that
-produced D for J_STGS too, at theta_D where it does not belong, which moves the mean. Here the terms
-are those of the formula; the page "How to choose" has the figures.
+Its variance cannot be lower than that of ReinMax: given D, ReinMax is not random, so a term whose
+mean given D is zero only adds variance. The published code of the authors uses the noise that
+produced D for J_STGS too, at theta_D where it does not belong, which shifts the mean. Here the
+terms are those of the formula; the page "How to choose" has the measurements.
 
 Reference: Wang, Bui, "Beyond ReinMax: Low-Variance Gradient Estimators for Discrete Latent
 Variables", arXiv:2603.08257.
@@ -35,13 +35,13 @@ __all__ = ["ControlVariateOptions", "ReinMaxControlVariate"]
 
 
 class ControlVariateOptions(RaoOptions):
-    """Weight of the control variate, and how many draws its mean is taken over."""
+    """Weight of the control variate, and number of draws in its mean."""
 
-    eta: float = Field(0.5, description="factor of the control variate; 0 is ReinMax")
+    eta: float = Field(0.5, description="weight of the control variate; 0 gives ReinMax")
 
 
 class ReinMaxControlVariate(DrawEstimator):
-    """Vertices, with ReinMax's gradient at temperature 1 and a control variate at the law's.
+    """Exact draws, with the gradient of ReinMax at temperature 1 and a control variate.
 
     Example:
         >>> import torch, relaxit
@@ -67,7 +67,7 @@ class ReinMaxControlVariate(DrawEstimator):
         params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
         kind = q.relaxation.capabilities.logits
         shifted = shifted_logits(params, hard, 1.0, kind)
-        one, many = (
+        single, mean = (
             conditional_mean(
                 q,
                 shifted,
@@ -80,4 +80,4 @@ class ReinMaxControlVariate(DrawEstimator):
             for draws in (1, self.options.draws)
         )
         reinmax = second_order(params, hard, 1.0, kind)
-        return replace_gradient(hard, (reinmax + self.options.eta * (many - one)).to(hard.dtype))
+        return replace_gradient(hard, (reinmax + self.options.eta * (mean - single)).to(hard.dtype))

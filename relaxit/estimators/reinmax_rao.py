@@ -1,17 +1,17 @@
 """ReinMax-Rao: ReinMax with a Gumbel-Rao Jacobian at its second point.
 
-As ReinMax, with the Jacobian at theta_D = log pi_D, pi_D = (pi + D) / 2, replaced by the average
-over Gumbel noise given D, of temperature tau:
+This is ReinMax with its Jacobian at theta_D = log pi_D, pi_D = (pi + D) / 2, replaced by the mean
+over Gumbel noise given D, at temperature tau:
 
     2 J_GR(theta_D; tau) g - 1/2 J(pi) g.
 
-Biased, at temperature 1 for quadratic costs too. One evaluation of the cost, on vertices; work and
-memory of ``gumbel-rao``. Needs params that are logits, and perturbed scores given the hard value
-(capabilities ``logits`` and ``conditional``).
+Biased, even at temperature 1 and for quadratic costs. One evaluation of the cost, on vertices; time
+and memory are those of ``gumbel-rao``. Requires params that are logits, and perturbed scores given
+the hard sample (capabilities ``logits`` and ``conditional``).
 
 Reference: Wang, Bui, "Beyond ReinMax: Low-Variance Gradient Estimators for Discrete Latent
 Variables", arXiv:2603.08257. The factor 2 and the point theta_D are those that its derivation
-needs; the printed equation is said to lack them.
+requires; the printed equation is said to lack them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["ReinMaxRao"]
 
 
 class ReinMaxRao(DrawEstimator):
-    """Vertices, with ReinMax's gradient through relaxed values given the draw.
+    """Exact draws, with the gradient of ReinMax through soft samples given the draw.
 
     Example:
         >>> import torch, relaxit

@@ -3,20 +3,20 @@ r"""RELAX: the score function, with a learned control variate.
     grad = (f(b) - c(z')) grad log p(b) + grad c(z) - grad c(z'),
     c(z) = eta f(y(z)) + s r(z),
 
-with perturbed scores z, their vertex b, and fresh perturbed scores z' given b. r is a network with
-one hidden layer, of all perturbed scores under one cost; it starts at 0. s is the standard
-deviation of what the first term leaves of the cost, and its mean is a baseline, both as moving
-averages over earlier steps. The first term of c is that of REBAR and is left out with
-``rebar=False``; the cost then need not be differentiable.
+with perturbed scores z, their vertex b, and new perturbed scores z' given b. r is a network with
+one hidden layer; its input is all perturbed scores that one cost depends on, and its output is
+initially 0. The cost minus the first term of c has standard deviation s and a mean that serves as
+baseline, both estimated as moving averages over earlier steps. The first term of c is that of REBAR
+and is omitted with ``rebar=False``; the cost then need not be differentiable.
 
-Unbiased for any cost, whatever r is. The state holds log eta, r and the moving averages, and learns
-to make the square of the estimate small, by its gradient. Without a state r is 0: REBAR, or with
+Unbiased for any cost and any r. The state holds log eta, r and the moving averages, and is trained
+by gradient descent on the squared estimate. Without a state r is 0, which gives REBAR, or with
 ``rebar=False`` the score function without a baseline.
 
-Three evaluations of the cost, one on vertices, two on soft values (with ``rebar=False`` one, on
-vertices); what the cost is made of gets the gradient of f(b) alone. Needs the discrete law,
-perturbed scores whose argmax follows it, and perturbed scores given the vertex (the capability
-``conditional``).
+Three evaluations of the cost, one on vertices and two on soft samples (with ``rebar=False`` one, on
+vertices). The parameters of the cost get the gradient of f(b) alone. Requires the discrete
+distribution, perturbed scores whose argmax follows it, and perturbed scores given the vertex
+(capability ``conditional``).
 
 Reference: Grathwohl, Choi, Wu, Roeder, Duvenaud, "Backpropagation through the Void: Optimizing
 control variates for black-box gradient estimation", arXiv:1711.00123, section 3.2 and appendix B.
@@ -46,8 +46,10 @@ class RelaxOptions(Options):
     """Options of :class:`RelaxEstimator`."""
 
     hidden: int = Field(64, ge=1, description="width of the hidden layer of the network")
-    rebar: bool = Field(True, description="whether eta times the relaxed cost is added to it")
-    eta: float = Field(1.0, gt=0, description="weight of the relaxed cost at first")
+    rebar: bool = Field(
+        True, description="whether eta times the relaxed cost is added to the network"
+    )
+    eta: float = Field(1.0, gt=0, description="initial weight of the relaxed cost")
     decay: float = Field(0.99, ge=0, lt=1, description="weight of the past in the moving averages")
 
 
@@ -55,8 +57,8 @@ class RelaxState(RebarState):
     """The network r, its scale and baseline, and log eta.
 
     Args:
-        options: of the estimator.
-        size: number of perturbed scores under one cost.
+        options: options of the estimator.
+        size: number of perturbed scores that one cost depends on.
     """
 
     def __init__(self, options: RelaxOptions, size: int) -> None:
@@ -67,10 +69,13 @@ class RelaxState(RebarState):
         self.moments = RunningMoments(options.decay)
 
     def network(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """Its value ``[*lead]`` and its slope, at scores ``[*lead, size]``.
+        """Compute the network and its slope at scores ``[*lead, size]``.
 
         The slope is written out, so that the gradient of the squared estimate, which depends on it,
-        is an ordinary one.
+        is an ordinary first-order gradient.
+
+        Returns:
+            The values ``[*lead]`` and the slopes ``[*lead, size]``.
         """
         fixed = scores.isinf()
         rows = scores.masked_fill(fixed, 0.0).unsqueeze(-2)
@@ -83,7 +88,7 @@ class RelaxState(RebarState):
 
 
 class RelaxEstimator(ControlVariate):
-    """The score function less a learned function, whose gradient is added again.
+    """The score function with a learned control variate, whose gradient is added back.
 
     Example:
         >>> import torch, relaxit
@@ -115,23 +120,23 @@ class RelaxEstimator(ControlVariate):
         self, q: RelaxedDistribution, cost: Cost, draw: Draw, state: nn.Module | None, learns: bool
     ) -> list[Tensor]:
         zero = torch.zeros_like(draw.scores)
-        found, left, eta = [], draw.costs, self.options.eta
+        terms, remainder, eta = [], draw.costs, self.options.eta
         baseline = zero.new_zeros(())
         if state is not None:
-            assert isinstance(state, RelaxState)  # of our own making, in build_state()
+            assert isinstance(state, RelaxState)  # created by build_state()
             eta, baseline = state.log_eta.exp(), state.moments.mean()
-            found.append(self._learned(draw, state))
+            terms.append(self._learned(draw, state))
         if self.options.rebar:
             costs, at_scores, at_given = gradients_of(q, cost, draw)
-            found.append(eta * draw.gradient(-costs, at_scores, -at_given))
-            left = left - eta * costs
+            terms.append(eta * draw.gradient(-costs, at_scores, -at_given))
+            remainder = remainder - eta * costs
         if learns:
             assert isinstance(state, RelaxState)
-            state.moments.update(left)
-        return [draw.gradient(draw.costs - baseline, zero, zero), *found]
+            state.moments.update(remainder)
+        return [draw.gradient(draw.costs - baseline, zero, zero), *terms]
 
     def _learned(self, draw: Draw, state: RelaxState) -> Tensor:
-        """What the network adds to the estimate, ``[*batch, *param_shape]``."""
+        """Compute the contribution of the network to the estimate, ``[*batch, *param_shape]``."""
         scale, lead = state.moments.deviation(), draw.costs.shape
         (_, at_scores), (value, at_given) = (
             state.network(self._flat(scores, lead, state)) for scores in (draw.scores, draw.given)
@@ -147,7 +152,7 @@ class RelaxEstimator(ControlVariate):
         size = math.prod(scores.shape[len(lead) :])
         if size != state.size:
             raise ShapeError(
-                f"estimator {self.name!r}: its state was built for {state.size} perturbed scores "
-                f"under one cost, and there are {size}"
+                f"estimator {self.name!r}: the state was built for {state.size} perturbed scores "
+                f"per cost, but there are {size}"
             )
         return scores.reshape(*lead, size).to(state.outer.dtype)

@@ -1,10 +1,10 @@
-r"""RLOO: the score function over several draws, each with the mean cost of the others as baseline.
+r"""RLOO: the score function over several draws, with the mean cost of the others as baseline.
 
     grad = 1/n sum_i (f(b_i) - 1/(n-1) sum_{j != i} f(b_j)) grad log p(b_i),   b_i ~ p independent
 
 Unbiased for any cost. ``samples`` evaluations of the cost, on vertices; memory is that of as many
-graphs of the cost. The value is the mean of the costs, and what the cost is made of gets the
-gradient of that mean. Needs the discrete law.
+graphs of the cost. The value is the mean of the costs, and the parameters of the cost get the
+gradient of that mean. Requires the discrete distribution.
 
 References: Kool, van Hoof, Welling, "Buy 4 REINFORCE Samples, Get a Baseline for Free!",
 DeepRLStructPred workshop at ICLR (2019); Mnih and Rezende, arXiv:1602.06725, section 2.5.
@@ -32,7 +32,7 @@ __all__ = ["Rloo", "RlooOptions"]
 class RlooOptions(Options):
     """Options of :class:`Rloo`."""
 
-    samples: int = Field(4, ge=2, description="draws n, and evaluations of the cost")
+    samples: int = Field(4, ge=2, description="number of draws n, and of evaluations of the cost")
 
 
 class Rloo(Estimator):
@@ -71,12 +71,12 @@ class Rloo(Estimator):
         self.check(q.relaxation)
         n = self.options.samples
         hard = q.sample_hard((n,), generator)
-        # Copies, as a cost may work in place.
-        costs = torch.stack([as_floating(cost(each.clone())) for each in hard.unbind(0)])
+        # Copies, because a cost may work in place.
+        costs = torch.stack([as_floating(cost(value.clone())) for value in hard.unbind(0)])
         lead = cost_shape(q, costs[0])
         value = costs.mean(0)
         if not torch.is_grad_enabled():
             return value
-        # f_i less the mean of the others is n / (n - 1) times f_i less the mean of all.
+        # f_i minus the mean of the others is n / (n - 1) times f_i minus the mean of all.
         advantage = (costs - value).detach() / (n - 1)
         return add_gradient(value, (advantage * total_log_prob(q, hard, lead)).sum(0))

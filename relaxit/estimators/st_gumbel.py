@@ -1,7 +1,7 @@
-"""Straight-through Gumbel: the hard value of a draw, differentiated as its soft value.
+"""Straight-through Gumbel: the hard sample of a draw, with the gradient of its soft sample.
 
-Soft and hard come from one noise (coupled). Biased; lower variance at a higher temperature. One
-evaluation of the cost, on vertices. Needs nothing but ``draw``.
+The soft and the hard sample use the same noise (they are coupled). Biased; the variance decreases
+as the temperature increases. One evaluation of the cost, on vertices. Requires only ``draw``.
 
 Reference: Jang, Gu, Poole, arXiv:1611.01144, section 2.2.
 """
@@ -20,7 +20,7 @@ __all__ = ["StraightThroughGumbel"]
 
 
 class StraightThroughGumbel(SampleEstimator):
-    """Values exactly on the vertices, in every dtype; pathwise gradient of the coupled soft value.
+    """Hard samples, exactly on the vertices, with the pathwise gradient of the coupled soft ones.
 
     Example:
         >>> import torch, relaxit
@@ -31,7 +31,7 @@ class StraightThroughGumbel(SampleEstimator):
 
     api = 1
     name = "st-gumbel"
-    summary = "hard value of a draw, gradient of its soft value"
+    summary = "hard sample of a draw, gradient of its soft sample"
     references = ("arXiv:1611.01144, section 2.2",)
     hard = True
 

@@ -1,9 +1,9 @@
-"""Straight-through: an exact discrete draw, differentiated as the marginals.
+"""Straight-through: an exact discrete draw, with the gradient of the marginals.
 
-The value is drawn from the discrete law; the backward pass uses the Jacobian of the marginals at
-``params / temperature`` (for a category: of ``softmax(logits / tau)``). At temperature 1 it is
-exactly unbiased for costs linear in the value, biased otherwise. One evaluation of the cost, on
-vertices. Needs the discrete law with its ``mean``.
+The sample comes from the discrete distribution; the backward pass uses the Jacobian of the
+marginals at ``params / temperature`` (for a category, of ``softmax(logits / tau)``). At temperature
+1 the gradient is exactly unbiased for costs linear in the value, and biased otherwise. One
+evaluation of the cost, on vertices. Requires the discrete distribution with its ``mean``.
 
 Reference: Bengio, Leonard, Courville, "Estimating or Propagating Gradients Through Stochastic
 Neurons", arXiv:1308.3432, section 4.
@@ -24,13 +24,13 @@ __all__ = ["StraightThrough"]
 
 
 class StraightThrough(DrawEstimator):
-    """Values exactly on the vertices, in every dtype; gradient of the marginals.
+    """Exact draws, exactly on the vertices in every dtype, with the gradient of the marginals.
 
     Example:
         >>> import torch, relaxit
         >>> logits = torch.zeros(4, requires_grad=True)
         >>> q = relaxit.get("categorical", categories=4)(logits)
-        >>> z = relaxit.estimator("straight-replace_gradient").sample(q, (2,))
+        >>> z = relaxit.estimator("straight-through").sample(q, (2,))
         >>> z.sum(-1), z.requires_grad
         (tensor([1., 1.], grad_fn=<SumBackward1>), True)
     """
@@ -45,9 +45,9 @@ class StraightThrough(DrawEstimator):
         self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         del generator
-        # Cooled logits overflow in float16, so the marginals are worked out in float32.
-        cooled = divide_by_temperature(
+        # Divided logits overflow in float16, so the marginals are computed in float32.
+        scaled = divide_by_temperature(
             q.params.to(compute_dtype(hard.dtype)), q.aligned_temperature
         )
-        marginals = q.relaxation.discrete(cooled).mean.to(hard.dtype)
+        marginals = q.relaxation.discrete(scaled).mean.to(hard.dtype)
         return replace_gradient(hard, marginals.expand(hard.shape))

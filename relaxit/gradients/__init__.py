@@ -1,10 +1,10 @@
-"""Gradient estimators against the exact gradient: bias, variance, cosine, squared error.
+"""Compare gradient estimators with the exact gradient: bias, variance, cosine, squared error.
 
     from relaxit.gradients import GradientProblem, Point, ProblemCase, Surroundings
 
 A plugin returns its :class:`GradientProblem` classes from the hook ``relaxit_gradient_problems``,
-and ``relaxit bench gradients`` measures every estimator that applies; :func:`measure_problem` does
-so from Python.
+and ``relaxit bench gradients`` measures every applicable estimator; :func:`measure_problem` does
+the same from Python.
 """
 
 from __future__ import annotations

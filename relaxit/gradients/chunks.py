@@ -1,4 +1,4 @@
-"""How many rows go through at once: as many as fit, found out by trying a few."""
+"""Choose how many rows to process at once: as many as fit into memory, after trying a few."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from relaxit.bench.measuring import peak_bytes
 __all__ = ["BUDGET", "chunks_of", "largest_chunk"]
 
 BUDGET = 256 * 2**20
-"""Bytes that one piece of work may need at its peak."""
+"""Largest peak memory of one chunk, in bytes."""
 
 _TRIED, _WITHOUT_FIGURES = 8, 64
 
 
 def largest_chunk(peak: int | None, tried: int) -> int:
-    """Rows that fit into the budget, if so many needed ``peak`` bytes; at least one.
+    """Return how many rows fit into the budget if ``tried`` rows need ``peak`` bytes; at least 1.
 
     Example:
         >>> largest_chunk(BUDGET // 2, 8), largest_chunk(4 * BUDGET, 1)
         (16, 1)
     """
-    if peak is None:  # a device that does not say
+    if peak is None:  # a device that does not report memory
         return _WITHOUT_FIGURES
     return max(1, BUDGET * tried // max(peak, 1))
 
 
 def chunks_of(number: int, work: Callable[[int], Any], device: torch.device) -> Iterator[slice]:
-    """Slices of at most as many of ``number`` rows as fit.
+    """Yield slices of ``number`` rows that fit into the budget each.
 
     Args:
-        number: of rows.
-        work: does the work for so many rows, to see what they need.
-        device: where.
+        number: number of rows.
+        work: function that processes a number of rows, to measure their memory.
+        device: device on which the work is done.
     """
     tried = min(number, _TRIED)
     size = (

@@ -1,4 +1,4 @@
-"""All joint values of a few variables, their masses and costs, and the exact gradient."""
+"""Enumerate all joint values of a few variables, with masses, costs and the exact gradient."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["JointValues", "enumerate_joint", "number_of_states"]
 
 @dataclass(frozen=True)
 class JointValues:
-    """Everything about S joint values of V variables.
+    """The S joint values of V variables, with masses and costs.
 
     Attributes:
-        hard: the values, ``[S, V, *event]``.
-        mass: their probabilities, ``[S]``; those of mass 0 are left out.
-        cost: ``[S]``.
-        slopes: derivative of the cost with respect to the value, ``[S, V, *event]``.
-        gradient: of the expected cost, ``[V, *param_shape]``.
+        hard: joint values ``[S, V, *event]``.
+        mass: probabilities ``[S]``; joint values of mass 0 are left out.
+        cost: costs ``[S]``.
+        slopes: derivatives of the cost with respect to the value, ``[S, V, *event]``.
+        gradient: gradient of the expected cost, ``[V, *param_shape]``.
     """
 
     hard: Tensor
@@ -36,10 +36,10 @@ class JointValues:
 
 
 def number_of_states(relaxation: Relaxation, variables: int) -> int:
-    """How many joint values so many variables have.
+    """Return the number of joint values of ``variables`` variables.
 
     Raises:
-        Unsupported: if the relaxation has no discrete law, or does not list its values.
+        Unsupported: if the relaxation has no discrete distribution, or does not list its values.
 
     Example:
         >>> import relaxit
@@ -48,22 +48,22 @@ def number_of_states(relaxation: Relaxation, variables: int) -> int:
     """
     if not relaxation.capabilities.discrete_distribution:
         raise Unsupported(
-            f"an exact gradient needs the discrete law, which relaxation {relaxation.name!r} does "
-            "not have"
+            f"an exact gradient needs the discrete distribution, which relaxation "
+            f"{relaxation.name!r} does not have"
         )
     return len(relaxation.enumerate_vertices()) ** variables
 
 
 def enumerate_joint(relaxation: Relaxation, params: Tensor, cost: Cost) -> JointValues:
-    """Go through all joint values.
+    """Evaluate all joint values.
 
     Args:
-        relaxation: with a discrete law whose values can be listed.
-        params: ``[V, *param_shape]``.
-        cost: maps ``[..., V, *event]`` to ``[...]``.
+        relaxation: relaxation with a discrete distribution whose values can be listed.
+        params: parameters ``[V, *param_shape]``.
+        cost: function from ``[..., V, *event]`` to ``[...]``.
 
     Raises:
-        ShapeError: if the cost does not have one entry a joint value.
+        ShapeError: if the cost does not have one entry per joint value.
         DomainError: if a cost is not finite.
 
     Example:
@@ -84,36 +84,36 @@ def enumerate_joint(relaxation: Relaxation, params: Tensor, cost: Cost) -> Joint
         vertices.unsqueeze(1).expand(-1, *leaf.shape[:1], *vertices.shape[1:])
     )
     index = torch.cartesian_prod(*[torch.arange(len(vertices), device=params.device)] * variables)
-    index = index.view(-1, variables)  # of one variable it comes as [N]
+    index = index.view(-1, variables)  # for one variable the shape is [N]
     log_mass = single[index, torch.arange(variables, device=params.device)].sum(-1)
-    kept = log_mass.detach() > -torch.inf
-    index, log_mass = index[kept], log_mass[kept]
+    possible = log_mass.detach() > -torch.inf
+    index, log_mass = index[possible], log_mass[possible]
     hard = vertices[index]
     costs, slopes = _costs_and_slopes(cost, hard)
     if not bool(costs.isfinite().all()):
         raise DomainError("a cost of this problem is not finite")
-    # The mean is subtracted for the sake of rounding: it has no gradient, the masses sum to one.
+    # The mean is subtracted to reduce rounding. It has no gradient, as the masses sum to one.
     expected = (log_mass.detach().exp() * costs).sum()
     (gradient,) = torch.autograd.grad((log_mass.exp() * (costs - expected)).sum(), leaf)
     return JointValues(hard, log_mass.detach().exp(), costs, slopes, gradient)
 
 
 def _costs_and_slopes(cost: Cost, hard: Tensor) -> tuple[Tensor, Tensor]:
-    """Costs ``[S]`` and their derivatives ``[S, V, *event]``, in pieces that fit into memory."""
+    """Compute costs ``[S]`` and derivatives ``[S, V, *event]``, in chunks that fit into memory."""
 
     def both(values: Tensor) -> tuple[Tensor, Tensor]:
         leaf = values.detach().clone().requires_grad_()
         with torch.enable_grad():
-            found = cost(leaf)
-            if found.shape != leaf.shape[:1]:
+            costs = cost(leaf)
+            if costs.shape != leaf.shape[:1]:
                 raise ShapeError(
-                    f"the cost of values {list(leaf.shape)} has shape {list(found.shape)}, "
+                    f"the cost of values {list(leaf.shape)} has shape {list(costs.shape)}, "
                     f"expected {list(leaf.shape[:1])}"
                 )
-            (slope,) = torch.autograd.grad(found.sum(), leaf)
-        return found.detach(), slope
+            (slope,) = torch.autograd.grad(costs.sum(), leaf)
+        return costs.detach(), slope
 
-    found = [
+    chunks = [
         both(hard[part]) for part in chunks_of(len(hard), lambda n: both(hard[:n]), hard.device)
     ]
-    return torch.cat([costs for costs, _ in found]), torch.cat([slopes for _, slopes in found])
+    return torch.cat([costs for costs, _ in chunks]), torch.cat([slopes for _, slopes in chunks])

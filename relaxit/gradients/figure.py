@@ -1,4 +1,4 @@
-"""The picture: bias against variance, a panel a case, a marker an estimator."""
+"""A figure of bias against variance: one panel per case, one marker per estimator."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from relaxit.gradients.report import EstimatorMeasurement, GradientReport
 __all__ = ["ENDINGS", "draw_bias_and_variance"]
 
 ENDINGS = (".png", ".pdf", ".svg")
-"""Of the pictures that can be written."""
+"""Suffixes of the file formats that can be written."""
 
 _MARKERS = "osD^v<>Ph*Xpd"
 _COLUMNS = 3
-_SIZES = (11.0, 8.5, 6.0)  # so that one of several in the same place is seen behind another
-_NOTHING = 1e-9  # what is smaller is 0 but for rounding
+_SIZES = (11.0, 8.5, 6.0)  # so that overlapping markers can be told apart
+_NOTHING = 1e-9  # smaller numbers are 0 up to rounding
 
 
 def draw_bias_and_variance(reports: Sequence[GradientReport], path: Path) -> None:
-    """Write a picture: relative bias to the right, relative variance upwards, both logarithmic.
+    """Write a figure of relative bias (x) against relative variance (y), both on log scales.
 
-    A hollow marker with a dash to the left has a bias that cannot be told from none, and stands at
-    its floor. What is exactly 0 stands on the edge. Grey lines join equal mean squared errors.
-    Cases without figures are left out.
+    A hollow marker with a dash to the left has a bias that cannot be told from zero; it is drawn at
+    its noise level. Exact zeros are drawn on the edge. Grey lines join equal mean squared errors.
+    Cases without measurements are left out.
 
     Args:
-        reports: of :func:`relaxit.gradients.measure_problem`; at least one has figures.
-        path: the file, written whole or not at all. Its ending, one of :data:`ENDINGS`, says of
-            which kind.
+        reports: reports of :func:`relaxit.gradients.measure_problem`, at least one of them with
+            measurements.
+        path: the file, written atomically. Its suffix, one of :data:`ENDINGS`, selects the format.
     """
     shown = [report for report in reports if any(each.found for each in report.measurements)]
     labels = dict.fromkeys(
@@ -82,7 +82,7 @@ def _draw(axes: Any, report: GradientReport, styles: dict[str, dict[str, Any]]) 
             axes.plot(*zip(*line, strict=True), color=style["color"], linewidth=0.7, alpha=0.6)
         for each, x, y, hollow in mine:
             look = {**style, "markeredgewidth": 1.3, "clip_on": False, "alpha": 0.9}
-            order = 10 - style["markersize"] / 10  # the smaller ones above
+            order = 10 - style["markersize"] / 10  # smaller markers on top
             if hollow:
                 axes.plot([x / 1.7, x], [y, y], color=style["color"], linewidth=1.3, zorder=2)
                 look["markerfacecolor"] = "white"
@@ -98,14 +98,14 @@ def _draw(axes: Any, report: GradientReport, styles: dict[str, dict[str, Any]]) 
 
 
 def _place(each: EstimatorMeasurement, left: float, bottom: float) -> tuple[float, float, bool]:
-    """Where a marker stands, and whether it is hollow."""
+    """Return the position of a marker, and whether it is hollow."""
     assert each.found is not None
     m = each.found.measures
     return max(m.bias, m.noise_level, left), max(m.variance, bottom), m.bias < m.noise_level
 
 
 def _frame(axes: Any, done: Sequence[EstimatorMeasurement]) -> tuple[float, float]:
-    """Set round limits, draw lines of equal mean squared error; the left and the lower limit."""
+    """Set limits and draw lines of equal mean squared error; return the left and lower limit."""
     found = [each.found.measures for each in done if each.found]
     across, upwards = [max(m.bias, m.noise_level) for m in found], [m.variance for m in found]
     (left, right), (bottom, top) = limits = [_limits(across), _limits(upwards)]
@@ -124,14 +124,14 @@ def _frame(axes: Any, done: Sequence[EstimatorMeasurement]) -> tuple[float, floa
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """Powers of ten around what is not 0; a decade more below, if something is."""
+    """Return powers of ten around the non-zero values, a decade lower if there are zeros."""
     positive = [value for value in values if value >= _NOTHING] or [1.0]
     low = math.floor(math.log10(min(positive)) - 0.1) - (min(values) < _NOTHING)
     return 10.0**low, 10.0 ** math.ceil(math.log10(max(positive)) + 0.1)
 
 
 def _with_zero(edge: float) -> Any:
-    """Labels of powers of ten, and 0 on the edge."""
+    """Return a formatter of powers of ten, with 0 at the edge."""
     from matplotlib.ticker import FuncFormatter
 
     def text(value: float, position: int | None) -> str:

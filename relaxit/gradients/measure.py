@@ -1,8 +1,8 @@
-"""Measures one subject at one case, by the best evidence there is.
+"""Measure one subject at one case, with the strongest evidence available.
 
-An estimate that is a function of the drawn value is worked out for every joint value, each with its
-mass: bias and variance are then exact. If it uses further noise, some independent estimates are
-made for each value. An estimate that uses no randomness at all is made once. All others are drawn.
+An estimate that is a function of the drawn value is computed for every joint value, weighted by its
+mass: bias and variance are then exact. If it uses further noise, several independent estimates are
+computed for each value. An estimate that uses no randomness is computed once. All others are drawn.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ __all__ = ["Evidence", "ExactTarget", "NotFinite", "SubjectMeasures", "measure",
 Evidence = Literal["exact", "strata", "draws"]
 
 _TIMED, _PROBED = 256, 8
-_DEAR = 100  # evaluations of the cost from which an estimate is not made at all points to see
-_PROBE_TEMPERATURES = (1.0, 2.0)  # not those measured: at two low ones an estimate may saturate
+_DEAR = 100  # with this many evaluations of the cost, only the first point is probed
+_PROBE_TEMPERATURES = (1.0, 2.0)  # not the measured ones: at two low ones an estimate may saturate
 
 
 class NotFinite(ArithmeticError):
-    """There are no figures: estimates are not finite, or too large to be squared.
+    """Estimates are not finite, or too large to be squared, so there are no measures.
 
     Attributes:
-        uses_temperature: whether they might be at another temperature.
+        uses_temperature: whether estimates might be finite at another temperature.
     """
 
     def __init__(self, reason: str, uses_temperature: bool) -> None:
@@ -59,8 +59,8 @@ class ExactTarget:
 
     Attributes:
         point: the point.
-        gradient: ``[D]``.
-        joint: all joint values; None if they are too many.
+        gradient: exact gradient ``[D]``.
+        joint: all joint values; None if there are too many.
     """
 
     point: Point
@@ -70,15 +70,15 @@ class ExactTarget:
 
 @dataclass(frozen=True)
 class SubjectMeasures:
-    """What is found of a subject.
+    """The measurements of a subject.
 
     Attributes:
-        measures: bias and the rest.
-        evidence: ``exact`` if bias and variance are, ``strata`` if every joint value was looked at
-            with several draws of further noise, ``draws`` if estimates were drawn.
-        evaluations: values that the cost is given for one estimate.
-        seconds: of one estimate, as one row of a batch.
-        uses_temperature: whether the estimate depends on it.
+        measures: bias, variance and so on.
+        evidence: ``exact`` if bias and variance are exact, ``strata`` if every joint value was
+            evaluated with several draws of further noise, ``draws`` if estimates were drawn.
+        evaluations: number of values passed to the cost for one estimate.
+        seconds: time of one estimate, as one row of a batch.
+        uses_temperature: whether the estimate depends on the temperature.
     """
 
     measures: Measures
@@ -89,18 +89,18 @@ class SubjectMeasures:
 
 
 def targets(case: ProblemCase, around: Surroundings) -> list[ExactTarget]:
-    """The points of a case with their exact gradients.
+    """Compute the exact gradients at the points of a case.
 
     Raises:
-        RelaxitError: if there are too many joint values and no gradient is given; if a gradient is
-            not finite; if it is zero, so that nothing is relative to it.
+        RelaxitError: if there are too many joint values and no gradient is given, or if a gradient
+            is not finite, or zero, so that errors cannot be relative to it.
     """
     try:
         number = number_of_states(case.relaxation, case.variables)
         listed = number <= around.settings.states
     except RelaxitError:
         listed = False
-    found = []
+    exact = []
     for point in case.points:
         joint = None
         if listed:
@@ -108,24 +108,24 @@ def targets(case: ProblemCase, around: Surroundings) -> list[ExactTarget]:
         elif point.gradient is None:
             around.require_states(case.relaxation, case.variables)
         gradient = joint.gradient if joint else point.gradient
-        assert gradient is not None  # or require_states has refused
+        assert gradient is not None  # otherwise require_states has raised
         if not bool(gradient.isfinite().all()):
             raise DomainError("the exact gradient is not finite")
         if not bool(gradient.any()):
-            raise DomainError("the exact gradient is zero: nothing can be relative to it")
-        found.append(ExactTarget(point, gradient.detach().flatten(), joint))
-    return found
+            raise DomainError("the exact gradient is zero, so errors cannot be relative to it")
+        exact.append(ExactTarget(point, gradient.detach().flatten(), joint))
+    return exact
 
 
 def measure(
     subject: Subject, relaxation: Relaxation, points: Sequence[ExactTarget], around: Surroundings
 ) -> SubjectMeasures:
-    """Bias, variance and the rest of a subject at the points of a case.
+    """Measure bias, variance and so on of a subject at the points of a case.
 
     All subjects start from the same random state.
 
     Raises:
-        NotFinite: if an estimate or a figure is not finite.
+        NotFinite: if an estimate or a measure is not finite.
     """
     device = around.device
     generator = torch.Generator(device).manual_seed(around.settings.seed)
@@ -182,7 +182,7 @@ def _by_states(
     every = torch.arange(len(joint.mass), device=around.device)
     noisy = _is_random(lambda: given(every[:1]), generator, around.device)
     if noisy:
-        # In proportion to the mass, as draws would fall, and two at least, for a variance.
+        # In proportion to the mass, as draws would be, and at least two, for a variance.
         times = (around.settings.draws * joint.mass).ceil().long().clamp_min(2)
         every = every.repeat_interleave(times)
     parts = chunks_of(len(every), lambda n: given(every[:n]), around.device)
@@ -201,15 +201,15 @@ def _by_draws(
     fit: int,
 ) -> tuple[EstimateMoments, float]:
     draws = around.settings.draws
-    found: list[Tensor] = []
+    estimates: list[Tensor] = []
 
     def draw() -> None:
         for start in range(0, draws, fit):
             rows = min(fit, draws - start)
-            found.append(subject.estimates(relaxation, target.point, rows, generator)[0])
+            estimates.append(subject.estimates(relaxation, target.point, rows, generator)[0])
 
     seconds = _timed(draw, around.device)
-    return of_draws(torch.cat(found), target.gradient), seconds
+    return of_draws(torch.cat(estimates), target.gradient), seconds
 
 
 @dataclass(frozen=True)
@@ -217,20 +217,20 @@ class _Probe:
     evaluations: float
     random: bool
     uses_temperature: bool
-    fit: int  # rows that go through at once
+    fit: int  # rows that fit into memory at once
 
 
 def _probe(
     subject: Subject, relaxation: Relaxation, points: Sequence[Point], device: torch.device
 ) -> _Probe:
-    """A few estimates, to see what they need."""
+    """Compute a few estimates, to find out what they need."""
     generator, point = torch.Generator(device), points[0]
 
     def estimates(rows: int) -> tuple[Tensor, float]:
         return subject.estimates(relaxation, point, rows, generator.manual_seed(0))
 
     _, evaluations = estimates(1)
-    unseeded = torch.Generator(device)  # not seeded anew, which would count as a number taken
+    unseeded = torch.Generator(device)  # not seeded again, which would look like drawing from it
     random = _is_random(lambda: subject.estimates(relaxation, point, 1, unseeded), unseeded, device)
     rows = min(_PROBED, max(1, int(64 // max(evaluations, 1))))
     peak = peak_bytes(lambda: estimates(rows), device)
@@ -246,24 +246,24 @@ def _uses_temperature(
     rows: int,
     generator: torch.Generator,
 ) -> bool:
-    """Whether some estimate, with the same random numbers, is another at another temperature."""
+    """Whether an estimate with the same random numbers changes with the temperature."""
     subjects = [dataclasses.replace(subject, temperature=t) for t in _PROBE_TEMPERATURES]
     for point in points:
-        one, other = (
+        first, second = (
             each.estimates(relaxation, point, rows, generator.manual_seed(0))[0]
             for each in subjects
         )
-        if not torch.equal(one.nan_to_num(), other.nan_to_num()):
+        if not torch.equal(first.nan_to_num(), second.nan_to_num()):
             return True
     return False
 
 
 def _is_random(work: Callable[[], Any], generator: torch.Generator, device: torch.device) -> bool:
-    """Whether some work takes a random number, from the generator or from torch's own."""
+    """Whether a function draws random numbers, from the generator or from torch's global ones."""
 
     def states() -> list[Tensor]:
-        found = [generator.get_state(), torch.get_rng_state()]
-        return [*found, torch.cuda.get_rng_state(device)] if device.type == "cuda" else found
+        cpu = [generator.get_state(), torch.get_rng_state()]
+        return [*cpu, torch.cuda.get_rng_state(device)] if device.type == "cuda" else cpu
 
     before = states()
     work()

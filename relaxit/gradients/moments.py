@@ -1,18 +1,18 @@
-r"""From estimates to bias, variance and cosine, with what chance alone would show.
+r"""Bias, variance and cosine of estimates, with the level that chance alone would reach.
 
-With estimates g of an exact gradient e, three kinds of evidence: all values of g with their masses
-(exact), independent draws of g, and draws of g within strata of known mass. Each gives the mean
-error ``m = E[g] - e``, the mean squared error ``E|g - e|^2``, and the trace of the covariance of
-the estimate of m, by which ``|m|^2`` is too large on average and which is taken off:
+For estimates g of an exact gradient e there are three kinds of evidence: all values of g with their
+masses (exact), independent draws of g, and draws of g within strata of known mass. Each gives the
+mean error ``m = E[g] - e``, the mean squared error ``E|g - e|^2``, and the trace of the covariance
+of the estimate of m, by which ``|m|^2`` is too large on average and which is subtracted:
 
     bias^2 = |m|^2 - tr Cov(m),        variance = E|g - e|^2 - bias^2.
 
-Everything is centred on e, so that nothing cancels where g is nearly right.
+Everything is centred on e, which avoids cancellation if g is nearly exact.
 
-If there is no bias, ``|m|^2 / tr Cov(m)`` is a mean of squared normal variables with some weights.
-Beyond 1.54 no weights make it larger more often than a single one does (Szekely and Bakirov,
-Probability Theory and Related Fields 126, 2003), so that the law of chi-square with one degree of
-freedom gives a bound for all.
+If there is no bias, ``|m|^2 / tr Cov(m)`` is a weighted mean of squared normal variables. Beyond
+1.54 no weights make large values more likely than a single variable does (Szekely and Bakirov,
+Probability Theory and Related Fields 126, 2003), so the chi-square distribution with one degree of
+freedom gives a bound for all weights.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 _CHANCE = 6.635 - 1
-"""Squared bias over ``tr Cov(m)`` that chance alone exceeds once in a hundred times at most."""
+"""Squared bias over ``tr Cov(m)`` that chance alone exceeds in at most one of 100 cases."""
 
 __all__ = ["EstimateMoments", "Measures", "of_all", "of_draws", "of_strata", "summarise"]
 
 
 @dataclass(frozen=True)
 class EstimateMoments:
-    """What is known of the estimates at one point.
+    """Moments of the estimates at one point.
 
     Attributes:
-        exact: the exact gradient, ``[D]``.
-        error: mean estimate less the exact gradient, ``[D]``.
+        exact: exact gradient ``[D]``.
+        error: mean estimate minus the exact gradient, ``[D]``.
         uncertainty: trace of the covariance of ``error``; 0 if it is exact.
         squared: mean squared error.
         squared_uncertainty: variance of ``squared`` as an estimate.
-        cosine: mean cosine of an estimate with the exact gradient. One that is 0 counts as 0.
-        rows: estimates that were looked at.
-        not_finite: how many of them have an entry that is no finite number.
+        cosine: mean cosine of an estimate with the exact gradient; 0 for an estimate of zero.
+        rows: number of estimates.
+        not_finite: number of estimates with an entry that is not finite.
     """
 
     exact: Tensor
@@ -59,20 +59,20 @@ class EstimateMoments:
 
 @dataclass(frozen=True)
 class Measures:
-    """What is known of an estimator at a case. Norms are relative to that of the exact gradient.
+    """Measures of an estimator at a case, relative to the norm of the exact gradient.
 
     Attributes:
-        bias: norm of the mean estimate less the exact gradient, debiased; 0 where what is left is
-            below 0.
-        bias_squared: the same before the root, which may be negative by chance.
-        noise_level: what chance makes of no bias at all in one case of a hundred at most. A bias
-            below it cannot be told from none. 0 if the bias is exact.
+        bias: norm of the mean estimate minus the exact gradient, debiased; 0 if the debiased square
+            is negative.
+        bias_squared: square of the bias, which may be negative by chance.
+        noise_level: bias that chance alone exceeds in at most one of 100 cases without bias. A bias
+            below it cannot be told from zero. 0 if the bias is exact.
         variance: trace of the covariance.
         mse: mean squared error of one estimate, variance plus squared bias.
-        mse_error: its standard error.
-        cosine_of_mean: cosine of the mean estimate with the exact gradient, mean over points.
-        cosine: mean cosine of one estimate with it.
-        rows: estimates that were looked at, over all points.
+        mse_error: standard error of ``mse``.
+        cosine_of_mean: cosine of the mean estimate with the exact gradient, averaged over points.
+        cosine: mean cosine of one estimate with the exact gradient.
+        rows: number of estimates at all points.
     """
 
     bias: float
@@ -87,12 +87,12 @@ class Measures:
 
     @property
     def finite(self) -> bool:
-        """Whether every figure is a finite number."""
+        """Whether every measure is finite."""
         return all(map(math.isfinite, dataclasses.astuple(self)))
 
 
 def of_all(estimates: Tensor, mass: Tensor, exact: Tensor) -> EstimateMoments:  # [S, D], [S], [D]
-    """From all values of an estimate that has no further noise. Nothing is uncertain."""
+    """Compute exact moments from all values of an estimate without further noise."""
     difference = estimates - exact
     squared = mass @ difference.square().sum(-1)
     cosine = mass @ _cosines(estimates, exact)
@@ -109,7 +109,7 @@ def of_all(estimates: Tensor, mass: Tensor, exact: Tensor) -> EstimateMoments:  
 
 
 def of_draws(estimates: Tensor, exact: Tensor) -> EstimateMoments:  # [n, D], [D]
-    """From independent draws, at least two.
+    """Compute moments from at least two independent draws.
 
     Example:
         >>> found = of_draws(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0]))
@@ -126,7 +126,7 @@ def of_strata(
     mass: Tensor,  # [S]
     exact: Tensor,  # [D]
 ) -> EstimateMoments:
-    """From independent draws, at least two in each of S strata of known mass."""
+    """Compute moments from independent draws, at least two in each of S strata of known mass."""
     number = torch.zeros_like(mass).index_add_(0, stratum, torch.ones_like(estimates[:, 0]))
     difference = estimates - exact
     squares = difference.square().sum(-1)
@@ -152,10 +152,10 @@ def of_strata(
 
 
 def summarise(found: Sequence[EstimateMoments]) -> Measures:
-    """The measures of a case from the moments at its points.
+    """Compute the measures of a case from the moments at its points.
 
     The gradients of all points count as one long gradient; cosines are averaged. Estimates that are
-    not finite make figures that are not.
+    not finite give measures that are not finite.
     """
     size = sum(float(each.exact.square().sum()) for each in found)
     plain = sum(float(each.error.square().sum()) for each in found)
@@ -177,7 +177,7 @@ def summarise(found: Sequence[EstimateMoments]) -> Measures:
 
 
 def _positive(value: float) -> float:
-    """0 for what is below; NaN stays, of which ``max(0.0, value)`` makes 0."""
+    """Replace negative values by 0; unlike ``max(0.0, value)``, NaN stays NaN."""
     return 0.0 if value < 0 else value
 
 
@@ -187,6 +187,6 @@ def _not_finite(estimates: Tensor) -> int:  # [n, D]
 
 def _cosines(estimates: Tensor, exact: Tensor) -> Tensor:  # [n, D], [D] -> [n]
     tiny = torch.finfo(exact.dtype).tiny
-    # Scaled first: squares of estimates of 1e-200 would underflow.
+    # Scaled first, because squares of estimates of 1e-200 would underflow.
     estimates = estimates / estimates.abs().amax(-1, keepdim=True).clamp_min(tiny)
     return cosine_similarity(estimates, exact.unsqueeze(0), dim=-1, eps=tiny)

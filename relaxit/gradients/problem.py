@@ -1,4 +1,4 @@
-"""What a gradient problem is: params, a cost of hard values, and the gradient to be estimated."""
+"""Gradient problems: params, a cost of hard values, and the gradient to estimate."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ["GradientProblem", "Point", "ProblemCase", "Surroundings"]
 
 @dataclass(frozen=True)
 class Point:
-    """Params and a cost of the variables they belong to.
+    """Params of some variables, and a cost of their values.
 
     Attributes:
-        params: ``[variables, *param_shape]``.
-        cost: maps values ``[..., variables, *event]`` to ``[...]``, in the dtype of params, each
-            row for itself. Differentiable, and defined between the vertices too, where soft values
-            lie.
-        gradient: of the expected cost of hard values with respect to params, in their shape, where
-            it is known in closed form; None where it is to be found by enumeration.
+        params: parameters ``[variables, *param_shape]``.
+        cost: function from values ``[..., variables, *event]`` to ``[...]``, in the dtype of
+            params, each row independently. It is differentiable, and also defined for soft values,
+            between the vertices.
+        gradient: gradient of the expected cost of hard values with respect to params, of the same
+            shape, if it is known in closed form; None to compute it by enumeration.
     """
 
     params: Tensor
@@ -41,12 +41,12 @@ class Point:
 
 @dataclass(frozen=True)
 class ProblemCase:
-    """Points that are measured together, in one table. Relative figures are over all of them.
+    """Points that are measured together, in one table. Relative measures are over all of them.
 
     Attributes:
-        label: tells it from the other cases of its problem; empty if there is none.
+        label: name of the case within its problem; empty if there is only one.
         relaxation: the structure.
-        points: at least one.
+        points: the points, at least one.
     """
 
     label: str
@@ -61,15 +61,15 @@ class ProblemCase:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a problem finds around it.
+    """The environment in which a problem is set up.
 
     Attributes:
-        device: where its tensors are to be.
-        settings: how estimators are measured; its seed is that of params, costs and training too.
-        relaxation: to be used in place of the problem's own; None for that.
-        dataset: registered name of the pictures to use; None for the problem's own.
-        data_dir: folder of their files; None for the usual one.
-        progress: told what is being done.
+        device: device of the tensors of the problem.
+        settings: settings of the measurements; the seed is also that of params, costs and training.
+        relaxation: relaxation to use instead of the problem's default; None for the default.
+        dataset: registered name of the data set to use; None for the problem's default.
+        data_dir: directory of the data files; None for the default directory.
+        progress: callback that receives progress messages.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -81,32 +81,32 @@ class Surroundings:
 
     @property
     def dtype(self) -> torch.dtype:
-        """float64, so that rounding is no part of a bias; float32 on a device that lacks it."""
+        """float64, to keep rounding out of the bias; float32 on a device without float64."""
         return torch.float32 if self.device.type == "mps" else torch.float64
 
     def require_states(self, relaxation: Relaxation, variables: int) -> None:
-        """Refuse, before anything else is done, what cannot be enumerated.
+        """Reject, before any other work, a problem that cannot be enumerated.
 
         Raises:
             ConfigurationError: if there are more joint values than ``settings.states``.
-            Unsupported: if the relaxation has no discrete law, or does not list its values.
+            Unsupported: if the relaxation has no discrete distribution or does not list its values.
         """
         number = number_of_states(relaxation, variables)
         if number > self.settings.states:
             raise ConfigurationError(
-                f"{number} joint values of {relaxation!r} ** {variables} are more than --states "
-                f"{self.settings.states}"
+                f"{relaxation!r} ** {variables} has {number} joint values, more than --states "
+                f"{self.settings.states}; raise --states"
             )
 
     def generator(self, stream: int = 0) -> torch.Generator:
-        """A source of randomness on the CPU, from the seed alone; another one a stream."""
+        """Return a generator on the CPU that depends on the seed and the stream only."""
         return torch.Generator().manual_seed(1000 * self.settings.seed + stream)
 
 
 class GradientProblem(Configured, ABC):
-    """Costs of discrete values whose expected gradient is known, at stated params.
+    """Costs of discrete values at given params, with a known gradient of their expectation.
 
-    A frozen object of its options, as everything that is registered.
+    A problem is a frozen object of its options, like everything that is registered.
 
     Example:
         >>> import relaxit
@@ -125,8 +125,8 @@ class GradientProblem(Configured, ABC):
 
     @abstractmethod
     def cases(self, around: Surroundings) -> Iterable[ProblemCase]:
-        """What is measured: one table a case. May be a generator; trains a model first, say.
+        """Return the cases to measure, one table per case. May be a generator that trains a model.
 
         Raises:
-            RelaxitError: if relaxation, data or number of states do not fit.
+            RelaxitError: if the relaxation, the data or the number of states is unsuitable.
         """

@@ -1,4 +1,4 @@
-"""What came of a gradient problem."""
+"""The results of a gradient problem."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from relaxit.relaxation import Relaxation
 
 __all__ = ["EstimatorMeasurement", "GradientReport"]
 
-Outcome = Literal["done", "refused", "failed"]
+Outcome = Literal["done", "unsupported", "failed"]
 
 
 @dataclass(frozen=True)
 class EstimatorMeasurement:
-    """What came of one estimator at one temperature.
+    """The result of one estimator at one temperature.
 
     Attributes:
         estimator: registered name.
-        options: its options, in values that JSON has.
-        state: empty, or, of an estimator that keeps something, ``none`` or ``warm``.
-        temperature: of the law; None if the estimate does not depend on it, or none was made.
-        outcome: ``done``; ``refused`` if it does not apply; ``failed`` if it raised, or if
+        options: options of the estimator, as JSON values.
+        state: ``none`` or ``warm`` for an estimator that keeps a state; empty otherwise.
+        temperature: temperature of the distribution; None if the estimate does not depend on it, or
+            there is no estimate.
+        outcome: ``done``; ``unsupported`` if it does not apply; ``failed`` if it raised, or if
             estimates are not finite.
-        reason: why it was refused or failed, in one line.
-        stated: evaluations of the cost that it says it makes for one estimate.
-        found: the figures; None unless done.
+        reason: one line that explains any other outcome than ``done``.
+        stated: number of evaluations of the cost for one estimate, as the estimator declares it.
+        found: the measurements; None unless the outcome is ``done``.
     """
 
     estimator: str
@@ -43,11 +44,11 @@ class EstimatorMeasurement:
 
     @property
     def label(self) -> str:
-        """Name, with the state if it is a warm one."""
+        """Name of the estimator, with the state if it is warm."""
         return f"{self.estimator} (warm)" if self.state == "warm" else self.estimator
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as one flat table."""
+        """Return all fields as one flat table."""
         table = dataclasses.asdict(self)
         del table["found"]
         if self.found:
@@ -58,20 +59,21 @@ class EstimatorMeasurement:
 
 @dataclass(frozen=True)
 class GradientReport:
-    """What came of one case of a problem, or of a problem that could not be set up.
+    """The result of one case of a problem, or of a problem that could not be set up.
 
     Attributes:
         problem: the problem.
-        reason: why there are no figures; empty if there are.
-        failed: whether that reason is a mistake of the problem's own, and no refusal.
-        code: exit code that the command line has for a refusal of this kind; 0 without one.
+        reason: why there are no measurements; empty if there are.
+        failed: whether the reason is a defect of the problem, not an unsuitable input.
+        code: exit code of the command line for the error in ``reason``; 0 without one.
         case: label of the case.
-        relaxation: the structure; None if it never came so far.
-        variables: number of variables of one cost.
+        relaxation: the structure; None if the case could not be set up.
+        variables: number of variables that one cost depends on.
         points: number of points.
-        states: joint values that were enumerated; None if the gradient is known in closed form.
-        gradient_norm: root of the mean squared norm of the exact gradient at a point.
-        measurements: one an estimator and temperature, those done first, least squared error first.
+        states: number of enumerated joint values; None if the gradient is known in closed form.
+        gradient_norm: root mean squared norm of the exact gradient over points.
+        measurements: one measurement per estimator and temperature, sorted by mean squared error,
+            those without measures last.
     """
 
     problem: GradientProblem
@@ -93,11 +95,11 @@ class GradientReport:
 
     @property
     def broken(self) -> bool:
-        """Whether anything failed that was not refused."""
+        """Whether the problem or any estimator failed."""
         return self.failed or any(each.outcome == "failed" for each in self.measurements)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it in values that JSON has."""
+        """Return all fields as JSON values."""
         relaxation = self.relaxation
         return {
             "name": self.problem.name,

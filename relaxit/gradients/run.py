@@ -1,4 +1,4 @@
-"""Runs a gradient problem: every estimator that applies, at every case and temperature."""
+"""Run a gradient problem: every applicable estimator, at every case and temperature."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def measure_problem(
     estimators: Mapping[str, type[Estimator] | Estimator],
     around: Surroundings | None = None,
 ) -> Iterator[GradientReport]:
-    """Measure estimators on a problem: a report for each of its cases, as it is done.
+    """Measure estimators on a problem and yield a report for each case when it is done.
 
-    What an estimator or the problem raises is reported and stops nothing. torch's global random
-    generators are as before afterwards.
+    Errors of an estimator or of the problem are reported and stop nothing. torch's global random
+    generators are restored afterwards.
 
     Args:
-        problem: what to measure on.
-        estimators: what to measure, by name; classes are built with their default options.
+        problem: the problem to measure on.
+        estimators: the estimators by name; classes are built with their default options.
         around: device, settings and so on; the defaults if None.
 
     Example:
@@ -68,11 +68,11 @@ def _measure_case(
     title = f"{problem.name}, {case.label}" if case.label else problem.name
     around.progress(f"{title}: exact gradient")
     points = targets(case, around)
-    found: list[EstimatorMeasurement] = []
+    measurements: list[EstimatorMeasurement] = []
     for name, estimator in estimators.items():
         around.progress(f"{title}: {name}")
-        found += _measure_estimator(name, estimator, case, points, around)
-    found.sort(key=lambda each: each.found.measures.mse if each.found else math.inf)
+        measurements += _measure_estimator(name, estimator, case, points, around)
+    measurements.sort(key=lambda each: each.found.measures.mse if each.found else math.inf)
     squares = [float(target.gradient.square().sum()) for target in points]
     return GradientReport(
         problem,
@@ -82,7 +82,7 @@ def _measure_case(
         points=len(points),
         states=_states(points),
         gradient_norm=math.sqrt(sum(squares) / len(squares)),
-        measurements=tuple(found),
+        measurements=tuple(measurements),
     )
 
 
@@ -98,14 +98,14 @@ def _measure_estimator(
     points: Sequence[ExactTarget],
     around: Surroundings,
 ) -> Iterator[EstimatorMeasurement]:
-    """One measurement a temperature and state; a single one if it is refused."""
+    """Yield one measurement per temperature and state; a single one if it does not apply."""
     try:
         built = estimator if isinstance(estimator, Estimator) else estimator()
         built.check(case.relaxation)
         built.check_joint(case.relaxation, case.variables)
         stated = built.evaluations(case.relaxation, case.variables)
     except RelaxitError as error:
-        yield EstimatorMeasurement(name, outcome="refused", reason=str(error))
+        yield EstimatorMeasurement(name, outcome="unsupported", reason=str(error))
         return
     except Exception as error:
         yield EstimatorMeasurement(name, outcome="failed", reason=error_summary(error))
@@ -122,10 +122,10 @@ def _measure_estimator(
                 yield EstimatorMeasurement(name, options, state, shown, "failed", reason, stated)
                 if shown is None:
                     break
-                continue  # it may do at another temperature
+                continue  # it may be finite at another temperature
             except RelaxitError as error:
                 yield EstimatorMeasurement(
-                    name, options, state, None, "refused", str(error), stated
+                    name, options, state, None, "unsupported", str(error), stated
                 )
                 break
             except Exception as error:
@@ -154,7 +154,7 @@ def _subject(
 
 @contextmanager
 def _seeded(around: Surroundings) -> Iterator[None]:
-    """torch's global generators seeded, and put back afterwards."""
+    """Seed torch's global generators, and restore them afterwards."""
     accelerated = around.device.type != "cpu"
     devices = [around.device] if accelerated else []
     kind = around.device.type if accelerated else "cuda"

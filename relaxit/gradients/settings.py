@@ -1,4 +1,4 @@
-"""How estimators are measured."""
+"""Settings of the measurement of estimators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["GradientSettings"]
 
 
 class GradientSettings(Options):
-    """How estimators are measured.
+    """Settings of the measurement of estimators.
 
     Example:
         >>> GradientSettings(draws=100).states
@@ -18,13 +18,13 @@ class GradientSettings(Options):
     """
 
     temperatures: tuple[PositiveFloat, ...] = Field(
-        (1.0,), min_length=1, description="of the law, each in turn"
+        (1.0,), min_length=1, description="temperatures of the distribution, each in turn"
     )
-    states: int = Field(4096, ge=1, description="joint values that are enumerated at most")
+    states: int = Field(4096, ge=1, description="largest number of joint values to enumerate")
     draws: int = Field(
-        1024, ge=2, description="independent estimates, where no enumeration gives all of them"
+        1024, ge=2, description="number of independent estimates, if enumeration is not possible"
     )
     warm_up: int = Field(
-        500, ge=0, description="steps that a state is kept up with before it is measured"
+        500, ge=0, description="number of steps that a state is updated before it is measured"
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="of problems and draws")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of problems and draws")

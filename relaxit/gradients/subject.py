@@ -1,4 +1,4 @@
-"""What is measured: an estimator, with or without what it has learned, at one temperature."""
+"""The subject of a measurement: an estimator, with or without its state, at one temperature."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from relaxit.relaxation import Relaxation
 __all__ = ["State", "Subject", "warmed_up"]
 
 State = Literal["", "none", "warm"]
-"""Of an estimator that keeps something: measured without it, or after some steps. Else empty."""
+"""Whether a stateful estimator is measured without state or after some steps; else empty."""
 
 _ROWS, _RATE = 64, 0.01
 
@@ -33,8 +33,8 @@ class Subject:
 
     Attributes:
         estimator: the estimator.
-        temperature: of the law.
-        state: what it keeps, in evaluation mode; None for nothing.
+        temperature: temperature of the distribution.
+        state: state of the estimator, in evaluation mode; None for no state.
     """
 
     estimator: Estimator
@@ -43,7 +43,7 @@ class Subject:
 
     @property
     def acts_given_a_draw(self) -> bool:
-        """Whether its estimate is a function of the hard value, but for noise of its own."""
+        """Whether the estimate is a function of the hard sample and further noise alone."""
         kind: Any = type(self.estimator)
         return (
             isinstance(self.estimator, DrawEstimator)
@@ -54,15 +54,15 @@ class Subject:
     def estimates(
         self, relaxation: Relaxation, point: Point, rows: int, generator: torch.Generator
     ) -> tuple[Tensor, float]:
-        """Independent estimates, and how often each of them called the cost.
+        """Compute independent estimates, and the evaluations of the cost per estimate.
 
         Returns:
-            ``[rows, D]``, with the D entries of params in a row; and the values that the cost was
-            given, divided by ``rows``.
+            The estimates ``[rows, D]``, where D is the number of entries of params; and the number
+            of values passed to the cost, divided by ``rows``.
         """
         params = _rows_of(point.params, rows)
         q = relaxation(params, self.temperature, validate_args=False)
-        width = params.shape[1] * relaxation.event_shape.numel()  # entries of one value
+        width = params.shape[1] * relaxation.event_shape.numel()  # entries of a joint value
         values = 0
 
         def counted(z: Tensor) -> Tensor:
@@ -86,22 +86,22 @@ class Subject:
         slopes: Tensor,
         generator: torch.Generator,
     ) -> Tensor:
-        """Estimates ``[rows, D]`` where ``hard`` was drawn and the cost has these slopes there.
+        """Compute estimates ``[rows, D]`` given the draws and the slopes of the cost there.
 
-        The cost itself need not be called: at a vertex its slope is the same for all estimators.
+        The cost itself is not called: its slope at a vertex is the same for all estimators.
         """
         params = _rows_of(point.params, len(hard))
         q = relaxation(params, self.temperature, validate_args=False)
         assert isinstance(self.estimator, DrawEstimator)
         value = self.estimator.given(q, hard, generator)
         if not torch.equal(value, hard):
-            raise ShapeError("what it returns is not the hard value it was given")
+            raise ShapeError("given() returns a value other than the hard sample passed to it")
         (estimates,) = torch.autograd.grad(value, params, slopes)
         return estimates.flatten(1)
 
 
 def _rows_of(params: Tensor, rows: int) -> Tensor:
-    """A copy of params for each row, so that each has a gradient of its own."""
+    """Copy params for each row, so that each row has its own gradient."""
     return params.detach().expand(rows, *params.shape).clone().requires_grad_()
 
 
@@ -112,17 +112,17 @@ def warmed_up(
     steps: int,
     generator: torch.Generator,
 ) -> nn.Module:
-    """What the estimator keeps, after so many steps at the points of a case, params being fixed.
+    """Return the state of the estimator after ``steps`` steps at the points of a case.
 
-    A step takes all points at once, as training takes a batch of pictures, several rows of each.
-    What has parameters is trained by Adam at a rate of 0.01.
+    Params are fixed. Each step uses several rows of every point, as training uses a batch of
+    images. A state with parameters is trained by Adam at a learning rate of 0.01.
     """
     params = torch.stack([point.params for point in case.points])  # [points, V, *param_shape]
     state = estimator.build_state(case.relaxation, case.variables).to(params)
     state.train()
     weights = [weight for weight in state.parameters() if weight.requires_grad]
     optimizer = torch.optim.Adam(weights, lr=_RATE) if weights else None
-    place = -2 - len(case.relaxation.event_shape)  # of the points, in a value
+    place = -2 - len(case.relaxation.event_shape)  # dimension of the points in a value
 
     def cost(z: Tensor) -> Tensor:  # [..., points, V, *event] -> [..., points]
         parts = zip(case.points, z.unbind(place), strict=True)

@@ -1,4 +1,4 @@
-"""Noise that is right in every dtype: uniform, exponential, Gumbel and logistic variables."""
+"""Noise that is accurate in every dtype: uniform, exponential, Gumbel and logistic variables."""
 
 from __future__ import annotations
 

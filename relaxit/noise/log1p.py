@@ -1,14 +1,14 @@
-"""PyTorch's log1p and expm1 at the speed that they have.
+"""A warm-up that lets PyTorch's log1p and expm1 run at full speed.
 
 With AVX-512 their vector code ends in loads of constants that only special arguments need, under a
-mask that is empty for all others. Where the page of the library with such a constant has not been
-mapped into the process, a load under an empty mask neither fails nor maps it, but takes a slow path
-in the processor, every time: 8 to 15 ns a number instead of 0.8. It ends when something reads from
-that page; ``torch.lgamma`` or ``torch.pow`` may do so by accident, and whether the page is there
-from the start depends on the build and on chance (seen with PyTorch 2.10, 2.11 and 2.14).
+mask that is empty for all others. If the page of the library with such a constant has not been
+mapped into the process, a load under an empty mask neither fails nor maps the page, but takes a
+slow path in the processor each time: 8 to 15 ns per number instead of 0.8. This ends when something
+reads from that page. ``torch.lgamma`` or ``torch.pow`` may do so by accident, and whether the page
+is mapped from the start depends on the build and on chance (seen with PyTorch 2.10, 2.11 and 2.14).
 
-So the special arguments are computed, once in a process. Pages of files are not mapped in a forked
-child, where it is done again.
+So the special arguments are evaluated once per process. Pages of files are not mapped in a forked
+child process, where it is done again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _quick = False
 
 
 def warm_up_log1p() -> None:
-    """Make log1p and expm1 quick for the rest of the process; costs nothing from then on."""
+    """Make log1p and expm1 fast for the rest of the process; later calls cost nothing."""
     global _quick
     if _quick or torch.compiler.is_compiling():
         return

@@ -1,8 +1,8 @@
-"""Uniform numbers on the CPU, some times faster than ``torch.rand`` and on several threads.
+"""Uniform numbers on the CPU, several times faster than ``torch.rand`` and on several threads.
 
-PyTorch's generator is serial and takes some 3 ns a number. Here it gives seeds only, and the bits
-come from NumPy's SFC64: a stream for each block of the result, on as many threads as PyTorch uses.
-Blocks have one size, so that the numbers do not depend on how many threads there are.
+PyTorch's generator is serial and takes about 3 ns per number. Here it only provides seeds, and the
+bits come from NumPy's SFC64: one stream for each block of the result, on as many threads as PyTorch
+uses. The block size is fixed, so that the numbers do not depend on the number of threads.
 
 Reference: Doty-Humphrey, PractRand, sfc64, as in ``numpy.random.SFC64``.
 """
@@ -20,21 +20,21 @@ from torch import Tensor
 __all__ = ["LEAST", "fill_uniform"]
 
 LEAST = 1 << 14
-"""Numbers from which on this takes no longer; fewer are better asked of PyTorch."""
+"""Least amount of numbers for which this is not slower than PyTorch's generator."""
 
-_BLOCK = 1 << 17  # numbers of a stream: long beside making it, few enough to share out
-_WORDS = 3  # of 64 bits: the state of SFC64
-_FORMS = {"float32": (31, np.int32), "float64": (53, np.int64)}  # bits kept, and of what
+_BLOCK = 1 << 17  # numbers per stream: its creation is cheap beside them, and threads can share
+_WORDS = 3  # 64-bit words in the state of SFC64
+_FORMS = {"float32": (31, np.int32), "float64": (53, np.int64)}  # bits used, integer type
 
 
 def fill_uniform(out: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Fill a tensor with uniform numbers in the open interval (0, 1).
 
-    They are odd multiples of 2^-32 in float32, of 2^-54 in float64, rounded: much finer near 0 than
-    near 1, so take the side of a law that matters from there.
+    They are odd multiples of 2^-32 in float32 and of 2^-54 in float64, rounded. Their spacing is
+    much finer near 0 than near 1, so compute the more important tail of a distribution from there.
 
     Args:
-        out: float32 or float64 on the CPU, contiguous.
+        out: contiguous float32 or float64 tensor on the CPU.
         generator: source of randomness; the global one if None.
 
     Returns:
@@ -57,7 +57,7 @@ def fill_uniform(out: Tensor, generator: torch.Generator | None = None) -> Tenso
 
 
 def _fill_all(tasks: list[tuple[np.ndarray, np.ndarray]], threads: int) -> None:
-    """Share them out. This thread takes its part: one that only waits is one too many."""
+    """Share the tasks among threads, this one included: a thread that only waits is wasted."""
 
     def work() -> None:
         while True:
@@ -74,12 +74,12 @@ def _fill_all(tasks: list[tuple[np.ndarray, np.ndarray]], threads: int) -> None:
 
 
 def _fill(block: np.ndarray, seed: np.ndarray) -> None:
-    words: Any = _Seed(seed)  # NumPy's types know none but its own
+    words: Any = _Seed(seed)  # NumPy's type hints allow its own class only
     _scale(block, np.random.SFC64(words).random_raw(-(-block.nbytes // 8)))
 
 
 def _scale(block: np.ndarray, words: np.ndarray) -> None:
-    """Numbers in (0, 1) from the lower bits of random words; a sign bit is not used."""
+    """Fill a block with numbers in (0, 1) from the lower bits of random words, without the sign."""
     bits, integers = _FORMS[block.dtype.name]
     cell = 2.0**-bits
     drawn = words.view(integers)
@@ -90,13 +90,13 @@ def _scale(block: np.ndarray, words: np.ndarray) -> None:
 
 
 class _Seed:
-    """Hands its words on as they are: they are random already, and NumPy would hash them."""
+    """Passes its words on unchanged: they are random already, and NumPy would hash them."""
 
     def __init__(self, words: np.ndarray) -> None:
         self.words = words
 
     def generate_state(self, n_words: int, dtype: object = np.uint64) -> np.ndarray:
-        """The words."""
+        """Return the words."""
         del n_words, dtype
         return self.words
 
@@ -119,4 +119,4 @@ def _forget_threads() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_threads)  # a child has none of them
+    os.register_at_fork(after_in_child=_forget_threads)  # a child process has no threads

@@ -1,11 +1,11 @@
-"""Uniform noise in the open interval (0, 1), from whatever stands for a generator.
+"""Uniform noise in the open interval (0, 1), from a generator or an object that stands for one.
 
 Noise is drawn in float32 (float64 for float64 parameters) whatever the dtype of the logits.
-No eps is added anywhere: a uniform of exactly 0 stands for its whole cell of the generator's grid
-and is replaced by the middle of it.
+No eps is added anywhere: a uniform of exactly 0 represents a whole cell of the generator's grid and
+is replaced by the middle of the cell.
 
-Whatever draws through :func:`uniform` also runs under ``torch.func.vmap`` with a generator of its
-own for each row, see :class:`Streams`, and in compiled code with one, see :class:`Handle`.
+Code that draws through :func:`uniform` also runs under ``torch.func.vmap`` with one generator per
+row, see :class:`Streams`, and in compiled code with a generator, see :class:`Handle`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["Handle", "Source", "Streams", "uniform"]
 
 
 class _Draw(torch.autograd.Function):
-    """``[*index, *shape]``: a row of shape ``shape`` for each entry of the index."""
+    """Draws ``[*index, *shape]``, a row of shape ``shape`` for each entry of the index."""
 
     @staticmethod
     def forward(
@@ -54,21 +54,21 @@ class _Draw(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int, ...], index: Tensor, *rest: Any) -> tuple[Tensor, int]:
-        # Once for each level of vmap that the index is batched at; each adds a dimension to it.
+        # Called once per level of vmap that the index is batched at; each adds a dimension to it.
         return _Draw.apply(index.movedim(in_dims[0], 0), *rest), 0
 
 
 @dataclass(frozen=True)
 class Streams:
-    """Stands for one generator a row under ``torch.func.vmap``, where no generator can go.
+    """One generator per row under ``torch.func.vmap``, where a generator cannot be used.
 
-    Handed on as ``generator=`` to whatever draws through :func:`uniform`, each row gets the numbers
-    that it would draw from its own generator if it ran alone. What draws by itself refuses it with
+    Pass it as ``generator=`` to code that draws through :func:`uniform`: each row gets the numbers
+    that it would draw from its own generator if it ran alone. Code that draws in another way raises
     a TypeError.
 
     Args:
-        generators: one a row.
-        index: which generator a row draws from: int64 on the CPU, 0-dim inside ``vmap``.
+        generators: one generator per row.
+        index: index of the generator of a row: int64 on the CPU, 0-dim inside ``vmap``.
 
     Example:
         >>> own = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
@@ -85,7 +85,7 @@ class Streams:
     def uniform(
         self, shape: torch.Size, dtype: torch.dtype, device: torch.device | str | None
     ) -> Tensor:
-        """Uniform numbers in (0, 1), of each row's own generator."""
+        """Draw uniform numbers in (0, 1), from each row's own generator."""
         drawn: Tensor = _Draw.apply(self.index, self.generators, shape, dtype, device)
         return drawn
 
@@ -95,7 +95,7 @@ _numbers = itertools.count(1)  # 0 is torch's global generator
 
 
 def _none_yet() -> Tensor:
-    with torch.inference_mode(False):  # or only inference mode could count on
+    with torch.inference_mode(False):  # otherwise only inference mode could increment it
         return torch.zeros((), dtype=torch.int64, device="cpu")
 
 
@@ -104,15 +104,15 @@ _global_draws = _none_yet()
 
 @dataclass(frozen=True, eq=False)
 class Handle:
-    """Stands for a generator in code that ``torch.compile`` sees, which takes none.
+    """A generator for code under ``torch.compile``, which does not accept one.
 
-    Handed on as ``generator=`` to whatever draws through :func:`uniform`, compiled or not. What
-    was compiled with it must not be called when it is gone.
+    Pass it as ``generator=`` to code that draws through :func:`uniform`, compiled or not. Code
+    compiled with a handle must not be called after the handle is gone.
 
     Attributes:
-        number: of the generator; :meth:`of` gives it one.
-        draws: how many draws it stands for were made; each changes it, which is how compiled code
-            knows that their order matters.
+        number: number of the generator, assigned by :meth:`of`.
+        draws: number of draws so far. Each draw changes it, which tells compiled code that their
+            order matters.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -126,16 +126,16 @@ class Handle:
 
     @classmethod
     def of(cls, generator: torch.Generator) -> Handle:
-        """The handle of a generator; each call makes another, and all are as good."""
+        """Return a new handle of a generator; several handles of one are equivalent."""
         handle = cls(next(_numbers), _none_yet())
         _generators[handle.number] = generator
-        # Not a weak reference to the generator, of which there are none in some versions of torch.
+        # Not a weak reference to the generator, which some versions of torch do not support.
         weakref.finalize(handle, _generators.pop, handle.number, None)
         return handle
 
 
 Source = torch.Generator | Streams | Handle | None
-"""Where noise comes from; None is torch's global generator."""
+"""Source of noise; None is torch's global generator."""
 
 
 def uniform(
@@ -145,25 +145,25 @@ def uniform(
     device: torch.device | str | None = None,
     generator: Source = None,
 ) -> Tensor:
-    """Uniform numbers in the open interval (0, 1).
+    """Draw uniform numbers in the open interval (0, 1).
 
     Args:
         shape: shape of the result.
         dtype: float32 or float64.
-        device: where to draw.
+        device: device on which to draw.
         generator: source of randomness; the global one if None.
     """
     if isinstance(generator, Streams):
         return generator.uniform(torch.Size(shape), dtype, device)
     compiling = torch.compiler.is_compiling()
     if isinstance(generator, Handle):
-        where = torch.empty(0, device=device).device
-        return _drawn(generator.draws, list(shape), dtype, where, generator.number)
+        actual = torch.empty(0, device=device).device
+        return _drawn(generator.draws, list(shape), dtype, actual, generator.number)
     # Compiled code on a GPU draws inside its own kernels; on the CPU that is slow.
     if compiling and generator is None and not tracing.transforms_active():
-        where = torch.empty(0, device=device).device
-        if where.type == "cpu":
-            return _drawn(_global_draws, list(shape), dtype, where, 0)
+        actual = torch.empty(0, device=device).device
+        if actual.type == "cpu":
+            return _drawn(_global_draws, list(shape), dtype, actual, 0)
     return _uniform(shape, dtype, device, generator)
 
 
@@ -173,7 +173,7 @@ def _uniform(
     device: torch.device | str | None,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """The one place where it is decided who draws."""
+    """Draw with the implementation that suits size, dtype and device."""
     warm_up_log1p()
     large = not torch.compiler.is_compiling() and math.prod(shape) >= LEAST
     if large and dtype in (torch.float32, torch.float64) and not tracing.observed():
@@ -181,18 +181,18 @@ def _uniform(
         if noise.device.type == "cpu":
             return fill_uniform(noise, generator)
         return noise.uniform_(generator=generator).clamp_min_(_least(dtype))
-    # A compiler knows no sizes that vary together with the argument, even if it is None.
+    # A compiler does not support dynamic sizes together with the argument, even if it is None.
     source: dict[str, Any] = {} if generator is None else {"generator": generator}
     noise = torch.rand(shape, dtype=dtype, device=device, **source)
     return noise.clamp_min_(_least(dtype))
 
 
 def _least(dtype: torch.dtype) -> float:
-    """The middle of the first cell of PyTorch's grid."""
+    """Return the middle of the first cell of PyTorch's grid."""
     return 2.0**-54 if dtype == torch.float64 else 2.0**-25
 
 
-# Compiled code keeps the order of what writes into one tensor, and so each draw its numbers.
+# Compiled code keeps the order of writes into one tensor, so that each draw keeps its numbers.
 @torch.library.custom_op(
     "relaxit::uniform", mutates_args=("draws",), tags=(torch.Tag.nondeterministic_seeded,)
 )

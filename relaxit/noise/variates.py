@@ -1,12 +1,12 @@
-"""Exponential, Gumbel and logistic noise that is right in every dtype.
+"""Exponential, Gumbel and logistic noise that is accurate in every dtype.
 
 It is cast to the dtype of the logits last: bfloat16 uniforms are exactly zero in 0.2 % of draws and
-know only some 500 distinct Gumbel values.
+give only some 500 distinct Gumbel values.
 
-Floating-point uniforms are fine near 0 and coarse near 1, so the end of a law that decides, small
-exponential and large Gumbel variables, is taken from there: ``E = -log(1 - U)``. Range in float32:
-a Gumbel lies in [-2.8, 22.2], and in [-2.9, 17.4] in draws of less than some ten thousand numbers
-on the CPU, where the grid is that of ``torch.rand``.
+Floating-point uniforms are finely spaced near 0 and coarsely near 1, so the tail that matters,
+small exponential and large Gumbel variables, is computed from uniforms near 0: ``E = -log(1 - U)``.
+In float32 a Gumbel variable lies in [-2.8, 22.2], and in [-2.9, 17.4] in draws
+of less than some ten thousand numbers on the CPU, where the grid is that of ``torch.rand``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def exponential(
     device: torch.device | str | None = None,
     generator: Source = None,
 ) -> Tensor:
-    """Standard exponential noise ``-log(1 - U)``: positive, mean 1.
+    """Draw standard exponential noise ``-log(1 - U)``: positive, mean 1.
 
     Args:
         shape, dtype, device, generator: as for :func:`uniform`.
@@ -43,7 +43,7 @@ def minus_exponential(
     device: torch.device | str | None = None,
     generator: Source = None,
 ) -> Tensor:
-    """``log(1 - U)``: exponential noise before its sign is changed, a pass over memory less.
+    """Draw ``log(1 - U)``: exponential noise without the change of sign, which saves a pass.
 
     Args:
         shape, dtype, device, generator: as for :func:`uniform`.
@@ -58,7 +58,7 @@ def gumbel(
     device: torch.device | str | None = None,
     generator: Source = None,
 ) -> Tensor:
-    """Standard Gumbel noise ``-log E``, E exponential: location 0, scale 1, mean 0.5772.
+    """Draw standard Gumbel noise ``-log E``, E exponential: location 0, scale 1, mean 0.5772.
 
     Args:
         shape, dtype, device, generator: as for :func:`uniform`.
@@ -79,7 +79,7 @@ def logistic(
     device: torch.device | str | None = None,
     generator: Source = None,
 ) -> Tensor:
-    """Standard logistic noise ``log U - log(1 - U)``: the difference of two Gumbels.
+    """Draw standard logistic noise ``log U - log(1 - U)``: the difference of two Gumbels.
 
     Args:
         shape, dtype, device, generator: as for :func:`uniform`.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from relaxit.plugins.discovery import discover as discover
+    from relaxit.plugins.fingerprint import plugins_fingerprint as plugins_fingerprint
     from relaxit.plugins.record import PluginRecord as PluginRecord
     from relaxit.plugins.record import registered_name as registered_name
     from relaxit.plugins.record import registration_problem as registration_problem
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "relaxit.plugins.discovery": ["discover"],
+        "relaxit.plugins.fingerprint": ["plugins_fingerprint"],
         "relaxit.plugins.record": ["PluginRecord", "registration_problem", "registered_name"],
         "relaxit.plugins.registry": [
             "Registry",

@@ -1,4 +1,4 @@
-"""Which plugins are installed, and which of them the environment turns off. Imports none."""
+"""Find the installed plugins, and those that the environment disables, without importing them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["discover"]
 def discover(
     points: Iterable[metadata.EntryPoint] | None, environ: Mapping[str, str]
 ) -> Iterator[tuple[PluginRecord, metadata.EntryPoint]]:
-    """Every entry point with its record, our own first; those turned off are marked.
+    """Yield every entry point with its record, built-in ones first; disabled ones are marked.
 
     Args:
-        points: entry points to take; the installed ones of our group if None.
-        environ: where ``RELAXIT_PLUGINS`` and ``RELAXIT_DISABLE_PLUGINS`` are read.
+        points: entry points to use; the installed ones of our group if None.
+        environ: environment variables, with ``RELAXIT_PLUGINS`` and ``RELAXIT_DISABLE_PLUGINS``.
     """
     if points is None:
         points = metadata.entry_points(group=ENTRY_POINT_GROUP)
-    chosen, refused = (
+    chosen, turned_off = (
         {part.strip() for part in environ.get(key, "").split(",") if part.strip()}
         for key in ("RELAXIT_PLUGINS", "RELAXIT_DISABLE_PLUGINS")
     )
@@ -30,5 +30,5 @@ def discover(
     for plugin, point in sorted(pairs, key=lambda p: (not is_own(p[0].distribution), p[0].name)):
         labels = {plugin.name, plugin.distribution}
         left_out = not is_own(plugin.distribution) and chosen and not labels & chosen
-        plugin.disabled = bool(labels & refused or left_out)
+        plugin.disabled = bool(labels & turned_off or left_out)
         yield plugin, point

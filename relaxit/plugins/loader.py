@@ -1,4 +1,4 @@
-"""Runs a plugin's code: import and hooks, with failures recorded and output kept off stdout."""
+"""Run a plugin's code, import and hooks, recording failures and keeping output off stdout."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ HOOKS = {
     "relaxit_gradient_problems": "problem",
     "relaxit_commands": "command",
 }
-"""Hooks, and the kind of what each returns."""
+"""The hooks, each with the kind of the objects that it returns."""
 Item = tuple[str, Any]
 """An object that a plugin offers, with its kind."""
 _collected: ContextVar[list[Item] | None] = ContextVar("_collected", default=None)
 
 
 class _Diverted:
-    """Stands for stdout: what is written goes to stderr, and is counted."""
+    """A substitute for stdout that writes to stderr and counts the characters."""
 
     def __init__(self) -> None:
         self.stream = sys.stderr
@@ -54,12 +54,12 @@ class _Diverted:
 
 @contextlib.contextmanager
 def contain_errors(plugin: PluginRecord, failure: str, when: str) -> Iterator[None]:
-    """Context for a plugin's own code: nothing it does ends the program or spoils ``--json``.
+    """Run a plugin's code in a context in which it cannot end the program or spoil ``--json``.
 
     Args:
-        plugin: gets a problem if the code raises, a remark if it prints.
-        failure: how the problem begins, "import failed:".
-        when: how the remark ends, "on import".
+        plugin: record that gets a problem if the code raises and a remark if it prints.
+        failure: beginning of the problem, such as "import failed:".
+        when: end of the remark, such as "on import".
     """
     stdout = _Diverted()
     try:
@@ -67,7 +67,7 @@ def contain_errors(plugin: PluginRecord, failure: str, when: str) -> Iterator[No
             yield
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # SystemExit too: one plugin may not end the program
+    except BaseException as error:  # SystemExit too: a plugin must not end the program
         plugin.error = error
         plugin.problems.append(f"{failure} {type(error).__name__}: {error}")
     finally:
@@ -77,7 +77,7 @@ def contain_errors(plugin: PluginRecord, failure: str, when: str) -> Iterator[No
 
 @contextlib.contextmanager
 def collecting() -> Iterator[list[Item]]:
-    """Context in which ``relaxit.register`` leaves its objects to the plugin that is loaded."""
+    """Collect the objects that ``relaxit.register`` receives while a plugin is loaded."""
     items: list[Item] = []
     token = _collected.set(items)
     try:
@@ -87,7 +87,7 @@ def collecting() -> Iterator[list[Item]]:
 
 
 def collect(kind: str, item: Any) -> bool:
-    """Keep an object for the plugin that is being loaded; False if none is."""
+    """Store an object for the plugin that is being loaded; return False if none is."""
     items = _collected.get()
     if items is None:
         return False
@@ -96,11 +96,11 @@ def collect(kind: str, item: Any) -> bool:
 
 
 def call_hooks(plugin: PluginRecord, module: Any) -> list[Item]:
-    """What the hooks of a module return, each item with its kind; problems go to ``plugin``."""
-    if not hasattr(module, "__dict__"):  # a list, None: no place for hooks
+    """Return what the hooks of a module return, with kinds; problems are recorded on ``plugin``."""
+    if not hasattr(module, "__dict__"):  # a list or None, which cannot hold hooks
         plugin.problems.append(f"names a {type(module).__name__}, not a module with hooks")
         return []
-    manager = pluggy.PluginManager("relaxit")  # of its own: a bad one leaves no trace
+    manager = pluggy.PluginManager("relaxit")  # a separate one: a bad module leaves no trace
     manager.add_hookspecs(specs)
     try:
         manager.register(module)
@@ -108,17 +108,17 @@ def call_hooks(plugin: PluginRecord, module: Any) -> list[Item]:
     except pluggy.PluginValidationError as error:
         plugin.problems.append(one_line(error))
     for name in _unmarked(module, manager):
-        plugin.problems.append(f"{name} is not marked with @relaxit.hookimpl, so not a hook")
-    found: list[Item] = []
+        plugin.problems.append(f"{name} is not marked with @relaxit.hookimpl, so it is not a hook")
+    items: list[Item] = []
     for hook, kind in HOOKS.items():
-        with contain_errors(plugin, f"{hook} raised", f"in {hook}"):  # a result that is no list too
+        with contain_errors(plugin, f"{hook} raised", f"in {hook}"):
             results = getattr(manager.hook, hook)()
-            found += [(kind, item) for result in results for item in result]
-    return found
+            items += [(kind, item) for result in results for item in result]  # may not be a list
+    return items
 
 
 def _unmarked(module: Any, manager: pluggy.PluginManager) -> Iterator[str]:
-    """Functions that look like hooks but were not marked as such."""
+    """Yield the names of functions that look like hooks but are not marked as such."""
     for name, value in vars(module).items():
         named_so = name.startswith("relaxit_") and inspect.isfunction(value)
         if named_so and manager.parse_hookimpl_opts(module, name) is None:

@@ -1,4 +1,4 @@
-"""Names and the objects they stand for. Two plugins may claim one name: neither is lost."""
+"""A table of registered objects by name, in which two plugins may use the same name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class NameTable:
     """Registered objects by kind and name, each with its plugin.
 
     Attributes:
-        plugins: records of all plugins, those that provide nothing too.
+        plugins: records of all plugins, including those that provide nothing.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class NameTable:
         self._rejected: dict[tuple[str, str], str] = {}
 
     def enter(self, plugin: PluginRecord, kind: str, item: Any) -> None:
-        """Register an object under its own name; what is wrong with it goes to ``plugin``."""
+        """Register an object under its own name; problems are recorded on ``plugin``."""
         name = registered_name(kind, item)
         problem = registration_problem(kind, item, name)
         table = self._entries[kind]
@@ -49,30 +49,30 @@ class NameTable:
             plugin.problems.append(f"{clash}; write one of {', '.join(_qualified(name, taken))}")
 
     def remove(self, distribution: str, kind: str, name: str) -> None:
-        """Take one registered name back."""
+        """Remove a registered name."""
         left = [e for e in self._entries[kind].pop(name, []) if e[0].distribution != distribution]
         if left:
             self._entries[kind][name] = left
 
     def items(self, kind: str) -> dict[str, Any]:
-        """All registered objects of a kind by name; shared names as ``distribution:name``."""
-        found: dict[str, Any] = {}
+        """Return the objects of a kind by name; shared names as ``distribution:name``."""
+        objects: dict[str, Any] = {}
         for name, taken in sorted(self._entries[kind].items()):
             labels = [name] if len(taken) == 1 else _qualified(name, taken)
-            found.update(zip(labels, (item for _, item in taken), strict=True))
-        return found
+            objects.update(zip(labels, (item for _, item in taken), strict=True))
+        return objects
 
     def find(self, kind: str, name: str) -> Any:
-        """The object registered under ``name`` or ``distribution:name``.
+        """Return the object registered under ``name`` or ``distribution:name``.
 
         Raises:
-            UnknownName: with the known and the near names.
-            PluginError: if the plugin of that name is broken, or two plugins claim it.
+            UnknownName: if there is none; lists the known and the similar names.
+            PluginError: if the plugin of that name is broken, or two plugins provide the name.
         """
         return self._entry(kind, name)[1]
 
     def provider(self, kind: str, name: str) -> PluginRecord:
-        """The plugin that :meth:`find` would take ``name`` from."""
+        """Return the plugin whose object :meth:`find` returns for ``name``."""
         return self._entry(kind, name)[0]
 
     def _entry(self, kind: str, name: str) -> tuple[PluginRecord, Any]:

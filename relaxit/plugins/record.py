@@ -1,4 +1,4 @@
-"""What a registry knows of a plugin, and what a class must be to be registered."""
+"""The record that a registry keeps of a plugin, and the conditions for registering a class."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
+from relaxit.hooks import API
 from relaxit.options import Configured
-from relaxit.relaxation import API
 
 __all__ = ["NAME", "PluginRecord", "registered_name", "registration_problem"]
 
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""What a registered name looks like."""
+"""Pattern of registered names."""
 
 
 @dataclass
 class PluginRecord:
-    """One entry point or file, and what became of it.
+    """One entry point or plugin file, and the result of loading it.
 
     Attributes:
-        name: entry-point name; the stem of a file.
-        distribution: the installed package it belongs to; the name of a file.
-        version: that package's version; empty for a file.
-        target: module the entry point names; path of a file.
-        disabled: turned off by ``RELAXIT_PLUGINS`` or ``RELAXIT_DISABLE_PLUGINS``.
-        problems: what went wrong, one sentence each; empty if all is well.
-        remarks: what is worth knowing and no problem, such as output that was kept off stdout.
+        name: name of the entry point, or stem of the file.
+        distribution: name of the installed distribution that it belongs to, or of the file.
+        version: version of that distribution; empty for a file.
+        target: module that the entry point names, or path of the file.
+        disabled: whether it is disabled by ``RELAXIT_PLUGINS`` or ``RELAXIT_DISABLE_PLUGINS``.
+        problems: one sentence for each problem; empty if there is none.
+        remarks: notes that are not problems, such as output that was kept off stdout.
         error: the exception behind a failed import, for ``--debug``.
         provides: registered names by kind.
-        sha256: of the content of a file; empty for an installed plugin.
+        sha256: hash of the content of a file; empty for an installed plugin.
     """
 
     name: str
@@ -53,12 +53,12 @@ class PluginRecord:
 
     @property
     def source(self) -> str:
-        """The distribution and its version, or the file: where it comes from."""
+        """The distribution and its version, or the file."""
         return f"{self.distribution} {self.version}".strip()
 
     @classmethod
     def of(cls, point: metadata.EntryPoint) -> Self:
-        """The record of an entry point, which is not loaded."""
+        """Create the record of an entry point, without loading it."""
         dist = point.dist
         name, version = (dist.name, dist.version) if dist else ("unknown", "")
         return cls(point.name, name, version, point.value)
@@ -68,7 +68,7 @@ class PluginRecord:
 
 
 def registered_name(kind: str, item: Any) -> Any:
-    """The name an object goes by: its own, a recipe's stem, a command's name."""
+    """Return the name to register an object under: its name, or the stem of a recipe."""
     if kind == "recipe":
         return getattr(item, "stem", None)
     if kind == "command":
@@ -77,7 +77,7 @@ def registered_name(kind: str, item: Any) -> Any:
 
 
 def registration_problem(kind: str, item: Any, name: Any) -> str:
-    """Why an object may not be registered; empty if it may."""
+    """Return why an object cannot be registered; empty if it can."""
     if kind == "recipe":
         return "" if isinstance(item, Path) else f"a recipe must be a Path, got {item!r}"
     if kind == "command":
@@ -89,7 +89,7 @@ def registration_problem(kind: str, item: Any, name: Any) -> str:
         return f"{item.__name__}: name must be lower-case words joined by '-', got {name!r}"
     api = getattr(item, "api", None)
     if api is None:
-        return f"{kind} {name!r} states no api: write api = {API} in the class"
+        return f"{kind} {name!r} has no api attribute: write api = {API} in the class"
     if api != API:
         return f"{kind} {name!r} was written for api {api}, this relaxit has api {API}"
     if inspect.isabstract(item):

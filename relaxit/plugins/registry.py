@@ -1,9 +1,9 @@
-"""Loads plugins, each in isolation, and answers look-ups by name.
+"""Load plugins, each in isolation, and look up objects by name.
 
-Entry points are taken one at a time. What goes wrong in one of them (it does not import, a hook
-has a wrong signature or a misspelt name, a class was written for another contract) is recorded on
-its :class:`PluginRecord`, shown by ``relaxit plugins`` and named when a look-up misses. It never
-stops the others, and it is never silent.
+Entry points are loaded one at a time. A problem with one of them (it cannot be imported, a hook has
+a wrong signature or a misspelt name, a class was written for another version of the contract) is
+recorded on its :class:`PluginRecord`, shown by ``relaxit plugins`` and named when a look-up fails.
+It never stops the others, and it is never silent.
 """
 
 from __future__ import annotations
@@ -43,12 +43,13 @@ C = TypeVar("C", bound=type[Configured])
 
 
 class Registry(NameTable):
-    """Names of relaxations, estimators, data sets, tasks and so on, and the plugins they came from.
+    """Relaxations, estimators, data sets, tasks and so on by name, with the plugins they come from.
 
     Args:
-        entry_points: what to load; the installed ones of the group ``relaxit.plugins`` if None.
-        environ: where ``RELAXIT_PLUGINS`` (comma-separated names to load besides our own, or
-            ``none``) and ``RELAXIT_DISABLE_PLUGINS`` are read.
+        entry_points: entry points to load; those of the group ``relaxit.plugins`` if None.
+        environ: environment variables, with ``RELAXIT_PLUGINS`` (comma-separated names to load
+            besides the built-in ones, or ``none``) and ``RELAXIT_DISABLE_PLUGINS``;
+            ``os.environ`` if None.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Registry(NameTable):
     def _load(self, plugin: PluginRecord, point: metadata.EntryPoint) -> None:
         with collecting() as registered, contain_errors(plugin, "import failed:", "on import"):
             module = point.load()
-        for _, item in registered:  # at the first import only, and the registry may not be there
+        for _, item in registered:  # runs at the first import only, when there may be no registry
             plugin.problems.append(
                 f"registers {item!r} on import; an installed plugin returns it from a hook"
             )
@@ -76,29 +77,29 @@ class Registry(NameTable):
             self.add(plugin, module)
 
     def add(self, plugin: PluginRecord, module: Any) -> None:
-        """Call the hooks of ``module`` and register what they return under ``plugin``."""
+        """Call the hooks of ``module`` and register the returned objects under ``plugin``."""
         self.plugins.append(plugin)
         for kind, item in call_hooks(plugin, module):
             self.enter(plugin, kind, item)
 
     def load_file(self, path: str | Path) -> PluginRecord:
-        """As the function :func:`load_file`, for this registry."""
+        """Load a plugin file into this registry, as :func:`load_file` does."""
         target = single_file.target_of(path)
         for other in self.plugins:
             if other.distribution == target.name and other.target != str(target):
                 raise PluginError(
-                    f"plugin file {path}: {other.target} goes by {target.name} already; "
+                    f"plugin file {path}: the name {target.name} is taken by {other.target}; "
                     "rename the file"
                 )
         plugin, items = single_file.read(path)
-        self.unload_file(path)  # the former state of the same file
+        self.unload_file(path)  # if it was loaded before
         self.plugins.append(plugin)
         for kind, item in items:
             self.enter(plugin, kind, item)
         return plugin
 
     def unload_file(self, path: str | Path) -> None:
-        """As the function :func:`unload_file`, for this registry."""
+        """Remove a plugin file from this registry, as :func:`unload_file` does."""
         target = str(single_file.target_of(path))
         for plugin in [p for p in self.plugins if p.sha256 and p.target == target]:
             self.plugins.remove(plugin)
@@ -107,7 +108,7 @@ class Registry(NameTable):
                     self.remove(plugin.distribution, kind, name)
 
     def require_sound(self) -> None:
-        """Make any recorded problem fatal (``--strict-plugins``, for CI).
+        """Raise if any plugin has a problem (``--strict-plugins``, for CI).
 
         Raises:
             PluginError: naming the first broken plugin.
@@ -119,19 +120,19 @@ class Registry(NameTable):
 
 @cache
 def default_registry() -> Registry:
-    """The registry of the installed plugins, loaded at the first call."""
+    """Return the registry of the installed plugins, which the first call loads."""
     return Registry()
 
 
 def get(name: str, /, **options: Any) -> Relaxation:
-    """A relaxation by name.
+    """Return a relaxation by name.
 
     Args:
         name: registered name, or ``distribution:name``.
         options: fields of its options model.
 
     Raises:
-        UnknownName: listing the known and the near names.
+        UnknownName: if there is no such relaxation; lists the known and the similar names.
         PluginError: if the name is claimed twice or its plugin is broken.
         ConfigurationError: if an option is missing, unknown or illegal.
 
@@ -145,19 +146,19 @@ def get(name: str, /, **options: Any) -> Relaxation:
 
 
 def estimator(name: str, /, **options: Any) -> Estimator:
-    """A gradient estimator by name. Arguments and errors as for :func:`get`.
+    """Return a gradient estimator by name. Arguments and errors are those of :func:`get`.
 
     Example:
         >>> import relaxit
         >>> relaxit.estimator("straight-through")
         StraightThrough()
     """
-    found: Estimator = default_registry().find("estimator", name)(**options)
-    return found
+    built: Estimator = default_registry().find("estimator", name)(**options)
+    return built
 
 
 def relaxations() -> dict[str, type[Relaxation]]:
-    """All registered relaxation classes by name.
+    """Return all registered relaxation classes by name.
 
     Example:
         >>> import relaxit
@@ -168,23 +169,23 @@ def relaxations() -> dict[str, type[Relaxation]]:
 
 
 def register(cls: C) -> C:
-    """Register a class of this process (a notebook, a test); usable as a decorator.
+    """Register a class of this process (a notebook, a test); can be used as a decorator.
 
-    In a file that is being loaded as a plugin, the class is registered as that file's.
+    In a file that is loaded as a plugin, the class is registered under that file.
 
     Raises:
-        PluginError: if the class does not keep the contract, or the session has that name already.
+        PluginError: if the class does not fulfil the contract, or its name is already registered.
     """
     kind = getattr(cls, "kind", "relaxation")
-    if collect(kind, cls):  # by the plugin that is being loaded, perhaps into the default registry
+    if collect(kind, cls):  # the plugin that is being loaded registers it
         return cls
     registry = default_registry()
     name = getattr(cls, "name", "")
     problem = registration_problem(kind, cls, name)
     if not problem and name in registry.items(kind):
         taken_by = registry.provider(kind, name).distribution
-        problem = f"{kind} {name!r} is registered already, by {taken_by}"
-    if problem:  # found before anything was entered, so nothing is left behind
+        problem = f"{kind} {name!r} is already registered by {taken_by}"
+    if problem:  # raised before anything is registered
         raise PluginError(problem)
     plugin = PluginRecord(SESSION, SESSION, "", cls.__module__)
     registry.enter(plugin, kind, cls)
@@ -206,12 +207,12 @@ def unregister(cls: type[Configured]) -> None:
 def load_file(path: str | Path) -> PluginRecord:
     """Load one Python file as a plugin, as ``--plugin FILE`` does for one command.
 
-    The file holds hooks, or classes decorated with :func:`register`. A file that was loaded before
-    is loaded anew. Its names may also be written ``FILE.py:name``.
+    The file contains hooks, or classes decorated with :func:`register`. A file that was loaded
+    before is loaded again. Its names may also be written ``FILE.py:name``.
 
     Raises:
-        PluginError: if anything is wrong with it; then nothing has changed. A name that another
-            plugin has as well is no error until it is looked up without saying whose.
+        PluginError: if the file has a problem; the registry is then unchanged. A name that another
+            plugin provides too is an error only when it is looked up without the plugin.
 
     Example:
         >>> import pathlib, tempfile
@@ -236,5 +237,5 @@ def load_file(path: str | Path) -> PluginRecord:
 
 
 def unload_file(path: str | Path) -> None:
-    """Undo :func:`load_file`; nothing happens if the file is not loaded."""
+    """Undo :func:`load_file`; does nothing if the file is not loaded."""
     default_registry().unload_file(path)

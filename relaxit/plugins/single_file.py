@@ -1,7 +1,8 @@
-"""A single Python file as a plugin: read, run, and asked what it offers.
+"""Load a single Python file as a plugin.
 
-The content is compiled anew each time: no cached bytecode, which goes by time stamps, can stand for
-a file that has just been edited, and none is written beside it. The hash is of what was run.
+The content is compiled each time: cached bytecode, which is looked up by time stamp, cannot replace
+a file that has just been edited, and none is written beside it. The hash is that of the code that
+was run.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from relaxit.plugins.record import PluginRecord, registered_name, registration_p
 __all__ = ["read", "target_of"]
 
 _ELSEWHERE = {
-    "recipe": "recipes of a file are not looked up; give --recipe the TOML file",
-    "command": "commands of a file are not run; install the plugin as a package",
+    "recipe": "recipes of a plugin file are not registered; pass the TOML file to --recipe",
+    "command": "commands of a plugin file are not registered; install the plugin as a package",
 }
 
 
 def target_of(path: str | Path) -> Path:
-    """The absolute path of a plugin file, under the name that the user gave it."""
+    """Return the absolute path of a plugin file; a link keeps its own name."""
     path = Path(path)
     return path.parent.resolve() / path.name
 
@@ -37,11 +38,11 @@ def read(path: str | Path) -> tuple[PluginRecord, list[Item]]:
     """Run a plugin file.
 
     Returns:
-        Its record, and the relaxations, estimators, data sets and tasks it offers, each with its
-        kind.
+        Its record, and the relaxations, estimators, data sets and tasks that it provides, each with
+        its kind.
 
     Raises:
-        PluginError: if there is anything wrong with it.
+        PluginError: if the file has a problem.
     """
     target = target_of(path)
     source = _source(path)
@@ -64,29 +65,29 @@ def read(path: str | Path) -> tuple[PluginRecord, list[Item]]:
 
 
 def _source(path: str | Path) -> bytes:
-    """The content of a file that may be a plugin."""
+    """Return the content of a plugin file."""
     path = Path(path)
     if path.suffix != ".py":
-        raise PluginError(f"plugin file {path} is no Python file: its name does not end in .py")
+        raise PluginError(f"plugin file {path} is not a Python file: its name does not end in .py")
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise PluginError(f"plugin file {path} is not there") from error
+        raise PluginError(f"plugin file {path} does not exist") from error
     except OSError as error:
         raise PluginError(f"plugin file {path} cannot be read: {error.strerror}") from error
 
 
 @contextlib.contextmanager
 def _module(target: Path) -> Iterator[ModuleType]:
-    """A fresh module in ``sys.modules``; the former one is put back if the block raises.
+    """Put a new module into ``sys.modules``; the previous one is restored if the block raises.
 
-    It is there for whatever looks modules up by name, pickle say. The name bears a hash of the
-    path, so that it can hide no installed module nor another plugin file.
+    It is needed by code that looks modules up by name, such as pickle. The name contains a hash of
+    the path, so that it hides neither an installed module nor another plugin file.
     """
     stem = re.sub(r"\W", "_", target.stem)
     name = f"relaxit_file_{stem}_{hashlib.sha256(str(target).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, target)
-    assert spec is not None  # it is for every name that ends in .py
+    assert spec is not None  # exists for every name that ends in .py
     module, former = importlib.util.module_from_spec(spec), sys.modules.get(name)
     sys.modules[name] = module
     try:
@@ -99,7 +100,7 @@ def _module(target: Path) -> Iterator[ModuleType]:
 
 
 def _run(plugin: PluginRecord, module: ModuleType, source: bytes) -> list[Item]:
-    """What the file registers while it runs and what its hooks return, each object once."""
+    """Return what the file registers when run and what its hooks return, each object once."""
     with collecting() as items, contain_errors(plugin, "import failed:", "on import"):
         exec(compile(source, plugin.target, "exec", dont_inherit=True), module.__dict__)
     if plugin.error:
@@ -112,25 +113,25 @@ def _run(plugin: PluginRecord, module: ModuleType, source: bytes) -> list[Item]:
 
 
 def _hint(plugin: PluginRecord) -> list[str]:
-    """What to do where a module that lies beside the file was not found."""
+    """Return advice if a module that lies beside the file could not be imported."""
     directory, missing = Path(plugin.target).parent, getattr(plugin.error, "name", None)
     if not isinstance(plugin.error, ModuleNotFoundError) or not missing:
         return []
     if not (directory / f"{missing}.py").is_file() and not (directory / missing).is_dir():
         return []
-    return [f"its folder is not searched for modules; set PYTHONPATH={directory} or make a package"]
+    return [f"its directory is not on sys.path; set PYTHONPATH={directory} or make a package"]
 
 
 def _defects(items: list[Item]) -> list[str]:
-    """What keeps objects of one file from being registered."""
-    found, seen = [], set()
+    """Return the problems that prevent objects of a file from being registered."""
+    problems, seen = [], set()
     for kind, item in items:
         name = registered_name(kind, item)
         problem = registration_problem(kind, item, name)
         if not problem and (kind, name) in seen:
-            problem = f"{kind} {name!r} stands in it twice"
+            problem = f"{kind} {name!r} is defined twice"
         if problem:
-            found.append(problem)
+            problems.append(problem)
         else:
             seen.add((kind, name))
-    return found
+    return problems

@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement. Each only returns classes; none does work.
+"""The hooks that a plugin may implement. They only return objects to register.
 
 A plugin is a module named by an entry point of the group ``relaxit.plugins``::
 
@@ -43,47 +43,47 @@ hookspec = pluggy.HookspecMarker("relaxit")
 
 @hookspec
 def relaxit_relaxations() -> Sequence[type[Relaxation]]:
-    """Relaxation classes to register."""
+    """Return the relaxation classes to register."""
     return ()
 
 
 @hookspec
 def relaxit_estimators() -> Sequence[type[Estimator]]:
-    """Gradient estimator classes to register."""
+    """Return the gradient estimator classes to register."""
     return ()
 
 
 @hookspec
 def relaxit_datasets() -> Sequence[type[Dataset]]:
-    """Data set classes to register."""
+    """Return the data set classes to register."""
     return ()
 
 
 @hookspec
 def relaxit_tasks() -> Sequence[type[Task]]:
-    """Task classes to register."""
+    """Return the task classes to register."""
     return ()
 
 
 @hookspec
 def relaxit_recipes() -> Sequence[Path]:
-    """TOML files, each a training recipe named after its stem."""
+    """Return the TOML files to register, each a training recipe named after its stem."""
     return ()
 
 
 @hookspec
 def relaxit_benchmarks() -> Sequence[type[Benchmark]]:
-    """Benchmark classes to register."""
+    """Return the benchmark classes to register."""
     return ()
 
 
 @hookspec
 def relaxit_gradient_problems() -> Sequence[type[GradientProblem]]:
-    """Gradient problem classes to register."""
+    """Return the gradient problem classes to register."""
     return ()
 
 
 @hookspec
 def relaxit_commands() -> Sequence[typer.Typer]:
-    """Typer applications, each with a name: ``relaxit NAME`` runs it."""
+    """Return Typer applications, each with a name: ``relaxit NAME`` runs it."""
     return ()

@@ -1,4 +1,4 @@
-"""Stored studies: what was published or computed, run again and compared cell by cell."""
+"""Stored studies: published or computed results, run again and compared cell by cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our mean over seeds against a target, in standard errors of both together."""
+"""Comparison of our mean over seeds with a target, in standard errors of both together."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Comparison:
     """One quantity of one cell after one epoch.
 
     Attributes:
-        size, estimator: the cell.
-        epoch: epochs that had ended.
-        column: which quantity.
-        values: ours, one a seed that did not diverge; finite.
-        target: what they are compared with.
-        target_error: its standard error; None if it cannot be had.
+        size, estimator: size and estimator of the cell.
+        epoch: number of finished epochs.
+        column: name of the quantity.
+        values: our values, one per seed that did not diverge; finite.
+        target: value with which they are compared.
+        target_error: standard error of the target; None if it is not available.
         tolerance: largest ``|z|`` that counts as agreement.
         diverged: seeds whose loss was not finite up to that epoch, or this value after it.
     """
@@ -43,7 +43,7 @@ class Comparison:
 
     @property
     def mean(self) -> float:
-        """Ours, over seeds; NaN if none is left."""
+        """Our mean over seeds; NaN if none is left."""
         return statistics.fmean(self.values) if self.values else math.nan
 
     @property
@@ -73,30 +73,30 @@ class Comparison:
 
     @property
     def failed(self) -> bool:
-        """Whether the cell is off, be it for a seed that diverged."""
+        """Whether the cell is off or has a seed that diverged."""
         return self.verdict in ("off", "diverged")
 
 
 def reached(study: Study, cell: Cell, config: RunConfig) -> list[Target]:
-    """The targets that a run of this configuration can be compared with.
+    """Return the targets with which a run of this configuration can be compared.
 
-    If a schedule spans the whole run, the first epochs of a shorter one are not those of a longer
-    one: then only a run of the study's own length counts, at its end.
+    If a schedule spans the whole run, the first epochs of a shorter run are not those of a longer
+    one: then only a run of the study's own length is compared, at its end.
 
     Args:
         study: the study.
         cell: one of its cells.
-        config: of the cell, with the number of epochs that is run.
+        config: configuration of the cell, with the number of epochs that is run.
     """
     within = [target for target in cell.targets if target.epoch <= config.epochs]
     if _epochs_are_alike(config):
         return within
-    own = study.config(cell).epochs
-    return [target for target in within if target.epoch == own == config.epochs]
+    full = study.config(cell).epochs
+    return [target for target in within if target.epoch == full == config.epochs]
 
 
 def _epochs_are_alike(config: RunConfig) -> bool:
-    """Whether no setting of a step depends on the number of epochs that follow."""
+    """Whether no setting of a step depends on the number of epochs of the run."""
     t, o = config.temperature, config.optimizer
     by_step = t.schedule == "exponential" and t.rate is not None
     return (
@@ -114,30 +114,30 @@ def compare(
     lost: Mapping[int, int] = {},
     tolerance: float | None = None,
 ) -> Iterator[Comparison]:
-    """Everything of a cell that has a target.
+    """Compare everything in a cell that has a target.
 
     Args:
         study: the study.
         cell: one of its cells.
-        targets: of :func:`reached`.
-        rows: metrics by seed, a row an epoch that was looked at.
+        targets: result of :func:`reached`.
+        rows: metrics by seed, one row per epoch.
         lost: seeds that diverged, each with the step.
-        tolerance: in the place of the study's.
+        tolerance: replaces the tolerance of the study.
     """
     for target in targets:
-        found = {
+        by_seed = {
             seed: row
-            for seed, every in rows.items()
-            for row in every
+            for seed, seed_rows in rows.items()
+            for row in seed_rows
             if row["epoch"] == target.epoch
         }
         missing = {seed for seed in lost if _last(rows.get(seed, ())) < target.epoch}
         for column, value in target.values.items():
-            reading = study.columns[column]
-            read = {seed: reading.sign * float(row[reading.metric]) for seed, row in found.items()}
-            # A held-out part may have no finite value though every loss of training has one.
-            values = tuple(value for value in read.values() if math.isfinite(value))
-            bad = {seed for seed, value in read.items() if not math.isfinite(value)}
+            metric, sign = study.columns[column].metric, study.columns[column].sign
+            ours = {seed: sign * float(row[metric]) for seed, row in by_seed.items()}
+            # A held-out part may have no finite value although all training losses are finite.
+            values = tuple(value for value in ours.values() if math.isfinite(value))
+            bad = {seed for seed, value in ours.items() if not math.isfinite(value)}
             yield Comparison(
                 size=cell.size,
                 estimator=cell.estimator,
@@ -160,5 +160,5 @@ def _error(target: Target, rule: TargetError | None, values: Sequence[float]) ->
         return target.error
     if rule is None or len(values) < 2:
         return None
-    own = statistics.stdev(values) / math.sqrt(rule.seeds)
-    return min(max(own, rule.least), rule.most)
+    error = statistics.stdev(values) / math.sqrt(rule.seeds)
+    return min(max(error, rule.least), rule.most)

@@ -1,4 +1,4 @@
-"""What a reproduction leaves behind: one document, and a table that a person reads."""
+"""The output of a reproduction: one JSON document, and a table for people."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _NONE = "-"
 
 
 def comparison_table(study: Study, comparisons: Sequence[Comparison]) -> str:
-    """A table in Markdown, aligned, a line for each cell and epoch.
+    """Return an aligned table in Markdown, one line for each cell and epoch.
 
     Example:
-        >>> from relaxit.reproduce.study import find
+        >>> from relaxit.reproduce import find_study
         >>> found = [Comparison("p=2", "rloo", 1, "cost", (0.25, 0.26), 0.2, 0.0, 3.0)]
-        >>> print(comparison_table(find("polynomial"), found))
+        >>> print(comparison_table(find_study("polynomial"), found))
         | cell     | epoch | cost                | target              | z    | verdict |
         |----------|-------|---------------------|---------------------|------|---------|
         | p=2 rloo |     1 | 0.255000 ± 0.005000 | 0.200000 ± 0.000000 | 11.0 | off     |
@@ -57,14 +57,14 @@ def comparison_table(study: Study, comparisons: Sequence[Comparison]) -> str:
 def _grouped(
     comparisons: Sequence[Comparison],
 ) -> dict[tuple[str, str, int], dict[str, Comparison]]:
-    found: dict[tuple[str, str, int], dict[str, Comparison]] = {}
+    groups: dict[tuple[str, str, int], dict[str, Comparison]] = {}
     for c in comparisons:
-        found.setdefault((c.size, c.estimator, c.epoch), {})[c.column] = c
-    return found
+        groups.setdefault((c.size, c.estimator, c.epoch), {})[c.column] = c
+    return groups
 
 
 def _three(c: Comparison, decimals: int) -> list[str]:
-    """Ours, target, z."""
+    """Return the cells with our mean, the target and z."""
     pairs = ((c.mean, c.error), (c.target, c.target_error))
     shown = []
     for value, error in pairs:
@@ -74,7 +74,7 @@ def _three(c: Comparison, decimals: int) -> list[str]:
 
 
 def _verdict(group: Mapping[str, Comparison]) -> str:
-    """The worst of them, and of which columns it is if not of all."""
+    """Return the worst verdict, with its columns unless all have it."""
     for verdict in ("diverged", "off", "no error known", "agrees"):
         names = [name for name, c in group.items() if c.verdict == verdict]
         if not names:
@@ -87,31 +87,32 @@ def _verdict(group: Mapping[str, Comparison]) -> str:
 
 
 _WIDE = 5.0
-"""Times the largest error of a target, beyond which ours is no measure of agreement."""
+"""Our error may be at most this multiple of the largest target error for z to be meaningful."""
 
 
 def footer(study: Study, comparisons: Sequence[Comparison], seeds: int) -> list[str]:
-    """Sentences that a reader of the table must know."""
+    """Return the sentences below the table that are needed to read it."""
     lines = [f"Targets: {study.source}"]
     if not comparisons:
         lines.append("No epoch with a target was reached: nothing is compared.")
     elif seeds < 2:
-        lines.append("One seed has no standard error: z cannot be had.")
+        lines.append("One seed has no standard error: z cannot be computed.")
     else:
         lines.append(
-            f"{seeds} seeds, from 0; se: standard error. z is the difference over both errors "
-            f"together; off beyond {comparisons[0].tolerance:g}."
+            f"{seeds} seeds, from 0; ± is the standard error. z is the difference divided by both "
+            f"errors combined; off beyond {comparisons[0].tolerance:g}."
         )
     if comparisons and study.error is not None:
         e = study.error
         lines.append(
-            f"Errors of targets are known as a range only: taken is our own spread over seeds "
-            f"divided by the root of {e.seeds}, kept within {e.least:g} and {e.most:g}."
+            "Errors of targets are known only as a range: used is our standard deviation over "
+            f"seeds divided by the square root of {e.seeds}, kept between {e.least:g} and "
+            f"{e.most:g}."
         )
         lines += [
             f"{c.size} {c.estimator}, epoch {c.epoch}, {c.column}: our seeds lie between "
             f"{min(c.values):.{study.decimals}f} and {max(c.values):.{study.decimals}f}, far more "
-            "apart than that range allows; z says little."
+            "apart than that range allows, so z says little."
             for c in comparisons
             if (c.error or 0.0) > _WIDE * e.most
         ]
@@ -119,7 +120,7 @@ def footer(study: Study, comparisons: Sequence[Comparison], seeds: int) -> list[
 
 
 def markdown_table(study: Study, comparisons: Sequence[Comparison], seeds: int) -> str:
-    """The table as a page of Markdown."""
+    """Return the table as a page in Markdown."""
     lines = [f"# {study.name}", study.summary]
     lines += [comparison_table(study, comparisons)] if comparisons else []
     return "\n\n".join([*lines, *footer(study, comparisons, seeds)]) + "\n"
@@ -133,17 +134,17 @@ def study_document(
     runs: Sequence[tuple[Cell, CellRun]],
     comparisons: Sequence[Comparison],
 ) -> dict[str, Any]:
-    """All of it, for JSON: every seed's metrics, the comparisons, versions and times.
+    """Return the JSON document: metrics of all seeds, comparisons, versions and times.
 
-    JSON knows neither infinity nor NaN: None stands for both.
+    JSON has neither infinity nor NaN: None stands for both.
 
     Args:
         study: the study.
-        seeds: that were asked for.
-        epochs: that were asked for; None for the study's own number.
-        device: where it ran.
-        runs: the cells that were finished.
-        comparisons: of all of them.
+        seeds: requested seeds.
+        epochs: requested number of epochs; None for that of the study.
+        device: device on which the cells ran.
+        runs: finished cells.
+        comparisons: comparisons of all finished cells.
     """
     whole = {
         "study": study.model_dump(mode="json", exclude={"cells"}),

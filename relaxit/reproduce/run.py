@@ -1,4 +1,4 @@
-"""Trains the seeds of a cell: as one ensemble where that is faster, in turn otherwise."""
+"""Training of all seeds of a cell: as one ensemble where that is faster, else in turn."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ __all__ = ["CellRun", "StudyCallback", "run_cell"]
 
 
 class StudyCallback(Protocol):
-    """Who is told how a cell goes."""
+    """Callback for the progress of a cell."""
 
     def began(self, way: str, seeds: int) -> None:
-        """How its seeds are trained."""
+        """Called at the start with the way in which the seeds are trained."""
 
     def epoch(self, seed: int | None, row: Row) -> None:
-        """An epoch has ended: of one seed, or of all together with the metrics of the first."""
+        """Called after an epoch of one seed, or of all (None) with the metrics of the first."""
 
 
 @dataclass
 class CellRun:
-    """What training a cell gave.
+    """The results of training a cell.
 
     Attributes:
         way: ``ensemble`` or ``in turn``.
-        rows: metrics of the epochs that were looked at, by seed.
+        rows: metrics by seed, one row per epoch.
         lost: seeds whose loss was not finite, each with the first such step.
-        seconds: of training and evaluation.
-        finished: whether no signal ended it early.
-        reason: why the seeds were not trained as an ensemble, though that was wanted.
+        seconds: duration of training and evaluation.
+        finished: whether it ran to its end, not stopped by a signal.
+        reason: why the seeds were not trained as an ensemble although that was requested.
     """
 
     way: str
@@ -65,18 +65,18 @@ def run_cell(
     """Train every seed of a configuration.
 
     Args:
-        config: of the cell; its own seed is not used.
-        seeds: at least one.
-        epochs: after which of them the held-out parts are looked at.
-        mode: whether as an ensemble; ``auto`` decides by
+        config: configuration of the cell; its own seed is not used.
+        seeds: seeds to train, at least one.
+        epochs: epochs after which the held-out parts are evaluated.
+        mode: whether to train as an ensemble; ``auto`` decides by
             :func:`~relaxit.training.ensembles.plan.batching_pays`.
-        progress: who is told.
-        stop: true as soon as the run is to end.
-        download: whether missing data files may be fetched.
+        progress: callback for the progress.
+        stop: true as soon as the run should end.
+        download: whether missing data files may be downloaded.
 
     Raises:
         Unsupported: with ``always``, if the cell cannot be trained as an ensemble.
-        RelaxitError: whatever is wrong with configuration or data.
+        RelaxitError: for any problem with configuration or data.
     """
     members = build_members(config, seeds, download)
     began = time.perf_counter()
@@ -98,7 +98,7 @@ def _together(
     progress: StudyCallback,
     stop: StopRequest,
 ) -> bool:
-    """True if no signal ended it early."""
+    """Train the seeds as one ensemble; return whether no signal stopped it."""
     seeds = [e.config.seed for e in ensemble.experiments]
     done.rows = {seed: [] for seed in seeds}
     for epoch in range(1, ensemble.experiments[0].config.epochs + 1):
@@ -128,7 +128,7 @@ def _in_turn(
     progress: StudyCallback,
     stop: StopRequest,
 ) -> bool:
-    """True if no signal ended it early."""
+    """Train the seeds in turn; return whether no signal stopped it."""
     for member in members:
         trainer, seed = Trainer(member), member.config.seed
         rows = done.rows.setdefault(seed, [])

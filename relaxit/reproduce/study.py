@@ -1,9 +1,9 @@
-"""A study as data: the cells of a table, how each is trained, and the values it must come to.
+"""A study as data: the cells of a table, how each is trained, and the values it should reach.
 
-A study is a TOML file. ``[recipe]`` is the configuration all cells share, ``[metrics.NAME]`` says
-which metric of a run stands in which column, and every ``[[cells]]`` has its place in the table
-(``size`` and ``estimator``), what it changes in the recipe, and its targets by epoch. This module
-loads no torch.
+A study is a TOML file. ``[recipe]`` is the configuration that all cells share, ``[columns]`` says
+which metric of a run is shown in which column, and every ``[[cells]]`` has its place in the table
+(``size`` and ``estimator``), its changes to the recipe, and its targets by epoch. This module does
+not import torch.
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ from relaxit.training import RunConfig, merge, resolve
 
 __all__ = ["Cell", "Column", "Study", "Target", "TargetError", "find_study", "studies"]
 
-_FOLDER = Path(__file__).parent / "studies"
+_DIRECTORY = Path(__file__).parent / "studies"
 
 
 class Column(Options):
-    """One of the compared quantities."""
+    """A compared quantity."""
 
-    metric: str = Field(description="name in the metrics of a run, as train_elbo_discrete")
+    metric: str = Field(description="name among the metrics of a run, such as train_elbo_discrete")
     sign: int = Field(1, description="-1 where the published value has the other sign")
 
 
 class TargetError(Options):
-    """The standard error of targets that do not tell their own.
+    """Rule for the standard error of targets that do not state their own.
 
-    That of as many seeds as the targets are means of, with the spread of our seeds, kept in the
-    range in which the published errors lie.
+    It is the error of a mean over as many seeds as the targets have, with the spread of our seeds,
+    clipped to the range of the published errors.
     """
 
     least: float = Field(ge=0, description="lower end of that range")
-    most: float = Field(ge=0, description="upper end")
-    seeds: int = Field(ge=1, description="seeds behind a target")
+    most: float = Field(ge=0, description="upper end of that range")
+    seeds: int = Field(ge=1, description="number of seeds of which a target is the mean")
 
 
 class Target(Options):
-    """What a cell must come to after an epoch: a value for some or all columns."""
+    """The values that a cell should reach after an epoch, for some or all columns."""
 
-    epoch: int = Field(ge=1, description="epochs that have ended")
-    values: dict[str, float] = Field(min_length=1, description="by column")
-    error: float | None = Field(None, ge=0, description="its standard error, if it is known")
+    epoch: int = Field(ge=1, description="number of finished epochs")
+    values: dict[str, float] = Field(min_length=1, description="values by column")
+    error: float | None = Field(None, ge=0, description="standard error, if it is known")
 
 
 class Cell(Options):
     """One line of the table."""
 
     size: str = Field(min_length=1, description="the size or variant of the problem")
-    estimator: str = Field(min_length=1, description="how the study calls the method")
-    recipe: dict[str, JsonValue] = Field({}, description="laid over the recipe of the study")
+    estimator: str = Field(min_length=1, description="name of the method in the study")
+    recipe: dict[str, JsonValue] = Field({}, description="changes to the recipe of the study")
     targets: tuple[Target, ...] = Field(min_length=1, description="ordered by epoch")
 
     @property
@@ -74,15 +74,17 @@ class Study(Options):
         'p=2 straight-through'
     """
 
-    name: str = Field("", description="that of its file")
+    name: str = Field("", description="name of its file")
     summary: str = Field(description="one line for listings")
     source: str = Field(description="where the targets come from")
-    note: str = Field("", description="what a reader of the table must know; stands below it")
-    seeds: int = Field(10, ge=1, description="seeds of a cell: 0, 1, ...")
+    note: str = Field("", description="remark below the table that is needed to read it")
+    seeds: int = Field(10, ge=1, description="number of seeds per cell: 0, 1, ...")
     tolerance: float = Field(2.0, gt=0, description="largest |z| that counts as agreement")
-    decimals: int = Field(2, ge=0, description="of the table")
+    decimals: int = Field(2, ge=0, description="decimals in the table")
     columns: dict[str, Column] = Field(min_length=1, description="compared quantities by name")
-    error: TargetError | None = Field(None, description="of targets that do not tell their own")
+    error: TargetError | None = Field(
+        None, description="error of targets that do not state their own"
+    )
     recipe: dict[str, JsonValue] = Field(description="configuration that all cells share")
     cells: tuple[Cell, ...] = Field(min_length=1, description="lines of the table")
 
@@ -91,66 +93,70 @@ class Study(Options):
         for cell in self.cells:
             for target in cell.targets:
                 if not target.values.keys() <= self.columns.keys():
-                    raise ValueError(f"{cell.label}: a target names a column that there is not")
+                    raise ValueError(f"{cell.label}: a target names a column that does not exist")
                 if target.error is None and self.error is None:
-                    raise ValueError(f"{cell.label}: a target without error, and no rule for one")
+                    raise ValueError(
+                        f"{cell.label}: a target has no error, and the study has no rule for it"
+                    )
         return self
 
     def config(self, cell: Cell, over: Mapping[str, Any] = {}) -> RunConfig:
-        """The configuration of a cell.
+        """Return the configuration of a cell.
 
         Args:
             cell: one of :attr:`cells`.
-            over: laid over it: epochs, device, folder of the data.
+            over: keys that replace others: epochs, device, directory of the data.
 
         Raises:
-            ConfigurationError: naming what is wrong in it.
+            ConfigurationError: naming the key that is wrong.
         """
         layers = merge(merge(self.recipe, cell.recipe), over)
         return resolve([{"recipe": self.name, **layers}])
 
     def select(self, sizes: Sequence[str] = (), estimators: Sequence[str] = ()) -> list[Cell]:
-        """The cells of these sizes and estimators, in the order of the table; all if none is named.
+        """Return the cells of these sizes and estimators, in the order of the table.
+
+        Without sizes or estimators, all of them are meant.
 
         Raises:
-            UnknownName: with near names.
+            UnknownName: with similar names.
             ConfigurationError: if no cell has both.
         """
-        for kind, asked in (("size", sizes), ("estimator", estimators)):
+        for kind, requested in (("size", sizes), ("estimator", estimators)):
             known = {str(getattr(cell, kind)) for cell in self.cells}
-            for name in asked:
+            for name in requested:
                 if name not in known:
                     raise UnknownName(f"{kind} of study {self.name!r}:", name, known)
-        found = [
+        cells = [
             cell
             for cell in self.cells
             if (not sizes or cell.size in sizes)
             and (not estimators or cell.estimator in estimators)
         ]
-        if not found:
+        if not cells:
             raise ConfigurationError(
                 f"study {self.name!r} has no cell of size {', '.join(sizes)} by "
                 f"{', '.join(estimators)}"
             )
-        return found
+        return cells
 
 
 def studies() -> dict[str, Path]:
-    """The stored studies by name.
+    """Return the files of the stored studies by name.
 
     Example:
         >>> sorted(studies())
         ['estimators-mnist', 'polynomial']
     """
-    return {path.stem: path for path in sorted(_FOLDER.glob("*.toml"))}
+    return {path.stem: path for path in sorted(_DIRECTORY.glob("*.toml"))}
 
 
 def find_study(name: str) -> Study:
-    """A stored study by its name, or one in a file whose name ends in .toml.
+    """Return a stored study by name, or the one in a file whose name ends in .toml.
 
     Raises:
-        UnknownName: with the known and the near names.
-        ConfigurationError: if the file cannot be read, or says something wrong.
+        UnknownName: with the known and the similar names.
+        ConfigurationError: if the file cannot be read or is not a valid study.
     """
     if name.endswith(".toml"):
         return read_study(Path(name))
@@ -161,10 +167,10 @@ def find_study(name: str) -> Study:
 
 
 def read_study(path: Path) -> Study:
-    """The study in a file.
+    """Return the study in a file.
 
     Raises:
-        ConfigurationError: if the file cannot be read, or says something wrong.
+        ConfigurationError: if the file cannot be read or is not a valid study.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -173,5 +179,5 @@ def read_study(path: Path) -> Study:
         raise ConfigurationError(f"study {path}: {error.strerror}") from error
     except ValidationError as error:
         raise ConfigurationError(f"study {path}: {validation_summary(error)}") from error
-    except (ValueError, TypeError) as error:  # no TOML, or a date, which JSON does not know
+    except (ValueError, TypeError) as error:  # not TOML, or a date, which JSON does not have
         raise ConfigurationError(f"study {path}: {one_line(error)}") from error

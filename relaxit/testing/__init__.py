@@ -1,9 +1,9 @@
-"""The conformance kit: every law that a relaxation or an estimator of any plugin has to keep.
+"""The conformance kit: the checks that every relaxation and every estimator has to pass.
 
     from relaxit.testing import check_relaxation, parametrize_with_checks
 
 The same checks run from pytest, from Python and as ``relaxit check NAME``. The author of a plugin
-gives ``examples()``, options small enough to enumerate, and nothing else.
+only provides ``examples()``, instances that are small enough to enumerate.
 """
 
 from __future__ import annotations

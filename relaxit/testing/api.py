@@ -1,4 +1,4 @@
-"""The three faces of the kit: a generator of results, two functions, and a pytest decorator."""
+"""Interfaces of the kit: a generator of results, two functions, and a pytest decorator."""
 
 from __future__ import annotations
 
@@ -71,18 +71,18 @@ _PARTS = (
 
 @functools.cache
 def checks(kind: str = "") -> tuple[Check, ...]:
-    """All checks, in the order in which they run.
+    """Return all checks, in the order in which they run.
 
     Args:
-        kind: ``"relaxation"`` or ``"estimator"`` for those of one kind.
+        kind: ``"relaxation"`` or ``"estimator"`` for the checks of one kind; all checks if empty.
 
     Example:
         >>> [check.name for check in checks("relaxation")][:2]
         ['is_registrable', 'options_are_described']
     """
-    found = [c for part in _PARTS for c in vars(part).values() if isinstance(c, Check)]
-    wanted = {"relaxation": RelaxationCase, "estimator": EstimatorCase}.get(kind)
-    return tuple(c for c in found if wanted is None or issubclass(wanted, c.case))
+    every = [c for part in _PARTS for c in vars(part).values() if isinstance(c, Check)]
+    case_type = {"relaxation": RelaxationCase, "estimator": EstimatorCase}.get(kind)
+    return tuple(c for c in every if case_type is None or issubclass(case_type, c.case))
 
 
 def cases(
@@ -90,31 +90,32 @@ def cases(
     device: torch.device | str = "cpu",
     relaxations: Sequence[Relaxation] | None = None,
 ) -> list[Case]:
-    """What the checks are given for an object, or for the examples of a class.
+    """Return the inputs of the checks for an object, or for the examples of a class.
 
     Args:
         subject: a relaxation or an estimator, or the class of one.
-        device: where tensors are made.
-        relaxations: for an estimator, the relaxations to use it on; if None, one of each of
-            relaxit's own, and one whose params are no logits. Those that it refuses are left out.
+        device: device on which tensors are created.
+        relaxations: relaxations on which to check an estimator; if None, one example of each
+            relaxation that comes with relaxit, and a structure whose params are not logits.
+            Relaxations that the estimator does not support are left out.
 
     Raises:
-        ConfigurationError: if there is nothing to check: a class without examples, an estimator
-            that refuses every relaxation.
+        ConfigurationError: if there is nothing to check: a class without examples, or an estimator
+            that supports none of the relaxations.
     """
     device = torch.device(device)
     if isinstance(subject, type):
-        found: list[Any] = (
+        instances: list[Any] = (
             list(subject.examples()) if issubclass(subject, Relaxation) else [subject()]
         )
-        if not found:
+        if not instances:
             raise ConfigurationError(
                 f"{subject.kind} {subject.name!r} has no examples(): check an instance instead"
             )
-        strangers = [each for each in found if type(each) is not subject]
+        strangers = [instance for instance in instances if type(instance) is not subject]
         if strangers:
-            raise ConfigurationError(f"{subject.__name__}.examples() gives {strangers[0]!r}")
-        return [case for each in found for case in cases(each, device, relaxations)]
+            raise ConfigurationError(f"{subject.__name__}.examples() returns {strangers[0]!r}")
+        return [case for instance in instances for case in cases(instance, device, relaxations)]
     if isinstance(subject, Relaxation):
         return [RelaxationCase(subject, device=device)]
     if not isinstance(subject, Estimator):
@@ -122,7 +123,7 @@ def cases(
     tried = _own_examples() if relaxations is None else relaxations
     accepted = [r for r in tried if _accepts(subject, r)]
     if not accepted:
-        raise ConfigurationError(f"{subject!r} refuses every relaxation it was to be checked on")
+        raise ConfigurationError(f"{subject!r} supports none of the relaxations to check it on")
     return [
         EstimatorCase(subject, r, others=tuple(o for o in accepted if o is not r), device=device)
         for r in accepted
@@ -138,26 +139,29 @@ def _accepts(estimator: Estimator, relaxation: Relaxation) -> bool:
 
 
 def _own_examples() -> list[Relaxation]:
-    """Sound ground for an estimator: the last example of each relaxation that comes with relaxit,
-    and a structure with a discrete law whose params are no logits."""
-    known = default_registry()
-    own = [
+    """Return the relaxations on which estimators are checked by default.
+
+    They are the last example of each relaxation that comes with relaxit, and a structure with a
+    discrete distribution whose params are not logits.
+    """
+    registry = default_registry()
+    classes = [
         cls
-        for name, cls in known.items("relaxation").items()
-        if is_own(known.provider("relaxation", name).distribution)
+        for name, cls in registry.items("relaxation").items()
+        if is_own(registry.provider("relaxation", name).distribution)
     ]
-    return [*(examples[-1] for cls in own if (examples := cls.examples())), ThreeNumbers()]
+    return [*(examples[-1] for cls in classes if (examples := cls.examples())), ThreeNumbers()]
 
 
 def results(case: Case, only: Collection[str] = ()) -> Iterator[Result]:
-    """Run the checks on a case, one after the other.
+    """Run the checks on a case, one after the other, and yield their results.
 
     Args:
-        case: what to check.
+        case: case to check, see :func:`cases`.
         only: names of the checks to run; all if empty.
 
     Raises:
-        ConfigurationError: if a name, there or in the subject's expected failures, is no check's.
+        ConfigurationError: if ``only`` or the subject's expected failures name an unknown check.
     """
     wanted = _applicable(case)
     unknown = set(only) - {check.name for check in wanted}
@@ -169,7 +173,7 @@ def results(case: Case, only: Collection[str] = ()) -> Iterator[Result]:
 
 
 def run(check: Check, case: Case) -> Result:
-    """Run one check on a case, unless one that it builds on fails."""
+    """Run one check on a case, unless a check on which it depends fails."""
     for name in check.needs if applies(check, case) else ():
         if name not in case.failed:
             case.failed[name] = run(_named(name), case).outcome in ("fail", "not run")
@@ -184,26 +188,26 @@ def _named(name: str) -> Check:
 
 
 def _applicable(case: Case) -> list[Check]:
-    found = [check for check in checks() if isinstance(case, check.case)]
+    applicable = [check for check in checks() if isinstance(case, check.case)]
     unknown = set(case.subject.expected_failures) - {check.name for check in checks()}
     if unknown:
         raise ConfigurationError(
-            f"{case}: expected_failures names no check: {', '.join(sorted(unknown))}"
+            f"{case}: expected_failures names unknown checks: {', '.join(sorted(unknown))}"
         )
-    return found
+    return applicable
 
 
 def check_relaxation(
     relaxation: Relaxation | type[Relaxation], device: torch.device | str = "cpu"
 ) -> list[Result]:
-    """Put a relaxation, or all examples of a class, to every check.
+    """Run every check on a relaxation, or on all examples of a class.
 
     Args:
         relaxation: an instance small enough to enumerate, or a class with such examples.
-        device: where tensors are made.
+        device: device on which tensors are created.
 
     Returns:
-        What became of each check.
+        The result of each check.
 
     Raises:
         ConformanceError: naming every check that failed, with what it found.
@@ -224,14 +228,20 @@ def check_estimator(
     relaxations: Sequence[Relaxation] | None = None,
     device: torch.device | str = "cpu",
 ) -> list[Result]:
-    """Put an estimator to every check, on each of several relaxations.
+    """Run every check on an estimator, with each of several relaxations.
 
     Args:
         estimator: an instance, or a class that needs no options.
-        relaxations: what to use it on, small enough to enumerate; as for :func:`cases` if None.
-        device: where tensors are made.
+        relaxations: relaxations on which to check it, small enough to enumerate; those of
+            :func:`cases` if None.
+        device: device on which tensors are created.
 
-    Returns, Raises: as :func:`check_relaxation`.
+    Returns:
+        The result of each check on each relaxation.
+
+    Raises:
+        ConformanceError: naming every check that failed, with what it found.
+        ConfigurationError: if there is nothing to check.
 
     Example:
         >>> import relaxit
@@ -245,11 +255,12 @@ def check_estimator(
 
 
 def _all_of(given: Iterable[Case]) -> list[Result]:
-    found = [result for case in given for result in results(case)]
-    failed = [f"{r.subject}: {r.check}: {r.reason}" for r in found if r.outcome == "fail"]
+    outcomes = [result for case in given for result in results(case)]
+    failed = [f"{r.subject}: {r.check}: {r.reason}" for r in outcomes if r.outcome == "fail"]
     if failed:
-        raise ConformanceError(f"{len(failed)} checks failed: {'; '.join(failed)}")
-    return found
+        number = f"{len(failed)} check{'s' if len(failed) > 1 else ''}"
+        raise ConformanceError(f"{number} failed: {'; '.join(failed)}")
+    return outcomes
 
 
 def parametrize_with_checks(
@@ -257,40 +268,40 @@ def parametrize_with_checks(
     device: torch.device | str = "cpu",
     relaxations: Sequence[Relaxation] | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
-    """A pytest decorator: one test for every check of every subject.
+    """Return a pytest decorator that makes one test per check and subject.
 
-    The test takes ``check``, a function without arguments that raises if the law is broken::
+    The test takes ``check``, a function without arguments that raises if the check fails::
 
         @parametrize_with_checks([Mine(size=3)])
         def test_contract(check):
             check()
 
-    Expected failures end as ``xfail`` with their reasons, or fail if they pass; checks that do not
-    apply, because the capability is denied, are skipped with theirs.
+    Expected failures end as ``xfail`` with their reasons, or fail if they pass. Checks that do not
+    apply, for example because a capability is denied, are skipped with the reason.
 
     Args:
         subjects: relaxations and estimators, instances or classes.
-        device: where tensors are made.
-        relaxations: for estimators, what to use them on; as for :func:`cases` if None.
+        device: device on which tensors are created.
+        relaxations: relaxations on which to check estimators; those of :func:`cases` if None.
 
     Raises:
         ConfigurationError: if there is nothing to check.
     """
     import pytest
 
-    given = [case for each in subjects for case in cases(each, device, relaxations)]
-    if not given:
-        raise ConfigurationError("parametrize_with_checks was given nothing to check")
+    all_cases = [case for subject in subjects for case in cases(subject, device, relaxations)]
+    if not all_cases:
+        raise ConfigurationError("parametrize_with_checks got no subjects to check")
     params = [
         pytest.param(functools.partial(_in_pytest, check, case), id=f"{case}-{check.name}")
-        for case in given
+        for case in all_cases
         for check in _applicable(case)
     ]
     return pytest.mark.parametrize("check", params)
 
 
 def _in_pytest(check: Check, case: Case) -> None:
-    """Run a check so that pytest sees its outcome."""
+    """Run a check and report its outcome to pytest."""
     import pytest
 
     __tracebackhide__ = True

@@ -1,4 +1,4 @@
-"""What a check is given: the subject, a device, and seeded inputs for it."""
+"""Input of a check: the subject, a device, and seeded params for it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Case:
 
     Args:
         subject: a relaxation or an estimator.
-        device: where tensors are made.
+        device: device on which tensors are created.
     """
 
     subject: Configured
@@ -39,27 +39,27 @@ class Case:
 
     @cached_property
     def failed(self) -> dict[str, bool]:
-        """Which checks that others build on are known to fail here."""
+        """Checks that other checks depend on, and whether they fail on this case."""
         return {}
 
     def siblings(self) -> Sequence[Case]:
-        """Cases of the other examples of the class, which share its expected failures."""
+        """Return the cases of the other examples of the class. They share its expected failures."""
         return []
 
     def generator(self, seed: int) -> torch.Generator:
-        """A generator of this device."""
+        """Return a seeded generator on the device of the case."""
         return torch.Generator(self.device).manual_seed(seed)
 
 
 @dataclass(frozen=True)
 class RelaxationCase(Case):
-    """A relaxation, and parameters for it."""
+    """A relaxation, and params for it."""
 
     subject: Relaxation
 
     @property
     def relaxation(self) -> Relaxation:
-        """The subject, by the name that reads well in a check."""
+        """The subject, under the name that checks use."""
         return self.subject
 
     def siblings(self) -> Sequence[RelaxationCase]:
@@ -68,13 +68,13 @@ class RelaxationCase(Case):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The longest dtype that is claimed and that the device has."""
+        """The longest claimed dtype that the device supports."""
         dtypes = [d for d in self.subject.capabilities.dtypes if self._has(d)]
         return max(dtypes, key=lambda d: torch.finfo(d).bits)
 
     @property
     def usual_dtype(self) -> torch.dtype:
-        """float32, in which models are, if it is claimed."""
+        """float32, in which models are trained, if it is claimed; otherwise :attr:`dtype`."""
         return torch.float32 if torch.float32 in self.dtypes else self.dtype
 
     def _has(self, dtype: torch.dtype) -> bool:
@@ -82,21 +82,21 @@ class RelaxationCase(Case):
 
     @property
     def dtypes(self) -> list[torch.dtype]:
-        """The dtypes that are claimed and that the device has."""
+        """The claimed dtypes that the device supports."""
         return [d for d in self.subject.capabilities.dtypes if self._has(d)]
 
     @property
     def tolerance(self) -> float:
-        """Rounding to allow in a mass or a divergence of size one: float32 at least."""
+        """Rounding error allowed in a mass or divergence of size one: at least of float32."""
         return 1e-9 if self.dtype == torch.float64 else 200 * torch.finfo(torch.float32).eps
 
     @property
     def stored_tolerance(self) -> float:
-        """Rounding to allow in a value of size one, which has the dtype of params."""
+        """Rounding error allowed in a value of size one, which has the dtype of params."""
         return max(self.tolerance, 4 * torch.finfo(self.dtype).eps)
 
     def params(self, *batch: int, seed: int = 0, dtype: torch.dtype | None = None) -> Tensor:
-        """Normally distributed parameters ``[*batch, *param_shape]``."""
+        """Return normally distributed params ``[*batch, *param_shape]``."""
         shape = (*batch, *self.subject.param_shape)
         drawn = torch.randn(
             shape,
@@ -111,34 +111,36 @@ class RelaxationCase(Case):
         """All values, ``[N, *event_shape]``.
 
         Raises:
-            Unsupported: if they are too many, or nobody wrote how to list them.
+            Unsupported: if there are too many values, or no method lists them.
         """
         if self._log_count() > math.log(MOST_VALUES):
             raise Unsupported(f"too many values to enumerate: exp({self._log_count():.1f})")
         try:
             return self.subject.enumerate_vertices().to(self.device, self.dtype)
         except NotImplementedError as error:
-            raise Unsupported("its values are not listed: write enumerate_vertices()") from error
+            raise Unsupported(
+                "its values cannot be listed: implement enumerate_vertices()"
+            ) from error
 
     def _log_count(self) -> float:
         try:
             return self.subject.log_cardinality
         except NotImplementedError:
-            return 0.0  # not known; whoever wrote enumerate_vertices keeps its examples small
+            return 0.0  # unknown; examples of a class with enumerate_vertices should be small
 
     def masses(self, params: Tensor) -> Tensor:
-        """The mass of every value under the discrete law, ``[N]``, for one set of parameters."""
+        """Return the mass of every value, ``[N]``, for one set of params."""
         mass: Tensor = self.subject.discrete(params).log_prob(self.vertices.to(params.dtype)).exp()
         return mass
 
 
 @dataclass(frozen=True)
 class EstimatorCase(Case):
-    """An estimator together with a relaxation to use it on.
+    """An estimator, and a relaxation on which to check it.
 
     Args:
-        relaxation: what it is used on in this case.
-        others: what it is used on in further ones, which share its expected failures.
+        relaxation: relaxation of this case.
+        others: relaxations of the other cases, which share the expected failures.
     """
 
     subject: Estimator
@@ -153,28 +155,28 @@ class EstimatorCase(Case):
 
     @property
     def estimator(self) -> Estimator:
-        """The subject, by the name that reads well in a check."""
+        """The subject, under the name that checks use."""
         return self.subject
 
     @cached_property
     def on(self) -> RelaxationCase:
-        """The relaxation as a case of its own, for its parameters and its values."""
+        """The relaxation as a case, for its params and its values."""
         return RelaxationCase(self.relaxation, device=self.device)
 
 
 def claims(*capabilities: str) -> Callable[[Any], str]:
-    """The check applies where all of these are claimed."""
+    """Make a check apply only if all of these capabilities are claimed."""
 
     def absent(case: RelaxationCase | EstimatorCase) -> str:
-        held = case.relaxation.capabilities
-        missing = [name for name in capabilities if not getattr(held, name)]
+        claimed = case.relaxation.capabilities
+        missing = [name for name in capabilities if not getattr(claimed, name)]
         return f"{missing[0]} is not claimed" if missing else ""
 
     return absent
 
 
 def denies(capability: str) -> Callable[[Any], str]:
-    """The check applies where this is not claimed."""
+    """Make a check apply only if this capability is not claimed."""
 
     def absent(case: RelaxationCase) -> str:
         claimed = getattr(case.relaxation.capabilities, capability)
@@ -184,7 +186,7 @@ def denies(capability: str) -> Callable[[Any], str]:
 
 
 def countable(*capabilities: str) -> Callable[[Any], str]:
-    """The check applies where these are claimed and the values can be enumerated."""
+    """Make a check apply only if these capabilities are claimed and values can be enumerated."""
 
     def absent(case: RelaxationCase | EstimatorCase) -> str:
         relaxed = case.on if isinstance(case, EstimatorCase) else case

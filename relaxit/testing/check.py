@@ -1,4 +1,4 @@
-"""What a check is, and how one is run on a subject."""
+"""Checks of the conformance kit, and how one is run on a subject."""
 
 from __future__ import annotations
 
@@ -30,41 +30,42 @@ __all__ = [
 ]
 
 ALPHA = 2e-5
-"""False-alarm rate of one statistical check. Seeds are fixed, so none flickers."""
+"""False-alarm rate of one statistical check. Seeds are fixed, so no check is flaky."""
 
 Outcome = Literal["pass", "expected failure", "not applicable", "not run", "fail"]
 
 
 class Failed(AssertionError):
-    """A check found the subject to break the law it states."""
+    """The subject does not have the property that a check states."""
 
 
 class ConformanceError(RelaxitError, AssertionError):
-    """Some checks failed. The message names each with what it found."""
+    """One or more checks failed. The message names each of them and what it found."""
 
     exit_code = 5
 
 
 def require(holds: object, otherwise: str) -> None:
-    """Fail the running check unless the law holds."""
+    """Fail the running check with the message ``otherwise`` unless ``holds`` is true."""
     if not holds:
         raise Failed(otherwise)
 
 
 @dataclass(frozen=True)
 class Check:
-    """A named law and the function that puts a subject to it.
+    """A named property, and the function that tests a subject for it.
 
     Attributes:
-        name: how it is listed, and how a plugin declares it an expected failure.
-        law: what it asserts, one sentence.
-        why: what goes wrong for users where the law is broken.
-        function: raises if a case breaks the law.
-        case: type of the cases it is made for.
-        false_alarm: chance that a right subject fails, were seeds not fixed; 0 if nothing is left
-            to chance.
-        absent: why the check does not apply to a case; empty if it does.
-        needs: names of checks without which this one would only repeat their failure.
+        name: name in lists of checks, and in ``expected_failures`` of a plugin.
+        statement: the property, as one sentence.
+        why: what goes wrong for users if the property does not hold.
+        function: raises if a case does not have the property.
+        case: type of the cases that the check takes.
+        false_alarm: probability that a correct subject would fail if seeds were not fixed; 0 if the
+            check involves no chance.
+        absent: returns why the check does not apply to a case; empty if it applies.
+        needs: names of the checks on which this one depends. If one of them fails, this check would
+            only repeat the failure, and is not run.
     """
 
     name: str
@@ -79,15 +80,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one check.
+    """Result of one check on one subject.
 
     Attributes:
         subject: the object that was checked, as text.
         check: name of the check.
-        outcome: ``pass``, ``fail``, ``expected failure``, ``not applicable``, or ``not run``, if a
-            check that this one builds on fails.
-        reason: what is wrong, why that is expected, or why the check does not apply.
-        seconds: how long it took.
+        outcome: ``pass``, ``fail``, ``expected failure``, ``not applicable``, or ``not run`` if a
+            check on which this one depends has failed.
+        reason: what is wrong, why the failure is expected, or why the check does not apply.
+        seconds: duration of the check in seconds.
     """
 
     subject: str
@@ -130,8 +131,9 @@ def _maker(case: type[Case], *always: str) -> Callable[..., Callable[[Callable[.
 
 
 object_check = _maker(Case)
-"""Make a check of any registered object from a function of a case. Its docstring is
-``LAW. Why: REASON``."""
+"""Decorator that makes a check of any registered object from a function of a case.
+
+The docstring of the function is ``PROPERTY. Why: REASON``."""
 relaxation_check = _maker(
     RelaxationCase,
     "objects_are_independent",
@@ -140,32 +142,32 @@ relaxation_check = _maker(
     "log_prob_shapes",
     "discrete_shapes",
 )
-"""The same for relaxations. What is not there, or of a wrong shape, is reported once."""
+"""The same for relaxations. A missing quantity or a wrong shape is reported only once."""
 estimator_check = _maker(EstimatorCase, "cost_shape_is_kept", "gradient_reaches_params")
 """The same for estimators."""
 
 
 def run_check(check: Check, case: Case) -> Result:
-    """Put one case to one check. Whatever the subject raises is its failure, not the caller's."""
+    """Run one check on a case. Any exception of the subject is a failure of the check."""
     declared = case.subject.expected_failures.get(check.name, "")
     started = time.perf_counter()
     outcome, reason = _outcome(check, case)
     if declared and outcome == "fail":
         outcome, reason = "expected failure", declared
-    elif declared and not any(_outcome(check, other)[0] == "fail" for other in case.siblings()):
+    elif declared and not any(_outcome(check, sibling)[0] == "fail" for sibling in case.siblings()):
         complaint = "passes" if outcome == "pass" else f"does not apply ({reason})"
         outcome, reason = "fail", f"{complaint}, though declared an expected failure ({declared})"
     return Result(str(case), check.name, outcome, reason, time.perf_counter() - started)
 
 
 def applies(check: Check, case: Case) -> bool:
-    """Whether a check is for this case; True if asking raises, which running it will report."""
+    """Whether a check applies to a case; True if deciding raises, which the run then reports."""
     try:
         with _sealed(case.device):
             return not check.absent(case)
     except KeyboardInterrupt:
         raise
-    except BaseException:  # as in running it
+    except BaseException:  # as in _outcome()
         return True
 
 
@@ -177,7 +179,7 @@ def _outcome(check: Check, case: Case) -> tuple[Outcome, str]:
             check.function(case)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # SystemExit and pytest's own too
+    except BaseException as error:  # also SystemExit and exceptions of pytest
         reason = one_line(error) if isinstance(error, Failed) else error_summary(error)
         return "fail", shorten(reason, 300)
     return "pass", ""
@@ -185,9 +187,9 @@ def _outcome(check: Check, case: Case) -> tuple[Outcome, str]:
 
 @contextmanager
 def _sealed(device: torch.device) -> Iterator[None]:
-    """Global generators seeded; they and torch's settings are put back afterwards.
+    """Context with seeded global generators, which restores them and the settings of torch.
 
-    No warning of the subject's gets out.
+    Warnings of the subject are suppressed.
     """
     with restored(), _seeded(device):
         yield

@@ -1,4 +1,4 @@
-"""What every registered object must be: frozen, comparable, storable, told by its options."""
+"""Checks of every registered object: it is frozen, comparable, picklable and set by its options."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ __all__ = [
 
 @object_check()
 def is_registrable(case: Case) -> None:
-    """Its class states name, api and kind as the registry asks. Why: otherwise the plugin is
-    listed as broken and its name is unknown."""
+    """The class states `name`, `api` and `kind` as the registry requires. Why: otherwise the plugin
+    is listed as broken and its name is unknown."""
     cls = type(case.subject)
     problem = registration_problem(cls.kind, cls, cls.name)
     require(not problem, problem)
@@ -34,45 +34,46 @@ def is_registrable(case: Case) -> None:
 
 @object_check()
 def options_are_described(case: Case) -> None:
-    """Every option has a description. Why: `relaxit show` has nothing else to say about it."""
+    """Every option has a description. Why: it is all that `relaxit show` can print about an
+    option."""
     fields = type(case.subject).Options.model_fields
     silent = [name for name, field in fields.items() if not field.description]
-    require(not silent, f"no description: {', '.join(silent)}")
+    require(not silent, f"options without a description: {', '.join(silent)}")
 
 
 @object_check()
 def is_frozen_and_comparable(case: Case) -> None:
-    """Its attributes and its options cannot be set, and equal options make equal objects with equal
-    hashes. Why: objects are keys of caches, and a run is told from another by them."""
+    """Attributes and options cannot be set, and equal options give equal objects with equal hashes.
+    Why: objects are used as keys of caches, and to tell runs apart."""
     subject = case.subject
     twin = type(subject)(subject.options.model_copy())
-    require(twin == subject and hash(twin) == hash(subject), "equal options, but not equal objects")
+    require(twin == subject and hash(twin) == hash(subject), "equal options give unequal objects")
     places = [(twin, name) for name in ("options", "name", "a_new_attribute")]
     places += [(twin.options, name) for name in type(twin).Options.model_fields]
     for owner, name in places:
         try:
             setattr(owner, name, None)
-        except Exception:  # whatever the refusal is called
+        except Exception:  # of any type
             continue
         raise Failed(f"attribute {name!r} of {type(owner).__name__} can be set")
 
 
 @object_check()
 def is_picklable(case: Case) -> None:
-    """Pickling and copying give an equal object. Why: data loaders and sweeps send objects to
-    other processes."""
+    """Pickling and copying give an equal object. Why: data loaders and sweeps send objects to other
+    processes."""
     subject = case.subject
     for copied in (pickle.loads(pickle.dumps(subject)), copy.deepcopy(subject)):
-        require(copied == subject, f"{copied!r} is not {subject!r}")
+        require(copied == subject, f"the copy {copied!r} does not equal {subject!r}")
 
 
 @object_check()
 def options_round_trip(case: Case) -> None:
-    """Its options come back from JSON and from KEY=VALUE texts. Why: a run's config.json and the
-    flag -o carry them so."""
+    """Options can be restored from JSON and from KEY=VALUE texts. Why: the config.json of a run and
+    the flag -o store them in these forms."""
     subject: Any = case.subject
     stored = subject.options.model_dump(mode="json")
-    require(type(subject).from_json(stored) == subject, "JSON gives another object")
+    require(type(subject).from_json(stored) == subject, "options from JSON give another object")
     texts = {
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in stored.items()
@@ -84,8 +85,8 @@ def options_round_trip(case: Case) -> None:
 
 @object_check()
 def objects_are_independent(case: Case) -> None:
-    """Building another object changes nothing about this one. Why: options kept on the class make
-    the second model change the first, silently."""
+    """Building another object does not change this one. Why: if options are kept on the class, the
+    second model silently changes the first."""
     subject: Any = case.subject
     before = _facts(subject)
     others = type(subject).examples() if isinstance(subject, Relaxation) else []
@@ -95,21 +96,21 @@ def objects_are_independent(case: Case) -> None:
 
 
 def _facts(subject: Any) -> list[Any]:
-    """What can be asked of an object; where there is no answer, the error's name."""
+    """Return what an object answers to some queries, or the name of the error raised."""
     if not isinstance(subject, Relaxation):
         return [repr(subject), subject.hard, subject.unbiased, subject.own_distribution]
     case = RelaxationCase(subject)
-    asks: list[Callable[[], Any]] = [
+    queries: list[Callable[[], Any]] = [
         lambda: (repr(subject), subject.capabilities),
         lambda: (subject.event_shape, subject.param_shape),
         lambda: subject(case.params()).sample((2,), case.generator(0)).tolist(),
         lambda: float(subject.discrete(case.params()).entropy()),
     ]
-    return [_answer(ask) for ask in asks]
+    return [_answer(query) for query in queries]
 
 
 def _answer(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
-    except Exception as error:  # another check's business
+    except Exception as error:  # other checks report it
         return type(error).__name__

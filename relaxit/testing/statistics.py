@@ -1,4 +1,4 @@
-"""Statistical comparisons, each at the false-alarm rate ALPHA, by scipy."""
+"""Statistical comparisons with scipy, each at the false-alarm rate ALPHA."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ __all__ = [
 ]
 
 DRAWS = 100_000
-"""Draws of a frequency check: a probability of 0.3 that is off by 4 % is seen."""
+"""Draws of a frequency check, which detects an error of 4 % in a probability of 0.3."""
 FEW = 50
-"""An expected count for which the chi-square law of ALPHA = 2e-5 is not yet right."""
+"""Below this expected count the chi-square distribution is inaccurate at ALPHA = 2e-5."""
 
 
 def count(values: Tensor, vertices: Tensor) -> Tensor:
-    """How often each of ``vertices`` ``[N, *event]`` occurs in ``values`` ``[M, *event]``."""
-    # Each row is told by one number, so that M x N comparisons of events are not made.
+    """Count how often each of ``vertices`` ``[N, *event]`` occurs in ``values`` ``[M, *event]``."""
+    # Each row is identified by one number, which avoids M x N comparisons of events.
     rows = values.double().reshape(len(values), -1)
     listed = vertices.double().reshape(len(vertices), -1)
     weights = torch.randn(rows.shape[1], dtype=torch.float64, generator=torch.Generator())
     weights = weights.to(rows.device)
     codes, order = (listed @ weights).sort()
-    # Between two codes the boundary is half way; a value that is not listed lands somewhere.
+    # Boundaries are half way between two codes. A value that is not listed gets any index.
     index = order[torch.bucketize(rows @ weights, (codes[1:] + codes[:-1]) / 2)]
-    require(torch.equal(listed[index], rows), "a hard value is not among the enumerated ones")
+    require(torch.equal(listed[index], rows), "a hard sample is not among the enumerated values")
     return torch.bincount(index, minlength=len(listed))
 
 
 def wrong_frequencies(observed: Tensor, mass: Tensor) -> str:
-    """What a chi-square test of counts ``[N]`` against masses ``[N]`` finds; empty if they fit."""
+    """Compare counts ``[N]`` with masses ``[N]`` by a chi-square test; return "" if they agree."""
     p = mass.detach().double().cpu()
     seen = observed.double().cpu()
     never = int((seen[p == 0] > 0).sum())
     if never:
-        return f"{never} values of mass zero occurred"
+        return f"{never} of the values of mass zero occurred"
     p, total = p / p.sum(), float(seen.sum())
-    rare = p * total < FEW  # the chi-square law needs counts; these share one cell
+    rare = p * total < FEW  # the chi-square test needs larger counts: these share one cell
     if bool(rare.any()):
         shared, hits = float(p[rare].sum()), int(seen[rare].sum())
-        if shared * total < FEW:  # and are left out, if that is too few as well
+        if shared * total < FEW:  # which is tested on its own if it is still too small
             if stats.binomtest(hits, int(total), shared).pvalue < ALPHA / 2:
                 return (
                     f"rare values should occur {shared * total:.2g} times and occurred {hits} times"
@@ -64,13 +64,17 @@ def wrong_frequencies(observed: Tensor, mass: Tensor) -> str:
         return ""
     worst = ((seen - expected).abs() / expected.sqrt()).argmax()
     return (
-        f"a value that should occur {expected[worst]:.0f} times in {seen.sum():.0f} "
+        f"a value should occur {expected[worst]:.0f} times in {seen.sum():.0f} draws, but "
         f"occurred {seen[worst]:.0f} times"
     )
 
 
 def wrong_shares(one: Tensor, other: Tensor) -> str:
-    """What a chi-square test of two tables of counts ``[N]`` finds; empty if one law fits both."""
+    """Compare two tables of counts ``[N]`` by a chi-square test.
+
+    Returns:
+        What differs; empty if both may come from one distribution.
+    """
     table = torch.stack([one, other]).double().cpu()
     rare = table.sum(0) < 2 * FEW
     cells = torch.cat([table[:, ~rare], table[:, rare].sum(1, keepdim=True)], 1)
@@ -79,21 +83,24 @@ def wrong_shares(one: Tensor, other: Tensor) -> str:
         return ""
     shares = cells / cells.sum(1, keepdim=True)
     worst = int((shares[0] - shares[1]).abs().argmax())
-    return f"a value occurs with share {shares[0, worst]:.4f}, among draws {shares[1, worst]:.4f}"
+    return f"a value has share {shares[0, worst]:.4f}, but {shares[1, worst]:.4f} among draws"
 
 
 def threshold(comparisons: int) -> float:
-    """How many standard errors a mean may be off, if so many are compared."""
+    """Return the allowed error in standard errors if this many means are compared."""
     return float(stats.norm.isf(ALPHA / 2 / max(comparisons, 1)))
 
 
 def wrong_mean(values: Tensor, mean: Tensor, error: Tensor | float = 0.0) -> str:
-    """What a comparison of independent rows ``[M, ...]`` with their mean finds; empty if it fits.
+    """Compare the mean of independent rows ``[M, ...]`` with an expected mean.
 
     Args:
-        values: draws.
-        mean: what their mean should be, ``[...]``.
-        error: standard error of that mean, where it was itself estimated.
+        values: draws, ``[M, ...]``.
+        mean: expected mean, ``[...]``.
+        error: standard error of ``mean``, if it is itself an estimate.
+
+    Returns:
+        What differs; empty if the means agree.
     """
     rows = values.detach().double().reshape(len(values), -1)
     wanted = mean.detach().double().flatten()
@@ -104,13 +111,16 @@ def wrong_mean(values: Tensor, mean: Tensor, error: Tensor | float = 0.0) -> str
 def wrong_estimate(
     got: Tensor, wanted: Tensor, error: Tensor | float = 0.0, rounding: float = 1e-9
 ) -> str:
-    """What a comparison of an estimate with what it should be finds; empty if it fits.
+    """Compare an estimate with its expected value.
 
     Args:
-        got: ``[...]``.
-        wanted: the same.
-        error: standard error of the first; where it is 0, rounding alone is allowed.
-        rounding: what is allowed for a number of size one.
+        got: estimate, ``[...]``.
+        wanted: expected value, ``[...]``.
+        error: standard error of the estimate; if it is 0, only rounding errors are allowed.
+        rounding: rounding error allowed in a number of size one.
+
+    Returns:
+        What differs; empty if the estimate agrees.
     """
     given = torch.as_tensor(error, dtype=torch.float64, device=got.device).expand(got.shape)
     got, wanted, given = (x.detach().double().flatten() for x in (got, wanted, given))

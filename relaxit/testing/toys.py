@@ -1,4 +1,4 @@
-"""Relaxations that offer little: what an estimator may not take for granted."""
+"""Relaxations with few capabilities, to test what an estimator takes for granted."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ STEPS = (0.0, 1.0, 3.0)
 
 
 class SamplesOnly(PerturbAndRelax):
-    """One of three, without a law, a density or a mass."""
+    """One of three categories, without a discrete distribution, a density or masses."""
 
     api = 1
     name = "bare"
-    summary = "one of three, samples only"
+    summary = "one of three categories, samples only"
     capabilities = Capabilities(density=False, discrete_distribution=False, exact_rounding=False)
     event_shape = torch.Size((3,))
     param_shape = torch.Size((3,))
@@ -37,11 +37,12 @@ class SamplesOnly(PerturbAndRelax):
 
 
 class ThreeNumbers(PerturbAndRelax):
-    """One of three numbers, with its law: params are scores, and no logits of the value."""
+    """One of three numbers, with a discrete distribution; params are scores, not logits of the
+    value."""
 
     api = 1
     name = "numbers"
-    summary = "one of three numbers, with its discrete law"
+    summary = "one of three numbers, with its discrete distribution"
     capabilities = Capabilities(
         density=False, discrete_distribution=True, exact_rounding=True, compiles=False
     )
@@ -64,18 +65,18 @@ class ThreeNumbers(PerturbAndRelax):
 
 
 def _mean(masses: Tensor) -> Tensor:
-    """Of the numbers; no product of matrices, which autocast would shorten."""
+    """Return the mean of the numbers, without a matmul, which autocast would change."""
     return (masses * masses.new_tensor(STEPS)).sum(-1)
 
 
 def _best(scores: Tensor) -> Tensor:
-    """The number with the highest score."""
+    """Return the number with the highest score."""
     best = scores.argmax(-1, keepdim=True) == torch.arange(len(STEPS), device=scores.device)
     return (best * scores.new_tensor(STEPS)).sum(-1)
 
 
 class ThreeNumbersDistribution(DiscreteDistribution):
-    """Three masses, softmax of the scores."""
+    """Distribution of the three numbers, whose masses are the softmax of the scores."""
 
     def _steps(self) -> Tensor:
         return self.scores.new_tensor(STEPS)
@@ -95,9 +96,11 @@ class ThreeNumbersDistribution(DiscreteDistribution):
         return _best(self.scores)
 
     def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
-        of = self.scores
-        g = gumbel(shape + of.shape, dtype=of.dtype, device=of.device, generator=generator)
-        return _best(of + g)
+        scores = self.scores
+        g = gumbel(
+            shape + scores.shape, dtype=scores.dtype, device=scores.device, generator=generator
+        )
+        return _best(scores + g)
 
     def _enumerate_support(self) -> Tensor:
         return self._steps()

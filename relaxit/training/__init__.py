@@ -1,4 +1,4 @@
-"""Training: the configuration of a run, what it is built from, and the loop."""
+"""Training: the configuration of a run, the objects built from it, and the training loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told how a run goes."""
+"""Callbacks that are notified of the progress of a run."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ __all__ = ["Callback", "SilentCallback"]
 
 
 class Callback(Protocol):
-    """Who is told how the run goes."""
+    """Interface of the callback that :func:`relaxit.training.train` notifies of progress."""
 
     def ready(self, engine: str, reason: str, seconds: float) -> None:
-        """The first step is done. Compiling or recording it, if need be, took part of the seconds.
+        """Called after the first step, which includes compiling or recording if there is any.
 
         Args:
-            engine: what executes the steps.
-            reason: why that one.
-            seconds: of the first step.
+            engine: name of the engine that executes the steps.
+            reason: why this engine was chosen.
+            seconds: duration of the first step.
         """
 
     def step(self, images: int, means: Mapping[str, float]) -> None:
-        """``images`` more were seen; loss and training metrics of the epoch so far."""
+        """Called during an epoch, at most about five times per second.
+
+        Args:
+            images: number of images processed since the last call.
+            means: loss and training metrics of the epoch so far.
+        """
 
     def epoch(self, row: Row) -> None:
-        """An epoch has ended, with these metrics."""
+        """Called at the end of an epoch, with its metrics."""
 
 
 class SilentCallback:
-    """Tells nobody."""
+    """A callback that does nothing."""
 
     def ready(self, engine: str, reason: str, seconds: float) -> None:
         pass

@@ -1,9 +1,10 @@
-"""The configuration of a training run: what it may hold, and how layers of it merge.
+"""The configuration of a training run: its settings, and how its layers are merged.
 
-Layers, later over earlier: zoo recipe, recipe file, environment, flags. A recipe may hold
-``[when.DATASET]`` tables, which apply when that data set is chosen. The merged result is validated
-once, here, saved with the run, and can be fed back as a recipe file. Data only: a name in it means
-a registered plugin and nothing is imported because a file says so. This module loads no torch.
+Layers, where later ones override earlier ones: zoo recipe, recipe file, environment, flags. A
+recipe may hold ``[when.DATASET]`` tables, which apply when that data set is chosen. The merged
+result is validated once, here, saved with the run, and can be passed again as a recipe file. It is
+data only: names refer to registered plugins, and nothing is imported because a file names it.
+This module does not import torch.
 """
 
 from __future__ import annotations
@@ -26,63 +27,64 @@ __all__ = ["RunConfig", "merge", "read_recipe", "resolve"]
 
 _LARGEST_FILE = 1 << 20
 TASK = "vae"
-"""The task where none is named: there was no other when the first runs were saved."""
+"""The default task: when the first runs were saved, there was no other."""
 
 
 class PluginChoice(Options):
     """A registered name with its options."""
 
     name: str = Field(min_length=1, description="registered name")
-    options: dict[str, JsonValue] = Field({}, description="options, as `relaxit show NAME` lists")
+    options: dict[str, JsonValue] = Field({}, description="options listed by `relaxit show NAME`")
 
 
 class TemperatureConfig(Options):
     """Temperature of the relaxation over the run."""
 
-    schedule: Kind = Field("constant", description="how the temperature moves with the global step")
+    schedule: Kind = Field("constant", description="temperature as a function of the step")
     initial: PositiveFloat = Field(1.0, le=1e30, description="temperature at step 0")
     final: PositiveFloat = Field(
-        0.5, le=1e30, description="floor (exponential) or end (linear, cosine)"
+        0.5, le=1e30, description="lower limit (exponential) or last value (linear, cosine)"
     )
     rate: float | None = Field(None, ge=0, description="decay per step of the exponential schedule")
 
 
 class ObjectiveConfig(Options):
-    """The KL term, of tasks that have one; see the page on the two laws and their bounds."""
+    """The KL term, for tasks that have one; see the page on the two distributions."""
 
     kl: Literal["discrete", "relaxed"] = Field(
-        "discrete", description="KL of the discrete laws, or log-ratio of the relaxed densities"
+        "discrete",
+        description="KL of the discrete distributions, or log-ratio of the relaxed densities",
     )
     prior_temperature: PositiveFloat | None = Field(
-        None, description="temperature of the relaxed prior; that of the posterior if absent"
+        None, description="temperature of the relaxed prior; default: that of the posterior"
     )
     kl_warmup: float = Field(
-        0.0, ge=0, le=1, description="share of the run over which the KL weight rises to 1"
+        0.0, ge=0, le=1, description="fraction of the run over which the KL weight rises to 1"
     )
 
 
 class DataConfig(Options):
-    """Which pictures, and how they are read."""
+    """The images, and how they are read."""
 
     name: str = Field("digits", description="registered data set")
-    dir: str | None = Field(None, description="folder of the files, for sets that have any")
+    dir: str | None = Field(None, description="directory of the files, for sets that read files")
     binarise: Literal["none", "threshold", "dynamic"] = Field(
-        "none", description="grey levels as they are, > 0.5, or drawn anew for each batch"
+        "none", description="grey levels unchanged, thresholded at 0.5, or sampled for each batch"
     )
-    validation: int = Field(0, ge=0, description="training images held out to choose settings by")
+    validation: int = Field(0, ge=0, description="training images held out for validation")
 
 
 class ModelConfig(Options):
     """The networks around the latent variables, multilayer perceptrons in an autoencoder."""
 
     hidden: tuple[PositiveInt, ...] = Field(
-        (512, 256), description="hidden units of the encoder; mirrored"
+        (512, 256), description="hidden units of the encoder; mirrored in the decoder"
     )
     params_activation: Literal["none", "relu"] = Field(
-        "none", description="relu repeats a mistake of an old tutorial, to reproduce its figures"
+        "none", description="relu reproduces a mistake of an old tutorial, and its numbers"
     )
     init: Literal["torch", "scaled"] = Field(
-        "scaled", description="torch's layer defaults, or weights and biases fitted to the data"
+        "scaled", description="torch's defaults, or weights and biases fitted to the data"
     )
 
 
@@ -93,15 +95,17 @@ class OptimizerConfig(Options):
         "adam", description="Adam, or RAdam, whose first steps are rectified (arXiv:1908.03265)"
     )
     lr: PositiveFloat = Field(1e-3, description="peak learning rate")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="after the warm-up")
-    warmup: float = Field(0.0, ge=0, le=1, description="share of the run with a rising rate")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="rate after the warm-up"
+    )
+    warmup: float = Field(0.0, ge=0, le=1, description="fraction of the run with a rising rate")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
 
 
 class RunConfig(Options):
     """Everything that determines a training run."""
 
-    recipe: str = Field("", description="where the settings began")
+    recipe: str = Field("", description="recipe that the settings are based on")
     task: PluginChoice = PluginChoice(name=TASK)
     relaxation: PluginChoice
     estimator: PluginChoice = PluginChoice(name="pathwise")
@@ -112,22 +116,22 @@ class RunConfig(Options):
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     epochs: int = Field(ge=1, description="passes over the training images")
-    batch_size: int = Field(100, ge=1, description="images a step")
-    seed: int = Field(0, ge=0, lt=2**63, description="of weights, order and noise")
+    batch_size: int = Field(100, ge=1, description="images per step")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of weights, data order and noise")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
     engine: Literal["auto", "eager", "compile", "graph"] = Field(
-        "auto", description="what executes a step: operations in turn, torch.compile, a CUDA graph"
+        "auto", description="what executes a step: eager PyTorch, torch.compile or a CUDA graph"
     )
     precision: Literal["float32", "tf32", "bfloat16"] = Field(
-        "float32", description="arithmetic of the matrix products in training"
+        "float32", description="arithmetic of the matrix multiplications in training"
     )
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` laid over ``base``, table by table.
+    """Merge ``over`` into a copy of ``base``, table by table; ``over`` takes precedence.
 
-    Where ``over`` names another plugin than ``base``, the options of the old one are dropped;
-    our own ``relaxit-framework:name`` is no other one than ``name``.
+    Where ``over`` names another plugin than ``base``, the options of the old one are dropped.
+    The qualified name ``relaxit-framework:name`` of a built-in is the same plugin as ``name``.
 
     Example:
         >>> merge({"a": {"name": "x", "options": {"k": 1}}}, {"a": {"name": "y"}})
@@ -146,10 +150,10 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """:func:`merge` of whole configurations: settings of a KL term go with the task they were for.
+    """:func:`merge` for complete configurations, in which ``objective`` belongs to the task.
 
     Naming another task drops ``objective`` as it drops the task's options, so that a task without
-    a KL term need not undo what the recipe below it says.
+    a KL term need not undo the KL settings of the recipe below it.
     """
     named = _task(over)
     if named is not None and _own(named) != _own(_task(base) or TASK):
@@ -167,7 +171,7 @@ def _own(name: object) -> object:
 
 
 def combine(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """All layers merged, each followed by its table for the chosen data set."""
+    """Merge all layers, each followed by its ``[when]`` table for the chosen data set."""
     dataset = "digits"
     for layer in layers:
         table = layer.get("data", {})
@@ -179,27 +183,30 @@ def combine(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         special = when.get(dataset, {}) if isinstance(when, Mapping) else when
         if not isinstance(special, Mapping):
             raise ConfigurationError(f"when.{dataset} in a recipe must be a table, got {special!r}")
-        own = {key: value for key, value in layer.items() if key not in ("when", "summary")}
-        merged = _lay(_lay(merged, own), special)
+        general = {key: value for key, value in layer.items() if key not in ("when", "summary")}
+        merged = _lay(_lay(merged, general), special)
     return merged
 
 
 def resolve(layers: Sequence[Mapping[str, Any]], flags: Mapping[str, str] = {}) -> RunConfig:
-    """The validated configuration of the merged layers.
+    """Merge the layers and return the validated configuration.
 
     Args:
-        layers: tables, later ones over earlier ones.
-        flags: command-line flag of each dotted key, named in messages.
+        layers: tables of settings; later ones override earlier ones.
+        flags: command-line flag of each dotted key, for error messages.
 
     Raises:
-        ConfigurationError: naming the key, its flag, the value, and a near key if it is unknown.
+        ConfigurationError: naming the key, its flag and the value, and for an unknown key a
+            similar one.
     """
     try:
         return RunConfig.model_validate_json(json.dumps(combine(layers)))
     except ValidationError as error:
         raise ConfigurationError(_explain(error, flags)) from error
-    except TypeError as error:  # TOML and YAML know dates, JSON does not
-        raise ConfigurationError(f"a recipe holds texts, numbers and tables: {error}") from error
+    except TypeError as error:  # TOML and YAML have dates, JSON does not
+        raise ConfigurationError(
+            f"a recipe may hold strings, numbers, lists and tables only: {error}"
+        ) from error
 
 
 def _explain(error: ValidationError, flags: Mapping[str, str]) -> str:
@@ -214,13 +221,13 @@ def _explain(error: ValidationError, flags: Mapping[str, str]) -> str:
             near = difflib.get_close_matches(path.rsplit(".", 1)[-1], _keys(item["loc"]), n=1)
             message, got = "unknown key", f"; did you mean {near[0]!r}?" if near else ""
         if isinstance(item["input"], str) and item["type"].startswith(("float", "int")):
-            got += " (a text; in YAML write 1.0e-3, not 1e-3)"
+            got += " (a string; in YAML write 1.0e-3, not 1e-3)"
         parts.append(f"{path}{flag}: {message}{got}")
     return "; ".join(parts)
 
 
 def _keys(loc: tuple[int | str, ...]) -> list[str]:
-    """Names that are known where an unknown key stands."""
+    """Return the known names in the table of an unknown key."""
     model: Any = RunConfig
     for key in loc[:-1]:
         model = model.model_fields[str(key)].annotation
@@ -228,14 +235,14 @@ def _keys(loc: tuple[int | str, ...]) -> list[str]:
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
-    """A recipe file: TOML, YAML or JSON, or the ``config.json`` of a run.
+    """Read a recipe file: TOML, YAML or JSON, or the ``config.json`` of a run.
 
     Raises:
         ConfigurationError: if it cannot be read, is larger than 1 MiB, or holds anything but data.
     """
     try:
         if path.stat().st_size > _LARGEST_FILE:
-            raise ConfigurationError(f"{path}: a recipe of more than 1 MiB is refused")
+            raise ConfigurationError(f"recipe {path}: must not be larger than 1 MiB")
         table = _parse(path.suffix.lower(), path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"recipe {path}: {error.strerror}") from error
@@ -256,7 +263,7 @@ def _parse(suffix: str, text: str) -> Any:
         return json.loads(text)
     if suffix in (".yaml", ".yml"):
         return _parse_yaml(text)
-    raise ConfigurationError(f"a recipe file ends in .toml, .yaml or .json, not {suffix!r}")
+    raise ConfigurationError(f"a recipe file must end in .toml, .yaml or .json, not {suffix!r}")
 
 
 def _parse_yaml(text: str) -> Any:
@@ -264,7 +271,7 @@ def _parse_yaml(text: str) -> Any:
 
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:
-            # Aliases of aliases make a small file enormous.
+            # Nested aliases can expand a small file enormously.
             if self.check_event(yaml.AliasEvent):
                 raise ValueError("YAML aliases are not allowed in a recipe")
             return super().compose_node(parent, index)

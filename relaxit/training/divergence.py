@@ -1,4 +1,4 @@
-"""Watches for a loss that is not finite, and keeps weights from before it."""
+"""Detects a loss that is not finite, and keeps a copy of the weights from before it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SNAPSHOT_EVERY = 50
 
 
 class FirstBad:
-    """The first step whose loss was not finite; no device is waited for.
+    """Records the first step whose loss was not finite, without synchronising.
 
     Args:
-        shape: of the losses, one for each of several runs.
-        device: where they are.
+        shape: shape of the losses, one for each of several runs.
+        device: device of the losses.
 
     Attributes:
-        step: int64 of that shape; -1 where there was none.
+        step: first such step, int64 of the same shape; -1 where all losses were finite.
     """
 
     def __init__(self, shape: tuple[int, ...], device: torch.device) -> None:
@@ -30,16 +30,16 @@ class FirstBad:
 
     def see(self, loss: Tensor, step: int | Tensor) -> None:
         bad = ~loss.detach().isfinite() & (self.step < 0)
-        # Not masked_fill_: it would wait for a step that is on a GPU.
+        # Not masked_fill_, which synchronises if the step is on a GPU.
         self.step.copy_(torch.where(bad, step, self.step))
 
 
 class DivergenceGuard:
-    """Remembers the first step whose loss was not finite, without making a GPU wait.
+    """Records the first step whose loss was not finite, without synchronising a GPU.
 
     Args:
-        tensors: parameters to keep a good copy of.
-        device: where they are.
+        tensors: parameters of which a good copy is kept.
+        device: device of the parameters.
     """
 
     def __init__(self, tensors: Iterable[Tensor], device: torch.device) -> None:
@@ -50,7 +50,7 @@ class DivergenceGuard:
         self.first_bad = FirstBad((), device)
 
     def begin(self, step: int) -> None:
-        """Call before each step; every fiftieth time the weights are kept if they are sound."""
+        """Begin a step; every fiftieth time the weights are copied if they are finite."""
         self.clock.fill_(step)
         if step % _SNAPSHOT_EVERY == 0 and step:
             sound = (self.first_bad.step < 0) & self._finite()
@@ -59,16 +59,16 @@ class DivergenceGuard:
             self.good_step.copy_(torch.where(sound, self.clock, self.good_step))
 
     def see(self, loss: Tensor) -> None:
-        """Take note of the loss of the step that was begun. Waits for nothing."""
+        """Record the loss of the current step, without synchronising."""
         self.first_bad.see(loss, self.clock)
 
     def trust(self, step: int) -> None:
-        """Take the weights as they are for good, as after loading a saved state."""
+        """Accept the current weights as good, for example after loading a saved state."""
         _copy(self.live, self.good)
         self.good_step.fill_(step)
 
     def check_weights(self, step: int) -> None:
-        """Look now, at the losses so far and at the weights that the last of them led to.
+        """Check the losses so far, and the weights after the last update. Synchronises.
 
         Raises:
             DivergenceError: as :meth:`settle`.
@@ -79,10 +79,10 @@ class DivergenceGuard:
             self.settle()
 
     def settle(self) -> None:
-        """Look now, which waits for the device.
+        """Check the losses so far. Synchronises the device.
 
         Raises:
-            DivergenceError: naming the first bad step; the weights are the last good ones again.
+            DivergenceError: naming the first bad step; the last good weights are restored.
         """
         first_bad = int(self.first_bad.step)
         if first_bad < 0:

@@ -1,4 +1,4 @@
-"""From a configuration to the objects of a run: the one place where names become things."""
+"""From a configuration to the objects of a run; plugin names are resolved only here."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ DEFAULT_DATA_DIR = "data"
 
 @dataclass
 class Experiment:
-    """Everything a run works with, on its device.
+    """All objects of a run, on its device.
 
     Attributes:
-        config: what it was built from.
-        device: where it runs.
-        images: the pictures, held-out part separated.
-        task: what is trained.
-        setup: relaxation, estimator and settings, as the task sees them.
-        model: what the task built.
+        config: the configuration that it was built from.
+        device: device of the run.
+        images: the images, with the validation part held out.
+        task: the task that is trained.
+        setup: relaxation, estimator and settings, as passed to the task.
+        model: the model that the task built.
         temperature: the temperature, a module.
         steps: optimizer steps of the whole run.
     """
@@ -70,43 +70,44 @@ class Experiment:
         return -(-len(self.images.train) // self.config.batch_size)
 
     def learning_rate(self, step: int) -> float:
-        """Peak rate times warm-up times decay."""
+        """Return the learning rate of a step: peak rate times warm-up times decay."""
         settings = self.config.optimizer
         decay = cosine_decay(step, self.steps) if settings.schedule == "cosine" else 1.0
         return settings.lr * decay * ramp(step + 1, settings.warmup * self.steps)
 
     def kl_weight(self, step: int) -> float:
-        """Weight of the KL term."""
+        """Return the weight of the KL term at a step."""
         return ramp(step, self.config.objective.kl_warmup * self.steps)
 
     def noise_generator(self) -> torch.Generator:
-        """The source of a run's noise, at its beginning."""
+        """Return the generator of the run's noise, in its initial state."""
         return torch.Generator(self.device).manual_seed(derive(self.config.seed, "noise"))
 
     def order(self, epoch: int) -> Tensor:
-        """Order of the training pictures ``[N]`` in an epoch.
+        """Return the order of the training images ``[N]`` in an epoch.
 
-        From seed and epoch alone, on the CPU: the same on every device and after a restart.
+        It depends on seed and epoch only and is drawn on the CPU, so that it is the same on every
+        device and after a restart.
         """
         generator = torch.Generator().manual_seed(derive(self.config.seed, "order", epoch))
         return torch.randperm(len(self.images.train), generator=generator).to(self.device)
 
     def evaluate(self, name: PartName, seed: int) -> dict[str, float]:
-        """What the model is worth on a held-out part; metrics by their full names."""
+        """Evaluate the model on a held-out part; return the metrics by their full names."""
         part = self.images.part(name, self.task.needs_labels)
         with evaluation_mode(self.model):
-            found = self.task.evaluate(self.setup, self.model, part, seed)
-        return {f"{name}_{metric}": value for metric, value in found.items()}
+            metrics = self.task.evaluate(self.setup, self.model, part, seed)
+        return {f"{name}_{metric}": value for metric, value in metrics.items()}
 
     def draw(self, rows: Sequence[Row], directory: Path) -> None:
-        """Write the pictures of a run."""
+        """Write the figures of a run."""
         with evaluation_mode(self.model):
             self.task.draw(self.setup, self.model, self.images, rows, directory)
 
 
 @contextlib.contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Context without gradients, in evaluation mode; the model's own mode is given back."""
+    """Context without gradients and in evaluation mode; the model's former mode is restored."""
     training = model.training
     model.eval()
     try:
@@ -117,7 +118,7 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 def build_task(config: RunConfig) -> tuple[Task, Setup]:
-    """What is trained, and around what: no data and no model, for checks before anything is loaded.
+    """Build and check the task and its setup, before any data or model is loaded.
 
     Raises:
         UnknownName, PluginError, ConfigurationError, Unsupported: if names or options do not fit.
@@ -132,7 +133,7 @@ def build_task(config: RunConfig) -> tuple[Task, Setup]:
         )
     )
     t = config.temperature
-    temperature_schedule(t.schedule, t.initial, t.final, 1, t.rate)  # refuses a contradiction
+    temperature_schedule(t.schedule, t.initial, t.final, 1, t.rate)  # raises if settings conflict
     setup = Setup(
         relaxation=relaxation,
         estimator=estimator,
@@ -147,8 +148,7 @@ def build_task(config: RunConfig) -> tuple[Task, Setup]:
     _check_objective(task, config.objective)
     if config.precision == "bfloat16" and not task.autocasts:
         raise ConfigurationError(
-            f"precision (--precision): the networks of task {task.name!r} know no bfloat16; "
-            "use float32"
+            f"precision (--precision): task {task.name!r} does not support bfloat16; use float32"
         )
     task.check(setup)
     estimator.check_joint(relaxation, setup.latents)
@@ -157,10 +157,10 @@ def build_task(config: RunConfig) -> tuple[Task, Setup]:
 
 
 def load_images(config: RunConfig, download: bool = False) -> Images:
-    """The pictures of a configuration, on the CPU, validation part held out.
+    """Load the images of a configuration, on the CPU, with the validation part held out.
 
     Raises:
-        UnknownName: if there is no such data set.
+        UnknownName: if the data set is not registered.
         DataError: if its files are missing or damaged.
     """
     source = default_registry().find("dataset", config.data.name).from_json({})
@@ -169,9 +169,9 @@ def load_images(config: RunConfig, download: bool = False) -> Images:
 
 
 def build_model(task: Task, setup: Setup, image_format: Format) -> nn.Module:
-    """The model with its first weights, which depend on the seed alone."""
+    """Build the model with its initial weights, which depend on the seed only."""
     with torch.random.fork_rng(devices=[]):
-        # The CPU's generator by name: torch.manual_seed would reseed those of other devices too.
+        # Only the CPU's generator: torch.manual_seed would also reseed those of other devices.
         torch.default_generator.manual_seed(derive(setup.seed, "weights"))
         model = task.build(setup, image_format)
         if isinstance(setup.estimator, StatefulEstimator):
@@ -181,11 +181,14 @@ def build_model(task: Task, setup: Setup, image_format: Format) -> nn.Module:
 
 
 def build(config: RunConfig, download: bool = False) -> Experiment:
-    """All objects of a run. torch's global random state is left as it was.
+    """Build all objects of a run. torch's global random state is not changed.
+
+    Args:
+        config: configuration of the run.
+        download: whether missing data files may be downloaded.
 
     Raises:
-        RelaxitError: whatever is wrong with the configuration or the data, before anything is
-            written.
+        RelaxitError: if the configuration or the data are invalid, before anything is written.
     """
     return build_all([config], download)[0]
 
@@ -193,7 +196,7 @@ def build(config: RunConfig, download: bool = False) -> Experiment:
 def build_members(
     config: RunConfig, seeds: Sequence[int], download: bool = False
 ) -> list[Experiment]:
-    """Runs that differ in their seed only, of one set of pictures that is loaded once.
+    """Build runs that differ in their seed only; the data set is loaded once.
 
     Raises:
         RelaxitError: as :func:`build`.
@@ -202,11 +205,11 @@ def build_members(
 
 
 def build_all(configs: Sequence[RunConfig], download: bool = False) -> list[Experiment]:
-    """Runs of one task on one set of pictures, which is loaded once.
+    """Build runs of one task on one data set, which is loaded once.
 
     Args:
-        configs: at least one; they may differ in seed and temperature, and in nothing else.
-        download: whether missing data files may be fetched.
+        configs: at least one configuration; they may differ in seed and temperature only.
+        download: whether missing data files may be downloaded.
 
     Raises:
         RelaxitError: as :func:`build`.
@@ -224,19 +227,19 @@ def build_all(configs: Sequence[RunConfig], download: bool = False) -> list[Expe
     steps = config.epochs * -(-len(images.train) // config.batch_size)
     moved = images.to(device)
     members = []
-    for each in configs:
-        own = replace(setup, seed=each.seed)
-        model = build_model(task, own, images.format)
-        task.prepare(own, model, images)
+    for member in configs:
+        member_setup = replace(setup, seed=member.seed)
+        model = build_model(task, member_setup, images.format)
+        task.prepare(member_setup, model, images)
         members.append(
             Experiment(
-                config=with_defaults(each, task, own),
+                config=with_defaults(member, task, member_setup),
                 device=device,
                 images=moved,
                 task=task,
-                setup=own,
+                setup=member_setup,
                 model=model.to(device),
-                temperature=Temperature(each.temperature, steps).to(device),
+                temperature=Temperature(member.temperature, steps).to(device),
                 steps=steps,
             )
         )
@@ -244,9 +247,9 @@ def build_all(configs: Sequence[RunConfig], download: bool = False) -> list[Expe
 
 
 def with_defaults(config: RunConfig, task: Task, setup: Setup) -> RunConfig:
-    """The configuration with every option of relaxation, estimator and task, defaults included.
+    """Return the configuration with all options of relaxation, estimator and task filled in.
 
-    A saved run must not change when a plugin changes a default.
+    Defaults are included, since a saved run must not change when a plugin changes a default.
     """
     parts = {"relaxation": setup.relaxation, "estimator": setup.estimator, "task": task}
     full = {
@@ -259,21 +262,21 @@ def with_defaults(config: RunConfig, task: Task, setup: Setup) -> RunConfig:
 
 
 def _check_objective(task: Task, settings: ObjectiveConfig) -> None:
-    """A setting that nothing would read must not look as if it had been obeyed."""
-    usual = ObjectiveConfig()
+    """Reject settings of the KL term that the task would silently ignore."""
+    default = ObjectiveConfig()
     changed = [
         f"objective.{key} = {value!r}"
         for key, value in settings
-        if not task.has_kl and value != getattr(usual, key)
+        if not task.has_kl and value != getattr(default, key)
     ]
     if changed:
         raise ConfigurationError(
-            f"{', '.join(changed)}: task {task.name!r} has no KL term; leave such settings out"
+            f"{', '.join(changed)}: task {task.name!r} has no KL term; omit such settings"
         )
 
 
 def _check_execution(config: RunConfig, device: torch.device) -> None:
-    """Refuse what this device cannot do."""
+    """Check that the device supports engine and precision."""
     if config.engine == "graph" and device.type != "cuda":
         raise ConfigurationError(
             f"engine (--engine): graph needs a CUDA device, this run is on {device.type}; use "
@@ -285,5 +288,5 @@ def _check_execution(config: RunConfig, device: torch.device) -> None:
 def _check_memory(setup: Setup) -> None:
     shape = setup.relaxation.param_shape
     entries = setup.latents * (shape.numel() + setup.relaxation.event_shape.numel())
-    # Four bytes each; params, gradients and Adam's two moments.
+    # Four bytes each, for params, gradients and Adam's two moments.
     require_memory(4 * 4 * entries, f"{setup.latents} latents of shape {list(shape)}")

@@ -1,4 +1,4 @@
-"""What tasks draw with: grids of pictures, and curves of metrics by epoch."""
+"""Figures for tasks: grids of images, and curves of metrics by epoch."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from relaxit.drawing import blank_figure, write_figure, write_image
 
 __all__ = ["Curve", "Panel", "draw_curves", "draw_grid", "panels"]
 
-_WIDTH = 720  # pixels; small pictures are enlarged by a whole factor, without blur
+_WIDTH = 720  # pixels; small images are enlarged by an integer factor, without blur
 _PARTS = ("train", "validation", "test")
-_SMALL_RUN = 15  # epochs; below, each point gets a marker
+_SMALL_RUN = 15  # epochs; with fewer, each point gets a marker
 
 
 def draw_grid(images: Tensor, size: tuple[int, int], columns: int, path: Path) -> None:
-    """Write pictures ``[N, P]`` with values in [0, 1], 1 in black, row by row as a PNG file.
+    """Write images row by row to a PNG file, with 1 in black.
 
     Args:
-        images: ``[N, height * width]``.
-        size: height and width.
-        columns: pictures in a row.
-        path: the file, written whole or not at all.
+        images: values in [0, 1], ``[N, height * width]``.
+        size: height and width of an image.
+        columns: images per row.
+        path: the file, written atomically.
     """
     height, width = size
     rows = -(-len(images) // columns)
@@ -41,7 +41,7 @@ def draw_grid(images: Tensor, size: tuple[int, int], columns: int, path: Path) -
 
 @dataclass(frozen=True)
 class Curve:
-    """One metric by epoch, times ``sign``; epochs without it are left out."""
+    """One metric by epoch, multiplied by ``sign``; epochs without it are skipped."""
 
     metric: str
     label: str
@@ -54,9 +54,9 @@ class Panel:
     """Curves that share an axis.
 
     Attributes:
-        label: of the vertical axis.
-        curves: what is drawn.
-        focus: metrics by whose later values the axis is bounded; empty to show everything.
+        label: label of the vertical axis.
+        curves: the curves that are drawn.
+        focus: metrics whose later values set the limits of the axis; empty to show everything.
         from_zero: whether the axis begins at 0.
     """
 
@@ -67,7 +67,7 @@ class Panel:
 
 
 def panels(rows: Sequence[Mapping[str, float]]) -> list[Panel]:
-    """One panel for each metric of some part of the data, and one for the temperature.
+    """Return one panel for each metric of the data parts, and one for the temperature.
 
     Example:
         >>> row = {"epoch": 1, "temperature": 1.0, "train_loss": 2.0, "test_error": 0.5}
@@ -76,14 +76,14 @@ def panels(rows: Sequence[Mapping[str, float]]) -> list[Panel]:
     """
     split = [key.partition("_") for key in rows[-1]]
     metrics = dict.fromkeys(metric for part, _, metric in split if part in _PARTS)
-    found = [
+    metric_panels = [
         Panel(metric, [Curve(f"{part}_{metric}", part) for part in _PARTS]) for metric in metrics
     ]
-    return [*found, Panel("", [Curve("temperature", "temperature")], from_zero=True)]
+    return [*metric_panels, Panel("", [Curve("temperature", "temperature")], from_zero=True)]
 
 
 def draw_curves(shown: Sequence[Panel], rows: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Write the panels side by side as a PNG file, epochs to the right."""
+    """Write the panels side by side to a PNG file, with epochs on the horizontal axis."""
     figure = blank_figure(4 * len(shown), 3.6)
     for axes, panel in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         for curve in panel.curves:
@@ -110,7 +110,7 @@ def _plot(axes: Any, rows: Sequence[Mapping[str, float]], curve: Curve) -> None:
 
 
 def _focus(axes: Any, rows: Sequence[Mapping[str, float]], metrics: Sequence[str]) -> None:
-    """Let the first tenth of a long run leave the picture, where the curves are steep."""
+    """Limit the axis to all but the first tenth of a long run, where the curves are steep."""
     late = rows[len(rows) // 10 :]
     values = [abs(row[key]) for row in late for key in metrics]
     margin = 0.05 * (max(values) - min(values)) + 1

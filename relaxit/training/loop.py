@@ -1,4 +1,4 @@
-"""The training loop: plain PyTorch, data on the device. It knows a task, never which one."""
+"""The training loop: plain PyTorch with the data on the device, independent of the task."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _REPORT_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: the metrics of each epoch, and 0, 130 (Ctrl-C) or 143 (SIGTERM)."""
+    """Result of a run: metrics of each epoch, and exit code 0, 130 (Ctrl-C) or 143 (SIGTERM)."""
 
     rows: list[Row]
     exit_code: int
@@ -48,17 +48,17 @@ class Outcome:
 
 @dataclass
 class Trainer:
-    """The state of a run and the one step that moves it.
+    """The state of a run, and the step that advances it.
 
-    ``totals`` sums, over the examples of this epoch: the loss, the metrics of the task, and their
-    number. It stays on the device and is read when someone looks.
+    ``totals`` holds sums over the examples of this epoch: the loss, the metrics of the task, and
+    the number of examples. It stays on the device and is read only when metrics are requested.
     """
 
     experiment: Experiment
     epoch: int = 0
-    position: int = 0  # batches of this epoch that are done
+    position: int = 0  # number of finished batches of this epoch
     step: int = 0
-    seconds: float = 0.0  # spent in this epoch
+    seconds: float = 0.0  # time spent in this epoch
     optimizer: torch.optim.Optimizer = field(init=False)
     generator: torch.Generator = field(init=False)
     train: Part = field(init=False)
@@ -71,10 +71,10 @@ class Trainer:
         e, device = self.experiment, self.experiment.device
         weights, tau = list(e.model.parameters()), list(e.temperature.parameters())
         decaying = decayed_parameters(e.model)
-        kept = [weight for weight in weights if not any(weight is each for each in decaying)]
+        exempt = [weight for weight in weights if not any(weight is other for other in decaying)]
         name, _ = choose(e)
         self.optimizer = build_optimizer(
-            e.config.optimizer, decaying, [*kept, *tau], capturable=name == "graph"
+            e.config.optimizer, decaying, [*exempt, *tau], capturable=name == "graph"
         )
         self.generator = e.noise_generator()
         self.train = e.images.part("train", e.task.needs_labels)
@@ -93,17 +93,17 @@ class Trainer:
         self.engine = Engine(self.state)
 
     def train_step(self, index: Tensor) -> None:
-        """One update from the training pictures at ``index``, ``[B]`` int64 on the device.
+        """Perform one update on the training images at ``index``, ``[B]`` int64 on the device.
 
         Raises:
-            DivergenceError: on the CPU, if the loss is not finite; elsewhere at the end of the
-                epoch, so that no step waits.
+            DivergenceError: on the CPU, if the loss is not finite; on other devices only at the
+                end of the epoch, so that no step synchronises.
         """
         e = self.experiment
         self.state.move_to(self.step)
         with matmuls(e.config.precision, e.device):
             self.engine(index)
-        if self.step == 0 and self.engine.name != "graph":  # which has looked already
+        if self.step == 0 and self.engine.name != "graph":  # which checked it when recording
             require_temperature_gradient(e, e.temperature.parameters())
         if e.device.type == "cpu":
             self.guard.settle()
@@ -111,10 +111,14 @@ class Trainer:
         self.position += 1
 
     def run_epoch(self, report: Callback, stop: StopRequest) -> bool:
-        """Train to the end of the epoch, or until a stop is asked for. True if it was finished."""
+        """Train to the end of the epoch, or until a stop is requested.
+
+        Returns:
+            Whether the epoch is finished.
+        """
         e, size = self.experiment, self.experiment.config.batch_size
         order = e.order(self.epoch)
-        began = told = time.perf_counter()
+        began = last_report = time.perf_counter()
         seen, first = 0, self.engine.seconds is None
         for start in range(self.position * size, len(order), size):
             index = order[start : start + size]
@@ -123,12 +127,12 @@ class Trainer:
                 report.ready(self.engine.name, self.engine.reason, self.engine.seconds)
                 first = False
                 more = start + size < len(order)
-                if self.engine.name != "eager" and more:  # compiling is told above, no step's time
+                if self.engine.name != "eager" and more:  # setup was reported above, exclude it
                     began = time.perf_counter()
             seen += len(index)
-            if (now := time.perf_counter()) - told > _REPORT_SECONDS:
+            if (now := time.perf_counter()) - last_report > _REPORT_SECONDS:
                 report.step(seen, self.means())
-                seen, told = 0, now
+                seen, last_report = 0, now
             if stop:
                 break
         self.guard.check_weights(self.step)
@@ -136,11 +140,11 @@ class Trainer:
         return self.position == e.steps_per_epoch
 
     def means(self) -> dict[str, float]:
-        """Loss and training metrics of this epoch so far. Waits for the device."""
+        """Return loss and training metrics of this epoch so far. Synchronises the device."""
         return mean_metrics(self.experiment.task, self.totals.tolist())
 
     def summary(self, finished: bool, evaluate: bool = True) -> dict[str, float | int]:
-        """Metrics of the epoch: of training, then those of the held-out parts, if asked for."""
+        """Return the metrics of the epoch, with those of the held-out parts if requested."""
         totals = self.totals.tolist()
         row = metrics_row(self.experiment, self.epoch + 1, self.step, totals, evaluate)
         row["seconds"] = self.seconds
@@ -149,7 +153,7 @@ class Trainer:
 
     @property
     def images_done(self) -> int:
-        """Training images of this epoch that were seen."""
+        """Number of training images processed in this epoch."""
         return min(self.position * self.experiment.config.batch_size, len(self.train))
 
     def next_epoch(self) -> None:
@@ -160,7 +164,7 @@ class Trainer:
         self.totals.zero_()
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that continues this run exactly, as tensors and plain values."""
+        """Return all that is needed to continue this run exactly, as tensors and plain values."""
         e = self.experiment
         return {
             "model": e.model.state_dict(),
@@ -176,7 +180,7 @@ class Trainer:
         """Continue from a saved state.
 
         Raises:
-            CheckpointError: if it is of another architecture.
+            CheckpointError: if the state does not fit the architecture of this run.
         """
         try:
             self.experiment.model.load_state_dict(state["model"])
@@ -187,14 +191,14 @@ class Trainer:
                 setattr(self, key, state[key])
             self._restore_noise(state["generator"], state["device"])
             self.guard.trust(self.step)
-            self.engine = Engine(self.state)  # what was recorded knows the former moments
+            self.engine = Engine(self.state)  # a recording refers to the former moments
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(
-                f"the saved state is of another run: {one_line(error)}"
+                f"the saved state does not fit this run: {one_line(error)}"
             ) from error
 
     def _restore_noise(self, state: Tensor, device: str) -> None:
-        """A generator's state means nothing to a device of another type: there, start anew."""
+        """Restore the generator; on another type of device its state is invalid: seed it anew."""
         e = self.experiment
         if device == e.device.type:
             self.generator.set_state(state)
@@ -206,18 +210,18 @@ class Trainer:
 def train(
     experiment: Experiment, run: RunDirectory, report: Callback | None = None, resume: bool = False
 ) -> Outcome:
-    """Run to the last epoch, or to a signal, leaving a complete run directory either way.
+    """Train to the last epoch or until a signal; the run directory is complete in both cases.
 
     Args:
-        experiment: what to train, from :func:`relaxit.training.experiment.build`.
-        run: where to; its folder exists.
-        report: who is told.
-        resume: continue from the saved state.
+        experiment: the experiment, from :func:`relaxit.training.experiment.build`.
+        run: the run directory, which must exist.
+        report: callback that is notified of progress.
+        resume: whether to continue from the saved state.
 
     Raises:
-        DivergenceError: after saving the last good weights.
-        CheckpointError: if the disk refuses, or the state to continue from does not fit.
-        ConfigurationError: if more epochs are done than the run is to have.
+        DivergenceError: if the loss is not finite; the last good weights are saved first.
+        CheckpointError: if a file cannot be written, or the state to resume from does not fit.
+        ConfigurationError: if the run already has more epochs than configured.
     """
     report = report or SilentCallback()
     trainer = Trainer(experiment)
@@ -248,16 +252,16 @@ def train(
 
 
 def _continue(trainer: Trainer, run: RunDirectory) -> list[Row]:
-    """Bring a trainer to where its run stands; the metrics of the epochs that are done."""
+    """Restore a trainer from its run directory; return the metrics of the finished epochs."""
     trainer.load_state_dict(load_state(run.state_file))
     e = trainer.experiment
     if trainer.epoch > e.config.epochs:
         raise ConfigurationError(
-            f"{run.path} has done {trainer.epoch} epochs already; --epochs must not be fewer"
+            f"{run.path} has {trainer.epoch} finished epochs; --epochs must not be smaller"
         )
     run.write_config(
         e.config, e.images.format
-    )  # only now: a state that does not fit changes nothing
+    )  # only now, so that a state that does not fit changes nothing
     return [row for row in run.read_metrics() if row["epoch"] <= trainer.epoch]
 
 

@@ -1,4 +1,4 @@
-"""Metrics of a run: sums over steps, means of an epoch, and those of the held-out parts."""
+"""Metrics of a run: sums over steps, means over an epoch, and metrics of the held-out parts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["check_shapes", "evaluate_held_out", "mean_metrics", "metrics_row", "
 
 
 def check_shapes(task: Task, terms: Terms) -> None:
-    """Refuse terms that are not of the shapes a task promises.
+    """Check that terms have the metrics and shapes that the task declares.
 
     Raises:
-        ShapeError: with what was expected and what came.
+        ShapeError: naming the expected and the actual shapes.
     """
     shapes = [m.shape for m in terms.metrics.values()]
     if tuple(terms.metrics) != task.metrics or {terms.loss.shape, *shapes} != {
@@ -32,11 +32,14 @@ def check_shapes(task: Task, terms: Terms) -> None:
 
 @torch.no_grad()
 def totals_of(terms: Terms, loss: Tensor) -> Tensor:
-    """Sums over the examples of a step: loss, metrics of the task, number of examples.
+    """Return the sums over the examples of a step: loss, metrics of the task, number of examples.
 
     Args:
-        terms: what the step cost.
-        loss: the mean that was minimised, 0-dim.
+        terms: loss and metrics of the step.
+        loss: mean loss, 0-dim.
+
+    Returns:
+        ``[2 + metrics]``.
     """
     examples = len(terms.loss)
     sums = [metric.sum() for metric in terms.metrics.values()]
@@ -44,42 +47,42 @@ def totals_of(terms: Terms, loss: Tensor) -> Tensor:
 
 
 def mean_metrics(task: Task, totals: list[float]) -> dict[str, float]:
-    """Loss and training metrics from the :func:`totals_of` many steps."""
+    """Return loss and training metrics, from :func:`totals_of` summed over steps."""
     loss, *sums, examples = totals
-    found = task.summarise(dict(zip(task.metrics, sums, strict=True)), examples)
-    return {"train_loss": loss / examples, **{f"train_{k}": v for k, v in found.items()}}
+    metrics = task.summarise(dict(zip(task.metrics, sums, strict=True)), examples)
+    return {"train_loss": loss / examples, **{f"train_{k}": v for k, v in metrics.items()}}
 
 
 def metrics_row(
     e: Experiment, epoch: int, step: int, totals: list[float], evaluate: bool = True
 ) -> dict[str, float | int]:
-    """Metrics of an epoch that has ended: of training, then those of the held-out parts.
+    """Return the metrics of an epoch: training metrics, then those of the held-out parts.
 
     Args:
         e: the run, whose model and temperature are those at the end of the epoch.
-        epoch: from 1.
-        step: steps since the beginning of the run.
-        totals: of the epoch.
-        evaluate: whether the held-out parts are looked at.
+        epoch: number of the epoch, from 1.
+        step: number of steps since the beginning of the run.
+        totals: totals of the epoch, see :func:`totals_of`.
+        evaluate: whether the held-out parts are evaluated.
     """
-    found: dict[str, float | int] = {
+    row: dict[str, float | int] = {
         "epoch": epoch,
         "step": step,
         "temperature": float(e.temperature().detach()),
     }
     if e.task.has_kl:
-        found["kl_weight"] = e.kl_weight(step - 1)
-    found["learning_rate"] = e.learning_rate(step - 1)
-    found.update(mean_metrics(e.task, totals))
-    return {**found, **evaluate_held_out(e)} if evaluate else found
+        row["kl_weight"] = e.kl_weight(step - 1)
+    row["learning_rate"] = e.learning_rate(step - 1)
+    row.update(mean_metrics(e.task, totals))
+    return {**row, **evaluate_held_out(e)} if evaluate else row
 
 
 def evaluate_held_out(e: Experiment) -> Row:
-    """Metrics of the held-out parts that there are; the same noise at every call."""
+    """Evaluate the held-out parts that are not empty, with the same noise in every call."""
     seed = derive(e.config.seed, "evaluation")
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     if len(e.images.validation):
-        found.update(e.evaluate("validation", seed))
+        metrics.update(e.evaluate("validation", seed))
     if len(e.images.test):
-        found.update(e.evaluate("test", seed))
-    return found
+        metrics.update(e.evaluate("test", seed))
+    return metrics

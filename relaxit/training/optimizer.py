@@ -1,4 +1,4 @@
-"""The optimizer of a run: over which parameters, at which rates, and its state to save."""
+"""The optimizer of a run: its parameter groups, its learning rate and its saved state."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def build_optimizer(
     tau: Iterable[Tensor],
     capturable: bool = False,
 ) -> torch.optim.Optimizer:
-    """The optimizer of a run; every step of it is elementwise.
+    """Build the optimizer of a run, whose step is elementwise.
 
     Args:
-        settings: which, its rate and its weight decay.
+        settings: method, learning rate and weight decay.
         weights: the model's parameters.
-        tau: parameters that do not decay, of temperature and estimator; may be empty.
+        tau: parameters without weight decay, of temperature and estimator; may be empty.
         capturable: whether its step can be recorded in a CUDA graph; the rate is then a tensor.
     """
     groups: list[dict[str, object]] = [
@@ -37,7 +37,7 @@ def build_optimizer(
     if capturable:
         first: Any = groups[0]["params"]
         rate = torch.full((), settings.lr, device=first[0].device)
-    if settings.method == "radam":  # it has no fused form
+    if settings.method == "radam":  # it has no fused implementation
         return torch.optim.RAdam(
             groups, lr=rate, decoupled_weight_decay=True, capturable=capturable
         )
@@ -45,30 +45,30 @@ def build_optimizer(
 
 
 def plain_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """State to save, the same whatever executes the steps: its rates are numbers."""
+    """Return the state to save, with numbers as rates, so that it is the same for all engines."""
     state = optimizer.state_dict()
     groups = [{**group, "lr": float(group["lr"])} for group in state["param_groups"]]
     return {**state, "param_groups": groups}
 
 
 def load_plain_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Take over saved moments; settings stay those of this run, which may execute otherwise."""
-    own = [
+    """Load saved moments, but keep the settings of this run, whose engine may be another."""
+    current = [
         {key: value for key, value in group.items() if key != "params"}
         for group in optimizer.param_groups
     ]
-    # Given first, as it decides on which device the counts of steps are put.
-    groups = [{**saved, **mine} for saved, mine in zip(state["param_groups"], own, strict=True)]
+    # Merged before loading: the settings decide on which device the step counts are placed.
+    groups = [{**saved, **mine} for saved, mine in zip(state["param_groups"], current, strict=True)]
     optimizer.load_state_dict({**state, "param_groups": groups})
-    for group, mine in zip(optimizer.param_groups, own, strict=True):
+    for group, mine in zip(optimizer.param_groups, current, strict=True):
         group.update(mine)
 
 
 def decayed_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """The model's parameters without those of the estimator, which weight decay leaves alone.
+    """Return the model's parameters that are subject to weight decay: all but the estimator's.
 
-    Decay would pull the weight of a control variate to a value that nobody chose.
+    Decay would pull the weight of a control variate towards a value that nobody chose.
     """
     state = getattr(model, ESTIMATOR_STATE, None)
-    own = set() if state is None else set(state.parameters())
-    return [parameter for parameter in model.parameters() if parameter not in own]
+    exempt = set() if state is None else set(state.parameters())
+    return [parameter for parameter in model.parameters() if parameter not in exempt]

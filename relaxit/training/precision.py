@@ -1,4 +1,4 @@
-"""In which arithmetic the matrix products of a training run are worked out."""
+"""Arithmetic of the matrix multiplications of a training run."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """Refuse what the device does not have.
+    """Check that the device supports the precision.
 
     Raises:
-        ConfigurationError: for tf32 anywhere but on CUDA.
+        ConfigurationError: for tf32 on a device other than CUDA.
     """
     if precision == "tf32" and device.type != "cuda":
         raise ConfigurationError(
-            f"precision (--precision): tf32 is an arithmetic of CUDA devices, this run is on "
+            f"precision (--precision): tf32 needs a CUDA device, this run is on "
             f"{device.type}; use float32 or bfloat16"
         )
 
 
 def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractContextManager[None]:
-    """Context in which matrix products run in bfloat16, if that is the precision.
+    """Return a context in which matmuls run in bfloat16, if that is the precision.
 
     Weights, sums, gradients of the weights and the optimizer stay in float32.
 
@@ -41,28 +41,28 @@ def autocast(precision: Precision, device: torch.device) -> contextlib.AbstractC
     """
     if precision != "bfloat16":
         return contextlib.nullcontext()
-    found: contextlib.AbstractContextManager[None] = torch.autocast(device.type, torch.bfloat16)
-    return found
+    context: contextlib.AbstractContextManager[None] = torch.autocast(device.type, torch.bfloat16)
+    return context
 
 
 @contextlib.contextmanager
 def matmuls(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Context in which CUDA's float32 products are exact, or in TF32; the settings are given back.
+    """Context in which CUDA's float32 matmuls and convolutions run in IEEE float32, or in TF32.
 
-    Torch's own default is neither: exact products, but convolutions in TF32. Nothing changes on
-    other devices.
+    torch's default is neither: IEEE matmuls, but TF32 convolutions. The former settings are
+    restored at the end. Nothing changes on other devices.
     """
     if device.type != "cuda":
         yield
         return
     wanted = "tf32" if precision == "tf32" else "ieee"
-    backends: Any = torch.backends  # torch's own annotations leave out what is set here
-    places = (backends.cuda.matmul, backends.cudnn.conv)
-    former = [place.fp32_precision for place in places]
+    backends: Any = torch.backends  # torch's annotations lack these attributes
+    operations = (backends.cuda.matmul, backends.cudnn.conv)
+    former = [operation.fp32_precision for operation in operations]
     try:
-        for place in places:
-            place.fp32_precision = wanted
+        for operation in operations:
+            operation.fp32_precision = wanted
         yield
     finally:
-        for place, before in zip(places, former, strict=True):
-            place.fp32_precision = before
+        for operation, before in zip(operations, former, strict=True):
+            operation.fp32_precision = before

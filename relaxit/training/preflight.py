@@ -1,4 +1,4 @@
-"""A first step on copies: what only a step can tell is refused before anything is written."""
+"""A trial step on copies: errors that only a step reveals are raised before anything is written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_learned_temperature", "require_temperature_gradient"]
 
 
 def require_temperature_gradient(e: Experiment, tau: Iterable[Tensor]) -> None:
-    """Refuse to learn a temperature that the loss does not depend on; it would stay as it is.
+    """Raise if the loss does not depend on a learned temperature, which would never change.
 
     Args:
         e: the run.
@@ -33,9 +33,9 @@ def require_temperature_gradient(e: Experiment, tau: Iterable[Tensor]) -> None:
 
 
 def check_learned_temperature(e: Experiment) -> None:
-    """Refuse to learn a temperature that the loss does not depend on.
+    """Check with a trial step that the loss depends on a learned temperature.
 
-    Nothing is done unless the temperature is learned, and the run is the same either way.
+    This does nothing unless the temperature is learned, and it does not change the run.
 
     Args:
         e: the run, before its first step.
@@ -47,10 +47,10 @@ def check_learned_temperature(e: Experiment) -> None:
         return
     model, temperature = copy.deepcopy((e.model, e.temperature))
     train = e.images.part("train", e.task.needs_labels)
-    size = min(e.config.batch_size, len(train))  # a task may join pictures: one might not do
+    size = min(e.config.batch_size, len(train))  # a task may combine images, so one may not suffice
     batch = train.take(torch.arange(size, device=e.device))
     gpus = [e.device] if e.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpus):  # a task may draw from torch's own generator
+    with torch.random.fork_rng(devices=gpus):  # a task may draw from torch's global generator
         now = Step(temperature(), e.kl_weight(0), e.noise_generator())
         e.task.terms(e.setup, model, batch, now).loss.mean().backward()
     require_temperature_gradient(e, temperature.parameters())

@@ -1,7 +1,8 @@
-"""Temperature as a function of the global step, and KL and learning-rate factors likewise.
+"""Schedules of temperature, KL weight and learning rate, as functions of the global step.
 
-Plain functions of an integer: no tensors, no state. The trainer evaluates them and fills a buffer
-in place. "Global" is the point: a schedule that starts anew each epoch never leaves its beginning.
+They are plain functions of an integer, without tensors and without state. The trainer evaluates
+them and fills a buffer in place. The step is global because a schedule that restarts in each epoch
+would never leave its first values.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ KINDS: tuple[Kind, ...] = ("constant", "exponential", "linear", "cosine", "learn
 def temperature_schedule(
     kind: Kind, initial: float, final: float, steps: int, rate: float | None = None
 ) -> Schedule:
-    """The temperature at each global step.
+    """Return the temperature as a function of the global step.
 
-    - ``constant``: ``initial``. ``learned`` starts there, and the optimizer does the rest.
-    - ``exponential``: ``max(final, initial * exp(-rate * t))``; without a rate, the one that
-      arrives at ``final`` after ``steps``.
+    - ``constant``: ``initial``. ``learned`` starts at ``initial`` and is trained.
+    - ``exponential``: ``max(final, initial * exp(-rate * t))``; the default rate reaches
+      ``final`` after ``steps``.
     - ``linear``, ``cosine``: from ``initial`` to ``final`` over ``steps``, then ``final``.
 
     Args:
         kind: one of :data:`KINDS`.
         initial, final: temperatures, positive.
-        steps: length of the way, in optimizer steps.
+        steps: length of the schedule, in optimizer steps.
         rate: decay per step, for ``exponential``.
 
     Raises:
@@ -51,7 +52,8 @@ def temperature_schedule(
     if kind == "exponential":
         if final > initial:
             raise ConfigurationError(
-                f"an exponential schedule falls: final temperature {final} > initial {initial}"
+                f"an exponential schedule must decrease: final temperature {final} > initial "
+                f"{initial}"
             )
         decay = math.log(initial / final) / steps if rate is None else rate
         return lambda step: max(final, initial * math.exp(-decay * step))
@@ -63,10 +65,10 @@ def temperature_schedule(
 
 
 def cosine_decay(step: int, steps: int) -> float:
-    """Falls from 1 to 0 along half a cosine over ``steps``."""
+    """Return a factor that falls from 1 to 0 along half a cosine over ``steps``."""
     return 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(steps, 1))))
 
 
 def ramp(step: int, steps: float) -> float:
-    """Rises linearly from 0 to 1 over ``steps``; 1 throughout if there are none."""
+    """Return a factor that rises linearly from 0 to 1 over ``steps``; always 1 if that is 0."""
     return min(1.0, step / steps) if steps > 0 else 1.0

@@ -1,7 +1,7 @@
 """Independent random streams from one seed.
 
-Weights, order of the pictures, and noise must not be functions of the same random bits, and seed
-1 of one stream must not be seed 0 of another.
+Weights, order of the images and noise must not be functions of the same random bits, and seed 1
+of one stream must not coincide with seed 0 of another.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Stream = Literal["weights", "order", "noise", "evaluation"]
 
 
 def derive(seed: int, stream: Stream, index: int = 0) -> int:
-    """A seed for one purpose of a run.
+    """Derive the seed of one random stream of a run.
 
     Args:
-        seed: of the run.
-        stream: what it is for.
-        index: e.g. the epoch.
+        seed: seed of the run.
+        stream: purpose of the stream.
+        index: index within the stream, for example the epoch.
 
     Example:
         >>> derive(0, "weights") == derive(0, "noise")

@@ -1,7 +1,7 @@
-"""One training step, as a function of the state of a run and of the pictures it takes.
+"""One training step, as a function of the state of a run and of the batch of images.
 
-This is the plain form. What else executes a step (:mod:`relaxit.training.engines.compiled`,
-:mod:`relaxit.training.engines.cuda_graph`) gives the same numbers up to rounding, and is chosen in
+This is the reference implementation. The other engines (:mod:`relaxit.training.engines.compiled`,
+:mod:`relaxit.training.engines.cuda_graph`) give the same numbers up to rounding, and are chosen in
 :mod:`relaxit.training.engines.engine`.
 """
 
@@ -30,13 +30,13 @@ class State:
 
     Attributes:
         experiment: the run, whose model and temperature are trained.
-        train: the training pictures, on the device.
-        optimizer: over parameters of model and temperature.
-        generator: the source of noise.
+        train: the training images, on the device.
+        optimizer: the optimizer of the parameters of model and temperature.
+        generator: the generator of the noise.
         kl_weight: weight of the KL term, 0-dim.
         totals: sums over the examples of the epoch, see :func:`totals_of`.
-        guard: watches the losses.
-        source: what the task draws from: the generator, or what stands for it in compiled code.
+        guard: monitor of the losses.
+        source: what the task draws from: the generator, or its substitute in compiled code.
     """
 
     experiment: Experiment
@@ -49,7 +49,7 @@ class State:
     source: noise.Source
 
     def move_to(self, step: int) -> None:
-        """Fill in what depends on the global step: temperature, KL weight and learning rate."""
+        """Set what depends on the global step: temperature, KL weight and learning rate."""
         e = self.experiment
         e.temperature.set_step(step)
         self.kl_weight.fill_(e.kl_weight(step))
@@ -66,14 +66,17 @@ Costs = Callable[[State, Tensor], tuple[Tensor, Tensor]]
 
 
 def costs(state: State, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean loss ``[]`` with gradient, and what :func:`totals_of` sums, ``[2 + metrics]``.
+    """Compute the mean loss ``[]``, with gradient, and the sums of :func:`totals_of`.
 
     Args:
-        state: of the run.
-        index: rows of the training pictures, ``[B]`` int64 on the device.
+        state: state of the run.
+        index: rows of the training images, ``[B]`` int64 on the device.
+
+    Returns:
+        The loss, and the sums ``[2 + metrics]``.
     """
     e = state.experiment
-    # Whatever draws through relaxit.noise takes each kind of source.
+    # Code that draws through relaxit.noise accepts every kind of source.
     source = cast(torch.Generator, state.source)
     now = Step(e.temperature(), state.kl_weight, source)
     terms = e.task.terms(e.setup, e.model, state.train.take(index), now)
@@ -83,12 +86,12 @@ def costs(state: State, index: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def train_step(state: State, index: Tensor, costs: Costs = costs) -> None:
-    """One update. No device is waited for, so that a GPU can record it whole.
+    """Perform one update, without synchronising, so that a CUDA graph can record all of it.
 
     Args:
-        state: of the run, moved to this step.
-        index: rows of the training pictures, ``[B]`` int64 on the device.
-        costs: what the step costs, plain or compiled.
+        state: state of the run, moved to this step.
+        index: rows of the training images, ``[B]`` int64 on the device.
+        costs: the function :func:`costs`, eager or compiled.
     """
     loss, sums = costs(state, index)
     state.guard.see(loss)

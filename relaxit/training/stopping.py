@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run at the next step, with everything saved."""
+"""Ctrl-C and SIGTERM end a run after the current step, with everything saved."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["StopRequest"]
 
 
 class StopRequest:
-    """Context in which the first signal only asks for a stop; the second ends at once.
+    """Context manager in which the first signal requests a stop and the second ends at once.
 
-    A request inside the context of another one is passed on to that.
+    In nested contexts a request is passed on to the outer one.
 
     Attributes:
         exit_code: 0, or 130 after Ctrl-C, or 143 after SIGTERM.
@@ -27,11 +27,11 @@ class StopRequest:
         return self.exit_code != 0
 
     def __enter__(self) -> Self:
-        # Signals reach the main thread only; elsewhere the caller keeps its own handling.
+        # Handlers can be set in the main thread only; elsewhere the caller's handling stays.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._former[number] = signal.signal(number, self._handle)
-                # What an outer one was asked for before this one began is asked for still.
+                # A stop that was requested in an outer context before still counts.
                 outer = getattr(self._former[number], "__self__", None)
                 if isinstance(outer, StopRequest):
                     self.exit_code = self.exit_code or outer.exit_code

@@ -1,8 +1,8 @@
-"""The fourth extension point: what is trained around a relaxation.
+"""The fourth extension point: the task, which is what is trained around a relaxation.
 
-The trainer knows the order of the pictures, the temperature, the optimiser, checkpoints and
-metrics. A task knows the model, what a step costs, and what the result is worth. It is its options
-and nothing else; what changes during a run lives in the model, or comes in as an argument.
+The trainer handles the order of the images, the temperature, the optimiser, checkpoints and
+metrics. A task defines the model, the loss of a step and the evaluation. A task object holds its
+options and nothing else; what changes during a run is stored in the model or passed as an argument.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ __all__ = ["ESTIMATOR_STATE", "Display", "Setup", "Step", "Task", "Terms"]
 Row = Mapping[str, float | int]
 
 ESTIMATOR_STATE = "estimator_state"
-"""Name of the model's part that belongs to the estimator, if that keeps anything."""
+"""Name of the submodule that holds the estimator's state, for estimators that have one."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a task finds around it, fixed for a run.
+    """Relaxation, estimator and settings that a task is given, fixed for a run.
 
     Attributes:
         relaxation: the discrete structure.
-        estimator: how the gradient crosses its sample.
-        latents: number of variables.
-        batch_size: pictures a step.
-        binarise: how pictures are read.
+        estimator: the gradient estimator for its samples.
+        latents: number of latent variables.
+        batch_size: images per step.
+        binarise: how grey levels are read.
         objective: settings of the KL term, for tasks that have one.
         networks: widths and initialisation of the networks.
-        seed: of the run.
-        precision: of the matrix products of the networks in training, see :meth:`products`.
+        seed: seed of the run.
+        precision: precision of the networks' matmuls in training, see :meth:`products`.
     """
 
     relaxation: Relaxation
@@ -62,20 +62,20 @@ class Setup:
 
     @property
     def params_shape(self) -> torch.Size:
-        """``[latents, *param_shape]``: the parameters of all variables."""
+        """Shape of the parameters of all variables, ``[latents, *param_shape]``."""
         return torch.Size((self.latents, *self.relaxation.param_shape))
 
     def distribution(
         self, params: Tensor, temperature: float | Tensor = 1.0
     ) -> RelaxedDistribution:
-        """The law of the variables, without checks of values, which would stop a GPU."""
+        """Return the relaxed distribution, without checks of values, which synchronise a GPU."""
         return self.relaxation(params, temperature, validate_args=False)
 
     def products(self, device: torch.device) -> AbstractContextManager[None]:
-        """Context for the networks of a training step, and nothing else.
+        """Return the autocast context for the networks of a training step, and nothing else.
 
-        What comes out of it may be bfloat16: params of a law and terms of a loss are to be cast
-        back to float32. A task that uses it says so, see :attr:`Task.autocasts`.
+        Its outputs may be bfloat16: params of a distribution and terms of a loss must be cast back
+        to float32. A task that uses this context declares it, see :attr:`Task.autocasts`.
         """
         return autocast(self.precision, device)
 
@@ -86,22 +86,22 @@ class Setup:
         cost: Cost,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Costs of a sample with the estimator's gradient, and with what it keeps in the model."""
+        """Return costs of a sample with the estimator's gradient, using its state in the model."""
         state = getattr(model, ESTIMATOR_STATE, None)
         return surrogate_with(state, self.estimator, q, cost, generator)
 
     def read(self, part: Part, generator: torch.Generator | None = None) -> Tensor:
-        """Stored pictures as numbers in [0, 1], ``[B, P]`` float32."""
+        """Return stored images as numbers in [0, 1], ``[B, P]`` float32."""
         return read_batch(part.images, part.levels, self.binarise, generator)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a run stands.
+    """Temperature, KL weight and generator of the current step.
 
     Attributes:
-        temperature: 0-dim tensor on the device.
-        kl_weight: factor of the KL term, 1 after its warm-up; a number or a 0-dim tensor.
+        temperature: current temperature, a 0-dim tensor on the device.
+        kl_weight: weight of the KL term, 1 after its warm-up; a number or a 0-dim tensor.
         generator: the only source of randomness, so that a run can be repeated and resumed.
     """
 
@@ -112,12 +112,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one step costs.
+    """Loss and metrics of one step.
 
     Attributes:
-        loss: ``[E]``, one an example, with gradient; its mean is minimised. An example is a
-            picture, unless the task joins several.
-        metrics: ``[E]`` each, without gradient: those that :attr:`Task.metrics` names, in that
+        loss: ``[E]``, one per example, with gradient; its mean is minimised. An example is one
+            image, unless the task combines several.
+        metrics: ``[E]`` each, without gradient: those named by :attr:`Task.metrics`, in that
             order.
     """
 
@@ -127,21 +127,21 @@ class Terms:
 
 class _Shown(dict[str, float | int]):
     def __missing__(self, key: str) -> float:
-        return float("nan")  # no metric of this run: a gap in a line must not end the training
+        return float("nan")  # not a metric of this run: a missing number must not end the training
 
 
 @dataclass(frozen=True)
 class Display:
-    """How a person sees the metrics: templates for :meth:`str.format` over a row of them.
+    """How metrics are displayed: :meth:`str.format` templates that are filled from a row.
 
     Attributes:
-        bar: beside the progress bar, from the running means of the epoch.
-        line: for each epoch.
-        title: of the last table, after "after epoch N, ".
-        columns: metrics of the last table without their ``train_`` or ``test_``, each with its
-            heading.
-        unit: title of the table of ``relaxit evaluate``.
-        decimals: of the numbers in tables.
+        bar: template of the text beside the progress bar, filled with running means of the epoch.
+        line: template of the line printed for each epoch.
+        title: template of the title of the final table, which follows "after epoch N, ".
+        columns: columns of the final table: metric names without ``train_`` or ``test_``, and
+            their headings.
+        unit: title of the table that ``relaxit evaluate`` prints.
+        decimals: number of decimals in tables.
 
     Example:
         >>> shown = Display(line="accuracy {test_accuracy:.1%}")
@@ -158,27 +158,27 @@ class Display:
 
     def __post_init__(self) -> None:
         for template in (self.bar, self.line, self.title):
-            self.fill(template, {})  # a template that cannot be filled shows here, not in mid-run
+            self.fill(template, {})  # a faulty template fails here, not in the middle of a run
 
     def fill(self, template: str, row: Row) -> str:
-        """A template with the metrics of a row; one that is not there is shown as nan."""
+        """Fill a template with the metrics of a row; a missing metric is shown as nan."""
         return template.format_map(_Shown(row))
 
 
 class Task(Configured, ABC):
-    """What is trained around a relaxation. A plugin writes the five abstract members.
+    """What is trained around a relaxation. A plugin implements the abstract methods.
 
-    Gradients are off and the model is in evaluation mode in all members but :meth:`build`,
+    Gradients are disabled and the model is in evaluation mode in all methods except :meth:`build`,
     :meth:`prepare` and :meth:`terms`.
 
     Attributes:
-        needs_labels: whether it is trained with labels; a data set without them is then refused.
-        has_kl: whether the loss has a KL term. If not, settings of it are refused.
-        autocasts: whether its networks run under :meth:`Setup.products`. If not, the precision
-            bfloat16 is refused.
+        needs_labels: whether training needs labels; if so, data sets without labels are rejected.
+        has_kl: whether the loss has a KL term; if not, settings of the KL term are rejected.
+        autocasts: whether the networks run under :meth:`Setup.products`; if not, the precision
+            bfloat16 is rejected.
         metrics: names of the per-example metrics of a step.
-        files: names of the pictures that :meth:`draw` writes.
-        display: how a person sees the metrics.
+        files: names of the figures that :meth:`draw` writes.
+        display: how the metrics are displayed.
     """
 
     kind: ClassVar[str] = "task"
@@ -190,7 +190,7 @@ class Task(Configured, ABC):
     display: ClassVar[Display] = Display()
 
     def check(self, setup: Setup) -> None:
-        """Refuse a relaxation, estimator or setting that does not fit, before data is loaded.
+        """Reject a relaxation, estimator or setting that does not fit, before data is loaded.
 
         Raises:
             ConfigurationError, Unsupported: naming what does not fit and what would.
@@ -199,20 +199,20 @@ class Task(Configured, ABC):
 
     @abstractmethod
     def statement(self, setup: Setup) -> str:
-        """What is minimised, to stand after "minimises the"."""
+        """Return what is minimised, as a phrase that follows "minimises the"."""
 
     @abstractmethod
     def build(self, setup: Setup, image_format: Format) -> nn.Module:
-        """The model with its first weights, on the CPU.
+        """Return the model with its initial weights, on the CPU.
 
-        torch's global generator is seeded for this call alone.
+        torch's global generator is seeded for this call only.
 
         Raises:
-            ConfigurationError: if the data set does not fit: its size, or number of classes.
+            ConfigurationError: if the image size or the number of classes does not fit.
         """
 
     def prepare(self, setup: Setup, model: nn.Module, images: Images) -> None:
-        """Fit the first weights to the training pictures, once, on the CPU. Nothing by default.
+        """Fit the initial weights to the training images, once, on the CPU. A no-op by default.
 
         Raises:
             ConfigurationError: if the data set does not fit.
@@ -221,46 +221,51 @@ class Task(Configured, ABC):
 
     @abstractmethod
     def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
-        """The cost of one step.
+        """Compute loss and metrics of one step.
 
         Args:
-            setup: what is fixed for the run.
-            model: what :meth:`build` made.
-            batch: stored pictures ``[B, P]``, with labels ``[B]`` if they are needed.
-            step: temperature, weight of the KL term, generator.
+            setup: settings that are fixed for the run.
+            model: the model that :meth:`build` returned.
+            batch: stored images ``[B, P]``, with labels ``[B]`` if they are needed.
+            step: temperature, weight of the KL term and generator.
         """
 
     def summarise(self, sums: Mapping[str, float], examples: float) -> dict[str, float]:
-        """Metrics of an epoch from the sums of :attr:`metrics` over its examples; their means.
+        """Compute metrics of an epoch from sums over its examples. Means by default.
 
-        In the metrics of a run each name begins with ``train_``.
+        In the metrics of a run each name is prefixed with ``train_``.
+
+        Args:
+            sums: sum of each of :attr:`metrics` over the examples.
+            examples: number of examples.
         """
         return {name: total / examples for name, total in sums.items()}
 
     @abstractmethod
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
-        """What the model is worth on held-out pictures.
+        """Evaluate the model on held-out images.
 
         Args:
-            setup: what is fixed for the run.
-            model: what :meth:`build` made.
-            part: the validation or the test pictures, with labels if they are needed.
-            seed: the same one gives the same noise, so that epochs differ by their weights only.
+            setup: settings that are fixed for the run.
+            model: the model that :meth:`build` returned.
+            part: validation or test images, with labels if they are needed.
+            seed: seed of the noise; with the same seed, epochs differ by their weights only.
 
         Returns:
-            Metrics by name. In those of a run each name begins with ``validation_`` or ``test_``.
+            Metrics by name. In the metrics of a run each name is prefixed with ``validation_`` or
+            ``test_``.
         """
 
     def draw(
         self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], directory: Path
     ) -> None:
-        """Write :attr:`files` into a run's folder. Curves of the metrics by default.
+        """Write :attr:`files` into a run directory. Curves of the metrics by default.
 
         Args:
-            setup: what is fixed for the run.
-            model: what :meth:`build` made.
-            images: all pictures, on the model's device.
-            rows: metrics of the epochs so far; none if the run was stopped before the first.
+            setup: settings that are fixed for the run.
+            model: the model that :meth:`build` returned.
+            images: all images, on the model's device.
+            rows: metrics of the epochs so far; may be empty if the run ended early.
             directory: the run directory.
         """
         del setup, model, images
@@ -268,13 +273,13 @@ class Task(Configured, ABC):
             figures.draw_curves(figures.panels(rows), rows, directory / "curves.png")
 
     def sample_prior(self, setup: Setup, model: nn.Module, count: int, seed: int) -> Tensor:
-        """Pictures ``[count, P]`` in [0, 1], for tasks with a generative model.
+        """Sample images ``[count, P]`` in [0, 1] from the prior of a generative model.
 
         Raises:
-            Unsupported: if there is none.
+            Unsupported: if the task has no generative model.
         """
         del setup, model, count, seed
-        self._absent("pictures to sample: it has no prior over them")
+        self._absent("images to sample: it has no prior over images")
 
     def importance_weighted_bound(
         self,
@@ -285,21 +290,21 @@ class Task(Configured, ABC):
         seed: int,
         progress: Callable[[int], object],
     ) -> float:
-        """A bound on the mean log-likelihood of pictures in nats, for generative models.
+        """Estimate a lower bound on the mean log-likelihood of images, in nats.
 
         Args:
-            setup: what is fixed for the run.
-            model: what :meth:`build` made.
-            part: the pictures.
-            samples: importance samples a picture.
-            seed: of the samples.
-            progress: called with the number of pictures done.
+            setup: settings that are fixed for the run.
+            model: the model that :meth:`build` returned.
+            part: the images.
+            samples: importance samples per image.
+            seed: seed of the samples.
+            progress: called with the number of images that are done.
 
         Raises:
-            Unsupported: if there is none.
+            Unsupported: if the task has no generative model.
         """
         del setup, model, part, samples, seed, progress
-        self._absent("importance-weighted bound: it has no likelihood of pictures")
+        self._absent("importance-weighted bound: it has no likelihood of images")
 
     def _absent(self, what: str) -> NoReturn:
         raise Unsupported(f"task {self.name!r} has no {what}")

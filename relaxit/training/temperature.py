@@ -14,10 +14,10 @@ __all__ = ["Temperature"]
 class Temperature(nn.Module):
     """Holds the current temperature as a 0-dim tensor, saved and restored with the run.
 
-    A tensor, because a Python number in a compiled step would compile it again at each change.
+    It is a tensor because a compiled step would be recompiled whenever a Python number changes.
 
     Args:
-        settings: schedule, start and end.
+        settings: schedule, initial and final temperature.
         steps: optimizer steps of the whole run.
 
     Example:
@@ -45,6 +45,6 @@ class Temperature(nn.Module):
         return self.log_value.exp() if self.learned else self.value
 
     def set_step(self, step: int) -> None:
-        """Move to the value of a global step; nothing to do if it is learned."""
+        """Set the temperature of a global step; a no-op if it is learned."""
         if not self.learned:
             self.value.fill_(self.schedule(step))

@@ -1,4 +1,4 @@
-"""The zoo: training recipes, data only."""
+"""The zoo: training recipes, which are data only."""
 
 from __future__ import annotations
 

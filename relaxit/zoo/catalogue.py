@@ -1,6 +1,6 @@
 """Recipes by name: the built-in ones, TOML files in ``recipes/``, and those of plugins.
 
-Listing and showing them loads no torch; plugins are asked only if some are installed.
+Listing and showing recipes does not import torch; plugins are loaded only if any are installed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEFAULT = "categorical-vae"
 
 
 def recipes() -> dict[str, Path]:
-    """All recipes by name: the built-in ones and those of installed plugins.
+    """Return all recipes by name: the built-in ones and those of installed plugins.
 
     Example:
         >>> {"categorical-vae", "tutorial-mnist"} <= set(recipes())
@@ -37,10 +37,10 @@ def recipes() -> dict[str, Path]:
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a recipe, by its name.
+    """Return the file of a recipe.
 
     Raises:
-        UnknownName: with the known and the near names.
+        UnknownName: if there is no such recipe, with the known and similar names.
     """
     known = recipes()
     if name not in known:
@@ -49,7 +49,7 @@ def find_recipe(name: str) -> Path:
 
 
 def recipe_summary(path: Path) -> str:
-    """The line a recipe says about itself, or what is wrong with it."""
+    """Return the summary line of a recipe, or the error if it cannot be read."""
     try:
         return str(read_recipe(path).get("summary", ""))
     except ConfigurationError as error:
@@ -57,9 +57,9 @@ def recipe_summary(path: Path) -> str:
 
 
 def recipe_layers(recipe: str) -> list[dict[str, Any]]:
-    """The tables of ``--recipe NAME|FILE``: a zoo recipe, or a file laid over one.
+    """Return the layers of ``--recipe NAME|FILE``: a zoo recipe, or a zoo recipe and a file.
 
-    A file may name the zoo recipe it starts from in ``base``; without, it is the default one.
+    A file may name its zoo recipe in ``base``; otherwise it extends the default recipe.
 
     Raises:
         UnknownName: if there is no such recipe or base.
@@ -70,7 +70,7 @@ def recipe_layers(recipe: str) -> list[dict[str, Any]]:
     if not is_file:
         return [{"recipe": recipe, **read_recipe(find_recipe(recipe))}]
     if not path.is_file():
-        raise ConfigurationError(f"recipe file {recipe} is not there")
+        raise ConfigurationError(f"recipe file {recipe} does not exist")
     table = read_recipe(path)
     base = table.pop("base", DEFAULT)
     return [{"recipe": path.stem, **read_recipe(find_recipe(str(base)))}, table]

@@ -153,7 +153,7 @@ def test_compiled_ones_can_be_left_out(monkeypatch):
         Implementation("a", ones(1)), Implementation("b", ones(1), compiled=True)
     )
     made = run(benchmark, compiled=False).measurements[1]
-    assert (made.outcome, made.reason) == ("skipped", "compiled ones were not asked for")
+    assert (made.outcome, made.reason) == ("skipped", "compiled implementations were not requested")
     monkeypatch.setattr(preparation, "cannot_compile", lambda device: "there is no compiler")
     made = run(benchmark).measurements[1]
     assert (made.outcome, made.reason) == ("skipped", "there is no compiler")
@@ -276,7 +276,7 @@ def test_times_are_in_units_of_the_lower_bound():
     )
     assert [each.times_lower_bound for each in report.measurements] == [1.5, 4]
     assert json.loads(json.dumps(report.to_json()))["lower_bound"]["seconds"] == 2
-    assert run(benchmark).floor is None  # nobody has measured rates
+    assert run(benchmark).lower_bound is None  # nobody has measured rates
     assert (
         run(benchmark_of(Implementation("a", ones(3))), RATES).measurements[0].times_lower_bound
         is None
@@ -291,7 +291,7 @@ def test_a_implementation_may_be_the_lower_bound():
     report = run(benchmark_of(*implementations))
     assert report.lower_bound.parts == {"least": 4}
     assert [each.times_lower_bound for each in report.measurements] == [1.5, 1]
-    assert run(benchmark_of(*implementations), only=frozenset({"a"})).floor is None
+    assert run(benchmark_of(*implementations), only=frozenset({"a"})).lower_bound is None
 
 
 def test_needs_that_raise_are_a_fault_of_the_benchmark():

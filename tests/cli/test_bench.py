@@ -46,7 +46,7 @@ def test_a_table_says_what_was_measured_on_what(known, capsys):
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0].startswith("device cpu (")
-    assert ", 1 CPU threads on " in lines[0]
+    assert ", 1 CPU thread on " in lines[0]
     assert f"torch {torch.__version__}, 20" in lines[0]
     assert "test-known: figures that are known (n 500)" in lines
     right = next(line.split() for line in lines if line.split()[:1] == ["right"])
@@ -262,7 +262,7 @@ def test_nothing_to_measure_is_an_error_with_the_reason(known, capsys, implement
 def test_only_what_is_left_out_is_an_error(capsys):
     arguments = ["sampling", "categorical-soft", *SMALL, "--only", "relaxit compiled"]
     assert run(["bench", *arguments, "--no-compile", *QUICK]) == 2
-    assert "compiled ones were not asked for" in capsys.readouterr().err
+    assert "compiled implementations were not requested" in capsys.readouterr().err
 
 
 # --- lower bounds
@@ -347,10 +347,10 @@ def test_training_is_shown_as_seconds_of_an_epoch(images, capsys):
     show(report, steps=50)  # of 600
     lines = capsys.readouterr().out.splitlines()
     assert "(steps 50, pictures MNIST)" in lines[0]
-    assert "s an epoch" in lines[2]
+    assert "s per epoch" in lines[2]
     (row,) = [line.split() for line in lines if line.split()[:1] == ["one"]]
     assert row == ["one", "6", "4.8", "9", "-", "2"]
-    assert "  lower bound 3 s an epoch: least 3" in lines
+    assert "  lower bound 3 s per epoch: least 3" in lines
 
 
 @pytest.mark.parametrize(

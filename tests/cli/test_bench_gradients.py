@@ -145,7 +145,7 @@ def test_a_refusal_after_figures_is_shown(tiny, capsys):
     arguments = ["--problem-option", "after=1", "--problem-option", "refuses=true"]
     estimators = ["--estimators", "straight-through"]
     assert bench("test-broken", *arguments, *estimators, *QUICK) == 0
-    assert "test-broken: refused: not this" in capsys.readouterr().out.splitlines()
+    assert "test-broken: not supported: not this" in capsys.readouterr().out.splitlines()
 
 
 def test_missing_data_have_the_code_they_have_elsewhere(tmp_path, capsys):
@@ -184,17 +184,17 @@ def test_figures_are_whole_at_80_columns(tiny, monkeypatch, capsys):
          "error: unknown estimator 'st-gumble'. Did you mean st-gumbel"),
         (["--estimators", ","], "error: --estimators must name at least one, got none"),
         (["--relaxation", "catgorical"], "error: unknown relaxation 'catgorical'."),
-        (["-o", "categories=3"], "error: -o KEY=VALUE is of a --relaxation, and none is given"),
+        (["-o", "categories=3"], "error: -o KEY=VALUE belongs to --relaxation, which is not given"),
         (["--out", "nowhere/x.json"],
-         "error: --out nowhere/x.json must be a file in a folder that exists"),
+         "error: --out nowhere/x.json must be a file in an existing directory"),
         (["--plot", "nowhere/x.png"],
-         "error: --plot nowhere/x.png must be a file in a folder that exists"),
+         "error: --plot nowhere/x.png must be a file in an existing directory"),
         (["powers", "--estimators", "exact", "--plot", "x.jpg"],
          "error: --plot x.jpg must end in .png, .pdf, .svg"),
         (["powers", "--problem-option", "x=1"],
          "error: problem 'powers': x: Extra inputs are not permitted"),
         (["powers", "--states", "4", "--estimators", "st-gumbel"],
-         "error: powers: 5 joint values of Categorical(categories=5) ** 1 are more than --states"),
+         "error: powers: Categorical(categories=5) ** 1 has 5 joint values, more than --states"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(arguments, message, capsys):

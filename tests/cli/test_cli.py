@@ -45,7 +45,7 @@ BAD_TRAIN = [
     ("--estimator pathwize", 2, "Did you mean pathwise?"),
     ("--dataset mnst", 2, "Did you mean mnist"),
     ("--recipe tutorial-mnit", 2, "Did you mean tutorial-mnist"),
-    ("--recipe absent.toml", 2, "absent.toml is not there"),
+    ("--recipe absent.toml", 2, "absent.toml does not exist"),
     ("-o categories=ten", 2, "option categories"),
     ("-o categories=1", 2, "categories: Input should be greater than or equal to 2"),
     ("-o kategories=3", 2, "kategories"),
@@ -463,7 +463,7 @@ def test_launcher_names_the_other_distribution(tmp_path, monkeypatch, capsys):
 @needs_cuda
 def test_auto_takes_the_gpu(capsys):
     assert run(["train", "--epochs", "1", "--out", "run"]) == 0
-    assert "device cuda:0 (best there is)" in capsys.readouterr().err
+    assert "device cuda:0 (best available)" in capsys.readouterr().err
 
 
 def test_ctrl_c_in_a_command_says_so(monkeypatch, capsys):

@@ -31,24 +31,24 @@ def elsewhere(tmp_path, monkeypatch):
         ("--ensemble seeds=-1", "got '-1'"),
         ("--ensemble seeds=1.5", "got '1.5'"),
         ("--ensemble seeds=", "got ''"),
-        ("--ensemble seeds=1,", "whole numbers from 0, got ''"),
-        ("--ensemble seeds=1,two", "whole numbers from 0, got 'two'"),
-        ("--ensemble seeds=3,3", "3 is there twice"),
+        ("--ensemble seeds=1,", "integers from 0, got ''"),
+        ("--ensemble seeds=1,two", "integers from 0, got 'two'"),
+        ("--ensemble seeds=3,3", "3 is given twice"),
         ("--ensemble seeds=99999999", "from 1 to 10000"),
         ("--ensemble temperatures=0", "positive numbers, got '0'"),
         ("--ensemble temperatures=", "positive numbers, got ''"),
         ("--ensemble temperatures=1,nan", "positive numbers, got 'nan'"),
-        ("--ensemble temperatures=1,1.0", "1.0 is there twice"),
+        ("--ensemble temperatures=1,1.0", "1.0 is given twice"),
         ("--ensemble temperatures=1,1e300", "equal to 1000000000000000000000000000000"),
         ("--ensemble seeds=2 --seed 9223372036854775807", "less than 9223372036854775808"),
         ("--ensemble taus=1", "takes seeds=N, seeds=A,B,... or temperatures=A,B,..., got 'taus=1'"),
         ("--ensemble 10", "takes seeds=N"),
         ("--ensemble seeds=2 --ensemble seeds=3", "seeds is given twice"),
-        ("--ensemble temperatures=1,2 --temperature 1", "give one of them"),
+        ("--ensemble temperatures=1,2 --temperature 1", "give only one of them"),
         ("--ensemble seeds=1,2 --seed 5", "leave out --seed 5"),
         ("--ensemble seeds=2 --resume run", "--ensemble cannot change in mid-run"),
         ("--ensemble temperatures=0.1,1 --schedule exponential --final-temperature 0.5",
-         "an exponential schedule falls"),
+         "an exponential schedule must decrease"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, flags, said):
@@ -88,7 +88,7 @@ def test_a_table_means_and_members_that_are_runs(tmp_path, capsys):
     assert len(RunDirectory(tmp_path / "all" / "seed-5").read_metrics()) == 3
     capsys.readouterr()
     assert run(["train", "--resume", "all"]) == 4
-    assert "is an ensemble; name one of its runs: all" in capsys.readouterr().err
+    assert "is an ensemble; pass one of its runs: all" in capsys.readouterr().err
 
 
 def test_temperatures_without_a_schedule_are_constant(tmp_path, capsys, monkeypatch):

@@ -22,7 +22,7 @@ RELAXATIONS = sorted(default_registry().items("relaxation"))
 ESTIMATORS = sorted(default_registry().items("estimator"))
 OWN = sorted(cls.name for cls in own("estimator"))
 MISSING = (
-    "discrete law",
+    "discrete distribution",
     "logits of",
     "capability conditional",
     "capability exact_rounding",
@@ -140,9 +140,9 @@ def test_show_tells_what_it_is(capsys, estimator):
     assert run(["show", estimator, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["capabilities"]
     cls = default_registry().find("estimator", estimator)
-    assert told["cost is evaluated on"] == ("hard values" if cls.hard else "soft values")
+    assert told["cost is evaluated on"] == ("hard samples" if cls.hard else "soft samples")
     assert (cls.unbiased or "none") in told["costs for which it is unbiased"]
-    assert set(told["works on"].split(", ")) | set(told["refuses"]) == set(RELAXATIONS)
-    assert all(estimator in said for said in told["refuses"].values())
+    assert set(told["works on"].split(", ")) | set(told["unsupported"]) == set(RELAXATIONS)
+    assert all(estimator in said for said in told["unsupported"].values())
     assert run(["show", estimator]) == 0
     assert "for which it is unbiased" in capsys.readouterr().out

@@ -90,10 +90,10 @@ def test_no_target_reached_is_0_and_said(capsys):
         ("--sizes 4x4", "Did you mean 4x3?"),
         ("--estimators st-gumbl", "Did you mean st-gumbel?"),
         ("--ensemble perhaps", "auto, always or never"),
-        ("--out r.txt", "ends in .json or .md"),
+        ("--out r.txt", "must end in .json or .md"),
         ("--tolerance 0", "must be > 0"),
         ("--seeds 0", "--seeds"),
-        ("--device cuda:99", "is not there"),
+        ("--device cuda:99", "is not available"),
     ],
 )
 def test_mistakes_are_one_line_and_2(flags, message, capsys):

@@ -34,8 +34,9 @@ def test_the_check_sees_an_import():
     assert imported("import numpy", *HEAVY) == ["numpy"]
 
 
-def test_listing_starts_no_compiler_and_draws_nothing():
-    # torch itself is needed: plugins are classes of tensors, whose modules run to be listed.
+def test_listing_starts_no_compiler_and_draws_nothing(tmp_path, monkeypatch):
+    # The first time torch itself is needed: plugins are classes of tensors, whose modules run.
+    monkeypatch.setenv("RELAXIT_CACHE_DIR", str(tmp_path))
     code = (
         "from relaxit.cli.app import run\nassert run(['list']) == 0\nassert 'torch' in sys.modules"
     )

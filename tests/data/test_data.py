@@ -67,7 +67,7 @@ def test_a_missing_label_file_is_told_from_a_missing_set(tmp_path, part):
 def test_as_many_labels_as_images(tmp_path):
     raw = write_set(tmp_path, "MNIST")
     write_idx(raw / "t10k-labels-idx1-ubyte", torch.arange(2))
-    with pytest.raises(DataError, match=r"labels of shape \[2\] for 3 test pictures"):
+    with pytest.raises(DataError, match=r"labels of shape \[2\] for 3 test images"):
         Mnist().load(tmp_path)
 
 
@@ -156,9 +156,9 @@ def test_a_set_may_have_no_labels_but_not_half_of_them():
     assert not bare.hold_out(3).labelled
     assert bare.format.classes == 0
     assert bare.part("train", labels=True).labels is None
-    with pytest.raises(DataError, match="the 5 test pictures have no labels"):
+    with pytest.raises(DataError, match="the 5 test images have no labels"):
         Images(rows, rows[:5], (1, 1), train_labels=rows[:, 0])
-    with pytest.raises(DataError, match=r"labels of shape \[50, 1\] for 50 train pictures"):
+    with pytest.raises(DataError, match=r"labels of shape \[50, 1\] for 50 train images"):
         Images(rows, rows[:5], (1, 1), train_labels=rows, test_labels=rows[:5, 0])
 
 
@@ -236,10 +236,10 @@ def test_reading_floats_leaves_the_set_alone(levels):
 
 
 REFUSED = {
-    "NaN": (rows_of(0.5, float("nan"), 0.1), 1, r"train pictures go from nan to nan"),
-    "infinite": (rows_of(0.5, float("inf")), 1, r"go from 0.5 to inf, expected \[0, 1\]"),
-    "negative": (rows_of(0.5, -0.25), 1, r"go from -0.25 to 0.5"),
-    "above 1": (rows_of(0.5, 1.5), 1, r"go from 0.5 to 1.5"),
+    "NaN": (rows_of(0.5, float("nan"), 0.1), 1, r"train images range from nan to nan"),
+    "infinite": (rows_of(0.5, float("inf")), 1, r"range from 0.5 to inf, expected \[0, 1\]"),
+    "negative": (rows_of(0.5, -0.25), 1, r"range from -0.25 to 0.5"),
+    "above 1": (rows_of(0.5, 1.5), 1, r"range from 0.5 to 1.5"),
     "levels": (rows_of(0.5, 0.25), 255, r"levels must be 1, got 255"),
     "float64": (rows_of(0.5, dtype=torch.float64), 1, r"of torch.float64, expected torch.uint8 or"),
     "int64": (rows_of(3, dtype=torch.int64), 255, r"of torch.int64, expected"),
@@ -256,8 +256,8 @@ def test_rows_that_are_no_images_are_refused(rows, levels, message):
 def test_every_part_is_checked(part):
     good, bad = torch.rand(9, 1), torch.full((2, 1), 2.0)
     parts = {"test": good, "validation": good, part: bad}
-    with pytest.raises(DataError, match=f"{part} pictures go from 2.0 to 2.0"):
+    with pytest.raises(DataError, match=f"{part} images range from 2.0 to 2.0"):
         Images(good, size=(1, 1), levels=1, **parts)
     parts[part] = torch.ones(2, 1, dtype=torch.uint8)
-    with pytest.raises(DataError, match=f"{part} pictures are of torch.uint8, training ones of"):
+    with pytest.raises(DataError, match=f"{part} images are of torch.uint8, training images of"):
         Images(good, size=(1, 1), levels=1, **parts)

@@ -144,7 +144,7 @@ def test_too_many_states_are_refused():
     assert len(calls) <= 1
     Exact(states=10_000).check_joint(ten, 4)
     Exact(states=10).check(ten)
-    with pytest.raises(Unsupported, match=r"one variable.*have 10, more than states = 9"):
+    with pytest.raises(Unsupported, match=r"one variable.*has 10, more than states = 9"):
         Exact(states=9).check(ten)
 
 
@@ -168,6 +168,9 @@ def test_values_that_nobody_lists_are_refused():
         def enumerate_vertices(self):
             raise NotImplementedError
 
-    for relaxation, what in ((Unlisted(), "enumerate_vertices"), (SamplesOnly(), "discrete law")):
+    for relaxation, what in (
+        (Unlisted(), "enumerate_vertices"),
+        (SamplesOnly(), "discrete distribution"),
+    ):
         with pytest.raises(Unsupported, match=f"'exact' needs .*{what}.*{relaxation.name}"):
             Exact().check(relaxation)

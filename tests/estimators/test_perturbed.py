@@ -40,7 +40,7 @@ STRUCTURES = pytest.mark.parametrize("relaxation", [CATEGORICAL, BINARY, ThreeNu
 LAWS = {"gumbel_r": CATEGORICAL, "logistic": BINARY, "norm": None}
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("distribution", LAWS)
 def test_noise_and_the_derivative_of_its_density(distribution):
     kind = "own" if LAWS[distribution] is not None else "gaussian"
     drawn, score = noise_of("it", LAWS[distribution] or BINARY, kind)
@@ -265,7 +265,9 @@ def test_loss_of_masked_scores():
 
 
 def test_loss_refuses_what_has_no_product_of_params_and_values():
-    with pytest.raises(Unsupported, match=r"shape of values.*'numbers' are \[3\], not \[\]"):
+    with pytest.raises(
+        Unsupported, match=r"shape of the values.*'numbers' has params \[3\] and values \[\]"
+    ):
         fenchel_young_loss(ThreeNumbers(), torch.zeros(3), torch.zeros(()))
     with pytest.raises(Unsupported, match="needs an argmax"):
         fenchel_young_loss(Plain(), torch.zeros(3), torch.zeros(3))

@@ -523,7 +523,7 @@ def test_a_state_for_other_variables_is_refused():
 @pytest.mark.parametrize(
     ("estimator", "relaxation", "message"),
     [
-        *((e, SamplesOnly(), "needs the discrete law") for e in GENERAL),
+        *((e, SamplesOnly(), "needs the discrete distribution") for e in GENERAL),
         *((e, SamplesOnly(), "logits of independent bits") for e in BITS),
         *((e, CATEGORICAL, "logits of independent bits") for e in BITS),
         *((e, ThreeNumbers(), "capability conditional") for e in (Rebar(), RelaxEstimator())),

@@ -28,7 +28,7 @@ def test_all_values_by_hand():
     assert math.isclose(found.bias, float((mean - EXACT).norm() / EXACT.norm()))
     assert math.isclose(found.variance, variance)
     assert math.isclose(found.mse, found.bias**2 + variance)
-    assert (found.floor, found.mse_error, found.rows) == (0, 0, 4)
+    assert (found.noise_level, found.mse_error, found.rows) == (0, 0, 4)
     cosines = [float(v @ EXACT / v.norm() / EXACT.norm()) for v in FLAT]
     assert math.isclose(found.cosine, sum(p * c for p, c in zip(FLAT_MASS, cosines, strict=True)))
     assert math.isclose(found.cosine_of_mean, float(mean @ EXACT / mean.norm() / EXACT.norm()))
@@ -114,7 +114,7 @@ def test_chance_exceeds_the_floor_once_in_a_hundred_cases():
     exact, above, cases = torch.ones(1, dtype=torch.float64), 0, 2000
     for estimates in torch.randn(cases, 1000, 1, generator=seed(5), dtype=torch.float64) + 1:
         found = summarise([of_draws(estimates, exact)])
-        above += found.bias > found.floor
+        above += found.bias > found.noise_level
     # Binomial, p = 0.01: a probability of less than ALPHA on either side.
     assert 4 <= above <= 42
 

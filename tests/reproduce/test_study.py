@@ -90,8 +90,11 @@ def test_no_cell_of_both_is_said(tmp_path):
         (BASE.replace("seeds = 3", "seeds = 0"), "seeds"),
         (BASE.replace("seeds = 3", "sedes = 3"), "sedes"),
         (BASE.replace("tolerance = 2.0", "tolerance = 2001-01-01"), "not JSON serializable"),
-        (BASE.replace("test = {", "other = {"), "names a column that there is not"),
-        (BASE.replace("[error]\nleast = 0.06\nmost = 0.4\nseeds = 10\n", ""), "without error"),
+        (BASE.replace("test = {", "other = {"), "names a column that does not exist"),
+        (
+            BASE.replace("[error]\nleast = 0.06\nmost = 0.4\nseeds = 10\n", ""),
+            "a target has no error",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(tmp_path, text, message):

@@ -38,7 +38,7 @@ def test_one_block_of_every_implementation(directory, monkeypatch):
         "products bfloat16": "done",
     }
     assert {each.reason for each in found.values() if each.compiled} == {
-        "compiled ones were not asked for"
+        "compiled implementations were not requested"
     }
     assert report.reference == "tutorial"
     assert list(report.lower_bound.parts) == ["products float32"]

@@ -63,7 +63,7 @@ def test_every_check_catches_something():
 
 def test_every_check_is_documented_and_short():
     for check in checks():
-        assert check.distribution.endswith("."), check.name
+        assert check.statement.endswith("."), check.name
         assert check.why, check.name
         assert len(inspect.getsource(check.function).splitlines()) <= 30, check.name
         assert 0 <= check.false_alarm <= 10 * ALPHA

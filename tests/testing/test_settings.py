@@ -200,16 +200,16 @@ def reasons(subject):
     [
         (
             settings.ProductInLogSpace(categories=3),
-            ["autocast to bfloat16", "log_space.log_prob", "arithmetic.product"],
+            ["autocast to bfloat16", "log_space.log_prob", "full_precision_matmul"],
         ),
-        (settings.HeedsAutocastAlone(), ["'high'", "at temperature 0.02", "arithmetic.product"]),
+        (settings.HeedsAutocastAlone(), ["'high'", "at temperature 0.02", "full_precision_matmul"]),
         (settings.ShortBackward(), ["the gradient of", "of 64 rows"]),
         (settings.LongEntropy(), ["the dtype of entropy is torch.float64", "give dtype="]),
         (settings.ConstantOnTheDefaultDevice(), ["default device", "give device="]),
         (settings.KeepsATable(), ["in training after it", "Inference tensors"]),
         (settings.ReadsWhatIsThere(), ["deterministic algorithms", "torch.empty"]),
         (RaisesInInference(), ["in inference mode it raises ValueError: not here"]),
-        (settings.MeansInInference(), ["value 0 that the cost sees"]),
+        (settings.MeansInInference(), ["sample 0 passed to the cost"]),
     ],
     ids=lambda value: type(value).__name__,
 )

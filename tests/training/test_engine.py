@@ -221,7 +221,7 @@ def test_the_first_step_is_reported_once():
     for _ in range(2):
         trainer.run_epoch(told, StopRequest())
         trainer.next_epoch()
-    assert told.heard == [("eager", "as asked", True)]
+    assert told.heard == [("eager", "as requested", True)]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_says_what_was_waited_for(tmp_path, capsys):
     out = str(tmp_path / "run")
     assert run(["train", "--epochs", "1", "--engine", "eager", "--out", out]) == 0
     (line,) = [each for each in capsys.readouterr().err.splitlines() if "ready in" in each]
-    assert line.startswith("engine eager (as asked); ready in ")
+    assert line.startswith("engine eager (as requested); ready in ")
     assert all(what in line for what in ("import", "data and model", "first step"))
 
 
@@ -361,7 +361,7 @@ def test_a_model_that_counts_in_python_is_not_compiled(uncompiled, monkeypatch, 
         with pytest.raises(ConfigurationError, match=r"encoder\.\d+\.calls"):
             trainer.train_step(index)
         return
-    with pytest.warns(UserWarning, match="no tensor"):
+    with pytest.warns(UserWarning, match="not a tensor"):
         trainer.train_step(index)
     assert trainer.engine.name == "eager"
     assert trainer.experiment.model.encoder[-1].calls == 1

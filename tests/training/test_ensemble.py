@@ -219,7 +219,7 @@ def test_all_lost_is_an_error():
     with torch.no_grad():
         for parameter in ensemble.parameters.values():
             parameter.fill_(torch.nan)
-    with pytest.raises(DivergenceError, match=r"no loss of the 3 members .* step 0 \(seed 3,"):
+    with pytest.raises(DivergenceError, match=r"the loss of all 3 members .* step 0 \(seed 3,"):
         ensemble.run_epoch()
 
 
@@ -227,7 +227,7 @@ def test_all_lost_is_an_error():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("law", ["uniform", "gumbel", "logistic"])
+@pytest.mark.parametrize("distribution", ["uniform", "gumbel", "logistic"])
 @pytest.mark.parametrize("shape", [(), (5,), (0,), (2, 3)])
 def test_each_row_draws_from_its_own_generator(distribution, dtype, shape):
     draw, size = getattr(noise, distribution), torch.Size(shape)

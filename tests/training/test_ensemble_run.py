@@ -100,7 +100,7 @@ def test_each_member_is_its_run_alone(tmp_path, mode):
     assert len(taus) == 4  # or the temperatures would have been no different
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_a_member_continues_as_its_run_alone(tmp_path):
     # Three epochs: two in the ensemble and one alone. Only exact moments of Adam, noise and
     # position give the weights of three epochs alone.
@@ -119,7 +119,7 @@ def test_a_member_continues_as_its_run_alone(tmp_path):
     )
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_the_comparison_of_continued_runs_sees_lost_moments(tmp_path, monkeypatch):
     monkeypatch.setattr("relaxit.training.ensembles.runner._part", lambda stacked, number: {
         key: torch.zeros_like(value[number]) if value.dim() else value
@@ -129,7 +129,7 @@ def test_the_comparison_of_continued_runs_sees_lost_moments(tmp_path, monkeypatc
         test_a_member_continues_as_its_run_alone(tmp_path)
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_a_member_is_no_larger_on_disk_than_its_run_alone(tmp_path):
     outcome, _ = run(tmp_path, "always", Plan(seeds=(3, 5, 6, 7)))
     run_of = outcome.members[0].run
@@ -139,7 +139,7 @@ def test_a_member_is_no_larger_on_disk_than_its_run_alone(tmp_path):
         assert mine == pytest.approx(theirs, rel=0.1)
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 @pytest.mark.parametrize("mode", ["always", "never"])
 def test_means_and_errors_on_top(tmp_path, mode):
     outcome, folder = run(tmp_path, mode)
@@ -175,7 +175,7 @@ def test_an_interrupted_ensemble_is_complete(tmp_path, mode):
     assert [row["epoch"] for row in done.rows] == [1, 2, 3]
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_a_signal_in_a_members_last_epoch_ends_the_ensemble(tmp_path):
     # The member is finished, and its own loop has nothing left to stop.
     outcome, _ = run(tmp_path, "never", Plan(seeds=(0, 1)), Told(stop_after=2))
@@ -199,7 +199,7 @@ def spoil(monkeypatch, seeds):
     monkeypatch.setattr(experiment, "build_model", spoiled)
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 @pytest.mark.parametrize("mode", ["always", "never"])
 def test_a_member_that_diverges_is_named_and_left_out(tmp_path, monkeypatch, mode):
     spoil(monkeypatch, {1})
@@ -212,7 +212,7 @@ def test_a_member_that_diverges_is_named_and_left_out(tmp_path, monkeypatch, mod
     assert (folder.path / "seed-1" / "model.safetensors").is_file()
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_a_member_that_diverges_later_keeps_its_last_good_weights(tmp_path, monkeypatch):
     from relaxit.training.ensembles.batched import Ensemble
 
@@ -233,7 +233,7 @@ def test_a_member_that_diverges_later_keeps_its_last_good_weights(tmp_path, monk
     assert outcome.members[0].state == "finished"
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 @pytest.mark.parametrize("mode", ["always", "never"])
 def test_all_that_diverge_are_an_error(tmp_path, monkeypatch, mode):
     spoil(monkeypatch, {0, 1})
@@ -243,10 +243,10 @@ def test_all_that_diverge_are_an_error(tmp_path, monkeypatch, mode):
     assert [member["state"] for member in saved["members"]] == ["diverged", "diverged"]
 
 
-@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.usefixtures("no_images")
 def test_the_directory_of_an_ensemble_is_no_run_and_says_so(tmp_path):
     _, folder = run(tmp_path, "always", Plan(seeds=(0,)), epochs=1)
-    with pytest.raises(CheckpointError, match=r"is an ensemble; name one of its runs: .*seed-0"):
+    with pytest.raises(CheckpointError, match=r"is an ensemble; pass one of its runs: .*seed-0"):
         RunDirectory(folder.path).read_config()
 
 

@@ -34,7 +34,7 @@ FLAGS = ["--task", "test-chooser", "--relaxation", "binary", "--latents", "64", 
 
 
 class Unlabelled(Dataset):
-    api, name, summary = 1, "test-unlabelled", "pictures without labels"
+    api, name, summary = 1, "test-unlabelled", "images without labels"
 
     def load(self, folder, download=False):
         pixels = torch.zeros(40, 64, dtype=torch.uint8)
@@ -89,7 +89,7 @@ def test_is_evaluated_with_what_it_offers(tmp_path, capsys):
     assert run(["evaluate", "run", "--importance-samples", "3"]) == 2
     assert "test-chooser' has no importance-weighted bound" in capsys.readouterr().err
     assert run(["sample", "run"]) == 2
-    assert "test-chooser' has no pictures to sample" in capsys.readouterr().err
+    assert "test-chooser' has no images to sample" in capsys.readouterr().err
     assert not (tmp_path / "run" / "samples-0.png").exists()
 
 
@@ -307,7 +307,7 @@ def test_a_plugin_brings_a_task_and_an_unfinished_one_is_named():
 
 def test_absent_parts_are_typed_errors():
     setup = Setup(relaxit.get("binary"), relaxit.estimator("pathwise"), latents=3)
-    with pytest.raises(Unsupported, match="no pictures to sample"):
+    with pytest.raises(Unsupported, match="no images to sample"):
         Chooser().sample_prior(setup, torch.nn.Identity(), 1, 0)
     assert issubclass(Unsupported, ConfigurationError)
     assert setup.params_shape == (3, *relaxit.get("binary").param_shape)

@@ -1,9 +1,10 @@
-"""Learn to sort: a network that sees one number at a time, and Gumbel-Sinkhorn between its scores.
+"""Learn to sort with a network that scores one number at a time, and Gumbel-Sinkhorn.
 
 For each n a network with 32 hidden units is trained on random lists of n numbers and their sorted
-forms. New lists are then sorted by the best permutation without noise, and the mistakes counted.
-The network and its training are those of arXiv:1802.08665, section 5.1, but for one sample each of
-many lists instead of five of ten; the same is `relaxit train --recipe sorting-numbers -o n=50`.
+versions. New lists are then sorted by the best permutation without noise, and the mistakes are
+counted. The network and its training are those of arXiv:1802.08665, section 5.1, except that one
+sample is drawn for each of many lists instead of five for each of ten. The command
+`relaxit train --recipe sorting-numbers -o n=50` does the same.
 
     python sorting_numbers.py --n 5 10 20 50
 """
@@ -19,16 +20,16 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from relaxit_permutation import Permutation
 
-HIDDEN, LR, NUMBERS = 32, 0.1, 5000  # numbers a step: 5000 / n lists
+HIDDEN, LR, NUMBERS = 32, 0.1, 5000  # 5000 numbers per step: 5000 / n lists
 
 
 def scores(network: nn.Module, x: Tensor) -> Tensor:  # [B, n] -> [B, ranks, numbers]
-    found: Tensor = network(x.unsqueeze(-1))
-    return found.transpose(-1, -2)
+    by_number: Tensor = network(x.unsqueeze(-1))
+    return by_number.transpose(-1, -2)
 
 
 def learn(permutation: Permutation, steps: int) -> nn.Module:
-    """A network that scores a number for each of n ranks, the first for the greatest."""
+    """Train a network that scores a number for each of n ranks, where rank 1 is the greatest."""
     n = permutation.event_shape[0]
     network = nn.Sequential(nn.Linear(1, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, n))
     optimizer = torch.optim.Adam(network.parameters(), lr=LR)
@@ -36,8 +37,8 @@ def learn(permutation: Permutation, steps: int) -> nn.Module:
     for _ in range(steps):
         x = torch.rand(max(1, NUMBERS // n), n)
         p = permutation(scores(network, x), temperature=1.0).rsample()  # [B, n, n]
-        found = (p @ x.unsqueeze(-1)).squeeze(-1)
-        loss = (found - x.sort(descending=True).values).square().mean()
+        soft_sorted = (p @ x.unsqueeze(-1)).squeeze(-1)
+        loss = (soft_sorted - x.sort(descending=True).values).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -47,7 +48,7 @@ def learn(permutation: Permutation, steps: int) -> nn.Module:
 
 @torch.no_grad()
 def mistakes(permutation: Permutation, network: nn.Module, lists: int) -> tuple[float, float]:
-    """Share of numbers at a wrong rank, and of lists with any such, without noise."""
+    """Return the shares of numbers at a wrong rank and of lists with one, without noise."""
     x = torch.rand(lists, permutation.event_shape[0])
     p = permutation.argmax(scores(network, x))
     wrong = (p @ x.unsqueeze(-1)).squeeze(-1) != x.sort(descending=True).values
@@ -56,10 +57,12 @@ def mistakes(permutation: Permutation, network: nn.Module, lists: int) -> tuple[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Learn to sort lists of n numbers.")
-    parser.add_argument("--n", type=int, nargs="+", default=[5, 10, 20], help="lengths of lists")
-    parser.add_argument("--steps", type=int, default=500)
-    parser.add_argument("--lists", type=int, default=500, help="new lists to be sorted")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--n", type=int, nargs="+", default=[5, 10, 20], help="List lengths.")
+    parser.add_argument("--steps", type=int, default=500, help="Number of training steps.")
+    parser.add_argument("--lists", type=int, default=500, help="Number of new lists to sort.")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="Seed of weights, training lists and noise."
+    )
     args = parser.parse_args()
     print("    n   wrong numbers   wrong lists   seconds")
     for n in args.n:

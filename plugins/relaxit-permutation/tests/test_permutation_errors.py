@@ -64,7 +64,9 @@ def test_illegal_params(name, options, shape, bad):
     fine[0, 1] = -INF
     params = torch.stack([torch.zeros(shape), one, fine])
     assert structure.valid_params(params).tolist() == [True, False, True]
-    with pytest.raises(DomainError, match=rf"^{name}: 1 of 3 .*masks that leave no matching") as e:
+    with pytest.raises(
+        DomainError, match=rf"^{name}: illegal params in 1 of 3 .*masks that leave no matching"
+    ) as e:
         structure(params)
     assert "\n" not in str(e.value)
 
@@ -184,7 +186,7 @@ def elsewhere(tmp_path, monkeypatch):
     [
         ("--relaxation permutation -o n=0", "n: Input should be greater than or equal to 1"),
         ("--relaxation permutation", "n"),
-        ("--relaxation matching -o rows=3 -o columns=2", "rows = 3 cannot be matched"),
+        ("--relaxation matching -o rows=3 -o columns=2", "rows = 3 exceeds columns = 2"),
         ("--relaxation permutatoin -o n=3", "Did you mean permutation"),
     ],
 )

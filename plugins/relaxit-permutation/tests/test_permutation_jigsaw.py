@@ -341,15 +341,15 @@ def test_resumed_equals_undisturbed_to_the_bit():
 
 
 REFUSED = {
-    "no square": (["-o", "n=6"], "square grid of pieces, which 6 pieces are not; set -o n=4"),
+    "no square": (["-o", "n=6"], "square grid of pieces, and 6 is not a square number; set -o n=4"),
     "no divisor": (
         ["-o", "n=9"],
-        "8x8 pixels cannot be cut into 3x3 pieces alike; set -o n=4 or n=16 or n=64",
+        "8x8 pixels cannot be cut into 3x3 equal pieces; set -o n=4 or n=16 or n=64",
     ),
-    "no grid": (["--dataset", "test-wide"], "6x7 .* 2x2 pieces alike; choose another --dataset"),
-    "latents": (["--latents", "3"], "one order of each example, got 3 latents; set --latents 1"),
+    "no grid": (["--dataset", "test-wide"], "6x7 .* 2x2 equal pieces; choose another --dataset"),
+    "latents": (["--latents", "3"], "one order per example, got 3 latents; set --latents 1"),
     "shape": (["--relaxation", "binary"], r"needs values \[n, n\].*try --relaxation permutation"),
-    "estimator": (["--estimator", "straight-through"], "needs the discrete law"),
+    "estimator": (["--estimator", "straight-through"], "needs the discrete distribution"),
     "context": (["--task-option", "context=-1"], "context.*greater than or equal to 0"),
     "KL": (["--kl-warmup", "0.5"], "task 'jigsaw' has no KL term"),
 }

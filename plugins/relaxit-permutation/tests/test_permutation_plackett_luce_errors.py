@@ -43,7 +43,9 @@ def test_options(options, said):
 def test_scores_must_be_finite(wrong):
     structure = PermutationPlackettLuce(n=3)
     rows = torch.tensor([[0.0, 1.0, 2.0], [0.0, wrong, 1.0]])
-    with pytest.raises(DomainError, match=r"^permutation-plackett-luce: 1 of 2 .*NaN or infinite"):
+    with pytest.raises(
+        DomainError, match=r"^permutation-plackett-luce: illegal params in 1 of 2 .*NaN or infinite"
+    ):
         structure(rows)
 
 
@@ -121,8 +123,8 @@ def test_temperature_of_a_wrong_shape(helper):
 @pytest.mark.parametrize(
     ("values", "kind", "said"),
     [
-        (torch.arange(3), ConfigurationError, "floating tensor, got torch.int64"),
-        ([1.0, 2.0], ConfigurationError, "floating tensor, got list"),
+        (torch.arange(3), ConfigurationError, "floating-point tensor, got torch.int64"),
+        ([1.0, 2.0], ConfigurationError, "floating-point tensor, got list"),
         (torch.tensor(1.0), ShapeError, r"\[\*, n\] with n >= 1, got \[\]"),
         (torch.zeros(2, 0), ShapeError, r"n >= 1, got \[2, 0\]"),
         (torch.tensor([0.0, math.nan]), DomainError, "finite"),
@@ -150,7 +152,7 @@ def test_unknown_relaxation(helper):
 @pytest.mark.parametrize("relaxation", ["softsort", "neuralsort", "sinkhorn"])
 def test_k(k, relaxation):
     with pytest.raises(
-        DomainError, match=rf"^topk: k must be (an integer|from 1 to n = 3), got {k!r}"
+        DomainError, match=rf"^topk: k must be (an integer|between 1 and n = 3), got {k!r}"
     ):
         topk(torch.zeros(2, 3), k, 1.0, relaxation)
     assert topk(torch.zeros(2, 3), 3, 1.0, relaxation).values.shape == (2, 3)

@@ -302,21 +302,27 @@ def test_resumed_equals_undisturbed_to_the_bit():
 
 
 REFUSED = {
-    "pictures": (["--dataset", "digits"], "got pictures of 8x8 pixels; set --dataset numbers"),
-    "batch": (["--batch-size", "4"], "a batch of 4 numbers fills no list of 5; set --batch-size 5"),
-    "latents": (["--latents", "2"], "one order of each example, got 2 latents; set --latents 1"),
+    "pictures": (["--dataset", "digits"], "got images of 8x8 pixels; set --dataset numbers"),
+    "batch": (["--batch-size", "4"], "4 numbers is too small for a list of 5; set --batch-size 5"),
+    "latents": (["--latents", "2"], "one order per example, got 2 latents; set --latents 1"),
     "structure": (["--relaxation", "categorical", "-o", "n=5"], "categorical"),
     "shape": (["--relaxation", "binary"], r"needs values \[n, n\].*try --relaxation permutation"),
-    "mute": (["--relaxation", "test-mute"], "neither a discrete law with its mode nor an argmax"),
-    "estimator": (["--estimator", "straight-through"], "needs the discrete law"),
-    "binarise": (["--binarise", "threshold"], "made 0 or 1 have no order"),
+    "mute": (
+        ["--relaxation", "test-mute"],
+        "neither a discrete distribution with a mode nor an argmax",
+    ),
+    "estimator": (["--estimator", "straight-through"], "needs the discrete distribution"),
+    "binarise": (["--binarise", "threshold"], "binarised numbers cannot be sorted"),
     "samples": (["--task-option", "samples=0"], "samples.*greater than or equal to 1"),
     "KL": (["--kl", "relaxed"], "task 'sorting-numbers' has no KL term"),
     "small part": (
         ["--dataset", "test-few", "-o", "n=30", "--batch-size", "60"],
-        "the test part of 23 numbers fills no list of 30",
+        "the test set of 23 numbers is too small for a list of 30",
     ),
-    "validation": (["--validation", "3"], "the validation part of 3 numbers fills no list of 5"),
+    "validation": (
+        ["--validation", "3"],
+        "validation set of 3 numbers is too small for a list of 5",
+    ),
 }
 
 

@@ -1,8 +1,8 @@
 """Which pixels does a classifier need? Learned k-subsets against scikit-learn's SelectKBest.
 
-For each k the recipe `feature-selection` learns k pixels from the training part. The same network
+For each k the recipe `feature-selection` learns k pixels from the training set. The same network
 is then trained from scratch on the pixels of each method, so that only the choice differs, and its
-accuracy on the test part is reported: mean over seeds and standard error.
+accuracy on the test set is reported: mean over seeds and standard error.
 
     python feature_selection.py --data-dir data --plot features.png
     python feature_selection.py --dataset digits --ks 5 10
@@ -41,7 +41,7 @@ from relaxit_subset.tasks.feature_selection import (
 KS = {"mnist": (5, 10, 20, 50, 100), "digits": (2, 5, 10, 20)}
 HIDDEN, BATCH, LR = (256, 128), {"mnist": 256, "digits": 50}, 2e-3  # of the networks compared
 EPOCHS = {"mnist": 5, "digits": 30}
-MUTUAL_ROWS = 5000  # training pictures for the mutual information, which is slow
+MUTUAL_ROWS = 5000  # training images for the mutual information, which is slow
 
 
 class Result(NamedTuple):
@@ -50,7 +50,7 @@ class Result(NamedTuple):
 
 
 def configuration(args: argparse.Namespace, k: int, seed: int) -> Any:
-    """The recipe with another k, and all training pictures."""
+    """Return the configuration of the recipe with another k and all training images."""
     flags: dict[str, Any] = {
         "seed": seed,
         "device": "cpu",
@@ -71,14 +71,14 @@ def learned(args: argparse.Namespace, k: int, seed: int) -> Tensor:  # [P]
 
 
 def ranked(images: Images, seed: int) -> dict[str, SelectKBest]:
-    """scikit-learn's selectors with the scores of the training pictures."""
+    """Fit scikit-learn's selectors to the training images."""
     x, y = images.train.numpy() / images.levels, images.train_labels.numpy()
 
     def mutual(x: Any, y: Any) -> Any:
         return mutual_info_classif(x[:MUTUAL_ROWS], y[:MUTUAL_ROWS], random_state=seed)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pixels that are always black have no F value
+        warnings.simplefilter("ignore")  # constant pixels have no F value
         return {
             "SelectKBest, F test": SelectKBest(f_classif).fit(x, y),
             "SelectKBest, mutual information": SelectKBest(mutual).fit(x, y),
@@ -93,7 +93,7 @@ def drawn(pixels: int, k: int, seed: int) -> Tensor:  # [P]
 def choices(
     args: argparse.Namespace, rankings: dict[str, SelectKBest], pixels: int, k: int, seed: int
 ) -> dict[str, Tensor]:
-    """The pixels of each method, from training pictures only."""
+    """Return the pixels that each method chooses, from training images only."""
     best = {
         name: torch.from_numpy(ranking.set_params(k=k).get_support()).float()
         for name, ranking in rankings.items()
@@ -102,9 +102,9 @@ def choices(
 
 
 def accuracy(images: Images, chosen: Tensor, seed: int, dataset: str, epochs: int) -> float:
-    """Test accuracy of a network that is trained from scratch on the chosen pixels."""
+    """Train a network from scratch on the chosen pixels and return its test accuracy."""
     index = chosen.nonzero().flatten()
-    x, held = (part[:, index] / images.levels for part in (images.train, images.test))
+    x, test = (part[:, index] / images.levels for part in (images.train, images.test))
     y = images.train_labels.long()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -118,7 +118,7 @@ def accuracy(images: Images, chosen: Tensor, seed: int, dataset: str, epochs: in
                 optimizer.step()
                 decay.step()
     with torch.no_grad():
-        right = network(held).argmax(-1) == images.test_labels
+        right = network(test).argmax(-1) == images.test_labels
     return float(right.float().mean())
 
 
@@ -126,18 +126,18 @@ Results = dict[str, dict[int, list[Result]]]
 
 
 def compare(args: argparse.Namespace, images: Images) -> Results:
-    """Results of each method for each k, one a seed."""
-    rankings, found = ranked(images, 0), {}
+    """Return the results of each method for each k, one per seed."""
+    rankings, results = ranked(images, 0), {}
     for k in args.ks:
         for seed in range(args.seeds):
             for name, z in choices(args, rankings, images.pixels, k, seed).items():
                 result = Result(z, accuracy(images, z, seed, args.dataset, args.fit_epochs))
-                found.setdefault(name, {}).setdefault(k, []).append(result)
-    return found
+                results.setdefault(name, {}).setdefault(k, []).append(result)
+    return results
 
 
 def summary(results: list[Result]) -> tuple[float, float]:
-    """Mean accuracy in per cent, and its standard error (NaN for one seed)."""
+    """Return the mean accuracy in per cent and its standard error (NaN for one seed)."""
     values = 100 * np.array([r.accuracy for r in results])
     error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return values.mean(), error
@@ -153,7 +153,7 @@ def print_table(found: Results) -> None:
 
 
 def plot(found: Results, images: Images, path: str) -> None:
-    """Pixels of the first seed for each method and k, and accuracy against k."""
+    """Plot the pixels of the first seed for each method and k, and accuracy against k."""
     from matplotlib.figure import Figure
 
     mean, ks = mean_image(images.part("train")), list(next(iter(found.values())))
@@ -179,22 +179,26 @@ def plot(found: Results, images: Images, path: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Learned pixels against SelectKBest.")
-    parser.add_argument("--dataset", choices=KS, default="mnist")
-    parser.add_argument("--data-dir", default="data", help="folder of MNIST")
-    parser.add_argument("--ks", type=int, nargs="+", metavar="K", help="numbers of pixels")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, help="of the selection; the recipe's if absent")
-    parser.add_argument("--fit-epochs", type=int, help="of the networks that are compared")
-    parser.add_argument("--plot", metavar="FILE", help="picture of the chosen pixels")
+    parser = argparse.ArgumentParser(description="Compare learned pixels with SelectKBest.")
+    parser.add_argument("--dataset", choices=KS, default="mnist", help="Data set.")
+    parser.add_argument("--data-dir", default="data", help="Directory of the MNIST files.")
+    parser.add_argument("--ks", type=int, nargs="+", metavar="K", help="Numbers of pixels.")
+    parser.add_argument("--seeds", type=int, default=3, help="Number of seeds.")
+    parser.add_argument(
+        "--epochs", type=int, help="Epochs of the selection; those of the recipe by default."
+    )
+    parser.add_argument("--fit-epochs", type=int, help="Epochs of the networks that are compared.")
+    parser.add_argument(
+        "--plot", metavar="FILE", help="Figure of the chosen pixels to write to this file."
+    )
     args = parser.parse_args()
     args.ks = args.ks or KS[args.dataset]
     args.fit_epochs = args.fit_epochs or EPOCHS[args.dataset]
     with flushed_denormals():
-        found = compare(args, images := load_images(configuration(args, args.ks[0], 0)))
-    print_table(found)
+        results = compare(args, images := load_images(configuration(args, args.ks[0], 0)))
+    print_table(results)
     if args.plot:
-        plot(found, images, args.plot)
+        plot(results, images, args.plot)
 
 
 if __name__ == "__main__":

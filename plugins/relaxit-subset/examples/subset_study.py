@@ -1,9 +1,10 @@
-"""Bias and variance of gradient estimators for k-subsets, against an exact gradient.
+"""Measure bias and variance of gradient estimators for k-subsets against an exact gradient.
 
-The setting of arXiv:2210.01941: n = 10, k = 5, logits theta ~ N(0, I), b = |N(0, I)|, cost
-|z - b|^2 of a subset z. All 252 subsets are listed, so the gradient of the expected cost under the
-conditional Poisson law is exact, and every estimator is measured against it. Hard values of imle
-and st-gumbel follow other laws, and pathwise takes soft ones: that is part of their bias.
+The setting is that of arXiv:2210.01941: n = 10, k = 5, logits theta ~ N(0, I), b = |N(0, I)|, cost
+|z - b|^2 of a subset z. All 252 subsets are enumerated, so the gradient of the expected cost under
+the conditional Poisson distribution is exact, and every estimator is compared with it. The hard
+samples of imle and st-gumbel follow other distributions, and pathwise uses soft samples: this is
+part of their bias.
 
     python subset_study.py --draws 100000 --seeds 10 --plot study.png
 """
@@ -37,7 +38,7 @@ def quadratic(z: Tensor, b: Tensor) -> Tensor:
 
 
 def linear(z: Tensor, b: Tensor) -> Tensor:
-    """The same costs of all subsets, as z^2 = z for zeros and ones; other ones in between."""
+    """Return the same cost for subsets, as z^2 = z for zeros and ones; it differs in between."""
     return (z * (1 - 2 * b)).sum(-1) + b.square().sum()
 
 
@@ -58,11 +59,11 @@ def exact_gradient(p: Problem, relaxation: relaxit.Relaxation = POISSON) -> Tens
 
 
 Method = Callable[[Problem, int, Generator], Tensor]
-"""Gradients [draws, n] of so many independent draws."""
+"""Maps a problem, a number of draws and a generator to gradients [draws, n]."""
 
 
 def rows(p: Problem, draws: int) -> Tensor:
-    """A copy of the logits for each draw, so that each has a gradient of its own."""
+    """Copy the logits for each draw, so that each draw has its own gradient."""
     return p.theta.repeat(draws, 1).requires_grad_()
 
 
@@ -75,7 +76,7 @@ def estimator(
 
 
 def score_function(p: Problem, draws: int, rng: Generator) -> Tensor:
-    """Two subsets a draw, each with the other one's cost as its baseline; unbiased."""
+    """Return unbiased gradients from pairs of subsets, each with the other's cost as baseline."""
     q = POISSON(rows(p, draws))
     z = q.sample_hard((2,), rng)
     costs = p.cost(z)
@@ -84,13 +85,16 @@ def score_function(p: Problem, draws: int, rng: Generator) -> Tensor:
 
 
 def other_distribution(p: Problem, draws: int, rng: Generator) -> Tensor:
-    """No estimator: the exact gradient under Plackett-Luce, the law of st-gumbel's hard values."""
+    """Return the exact gradient under Plackett-Luce, the distribution of st-gumbel's hard samples.
+
+    It is not an estimator.
+    """
     del rng
     return exact_gradient(p, RACE).expand(draws, N)
 
 
 def methods() -> dict[str, Method]:
-    found: dict[str, Method] = {
+    named: dict[str, Method] = {
         "score function": score_function,
         "simple": partial(estimator, name="simple"),
         "straight-through, 1": partial(estimator, name="straight-through"),  # the same as simple
@@ -98,19 +102,19 @@ def methods() -> dict[str, Method]:
     }
     for name in ("st-gumbel", "pathwise"):
         for tau in (0.5, 1.0, 2.0):
-            found[f"{name}, {tau:g}"] = partial(estimator, name=name, tau=tau)
+            named[f"{name}, {tau:g}"] = partial(estimator, name=name, tau=tau)
     for noise, short in {"sum-of-gammas": "gammas", "own": "Gumbel"}.items():
         for lam in (0.3, 1.0, 2.5, 10.0):
             imle = partial(estimator, name="imle", lam=lam, noise=noise)
-            found[f"imle ({short}), {lam:g}"] = imle
-    return {**found, "Plackett-Luce, exact": other_distribution}
+            named[f"imle ({short}), {lam:g}"] = imle
+    return {**named, "Plackett-Luce, exact": other_distribution}
 
 
 def measure(gradients: Tensor, exact: Tensor) -> dict[str, float]:  # [draws, n], [n]
-    """What is known of an estimator from its draws.
+    """Compute measures of bias and variance of an estimator from its draws.
 
-    The floors are what the two measures of bias would show on average (for ``distance`` in root
-    mean square) if there were no bias, for this variance and this number of draws.
+    The two floors are the average values (for ``distance`` the root mean square) that the measures
+    of bias would have if there were no bias, for this variance and this number of draws.
     """
     size, mean, draws = exact.norm(), gradients.mean(0), len(gradients)
     spread = (gradients - mean).square().sum() / (draws - 1)  # trace of the covariance
@@ -129,19 +133,22 @@ def measure(gradients: Tensor, exact: Tensor) -> dict[str, float]:  # [draws, n]
 
 
 def study(cost: str, draws: int, seeds: int) -> dict[str, list[dict[str, float]]]:
-    """Measures of each method, one set a seed. All methods start from the same random state."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in methods()}
+    """Return the measures of each method, one set per seed.
+
+    All methods start from the same random state.
+    """
+    measures: dict[str, list[dict[str, float]]] = {name: [] for name in methods()}
     for seed in range(seeds):
         p = problem(seed, cost)
         exact = exact_gradient(p)
         for name, method in methods().items():
             gradients = method(p, draws, Generator().manual_seed(1_000_000 + seed))
-            found[name].append(measure(gradients, exact))
-    return found
+            measures[name].append(measure(gradients, exact))
+    return measures
 
 
 def summary(measures: list[dict[str, float]], key: str) -> tuple[float, float]:
-    """Mean over seeds and its standard error (NaN for one seed)."""
+    """Return the mean over seeds and its standard error (NaN for one seed)."""
     values = torch.tensor([m[key] for m in measures], dtype=torch.float64)
     return float(values.mean()), float((values.var(correction=0) / (len(values) - 1)).sqrt())
 
@@ -181,17 +188,30 @@ def plot(found: dict[str, list[dict[str, float]]], path: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Gradient estimators for k-subsets.")
-    parser.add_argument("--draws", type=int, default=10_000, help="of each estimator and problem")
-    parser.add_argument("--seeds", type=int, default=10, help="problems")
-    parser.add_argument("--cost", choices=COSTS, default="quadratic", help="how it is written")
-    parser.add_argument("--json", action="store_true", help="all measures of all seeds")
-    parser.add_argument("--plot", metavar="FILE", help="picture of bias against variance")
+    parser = argparse.ArgumentParser(
+        description="Measure bias and variance of gradient estimators for k-subsets."
+    )
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=10_000,
+        help="Number of draws of each estimator for each problem.",
+    )
+    parser.add_argument("--seeds", type=int, default=10, help="Number of random problems.")
+    parser.add_argument(
+        "--cost", choices=COSTS, default="quadratic", help="How the cost is written."
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="Print all measures of all seeds as JSON."
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE", help="Figure of bias against variance to write to this file."
+    )
     args = parser.parse_args()
-    found = study(args.cost, args.draws, args.seeds)
-    print(json.dumps(found)) if args.json else print_table(found)
+    measures = study(args.cost, args.draws, args.seeds)
+    print(json.dumps(measures)) if args.json else print_table(measures)
     if args.plot:
-        plot(found, args.plot)
+        plot(measures, args.plot)
 
 
 if __name__ == "__main__":

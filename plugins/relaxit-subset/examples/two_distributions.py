@@ -1,4 +1,4 @@
-"""The two laws of a k-subset side by side: masses, inclusion probabilities, and how far apart.
+"""Compare the two distributions of k-subsets: masses, inclusion probabilities and distances.
 
 python two_distributions.py --seed 0
 """
@@ -22,7 +22,7 @@ def logits(seed: int) -> Tensor:  # [n]
 
 
 def masses(theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """All subsets ``[35, n]``, and their masses ``[35]`` under either law."""
+    """Return all subsets ``[35, n]`` and their masses ``[35]`` under each distribution."""
     subsets = POISSON(theta).discrete.enumerate_support()
     p, q = (
         distribution(theta).discrete.log_prob(subsets).exp() for distribution in (POISSON, RACE)
@@ -31,7 +31,7 @@ def masses(theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def distances(theta: Tensor) -> tuple[float, float]:
-    """Total variation, and KL divergence in nats from Plackett-Luce to conditional Poisson."""
+    """Return total variation, and KL(Plackett-Luce, conditional Poisson) in nats."""
     _, p, q = masses(theta)
     return float((p - q).abs().sum()) / 2, float((q * (q / p).log()).sum())
 
@@ -48,8 +48,9 @@ def print_masses(theta: Tensor) -> None:
 
 
 def print_inclusion(theta: Tensor) -> None:
-    # Weights e^theta are odds p / (1 - p) for the first law, chances of being next for the second.
-    # A public implementation of SIMPLE draws by Gumbel-top-k from log p: that is the third row.
+    # The weights e^theta are odds p / (1 - p) for the first distribution, and proportional to the
+    # probability of being drawn next for the second. A public implementation of SIMPLE draws by
+    # Gumbel-top-k from log p: this is the third row.
     print("\nprobability that an item is chosen")
     for name, mean in {
         "conditional Poisson": POISSON(theta).discrete.mean,
@@ -60,9 +61,11 @@ def print_inclusion(theta: Tensor) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The two laws of a k-subset side by side.")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seeds", type=int, default=20, help="logits that are averaged over")
+    parser = argparse.ArgumentParser(description="Compare the two distributions of k-subsets.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of the logits.")
+    parser.add_argument(
+        "--seeds", type=int, default=20, help="Number of random logits to average over."
+    )
     args = parser.parse_args()
     print_masses(logits(args.seed))
     print_inclusion(logits(args.seed))
@@ -72,8 +75,8 @@ def main() -> None:
     rows |= {"least": several.amin(0), "most": several.amax(0)}
     for name, (variation, kl) in rows.items():
         print(f"{name:13}{variation:15.4f}{kl:21.4f}")
-    print("\nTwo laws, two names: subsets drawn by Gumbel-top-k and scored by the other mass look")
-    print("less likely than they are, by the KL divergence on average; more draws do not help.")
+    print("\nThe two distributions differ: the conditional Poisson log-mass of subsets drawn by")
+    print("Gumbel-top-k is too low, on average by the KL divergence; more samples do not help.")
 
 
 if __name__ == "__main__":

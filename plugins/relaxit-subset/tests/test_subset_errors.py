@@ -20,7 +20,7 @@ NAMES = pytest.mark.parametrize("name", ["subset", "subset-plackett-luce"])
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"n": 5, "k": 7}, r"k = 7 of n = 5 .* k must be <= n"),
+        ({"n": 5, "k": 7}, r"k = 7 exceeds n = 5; k must be at most n"),
         ({"n": 5, "k": -1}, r"k: .*greater than or equal to 0.*-1"),
         ({"n": 0, "k": 0}, r"n: .*greater than or equal to 1.*0"),
         ({"n": -3, "k": 0}, r"n: .*greater than or equal to 1.*-3"),
@@ -59,7 +59,7 @@ def test_illegal_logits(name, row):
     structure = relaxit.get(name, n=4, k=2)
     rows = torch.tensor([[0.0, 1.0, 2.0, 3.0], row, [0.0, INF, -INF, 1.0]])
     assert structure.valid_params(rows).tolist() == [True, False, True]
-    said = rf"^{name}: 1 of 3 .* are illegal .*fewer than k = 2 .* more than k = 2 "
+    said = rf"^{name}: illegal params in 1 of 3 .*fewer than k = 2 .* more than k = 2 "
     with pytest.raises(DomainError, match=said):
         structure(rows)
 
@@ -115,7 +115,7 @@ def test_too_many_subsets_to_list(name):
     q = relaxit.get(name, n=30, k=15)(torch.zeros(30))
     with pytest.raises(Unsupported, match=r"155117520 subsets of 15 out of 30"):
         q.discrete.enumerate_support()
-    assert len(relaxit.get(name, n=20, k=9)(torch.zeros(20)).discrete.values()) == 167960
+    assert len(relaxit.get(name, n=20, k=9)(torch.zeros(20)).discrete.enumerate_support()) == 167960
 
 
 # --- the command line -------------------------------------------------------------------------
@@ -134,12 +134,12 @@ def elsewhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("--relaxation subset -o n=5 -o k=7", "k = 7 of n = 5 items cannot be chosen"),
+        ("--relaxation subset -o n=5 -o k=7", "k = 7 exceeds n = 5"),
         ("--relaxation subset -o n=5 -o k=-1", "k: Input should be greater than or equal to 0"),
         ("--relaxation subset -o n=0 -o k=0", "n: Input should be greater than or equal to 1"),
         ("--relaxation subset -o n=5 -o k=2.5", "k"),
         ("--relaxation subset -o n=5", "k"),
-        ("--relaxation subset-plackett-luce -o n=5 -o k=7", "k = 7 of n = 5"),
+        ("--relaxation subset-plackett-luce -o n=5 -o k=7", "k = 7 exceeds n = 5"),
         ("--relaxation subst -o n=5 -o k=2", "Did you mean subset"),
         ("--relaxation subset -o n=5 -o k=2 --estimator imle --estimator-option lam=0", "lam"),
     ],

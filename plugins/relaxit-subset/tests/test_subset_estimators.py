@@ -91,7 +91,7 @@ def test_simple_is_the_jacobian_of_the_marginals():
 
 
 def test_simple_needs_a_discrete_distribution():
-    with pytest.raises(Unsupported, match=r"simple.*discrete law.*try 'st-gumbel'"):
+    with pytest.raises(Unsupported, match=r"simple.*discrete distribution.*try 'st-gumbel'"):
         Simple().check(SamplesOnly())
 
 

@@ -152,7 +152,7 @@ def test_the_problem_is_that_of_the_paper():
     assert float(b.square().mean()) == pytest.approx(1, abs=0.15)
 
 
-@pytest.mark.parametrize("law", [0, 1], ids=["conditional-poisson", "plackett-luce"])
+@pytest.mark.parametrize("distribution", [0, 1], ids=["conditional-poisson", "plackett-luce"])
 @pytest.mark.parametrize("cost", ["quadratic", "linear"])
 def test_exact_gradient_is_a_difference_of_enumerations(distribution, cost):
     p = study.problem(1, cost)

@@ -152,7 +152,7 @@ def test_the_recipe_trains_and_improves(whole):
     assert rows[-1]["validation_shared"] == rows[-1]["test_shared"]
     assert not [key for key in rows[-1] if "kl" in key or "elbo" in key]
     assert json.loads(done.stdout)["test_accuracy"] == rows[-1]["test_accuracy"]
-    assert "cross-entropy of a classifier that sees the soft values of one draw" in done.stderr
+    assert "classifier that sees the pixels weighted by one soft sample" in done.stderr
     assert re.search(r"epoch 12/12: loss 0\.\d+, accuracy train \d\d\.\d\d% test \d\d", done.stderr)
 
 
@@ -192,13 +192,19 @@ def test_overlay_by_hand():
 
 
 REFUSED = {
-    "wrong n": (["-o", "n=784"], r"chooses among 784 items, a picture has 64 pixels; set -o n=64"),
+    "wrong n": (
+        ["-o", "n=784"],
+        r"chooses among 784 items, but an image has 64 pixels; set -o n=64",
+    ),
     "latents": (["--latents", "2"], "learns one subset, got 2 latents; set --latents 1"),
-    "k > n": (["-o", "k=65"], "k = 65 of n = 64 items cannot be chosen"),
+    "k > n": (["-o", "k=65"], "k = 65 exceeds n = 64"),
     "no labels": (["--dataset", "test-no-labels", "-o", "n=64"], "needs labels, which data set"),
-    "scalar": (["--relaxation", "binary"], "vectors with an entry a pixel.*try --relaxation subs"),
+    "scalar": (["--relaxation", "binary"], "vectors with one entry per pixel.*try --relaxation s"),
     "KL": (["--kl", "relaxed"], "task 'feature-selection' has no KL term"),
-    "estimator": (["--relaxation", "test-positive", "--estimator", "simple"], "the discrete law"),
+    "estimator": (
+        ["--relaxation", "test-positive", "--estimator", "simple"],
+        "the discrete distribution",
+    ),
     "rate": (["--task-option", "score_rate=0"], "score_rate.*greater than 0"),
 }
 

@@ -1,4 +1,4 @@
-"""What a measurement is made with: clocks, memory, the machine and its rates."""
+"""Tools for measurements: clocks, memory, the machine and its rates."""
 
 from __future__ import annotations
 

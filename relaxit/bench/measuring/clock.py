@@ -1,4 +1,4 @@
-"""How long one call takes, by the clock that fits the device."""
+"""The time of one call, by the clock that fits the device."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Timer = Callable[[Callable[[], Any]], float]
 
 
 def timer_for(device: torch.device) -> Timer:
-    """The timer of a device: wall clock, or on CUDA a pair of events around the call.
+    """Return the timer of a device: wall clock, or on CUDA a pair of events around the call.
 
-    The device is idle when the call begins, and what the call has started there is finished when
-    the time is taken. So the time that a small call spends launching kernels is part of it.
+    The device is idle when the call begins, and the work that the call started there is finished
+    when the time is taken. So the time that a small call spends launching kernels is included.
 
     Example:
         >>> timer_for(torch.device("cpu"))(lambda: None) < 1
@@ -56,10 +56,10 @@ def _cuda_seconds(call: Callable[[], Any], device: torch.device) -> float:
         call()
         last.record()
         torch.cuda.synchronize(device)
-        return first.elapsed_time(last) / 1e3  # of milliseconds
+        return first.elapsed_time(last) / 1e3  # from milliseconds
 
 
 def wait_for(device: torch.device) -> None:
-    """Return when the device has done all that it was told to."""
+    """Wait until the device has finished its work."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)

@@ -13,9 +13,9 @@ __all__ = ["cannot_compile"]
 
 @cache
 def cannot_compile(device: torch.device) -> str:
-    """Why nothing can be compiled for a device (no C++ compiler, say); empty if something can.
+    """Return why nothing can be compiled for a device (no C++ compiler, say); empty if it can.
 
-    Compiles a function of one line, once in a process.
+    Compiles a function of one line, once per process.
     """
     try:
         torch.compile(lambda x: x.exp() + 1, fullgraph=True)(torch.ones(8, device=device))

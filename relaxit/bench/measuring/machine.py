@@ -18,13 +18,13 @@ __all__ = ["cores", "seconds_since_start", "setting", "threads"]
 
 
 def setting(device: torch.device) -> dict[str, Any]:
-    """What a figure means nothing without, in values that JSON has.
+    """Return what is needed to interpret a measurement, as values that JSON has.
 
     Example:
         >>> setting(torch.device("cpu"))["device"]
         'cpu'
     """
-    found = versions()
+    installed = versions()
     return {
         "device": str(device),
         "device_name": _name(device),
@@ -32,20 +32,20 @@ def setting(device: torch.device) -> dict[str, Any]:
         "load": _load(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,  # with the build, which the distribution's version may lack
-        "relaxit": found[OWN_DISTRIBUTION],
-        "python": found["python"],
-        "platform": found["platform"],
+        "relaxit": installed[OWN_DISTRIBUTION],
+        "python": installed["python"],
+        "platform": installed["platform"],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
 def cores() -> int:
-    """How many cores there are; 1 where it is not known."""
+    """Return the number of cores; 1 if it is not known."""
     return os.cpu_count() or 1
 
 
 def seconds_since_start() -> float | None:
-    """Age of this process: what a user has waited so far. Known on Linux only, else None.
+    """Return the age of this process, which its user has waited; None if not on Linux.
 
     Example:
         >>> seconds_since_start() != 0
@@ -61,7 +61,7 @@ def seconds_since_start() -> float | None:
 
 
 def _load() -> float | None:
-    """Processes that wanted a core over the last minute, on average; on Windows it is not known."""
+    """Return how many processes wanted a core, averaged over a minute; None on Windows."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
@@ -73,7 +73,7 @@ def _name(device: torch.device) -> str:
 
 @contextmanager
 def threads(number: int | None) -> Iterator[None]:
-    """Context in which torch computes with ``number`` threads on the CPU; as it is if None.
+    """Context in which torch uses ``number`` CPU threads; unchanged if None.
 
     Example:
         >>> with threads(1):

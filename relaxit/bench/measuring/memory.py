@@ -1,4 +1,4 @@
-"""How much memory one call needs at its peak, beyond what was there before."""
+"""Peak memory of one call, beyond what was allocated before."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _LOG_LEVEL = "KINETO_LOG_LEVEL"
 
 
 def peak_bytes(call: Callable[[], Any], device: torch.device) -> int | None:
-    """Peak memory of one call in bytes, its result included; None where it cannot be known.
+    """Return the peak memory of one call in bytes, its result included; None if not known.
 
     On the CPU it is the highest running sum of the allocations that torch's profiler sees: torch's
-    own in the calling thread, those inside an operation and of a backward pass too, but not those
-    of NumPy or of a library that asks the system itself. On CUDA it is what torch's allocator had
-    handed out at most, less what it had before.
+    own in the calling thread, including those inside an operation and of a backward pass, but not
+    those of NumPy or of a library with an allocator of its own. On CUDA it is the largest amount
+    that torch's allocator had handed out, minus what it had handed out before.
 
     Example:
         >>> x = torch.zeros(1000)  # 4000 bytes
@@ -38,17 +38,17 @@ def peak_bytes(call: Callable[[], Any], device: torch.device) -> int | None:
 
 def _cpu_peak(call: Callable[[], Any]) -> int:
     with _quiet_profiler(), profile(profile_memory=True) as profiler:
-        kept = call()
-    del kept
-    found: Any = profiler.kineto_results
-    events = [event for event in found.events() if event.name() == "[memory]"]
+        result = call()
+    del result
+    profile_results: Any = profiler.kineto_results
+    events = [event for event in profile_results.events() if event.name() == "[memory]"]
     events.sort(key=lambda event: event.start_ns())
     return highest(event.nbytes() for event in events)
 
 
 @contextmanager
 def _quiet_profiler() -> Iterator[None]:
-    """The profiler's library writes to stderr; it reads how much when it is first used."""
+    """Silence the profiler's library, which reads its log level when it is first used."""
     before = os.environ.get(_LOG_LEVEL)
     os.environ.setdefault(_LOG_LEVEL, "99")
     try:
@@ -62,17 +62,17 @@ def _cuda_peak(call: Callable[[], Any], device: torch.device) -> int:
     torch.cuda.synchronize(device)
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
-    kept = call()
+    result = call()
     torch.cuda.synchronize(device)
-    del kept
+    del result
     return max(0, torch.cuda.max_memory_allocated(device) - before)
 
 
 def highest(changes: Iterable[int]) -> int:
-    """The highest running sum, which never falls below 0.
+    """Return the highest running sum, which never falls below 0.
 
-    What is given back without having been taken was there before. PyTorch's profiler mostly leaves
-    that out, but not where it remembers the address from an earlier use.
+    Memory that is freed without having been allocated was there before. PyTorch's profiler mostly
+    leaves it out, but not where it remembers the address from an earlier use.
 
     Example:
         >>> highest([8, 16, -8, 4, -16, -4]), highest([-400, 4])
@@ -86,7 +86,7 @@ def highest(changes: Iterable[int]) -> int:
 
 
 def bytes_of(tensors: Iterable[Tensor]) -> int:
-    """Size of tensors in bytes.
+    """Return the size of tensors in bytes.
 
     Example:
         >>> bytes_of([torch.zeros(3), torch.zeros(2, dtype=torch.float64)])

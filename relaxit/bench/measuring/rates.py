@@ -1,4 +1,4 @@
-"""Measures what lower bounds are worked out from: the rates of this machine, at their best."""
+"""The best rates of this machine, from which lower bounds are computed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["measure_rates"]
 
 _COPIES = (2**20, 2**24, 2**28)  # bytes moved: within a cache, within a large one, in memory
 _DRAWS = (2**16, 2**20)
-_LARGE_DRAW = 2**26  # what fills a GPU
+_LARGE_DRAW = 2**26  # fills a GPU
 _LAUNCHES = 200
 _REPEATS = 5
 
 
 def measure_rates(device: torch.device, timer: Timer | None = None) -> Rates:
-    """The rates of a device with the threads and the precision that are set. Under a second.
+    """Measure the rates of a device with the current threads and precision, within a second.
 
-    Each is the best of some repetitions, so that another program that runs meanwhile makes no
-    lower bound higher. Random numbers are those of PyTorch's generator or of :mod:`relaxit.noise`,
-    whichever is faster here. The global generators are as before afterwards.
+    Each is the best of several repetitions, so that another program that runs meanwhile does not
+    raise a lower bound. Random numbers are those of PyTorch's generator or of
+    :mod:`relaxit.noise`, whichever is faster here. The global generators are left unchanged.
 
     Args:
-        device: whose rates.
+        device: device to measure.
         timer: makes one call and returns its seconds; the device's own if None.
 
     Example:
@@ -52,26 +52,26 @@ def measure_rates(device: torch.device, timer: Timer | None = None) -> Rates:
     def draw(count: int) -> float:
         numbers = torch.empty(count, device=device)
         serial = best(lambda: numbers.uniform_(generator=generator))
-        own = best(lambda: noise.uniform(torch.Size([count]), device=device, generator=generator))
-        return count / min(serial, own)
+        ours = best(lambda: noise.uniform(torch.Size([count]), device=device, generator=generator))
+        return count / min(serial, ours)
 
-    def product() -> float:
+    def matmul() -> float:
         n = 1024 if cpu else 8192
         factor, result = torch.ones(n, n, device=device), torch.empty(n, n, device=device)
         return 2 * n**3 / best(lambda: torch.mm(factor, factor, out=result))
 
     def launch() -> float:
-        one = torch.zeros(1, device=device)
+        scalar = torch.zeros(1, device=device)
 
         def launches() -> None:
             for _ in range(_LAUNCHES):
-                one.add_(1)
+                scalar.add_(1)
 
         return _LAUNCHES / best(launches)
 
     return Rates(
         copies=tuple((moved, copy(moved)) for moved in _COPIES),
         random_numbers=max(map(draw, _DRAWS if cpu else (*_DRAWS, _LARGE_DRAW))),
-        flops=product(),
+        flops=matmul(),
         launches=None if cpu else launch(),
     )

@@ -1,4 +1,4 @@
-"""Whole programs from Enter to their end, in turn, round after round."""
+"""Whole programs, timed from Enter to their end, in turn, round after round."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relaxit.errors import RelaxitError
 __all__ = ["RELAXIT", "Program", "ProgramReport", "Row", "Run", "run_program", "time_programs"]
 
 RELAXIT = (sys.executable, "-c", "from _relaxit_cli import main; main()")
-"""What the console script does."""
+"""The command of the console script."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Program:
     """A command line.
 
     Attributes:
-        name: what the table calls it.
-        command: its words, the first a program.
+        name: name in the table.
+        command: words of the command line, the first of which is a program.
         note: a few words about it.
-        reference: the others' times are divided by its own.
-        marks: parts of it that have a time of their own, from Enter to the first line that begins
-            so: names of the parts, and beginnings of lines.
+        reference: whether the others' times are divided by its own.
+        marks: parts that have a time of their own, from Enter to the first line with a certain
+            beginning: names of the parts, and beginnings of lines.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Program:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of a program took.
+    """The time of one run of a program.
 
     Attributes:
-        seconds: from Enter to its end.
-        parts: from Enter to each of its marks that was seen.
+        seconds: seconds from Enter to its end.
+        parts: seconds from Enter to each of its marks that was seen.
     """
 
     seconds: float
@@ -56,12 +56,12 @@ class Run:
 
 
 class ProgramFailed(RelaxitError):
-    """A program ended with another code than 0."""
+    """Raised if a program exits with a code other than 0."""
 
 
 @dataclass
 class Row:
-    """What came of a program: as :class:`relaxit.bench.Measurement`, with its parts."""
+    """The results of a program: like :class:`relaxit.bench.Measurement`, with its parts."""
 
     name: str
     note: str
@@ -74,13 +74,13 @@ class Row:
 
 @dataclass
 class ProgramReport:
-    """What came of some programs.
+    """The results of several programs.
 
     Attributes:
-        name, summary: what they are about.
-        reference: name of the program whose times the ratios are of.
-        rounds: how many were run.
-        rows: one a program.
+        name, summary: name and one-line description of the benchmark.
+        reference: name of the program to whose times the ratios are.
+        rounds: number of rounds that were run.
+        rows: results, one per program.
     """
 
     name: str
@@ -96,29 +96,29 @@ class ProgramReport:
 
     @property
     def broken(self) -> bool:
-        """Whether none has and something failed."""
+        """Whether no program has times and something failed."""
         return not self.measured and any(row.outcome == "failed" for row in self.rows)
 
     @property
     def excuses(self) -> list[str]:
-        """Why there are no times."""
+        """Reasons why programs have no times."""
         return [f"{row.name}: {row.reason}" for row in self.rows if row.reason]
 
     def to_json(self) -> dict[str, Any]:
-        """All of it in values that JSON has, times in seconds."""
+        """Return the report as values that JSON has, times in seconds."""
         return dataclasses.asdict(self)
 
 
 def run_program(program: Program, directory: Path, threads: int | None = None) -> Run:
-    """Run a program, and read off when it said what.
+    """Run a program, and record when it printed its marks.
 
     Args:
-        program: what to run.
-        directory: in which it runs.
-        threads: that PyTorch uses on the CPU; its own choice if None.
+        program: program to run.
+        directory: working directory.
+        threads: number of CPU threads of PyTorch; its own choice if None.
 
     Raises:
-        ProgramFailed: with its last line, if it does not end with 0.
+        ProgramFailed: with its last line, if it does not exit with 0.
 
     Example:
         >>> greet = Program("greet", (sys.executable, "-c", "print('hello')"), marks={"said": "he"})
@@ -128,12 +128,12 @@ def run_program(program: Program, directory: Path, threads: int | None = None) -
     """
     parts: dict[str, float] = {}
     last = ""
-    own = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    variables = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     began = time.perf_counter()
     process = subprocess.Popen(
         program.command,
         cwd=directory,
-        env={**os.environ, **own},
+        env={**os.environ, **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -168,17 +168,17 @@ def time_programs(
     clock: Callable[[], float] = time.monotonic,
     progress: Callable[[str], None] = lambda text: None,
 ) -> ProgramReport:
-    """Run all programs, one of each a round.
+    """Run all programs, each once per round.
 
     Args:
-        report: that is filled in.
-        programs: at least one.
-        runner: runs one.
-        rounds: at most so many.
+        report: report to fill in.
+        programs: programs to run, at least one.
+        runner: runs one program.
+        rounds: maximum number of rounds.
         seconds: no round begins later than this, after the first three.
         warm_up: whether each is run once before, so that its files are in memory.
-        clock: where ``seconds`` are read.
-        progress: told what is being done.
+        clock: clock by which ``seconds`` are measured.
+        progress: called with a description of what is running.
 
     Raises:
         Stopped: at Ctrl-C during the rounds, with the report so far.
@@ -201,8 +201,8 @@ def time_programs(
     calls = {program.name: call_of(program) for program in programs}
     if warm_up:
         run_rounds(calls, timer, 1, seconds)
-        for found in runs.values():
-            found.clear()
+        for warm_up_runs in runs.values():
+            warm_up_runs.clear()
     try:
         times, failed = run_rounds(calls, timer, rounds, seconds, clock=clock)
     except Interrupted as stop:
@@ -219,7 +219,7 @@ def _enter(
     failed: Mapping[str, str],
     runs: Mapping[str, list[Run]],
 ) -> None:
-    """Enter what was found into the report."""
+    """Enter the results into the report."""
     report.rounds = max(map(len, times.values()), default=0)
     reference = times.get(report.reference)
     for program in programs:
@@ -227,11 +227,11 @@ def _enter(
         report.rows.append(row)
         if program.name in failed:
             row.outcome, row.reason = "failed", failed[program.name]
-        if not (found := times.get(program.name)):
+        if not (measured := times.get(program.name)):
             continue
-        done = runs[program.name][: len(found)]
-        row.seconds = Spread.of(found)
-        row.ratio = median_ratio(found, reference) if reference else None
+        done = runs[program.name][: len(measured)]
+        row.seconds = Spread.of(measured)
+        row.ratio = median_ratio(measured, reference) if reference else None
         for part in program.marks:
             if seconds := [run.parts[part] for run in done if part in run.parts]:
                 row.parts[part] = Spread.of(seconds)

@@ -12,10 +12,10 @@ REFERENCE = "import torch"
 
 
 def startup_programs(device: str) -> list[Program]:
-    """Programs from the smallest to a whole run; they write into the folder they are run in.
+    """Return programs from the smallest to a whole run; they write into their working directory.
 
     Args:
-        device: of the run that trains.
+        device: device of the training run.
 
     Example:
         >>> [program.name for program in startup_programs("cpu")][:2]
@@ -41,7 +41,7 @@ def startup_programs(device: str) -> list[Program]:
         Program(
             " ".join(["relaxit", *train]),
             (*RELAXIT, *train, *files),
-            "the default recipe on the bundled digits, pictures drawn",
+            "the default recipe on the bundled digits, with figures",
             marks={"first line": "device ", "first epoch": "epoch 1/"},
         ),
     ]

@@ -1,15 +1,15 @@
-r"""The Concrete draw on the CPU in few passes over memory: the fast form of the plain one.
+r"""Fused implementation of the Concrete draw on the CPU, in few passes over memory.
 
-A race: with E exponential and w_k = exp(a_k) / E_k the soft value is ``w^(1/tau)`` divided by its
-sum, and the hard one is where w is largest. At temperature 1 that takes one logarithm (of the
-noise) and one power of two, which PyTorch computes three times as fast as exp. Its own softmax is
-slow over few categories, and so is what reduces over them; :func:`row_sum` is not.
+It is a race: with E exponential and w_k = exp(a_k) / E_k the soft sample is ``w^(1/tau)`` divided
+by its sum, and the hard sample marks the largest w. At temperature 1 this takes one logarithm (of
+the noise) and one power of two, which PyTorch computes three times as fast as exp. PyTorch's
+softmax and its reductions are slow over few categories; :func:`row_sum` is not.
 
-The backward pass needs nothing but the soft value: y * (g - sum(g * y)) / tau.
+The backward pass needs only the soft sample: y * (g - sum(g * y)) / tau.
 
-Same noise as the plain form, so the same sample up to rounding. Not used under ``torch.func``, nor
-where the temperature has a gradient. Compiled code calls it as the operator ``relaxit::race``: what
-the compiler makes of the plain form is two to three times as slow.
+It uses the same noise as the reference implementation, so the sample is the same up to rounding. It
+is not used under ``torch.func``, nor if the temperature has a gradient. Compiled code calls it as
+the operator ``relaxit::race``: the compiled reference implementation is two to three times as slow.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ __all__ = ["concrete", "is_observed", "row_sum", "straight_through", "usable"]
 
 _LOG2E = math.log2(math.e)
 _NOISE = 40.0
-"""More than the largest difference of two log2 E in float32."""
+"""Upper bound of the difference of two log2 E in float32."""
 _RANGE = 100.0
-"""Powers of two, between which and 1 nothing under- or overflows in float32."""
+"""Exponents of two within which nothing underflows or overflows in float32."""
 
 
 def is_observed(tensor: Tensor) -> bool:
-    """Whether code may branch on values and write into memory of its own here.
+    """Whether code may branch on values and write into its own memory here.
 
-    On the CPU, and outside of compilers, tracers, transforms and forward-mode differentiation.
+    This holds on the CPU, outside compilers, tracers, transforms and forward-mode differentiation.
     """
     return tensor.device.type == "cpu" and not (
         torch.compiler.is_compiling() or tracing.observed() or tracing.followed(tensor)
@@ -45,7 +45,7 @@ def is_observed(tensor: Tensor) -> bool:
 
 
 def usable(params: Tensor, temperature: float | Tensor) -> bool:
-    """Whether :func:`concrete` may stand for the plain form."""
+    """Whether :func:`concrete` may replace the reference implementation."""
     if may_need_gradient(temperature):
         return False
     if torch.compiler.is_compiling():
@@ -54,11 +54,11 @@ def usable(params: Tensor, temperature: float | Tensor) -> bool:
 
 
 def row_sum(x: Tensor) -> Tensor:
-    """``x.sum(-1, keepdim=True)`` of a contiguous tensor, without gradient."""
+    """Compute ``x.sum(-1, keepdim=True)`` of a contiguous tensor, without gradient."""
     size = x.shape[-1]
     if size > 64 or has_reduced_precision(x.device):
         return x.sum(-1, keepdim=True)
-    # A product with ones goes along the rows at once.
+    # A product with a vector of ones handles whole rows at once.
     return torch.mv(x.view(-1, size), _ones(size, x.dtype)).view(*x.shape[:-1], 1)
 
 
@@ -76,18 +76,18 @@ def concrete(
     *,
     hard: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Soft and, if asked for, hard values of one noise.
+    """Draw soft samples and, if requested, hard samples from the same noise.
 
     Args:
-        params: logits ``[*batch, K]``, float32 or float64; ``-inf`` for masked categories.
+        params: logits ``[*batch, K]`` in float32 or float64; ``-inf`` for masked categories.
         temperature: a number, or a tensor ``[]`` or ``[*batch, 1]`` without gradient.
-        shape: of independent draws.
+        shape: shape of the independent draws.
         generator: source of randomness.
-        hard: whether the one-hot value is wanted.
+        hard: whether to return the hard sample.
 
     Returns:
-        ``[*shape, *batch, K]`` each; the soft one floored at the smallest normal number where the
-        category is not masked.
+        Samples ``[*shape, *batch, K]``. The soft one is clamped below at the smallest normal number
+        where the category is not masked.
     """
     if torch.compiler.is_compiling():
         full = list(shape) + list(params.shape)
@@ -98,17 +98,17 @@ def concrete(
             temperature = torch.full((), temperature, dtype=torch.float64, device=params.device)
         soft, vertex = torch.ops.relaxit.race(params, race, temperature, hard)
         return soft, vertex if hard else None
-    found: tuple[Tensor, Tensor | None]
-    found = _Concrete.apply(
+    samples: tuple[Tensor, Tensor | None]
+    samples = _Concrete.apply(
         params, _number(temperature, params.dtype), shape, generator, hard, False
     )
-    return found
+    return samples
 
 
 def straight_through(
     params: Tensor, temperature: float | Tensor, shape: torch.Size, generator: noise.Source = None
 ) -> Tensor:
-    """Hard values with the gradient of the soft ones of the same noise; not in compiled code.
+    """Draw hard samples with the gradient of the coupled soft ones; not for compiled code.
 
     Args:
         params, temperature, shape, generator: as for :func:`concrete`.
@@ -127,7 +127,7 @@ class _Concrete(torch.autograd.Function):
         shape: torch.Size,
         generator: noise.Source,
         hard: bool,
-        through: bool,  # whether the hard value passes its gradient on
+        through: bool,  # whether the hard sample propagates its gradient
     ) -> tuple[Tensor, Tensor | None]:
         soft = noise.minus_exponential(
             shape + params.shape, dtype=params.dtype, device=params.device, generator=generator
@@ -155,25 +155,25 @@ class _Concrete(torch.autograd.Function):
 def _run(
     race: Tensor, params: Tensor, temperature: float | Tensor, hard: bool
 ) -> tuple[Tensor | None, bool]:
-    """The race: soft values written over its noise, minus exponential.
+    """Run the race; the soft samples overwrite ``race``, which is minus exponential noise.
 
     Returns:
-        The winners, if asked for, and whether a soft value was put on the floor.
+        The hard samples, if requested, and whether a soft entry was clamped.
     """
     low, high = (float(end) for end in params.aminmax())
-    spread = (high - low) * _LOG2E  # inf if a category is masked, NaN with any
+    spread = (high - low) * _LOG2E  # inf if a category is masked, NaN if any entry is
     even, vertex = not isinstance(temperature, Tensor), None
-    # Nor may the differences themselves overflow.
+    # The differences themselves must not overflow either.
     far = not even or not spread + _NOISE < min(_RANGE * temperature, 1e38)
     if even and temperature == 1.0 and not far:
-        central = max(-low, high) * _LOG2E < _RANGE / 2  # no need to measure from the largest
+        central = max(-low, high) * _LOG2E < _RANGE / 2  # no need to subtract the largest
         logits = params.mul(_LOG2E) if central else params.sub(high).mul_(_LOG2E)
         torch.div(logits.exp2_(), race, out=race)  # negative, and so are the sums
         if hard:
             vertex = _marks(race, race.amin(-1, keepdim=True))
         race.div_(row_sum(race))
         return vertex, False
-    # Far apart, a row is measured from its own maximum: another row's would round it away.
+    # If far apart, each row subtracts its own maximum: that of another row would round it away.
     logits = params.sub(_top(params) if far else high).mul_(_LOG2E)
     torch.sub(logits, race.neg_().log2_(), out=race)
     if hard or far:
@@ -191,10 +191,10 @@ def _top(scores: Tensor) -> Tensor:
 
 
 def _marks(scores: Tensor, best: Tensor) -> Tensor:
-    """One-hot vectors of the score that equals the best one of its row, the first of several."""
+    """Return one-hot vectors of the score that equals the best of its row, the first if tied."""
     vertex = torch.empty_like(scores)
     torch.eq(scores, best, out=vertex)
-    # Counts of up to 2^24 are exact in float32, and the sum takes a tenth of the time.
+    # Counts up to 2^24 are exact in float32, where the sum takes a tenth of the time.
     count = vertex.sum() if best.numel() < 1 << 24 else vertex.sum(dtype=torch.float64)
     if float(count) != best.numel():  # a tie
         first = vertex.argmax(-1, keepdim=True)
@@ -203,7 +203,7 @@ def _marks(scores: Tensor, best: Tensor) -> Tensor:
 
 
 def _floor(soft: Tensor, params: Tensor) -> bool:
-    """Put what is too small on the floor; whether anything was."""
+    """Clamp entries below the smallest normal number in place; return whether there were any."""
     least = torch.finfo(soft.dtype).tiny
     below = bool(soft.min() < least)
     if below:
@@ -212,8 +212,8 @@ def _floor(soft: Tensor, params: Tensor) -> bool:
 
 
 def _pull(soft: Tensor, grad: Tensor, temperature: float | Tensor, floored: bool) -> Tensor:
-    """The Jacobian, which is symmetric, times a vector; in few passes if once is enough."""
-    if floored:  # what was put on the floor does not move
+    """Multiply a vector by the symmetric Jacobian, in few passes if first order is enough."""
+    if floored:  # clamped entries are constants
         grad = grad * (soft > torch.finfo(soft.dtype).tiny)
     if torch.is_grad_enabled() or not is_observed(grad):
         return soft * (grad - (grad * soft).sum(-1, keepdim=True)) / temperature
@@ -250,7 +250,7 @@ def _race(
 
 
 def _number(temperature: float | Tensor, dtype: torch.dtype) -> float | Tensor:
-    """A temperature of one element as a number, which takes fewer passes."""
+    """Return a temperature of one element as a number, which takes fewer passes."""
     if isinstance(temperature, Tensor) and temperature.numel() != 1:
         return temperature
     return representable(float(temperature), dtype)
@@ -301,11 +301,11 @@ def _keep_again(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 
 def _back_again(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
-    """In plain operations, which have derivatives of any order."""
+    """Use elementary operations, which have derivatives of any order."""
     soft, grad, temperature = ctx.saved_tensors
     moves = soft > torch.finfo(soft.dtype).tiny
     grad = grad * moves
-    inner, outer = ((each * soft).sum(-1, keepdim=True) for each in (grad, upstream))
+    inner, outer = ((x * soft).sum(-1, keepdim=True) for x in (grad, upstream))
     in_soft = (upstream * (grad - inner) - grad * outer) / temperature
     return in_soft, moves * soft * (upstream - outer) / temperature, None
 

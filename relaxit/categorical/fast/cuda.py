@@ -1,13 +1,13 @@
-r"""The Concrete draw on CUDA: when it is taken, and as an operator for autograd and compilers.
+r"""Fused implementation of the Concrete draw on CUDA, as operators for autograd and compilers.
 
-``relaxit::concrete`` draws soft and hard values in one pass over the logits and
-``relaxit::concrete_backward`` pulls a gradient back in another, with the noise worked out inside
-(:mod:`relaxit.categorical.fast.triton_kernels`). Both are functions: the same seed gives the same
-sample. The seed is a tensor that stays on the device, so that nothing waits for it and a captured
-CUDA graph draws anew when it changes.
+``relaxit::concrete`` draws soft and hard samples in one pass over the logits, and
+``relaxit::concrete_backward`` computes the gradient in another. The noise is computed inside
+(:mod:`relaxit.categorical.fast.triton_kernels`). Both are pure functions: the same seed gives the
+same sample. The seed is a tensor that stays on the device, so that nothing waits for it and a
+captured CUDA graph draws new samples when it changes.
 
-The same formulas stand here in plain PyTorch, to be read and to be compared with. They also run
-where Triton cannot compile, with one warning; from then on nothing is :func:`usable`.
+The same formulas are written here in PyTorch, as documentation and for comparison. They also run
+if Triton cannot compile, with one warning; from then on nothing is :func:`usable`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from relaxit.temperature import may_need_gradient, representable
 __all__ = ["MOST", "concrete", "usable"]
 
 MOST = 32768
-"""Categories that one program can hold."""
+"""Largest number of categories that one program can hold."""
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 _there = find_spec("triton") is not None
@@ -35,14 +35,15 @@ _there = find_spec("triton") is not None
 
 
 def usable(params: Tensor, temperature: float | Tensor, generator: Source = None) -> bool:
-    """Whether :func:`concrete` is to be taken: on CUDA, with Triton, for what its programs can do.
+    """Whether to use :func:`concrete`: on CUDA, with Triton, for supported inputs.
 
-    They cannot learn a temperature, nor be mapped or differentiated by ``torch.func`` or forward.
+    A learned temperature, the transforms of ``torch.func`` and forward-mode differentiation are not
+    supported.
 
     Args:
         params: logits ``[*batch, K]``.
-        temperature: float, or tensor 0-dim or ``[*batch, 1]``.
-        generator: where noise is to come from.
+        temperature: float, or tensor of shape ``[]`` or ``[*batch, 1]``.
+        generator: source of the noise.
 
     Example:
         >>> usable(torch.zeros(3), 1.0)
@@ -68,18 +69,19 @@ def concrete(
     soft: bool = True,
     hard: bool = False,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Soft and hard values ``[*shape, *batch, K]`` of one noise; None for what is not asked for.
+    """Draw soft and hard samples ``[*shape, *batch, K]`` from the same noise; None if not wanted.
 
-    The soft one is differentiable in params, twice as well. It is floored as it is stored: at the
-    smallest normal number of the dtype (float16: the smallest subnormal one), where not masked.
-    For one state of the generator the sample is another than the plain form's, of the same law.
+    The soft one is differentiable in params, also twice. When stored it is clamped below at the
+    smallest normal number of the dtype (in float16, the smallest subnormal one), where not masked.
+    For the same state of the generator the sample differs from that of the reference
+    implementation, but has the same distribution.
 
     Args:
-        params: logits ``[*batch, K]``, float32, float16 or bfloat16, which the values share.
-        temperature: float, or tensor 0-dim or broadcasting to ``[*batch, 1]``, without gradient.
-        shape: of independent draws.
-        generator: on the device of params; the global one if None.
-        soft, hard: what is wanted.
+        params: logits ``[*batch, K]`` in float32, float16 or bfloat16, also the dtype of samples.
+        temperature: float, or tensor that is 0-dim or broadcasts to ``[*batch, 1]``, no gradient.
+        shape: shape of the independent draws.
+        generator: generator on the device of params; the global one if None.
+        soft, hard: whether to return the soft and the hard samples.
 
     Example:
         >>> logits = torch.tensor([0.0, 1.0, -torch.inf])
@@ -90,14 +92,16 @@ def concrete(
     batch, k = params.shape[:-1], params.shape[-1]
     full = shape + params.shape
     number = None if isinstance(temperature, Tensor) else representable(temperature, torch.float32)
-    heat = None
+    flat_temperature = None
     if isinstance(temperature, Tensor):
-        flat = temperature.dim() == 0
-        heat = temperature if flat else temperature.expand(*batch, 1).reshape(-1)
+        scalar = temperature.dim() == 0
+        flat_temperature = temperature if scalar else temperature.expand(*batch, 1).reshape(-1)
     source: dict[str, Any] = {} if generator is None else {"generator": generator}
     seed = torch.randint(2**63 - 1, (), dtype=torch.int64, device=params.device, **source)
     rows = (params if soft else params.detach()).reshape(-1, k)
-    y, z = torch.ops.relaxit.concrete(rows, heat, number, seed, math.prod(shape), soft, hard)
+    y, z = torch.ops.relaxit.concrete(
+        rows, flat_temperature, number, seed, math.prod(shape), soft, hard
+    )
     return y.view(full) if soft else None, z.view(full) if hard else None
 
 
@@ -105,30 +109,30 @@ def concrete(
 # torch.compile, which takes a second.
 torch.library.define(
     "relaxit::concrete",
-    "(Tensor params, Tensor? heat, float? number, Tensor seed, SymInt copies, bool soft, bool hard)"
-    " -> (Tensor, Tensor)",
+    "(Tensor params, Tensor? temperature, float? number, Tensor seed, SymInt copies, bool soft, "
+    "bool hard) -> (Tensor, Tensor)",
 )
 torch.library.define(
     "relaxit::concrete_backward",
-    "(Tensor grad, Tensor soft, Tensor? heat, float? number, SymInt rows) -> Tensor",
+    "(Tensor grad, Tensor soft, Tensor? temperature, float? number, SymInt rows) -> Tensor",
 )
 
 
 @torch.library.impl("relaxit::concrete", "CompositeExplicitAutograd")
 def _concrete(
     params: Tensor,
-    heat: Tensor | None,
+    temperature: Tensor | None,
     number: float | None,
     seed: Tensor,
     copies: int,
     soft: bool,
     hard: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Soft and hard values ``[copies * rows, K]`` of logits ``[rows, K]``.
+    """Draw soft and hard samples ``[copies * rows, K]`` of logits ``[rows, K]``.
 
-    The temperature is ``number``, or the tensor ``heat`` of one element or of ``rows``.
+    The temperature is ``number``, or the tensor ``temperature`` of one element or of ``rows``.
     """
-    params, tau = params.contiguous(), _temperature(heat, number)
+    params, tau = params.contiguous(), _temperature(temperature, number)
     y, z = _allocate(params, copies, soft, hard)
     if not (y.numel() or z.numel()):
         return y, z
@@ -137,7 +141,7 @@ def _concrete(
             from relaxit.categorical.fast import triton_kernels
 
             triton_kernels.draw(params, tau, seed, y, z, least(params.dtype))
-        except Exception as error:  # whatever a compiler may raise on somebody's machine
+        except Exception as error:  # a compiler may raise anything on a user's machine
             _give_up(error)
         else:
             return y, z
@@ -153,10 +157,10 @@ def _concrete(
 
 @torch.library.impl("relaxit::concrete_backward", "CompositeExplicitAutograd")
 def _concrete_backward(
-    grad: Tensor, soft: Tensor, heat: Tensor | None, number: float | None, rows: int
+    grad: Tensor, soft: Tensor, temperature: Tensor | None, number: float | None, rows: int
 ) -> Tensor:
-    """The gradient in each row's logits, ``y (g - <g, y> / <1, y>) / temperature``."""
-    grad, out, tau = grad.contiguous(), torch.empty_like(soft), _temperature(heat, number)
+    """Compute the gradient in the logits, ``y (g - <g, y> / <1, y>) / temperature``."""
+    grad, out, tau = grad.contiguous(), torch.empty_like(soft), _temperature(temperature, number)
     if not out.numel():
         return out
     if _taken(soft):
@@ -182,22 +186,22 @@ def _allocate(params: Tensor, copies: int, soft: bool, hard: bool) -> tuple[Tens
     return params.new_empty(full if soft else none), params.new_empty(full if hard else none)
 
 
-def _temperature(heat: Tensor | None, number: float | None) -> Tensor | float:
-    if heat is not None:
-        return heat.contiguous()
+def _temperature(temperature: Tensor | None, number: float | None) -> Tensor | float:
+    if temperature is not None:
+        return temperature.contiguous()
     assert number is not None
     return number
 
 
 def _aligned(tau: Tensor | float, copies: int) -> Tensor | float:
-    """The temperature such that it divides ``[copies * rows, K]``."""
+    """Reshape the temperature so that it divides ``[copies * rows, K]``."""
     if not isinstance(tau, Tensor) or tau.numel() == 1:
         return tau
     return tau.float().repeat(copies).unsqueeze(-1)
 
 
 def least(dtype: torch.dtype) -> float:
-    """What a stored soft value of a category that is not masked is not below."""
+    """Return the lower bound of a stored soft value of a category that is not masked."""
     return 2.0**-24 if dtype == torch.float16 else torch.finfo(dtype).tiny
 
 
@@ -206,20 +210,20 @@ def _give_up(error: Exception) -> None:
     _there = False
     reason = (str(error).strip().splitlines() or [""])[-1]
     warnings.warn(
-        "samples are drawn in plain PyTorch from here on, which is slower: Triton failed with "
+        "samples are drawn in plain PyTorch from now on, which is slower: Triton failed with "
         f"{type(error).__name__}: {reason}",
         RuntimeWarning,
         stacklevel=2,
     )
 
 
-# --- what autograd and compilers are told -------------------------------------------------------
+# --- registration for autograd and compilers ---------------------------------------------------
 
 
 @torch.library.register_fake("relaxit::concrete")
 def _(
     params: Tensor,
-    heat: Tensor | None,
+    temperature: Tensor | None,
     number: float | None,
     seed: Tensor,
     copies: int,
@@ -230,13 +234,15 @@ def _(
 
 
 @torch.library.register_fake("relaxit::concrete_backward")
-def _(grad: Tensor, soft: Tensor, heat: Tensor | None, number: float | None, rows: int) -> Tensor:
+def _(
+    grad: Tensor, soft: Tensor, temperature: Tensor | None, number: float | None, rows: int
+) -> Tensor:
     return torch.empty_like(soft)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    params, heat, number, _, copies, _, _ = inputs
-    ctx.save_for_backward(output[0], heat)
+    params, temperature, number, _, copies, _, _ = inputs
+    ctx.save_for_backward(output[0], temperature)
     ctx.mark_non_differentiable(output[1])
     ctx.set_materialize_grads(False)
     ctx.number, ctx.rows, ctx.copies = number, params.shape[0], copies
@@ -245,23 +251,23 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
 def _back(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
     if grad is None:
         return (None,) * 7
-    soft, heat = ctx.saved_tensors
-    pulled = torch.ops.relaxit.concrete_backward(grad, soft, heat, ctx.number, ctx.rows)
+    soft, temperature = ctx.saved_tensors
+    pulled = torch.ops.relaxit.concrete_backward(grad, soft, temperature, ctx.number, ctx.rows)
     if ctx.copies != 1:
         pulled = pulled.view(ctx.copies, ctx.rows, soft.shape[1]).sum(0)
     return (pulled, *(None,) * 6)
 
 
 def _keep_again(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    grad, soft, heat, number, rows = inputs
-    ctx.save_for_backward(grad, soft, heat)
+    grad, soft, temperature, number, rows = inputs
+    ctx.save_for_backward(grad, soft, temperature)
     ctx.number, ctx.rows = number, rows
 
 
 def _back_again(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-    """In plain operations, which have derivatives of any order."""
-    grad, soft, heat = ctx.saved_tensors
-    tau = _aligned(_temperature(heat, ctx.number), len(soft) // max(ctx.rows, 1))
+    """Use elementary operations, which have derivatives of any order."""
+    grad, soft, temperature = ctx.saved_tensors
+    tau = _aligned(_temperature(temperature, ctx.number), len(soft) // max(ctx.rows, 1))
     g, y, t = grad.float(), soft.float(), upstream.float()
     whole = y.sum(-1, keepdim=True)
     across = t - (t * y).sum(-1, keepdim=True) / whole
@@ -276,11 +282,11 @@ torch.library.register_autograd(
 )
 
 
-# --- the noise, in plain PyTorch ----------------------------------------------------------------
+# --- reference implementation of the noise -----------------------------------------------------
 
 
 def gumbel(seed: Tensor, rows: int, k: int) -> Tensor:
-    """The noise of the programs, ``[rows, k]``, float32: the same words, the same formula.
+    """Compute the noise of the kernels, ``[rows, k]`` in float32: same words, same formula.
 
     Example:
         >>> gumbel(torch.tensor(5), 2, 3).shape
@@ -294,7 +300,7 @@ def gumbel(seed: Tensor, rows: int, k: int) -> Tensor:
 
 
 def words(seed: Tensor, rows: int, k: int) -> Tensor:
-    """Random numbers of 32 bits, int64 ``[rows, k]``: Philox 4x32-10 of the seed.
+    """Compute 32-bit random numbers, int64 ``[rows, k]``: Philox 4x32-10 of the seed.
 
     Reference: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
     """
@@ -305,7 +311,7 @@ def words(seed: Tensor, rows: int, k: int) -> Tensor:
     c0, c1, c2, c3 = (row & low) + zero, (row >> 32) + zero, group + zero, zero
     key0, key1 = seed & low, (seed >> 32) & low
     for _ in range(10):
-        p, q = 0xCD9E8D57 * c2, 0xD2511F53 * c0  # modulo 2^64, which is all that is needed
+        p, q = 0xCD9E8D57 * c2, 0xD2511F53 * c0  # modulo 2^64, which is sufficient
         c0, c1, c2, c3 = (
             ((p >> 32) & low) ^ c1 ^ key0,
             p & low,

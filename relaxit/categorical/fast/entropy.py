@@ -1,4 +1,4 @@
-"""The entropy of a category on the CPU in few passes: the fast form of ``OneHot.entropy``.
+"""Fused implementation of ``OneHot.entropy`` on the CPU, in few passes over memory.
 
 A masked category has no mass and adds nothing.
 """
@@ -17,14 +17,15 @@ __all__ = ["entropy"]
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Entropy ``[*batch]`` in nats of the softmax of logits ``[*batch, K]``; where
-    :func:`is_observed`.
+    """Compute the entropy ``[*batch]`` in nats of the softmax of logits ``[*batch, K]``.
+
+    Requires :func:`relaxit.categorical.fast.cpu.is_observed`.
 
     With s = logits - max and Z = sum(exp(s)): H = log Z - sum(s exp(s)) / Z, and
     dH / da_k = -p_k (log p_k + H).
     """
-    found: Tensor = _Entropy.apply(logits.contiguous())
-    return found
+    result: Tensor = _Entropy.apply(logits.contiguous())
+    return result
 
 
 class _Entropy(torch.autograd.Function):
@@ -44,7 +45,7 @@ class _Entropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         logits, probs, log_probs, value = ctx.saved_tensors
-        if torch.is_grad_enabled() or not is_observed(grad):  # from the logits on, to be seen whole
+        if torch.is_grad_enabled() or not is_observed(grad):  # from the logits, for autograd
             log_probs = logits.log_softmax(-1)
             probs = log_probs.exp()
             log_probs = log_probs.masked_fill(logits == -torch.inf, 0.0)

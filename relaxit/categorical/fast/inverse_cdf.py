@@ -1,12 +1,13 @@
-"""Exact one-hot draws on the CPU by inverting the distribution function, one uniform a row.
+"""Exact one-hot draws on the CPU by inverting the CDF, with one uniform per row.
 
-The fast form of :meth:`relaxit.categorical.distributions.OneHot.draw`. Masses need not be
-normalised: the uniform number is scaled by their sum. Few categories: running sums, a comparison,
-and the step from 0 to 1 found by a difference of neighbours over the whole memory. Many: sums of
-blocks first, and then only the block that was hit is looked at, so that the masses are read once.
+This is the fused implementation of ``sample`` of
+:class:`relaxit.categorical.distributions.OneHot`. Masses need not be normalised: the uniform number
+is scaled by their sum. For few categories it computes cumulative sums and a comparison, and finds
+the step from 0 to 1 by a difference of neighbours over the whole memory. For many categories it
+computes sums of blocks and then reads only the selected block, so that the masses are read once.
 
-A row's total is formed of the same running sums that are compared with, so that rounding leaves no
-gap at its end, and a category of mass 0 adds no step: it is never drawn.
+The total of a row is the last of the cumulative sums that are compared with, so that rounding
+leaves no gap at the end. A category of mass 0 adds no step, so it is never drawn.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from relaxit import noise
 __all__ = ["draw"]
 
 _LOG2E = math.log2(math.e)
-_FEW = 128  # categories up to which running sums of all of them are cheaper
+_FEW = 128  # categories up to which cumulative sums of all of them are cheaper
 _RANGE = 100.0  # powers of two below 1 that are normal numbers in float32
 
 
 def draw(logits: Tensor, shape: torch.Size, generator: noise.Source = None) -> Tensor:
-    """One-hot vectors ``[*shape, *batch, K]`` of the softmax of logits ``[*batch, K]``.
+    """Draw one-hot vectors ``[*shape, *batch, K]`` from the softmax of logits ``[*batch, K]``.
 
     Args:
-        logits: float32 or float64 on the CPU; ``-inf`` for masked categories.
-        shape: of independent draws.
+        logits: logits in float32 or float64 on the CPU; ``-inf`` for masked categories.
+        shape: shape of the independent draws.
         generator: source of randomness.
     """
     few = logits.shape[-1] <= _FEW
@@ -38,7 +39,7 @@ def draw(logits: Tensor, shape: torch.Size, generator: noise.Source = None) -> T
 
 
 def _masses(logits: Tensor, out: Tensor) -> Tensor:
-    """Probabilities times a factor of each row that keeps them normal numbers."""
+    """Compute probabilities up to a factor per row, which keeps them normal numbers."""
     low, high = (float(end) for end in logits.aminmax())
     near = (high - low) * _LOG2E < _RANGE  # not if a category is masked
     top = high if near else logits.amax(-1, keepdim=True)
@@ -57,7 +58,7 @@ def _few(logits: Tensor, shape: torch.Size, generator: noise.Source) -> Tensor:
     vertex = torch.empty_like(above)
     flat = above.view(-1)
     torch.sub(flat[1:], flat[:-1], out=vertex.view(-1)[1:])
-    # The first of each row has had the 1 of the row before taken off.
+    # The 1 of the previous row was subtracted from the first entry of each row.
     vertex[..., 0].copy_(above[..., 0])
     return vertex
 
@@ -70,7 +71,7 @@ def _many(logits: Tensor, shape: torch.Size, generator: noise.Source) -> Tensor:
     masses[..., size:] = 0
     _masses(logits, masses[..., :size])
     masses = masses.view(-1, width)  # [rows * blocks, width]
-    # Double precision from here on: the rounding of sums over many categories would show.
+    # Double precision from here on: the rounding of sums over many categories would be visible.
     sums = masses.sum(-1).double().view(*batch, blocks)
     steps = sums.cumsum(-1)
     u = noise.uniform(shape + batch, dtype=torch.float64, device=logits.device, generator=generator)

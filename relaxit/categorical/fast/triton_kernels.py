@@ -1,16 +1,16 @@
-r"""Triton programs of the Concrete draw: a forward one and a backward one, a pass of memory each.
+r"""Triton kernels of the Concrete draw, forward and backward, with one pass over memory each.
 
-A program holds ``TILE`` whole rows of ``K`` categories, padded to ``BLOCK`` columns, in registers.
-The noise is a function of a seed and of where it stands, so nothing of it is stored or read:
+A program holds ``TILE`` complete rows of ``K`` categories, padded to ``BLOCK`` columns, in
+registers. The noise is a function of the seed and the position, so it is neither stored nor read:
 Philox 4x32-10 with the seed as its key and (row, row >> 32, column // 4, 0) as its counter gives
 four words of 32 bits, one for each of four neighbouring columns. It does not depend on the tiling.
 
 With u = (word + 1/2) / 2^32 the Gumbel variable is ``-log(-log(1 - u))``. The largest come from
-small u, so that end has the precision: u is formed from whole numbers, near 1 as well, and for
-small u the inner logarithm is a series. Gumbel values lie in [-3.13, 22.87], with 2^-32 cut off at
+small u, so that end needs the precision: u is formed from integers, also near 1, and for small u
+the inner logarithm is a series. Gumbel values lie in [-3.13, 22.87]; a mass of 2^-32 is cut off at
 either end.
 
-This file imports Triton; :mod:`relaxit.categorical.fast.cuda` imports it when it is needed.
+This file imports Triton; :mod:`relaxit.categorical.fast.cuda` imports this file when needed.
 
 Reference: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
 """
@@ -29,20 +29,21 @@ from triton.language.extra import libdevice
 __all__ = ["draw", "pull"]
 
 _ELEMENTS = 2048
-"""Elements of a tile, padding included, where rows are short enough to share one."""
+"""Elements of a tile, with padding, if rows are short enough to share a tile."""
 _THREAD = 16
-"""Elements a thread holds; more of them once a block has all the threads that there may be."""
+"""Elements per thread; more if the block has the maximal number of threads."""
 
 
 _QUICK = tl.constexpr(not triton.knobs.runtime.interpret)
-"""The interpreter knows no functions of the device's library."""
+"""The interpreter does not support the functions of the device library."""
 
 
 @triton.jit
 def log_of(x: tl.tensor) -> tl.tensor:
-    """The device's own logarithm: off by at most 2e-7 between 1/2 and 2, relative to it elsewhere.
+    """Compute the fast logarithm of the device.
 
-    A fifth of the instructions of the exact one, which would be a third of all there are.
+    Its error is at most 2e-7, absolute between 1/2 and 2 and relative elsewhere. It takes a fifth
+    of the instructions of the exact logarithm, which would be a third of all instructions.
     """
     if _QUICK:
         return libdevice.fast_logf(x)
@@ -51,7 +52,7 @@ def log_of(x: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def gumbel_of(word: tl.tensor) -> tl.tensor:
-    """Standard Gumbel values of uniform 32-bit words, in float32."""
+    """Convert uniform 32-bit words to standard Gumbel values in float32."""
     upper = word >= 0x80000000
     # The distance to the nearer end of the unit interval, exact there: in (0, 1/2].
     end = tl.where(upper, word ^ 0xFFFFFFFF, word).to(tl.float32) * 2.0**-32 + 2.0**-33
@@ -63,7 +64,7 @@ def gumbel_of(word: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def noise_of(seed: tl.tensor, row: tl.tensor, TILE: tl.constexpr, BLOCK: tl.constexpr) -> tl.tensor:
-    """Gumbel noise ``[TILE, BLOCK]`` of the rows with these numbers."""
+    """Compute the Gumbel noise ``[TILE, BLOCK]`` of the rows with these numbers."""
     zero = tl.zeros([TILE, BLOCK // 4], tl.uint32)
     low = row.to(tl.uint32)[:, None] + zero
     high = (row >> 32).to(tl.uint32)[:, None] + zero
@@ -92,7 +93,7 @@ def draw_program(
     SOFT: tl.constexpr,
     HARD: tl.constexpr,
 ) -> None:
-    """Rows of logits to soft and hard values. Row i of ``total`` has the logits of i % ``rows``."""
+    """Draw soft and hard samples. Row i of ``total`` has the logits of row i % ``rows``."""
     start = tl.program_id(0).to(tl.int64) * TILE
     line, column = tl.arange(0, TILE), tl.arange(0, BLOCK)
     here = line[:, None] * K + column[None, :]
@@ -105,7 +106,7 @@ def draw_program(
         logits = params + start * K + here
     s = tl.load(logits, mask=there, other=float("-inf")).to(tl.float32)
     s += noise_of(tl.load(seed), start + line, TILE, BLOCK)
-    ranked = tl.where(s == s, s, float("inf"))  # a NaN comes first, as in torch
+    ranked = tl.where(s == s, s, float("inf"))  # a NaN is the largest, as in torch
     top = tl.max(ranked, 1)
     if HARD:
         winner = tl.min(tl.where(ranked == top[:, None], column[None, :], BLOCK), 1)
@@ -139,7 +140,7 @@ def pull_program(
     PER_ROW: tl.constexpr,
     NUMBER: tl.constexpr,
 ) -> None:
-    """The gradient in a row of logits, ``y (g - <g, y>) / temperature``."""
+    """Compute the gradient in the logits of a row, ``y (g - <g, y>) / temperature``."""
     start = tl.program_id(0).to(tl.int64) * TILE
     line, column = tl.arange(0, TILE), tl.arange(0, BLOCK)
     here = start * K + (line[:, None] * K + column[None, :])
@@ -155,8 +156,8 @@ def pull_program(
         tau = tl.load(temperature + source, mask=start + line < total, other=1.0)
     else:
         tau = tl.load(temperature) + tl.zeros([TILE], tl.float32)
-    # Over the sum of what is stored, which rounding in a short dtype has moved off 1: so a constant
-    # in g has no gradient.
+    # Divided by the sum of the stored values, which rounding to a short dtype has moved away from
+    # 1, so that a constant in g has no gradient.
     mean = tl.sum(g * y, 1) / tl.sum(y, 1)
     x = y * (g - mean[:, None]) * (1.0 / tau.to(tl.float32))[:, None]
     tl.store(out + here, x.to(out.dtype.element_ty), mask=there)
@@ -170,14 +171,14 @@ def draw(
     hard: Tensor,
     least: float,
 ) -> None:
-    """Fill ``soft`` and ``hard`` (``[copies * rows, K]``; without elements: not wanted).
+    """Fill ``soft`` and ``hard`` (``[copies * rows, K]``; skipped if empty).
 
     Args:
         params: logits ``[rows, K]``, contiguous; K at least 2.
         temperature: a number, or a tensor of one element or of ``rows``, contiguous.
-        seed: int64, one element, on the device of params.
-        soft, hard: contiguous.
-        least: what a soft value of a category that is not masked is raised to.
+        seed: int64 tensor of one element, on the device of params.
+        soft, hard: contiguous outputs.
+        least: lower bound of the soft values of categories that are not masked.
     """
     rows, k = params.shape
     total = max(soft.numel(), hard.numel()) // k
@@ -200,7 +201,7 @@ def draw(
 
 
 def pull(grad: Tensor, soft: Tensor, temperature: Tensor | float, rows: int, out: Tensor) -> None:
-    """Fill ``out`` with the gradient of each row's logits; all ``[copies * rows, K]``."""
+    """Fill ``out`` with the gradient in the logits of each row; all ``[copies * rows, K]``."""
     total, k = soft.shape
     tile, settings = tiling(k)
     with _on(soft):
@@ -217,11 +218,11 @@ def pull(grad: Tensor, soft: Tensor, temperature: Tensor | float, rows: int, out
 
 
 def tiling(k: int) -> tuple[int, dict[str, Any]]:
-    """Rows to a program, and what the compiler is told about a size and its tile."""
+    """Return the rows per program, and the compile-time settings for K categories."""
     block = max(4, triton.next_power_of_2(k))
     tile = max(1, _ELEMENTS // block)
     warps = min(32, max(1, tile * block // (32 * _THREAD)))
-    # Said, because Triton means to change what it does where nothing is.
+    # Explicit, because Triton plans to change the default.
     compiler = {"num_warps": warps, "enable_fp_fusion": True}
     return tile, {"K": k, "BLOCK": block, "TILE": tile, **compiler}
 
@@ -235,5 +236,5 @@ def _sources(temperature: Tensor | float, rows: int, total: int) -> dict[str, bo
 
 
 def _on(tensor: Tensor) -> AbstractContextManager[Any]:
-    # A program runs on the current device, which need not be the tensors'.
+    # A program runs on the current device, which may not be that of the tensors.
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()

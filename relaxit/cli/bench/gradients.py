@@ -28,45 +28,55 @@ __all__ = ["gradients"]
 
 
 def gradients(
-    names: Annotated[list[str] | None, typer.Argument(help="Problems; all if none.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Gradient problems; all if none.")
+    ] = None,
     relaxation: Annotated[
-        str | None, typer.Option(help="Structure in place of the problems' own.")
+        str | None, typer.Option(help="Relaxation to use in place of the problems' own.")
     ] = None,
     options: Annotated[
-        list[str] | None, typer.Option("-o", "--option", help="KEY=VALUE of that structure.")
+        list[str] | None,
+        typer.Option("-o", "--option", help="Option KEY=VALUE of --relaxation; may be repeated."),
     ] = None,
     problem_options: Annotated[
         list[str] | None,
-        typer.Option("--problem-option", help="KEY=VALUE of every problem that is run."),
+        typer.Option(
+            "--problem-option", help="Option KEY=VALUE of every problem run; may be repeated."
+        ),
     ] = None,
     estimators: Annotated[
-        str | None, typer.Option(help="Names, with commas between; all if absent.")
+        str | None, typer.Option(help="Estimators, separated by commas; all if absent.")
     ] = None,
     temperature: Annotated[
-        list[float] | None, typer.Option(help="Of the law; may be given again. 1 if absent.")
+        list[float] | None,
+        typer.Option(help="Temperature of the relaxed distribution; may be repeated. 1 if absent."),
     ] = None,
-    states: Annotated[int, typer.Option(help="Joint values that are enumerated at most.")] = 4096,
+    states: Annotated[
+        int, typer.Option(help="Largest number of joint values to enumerate.")
+    ] = 4096,
     draws: Annotated[
-        int, typer.Option(help="Estimates, where enumeration does not give all of them.")
+        int, typer.Option(help="Number of estimates, where they cannot all be enumerated.")
     ] = 1024,
     warm_up: Annotated[
-        int, typer.Option(help="Steps before an estimator that keeps something is measured.")
+        int, typer.Option(help="Steps before an estimator that keeps a state is measured.")
     ] = 500,
-    seed: Annotated[int, typer.Option(help="Of problems and draws.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    dataset: Annotated[str | None, typer.Option(help="Pictures, for problems with any.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of their files.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of problems and draws.")] = 0,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    dataset: Annotated[str | None, typer.Option(help="Data set, for problems with images.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Directory of the data files.")] = None,
     plugin_files: PluginFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
-    out: Annotated[Path | None, typer.Option(help="File to write the JSON to as well.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="File to which the JSON is written as well.")
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Bias against variance: .png, .pdf or .svg.")
+        Path | None, typer.Option(help="File for a plot of bias and variance: .png, .pdf or .svg.")
     ] = None,
 ) -> None:
     """Measure estimators of the gradient of an expected cost against the exact gradient.
 
-    An estimator that does not apply is listed with the reason. Exits with 5 if something failed
-    that was not refused.
+    An estimator that does not apply is listed with the reason, and is not a failure. Exits with 5
+    if something failed.
     """
     del plugin_files  # loaded by the option itself
     settings = _settings(
@@ -93,7 +103,7 @@ def gradients(
     if all(report.reason for report in reports) and not any(report.failed for report in reports):
         missing = all(report.code == DataError.exit_code for report in reports)
         kind = DataError if missing else ConfigurationError
-        raise kind("; ".join(dict.fromkeys(_refusal(each) for each in reports)))
+        raise kind("; ".join(dict.fromkeys(_reason(report) for report in reports)))
     text = json_text(document)
     if out:
         from relaxit.files import write_atomically
@@ -105,7 +115,7 @@ def gradients(
         draw_bias_and_variance(reports, plot)
     if json:
         print(text)
-    raise typer.Exit(PluginError.exit_code if any(each.broken for each in reports) else 0)
+    raise typer.Exit(PluginError.exit_code if any(report.broken for report in reports) else 0)
 
 
 def _require_image(flag: str, path: Path | None) -> None:
@@ -124,20 +134,20 @@ def _settings(**values: Any) -> GradientSettings:
     try:
         return GradientSettings(**values)
     except ValidationError as error:
-        first = validation_summary(error).partition("; temperatures")[0]  # or it is said twice
+        first = validation_summary(error).partition("; temperatures")[0]  # else it is said twice
         flag, _, rest = first.partition(":")
         flag = flag.partition(".")[0].removesuffix("s") if "temp" in flag else flag
         raise ConfigurationError(f"--{flag.replace('_', '-')}:{rest}") from error
 
 
 def _problems(names: Sequence[str], options: Sequence[str]) -> list[GradientProblem]:
-    """The named problems with their options; all registered ones if none is named."""
+    """Return the named problems with these options; all registered ones if none is named."""
     from relaxit.plugins import default_registry
 
     registry = default_registry()
     texts = key_values(options, "--problem-option")
-    found = [registry.find("problem", name) for name in names or registry.items("problem")]
-    return [cls(**cls.Options.parse(texts)) for cls in dict.fromkeys(found)]
+    classes = [registry.find("problem", name) for name in names or registry.items("problem")]
+    return [cls(**cls.Options.parse(texts)) for cls in dict.fromkeys(classes)]
 
 
 def _estimators(listed: str | None) -> dict[str, type[Estimator]]:
@@ -158,7 +168,7 @@ def _relaxation(name: str | None, options: Sequence[str]) -> Relaxation | None:
     texts = key_values(options, "-o")
     if name is None:
         if texts:
-            raise ConfigurationError("-o KEY=VALUE is of a --relaxation, and none is given")
+            raise ConfigurationError("-o KEY=VALUE belongs to --relaxation, which is not given")
         return None
     cls = default_registry().find("relaxation", name)
     built: Relaxation = cls(**cls.Options.parse(texts))
@@ -166,11 +176,11 @@ def _relaxation(name: str | None, options: Sequence[str]) -> Relaxation | None:
 
 
 def _mnist(data_dir: Path | None) -> str | None:
-    """A folder of files means the set that has some."""
+    """Return the data set that has files, if a directory of files is given."""
     return "mnist" if data_dir else None
 
 
-def _refusal(report: GradientReport) -> str:
+def _reason(report: GradientReport) -> str:
     return f"{report.problem.name}: {report.reason}"
 
 
@@ -180,7 +190,7 @@ def _run(
     around: Surroundings,
     quiet: bool,
 ) -> tuple[list[GradientReport], dict[str, Any]]:
-    """Run and print one problem after the other; the reports, and all of it for JSON."""
+    """Run and print the problems in turn; return the reports and the JSON document."""
     from relaxit.bench.measuring import setting
 
     facts = setting(around.device)
@@ -194,9 +204,9 @@ def _run(
             if quiet:
                 if report.failed:
                     tell(f"{report.problem.name}: failed: {report.reason}")
-            elif report.failed or not (report.reason and only):  # which is the error itself
+            elif report.failed or not (report.reason and only):  # else it is the error message
                 print_report(report)
-    except KeyboardInterrupt as error:  # typer would end without a word
+    except KeyboardInterrupt as error:  # typer would exit without a message
         raise typer.Abort from error
     settings = around.settings.model_dump(mode="json")
     return reports, {**facts, "settings": settings, "problems": [r.to_json() for r in reports]}
@@ -207,7 +217,7 @@ def _measure(
     estimators: dict[str, type[Estimator]],
     around: Surroundings,
 ) -> Iterator[GradientReport]:
-    """One problem after the other, saying on stderr what is being done."""
+    """Yield the reports of the problems in turn, with progress on stderr."""
     import dataclasses
 
     from relaxit.gradients import measure_problem
@@ -221,11 +231,11 @@ def _measure(
             else:
                 tell(text)
 
-        told = dataclasses.replace(around, progress=show)
+        around = dataclasses.replace(around, progress=show)
         for problem in problems:
-            reports = measure_problem(problem, estimators, told)
+            reports = measure_problem(problem, estimators, around)
             while True:
-                with contextlib.redirect_stdout(sys.stderr):  # what plugins print, for --json
+                with contextlib.redirect_stdout(sys.stderr):  # output of plugins, for --json
                     report = next(reports, None)
                 if report is None:
                     break

@@ -1,4 +1,4 @@
-"""The figures of a gradient problem as a table."""
+"""Print the results of a gradient problem as a table."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ _EVIDENCE = {"exact": "all", "strata": "each", "draws": "draws"}
 
 
 def print_report(report: GradientReport) -> None:
-    """A table of one case, one row an estimator and temperature, and the refusals below it."""
+    """Print a table of one case, one row per estimator and temperature, with notes below it."""
     if report.reason:
-        word = "failed" if report.failed else "refused"
+        word = "failed" if report.failed else "not supported"
         print(f"{report.problem.name}: {word}: {report.reason}")
         return
     rows = [_row(each) for each in report.measurements if each.found]
     several = len({row[1] for row in rows} - {"-"}) > 1
-    kept = [number for number, name in enumerate(_COLUMNS) if several or name != "tau"]
-    title, columns = report.title, [_COLUMNS[n] for n in kept]
-    _print_table(title, columns, [[row[n] for n in kept] for row in rows])
+    shown = [number for number, name in enumerate(_COLUMNS) if several or name != "tau"]
+    title, columns = report.title, [_COLUMNS[n] for n in shown]
+    _print_table(title, columns, [[row[n] for n in shown] for row in rows])
     print(f"  {_facts(report)}")
     for each in report.measurements:
         if each.outcome != "done":
             at = "" if each.temperature is None else f" at {each.temperature:g}"
-            print(f"  {each.label}{at}: {each.outcome}: {each.reason}")
+            word = "failed" if each.outcome == "failed" else "not supported"
+            print(f"  {each.label}{at}: {word}: {each.reason}")
 
 
 def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """On stdout; closer together where that is narrow, and rather too wide than folded."""
+    """Print to stdout; a narrow terminal gets narrow columns, but lines are never folded."""
     from rich import box
     from rich.measure import Measurement as Widths
     from rich.table import Table
@@ -49,7 +50,7 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str
             heading = column if space else column.replace(" ", "\n")
             table.add_column(heading, no_wrap=True)
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are no markup
+            table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are not markup
         unlimited = screen.options.update(width=10_000)
         needed = Widths.get(screen, unlimited, table).maximum
         if needed <= screen.width:
@@ -86,7 +87,7 @@ def _row(each: EstimatorMeasurement) -> list[str]:
 
 
 def _short(value: float) -> str:
-    """Two digits; what is zero but for rounding is 0."""
+    """Format with two digits; a value that is zero up to rounding is 0."""
     if abs(value) < 1e-9:
         return "0"
     if 1e-3 <= value < 1e3:

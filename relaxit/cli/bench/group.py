@@ -1,4 +1,4 @@
-"""``relaxit bench``: how fast, how large and how exact the ways of doing one thing are."""
+"""``relaxit bench``: time, memory and error of several implementations of one computation."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["bench"]
 bench = typer.Typer(help="Measure time, memory and error.", no_args_is_help=True)
 
 _RULES = (
-    "The implementations of each run in turn, round after round.\n\n"
+    "The implementations of a benchmark run in turn, round after round.\n\n"
     "An implementation that fails or cannot be run is listed with the reason. Exits with 5 if a "
-    "benchmark gave no figures because something failed."
+    "benchmark gave no results because something failed."
 )
 
 
@@ -25,10 +25,13 @@ def group() -> None:
     """Measure time, memory and error."""
 
 
-bench.command("sampling", help=f"Draws of a relaxed or exact law, at several sizes. {_RULES}")(
-    suite("sampling")
+bench.command(
+    "sampling",
+    help=f"Benchmarks of sampling from relaxed and exact distributions. {_RULES}",
+)(suite("sampling"))
+bench.command("structures", help=f"Benchmarks of discrete structures. {_RULES}")(
+    suite("structures")
 )
-bench.command("structures", help=f"Benchmarks of structures. {_RULES}")(suite("structures"))
 bench.command()(training)
 bench.command()(startup)
 bench.command()(gradients)

@@ -1,4 +1,4 @@
-"""Options that the benchmark commands share, each said once."""
+"""Options that the benchmark commands share."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import typer
 
 __all__ = ["Against", "Device", "Json", "Only", "Out", "Threads", "names_in"]
 
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[str, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", help="Of the CPU, for all implementations; PyTorch's choice if absent."
+        "--threads",
+        help="Number of CPU threads for all implementations; PyTorch's choice if absent.",
     ),
 ]
 Against = Annotated[
@@ -21,21 +22,23 @@ Against = Annotated[
     typer.Option(
         "--against",
         metavar="BASELINES",
-        help="Baselines, with commas between; all if absent. Ours stay.",
+        help="Baselines, separated by commas; all if absent. relaxit's own are always run.",
     ),
 ]
 Only = Annotated[
-    list[str] | None, typer.Option("--only", help="Run this implementation; may be given again.")
+    list[str] | None, typer.Option("--only", help="Run only this implementation; may be repeated.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-Out = Annotated[Path | None, typer.Option("--out", help="File to write the JSON to as well.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="File to which the JSON is written as well.")
+]
 
 
 def names_in(listed: str | None) -> frozenset[str]:
-    """Names with commas between.
+    """Split a list of names separated by commas.
 
     Example:
         >>> sorted(names_in("torch, pyro,"))
         ['pyro', 'torch']
     """
-    return frozenset(name for each in (listed or "").split(",") if (name := each.strip()))
+    return frozenset(name for part in (listed or "").split(",") if (name := part.strip()))

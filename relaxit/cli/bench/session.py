@@ -1,4 +1,4 @@
-"""What every benchmark command does around its figures: setting, threads, Ctrl-C, output."""
+"""What the benchmark commands have in common: setting, threads, Ctrl-C and output."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Figures", "Session", "Work", "settings_of"]
 
-_MOST_THREADS = 4  # a core
+_MOST_THREADS = 4  # per core
 
 
 def settings_of(**values: Any) -> BenchmarkSettings:
-    """Settings of a run.
+    """Return the settings of a run.
 
     Raises:
-        ConfigurationError: naming the flag of a value that is refused.
+        ConfigurationError: naming the flag with an invalid value.
     """
     from pydantic import ValidationError
 
@@ -47,26 +47,26 @@ def settings_of(**values: Any) -> BenchmarkSettings:
 
 
 class Figures(Protocol):
-    """What one benchmark gave."""
+    """The results of one benchmark."""
 
     @property
     def measured(self) -> bool:
-        """Whether there is any figure."""
+        """Whether anything was measured."""
 
     @property
     def broken(self) -> bool:
-        """Whether there is none because something failed."""
+        """Whether nothing was measured because something failed."""
 
     @property
     def excuses(self) -> list[str]:
-        """Why there is none of this or that implementation."""
+        """Reasons why implementations were not measured."""
 
     def to_json(self) -> dict[str, Any]:
-        """All of it."""
+        """Return all results as values that JSON has."""
 
 
 Work = Callable[["torch.device", "Rates | None"], Iterator[Figures]]
-"""Gives the figures of one benchmark after the other, on a device of such rates."""
+"""Yields the results of one benchmark after the other, on a device with the given rates."""
 
 
 @dataclass
@@ -74,9 +74,9 @@ class Session:
     """One run of a command, from its options to its exit code.
 
     Attributes:
-        show: prints what one benchmark gave.
+        show: prints the results of one benchmark.
         device, threads, json, out: options of the command.
-        settings: what the JSON says about how the figures were taken.
+        settings: how the measurements were made, for the JSON.
     """
 
     show: Callable[[Any], None]
@@ -90,7 +90,7 @@ class Session:
     status: Status | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        """Refuse what would otherwise be noticed after minutes of measuring."""
+        """Check what would otherwise be noticed after minutes of measuring."""
         from relaxit.bench.measuring import cores
 
         most = _MOST_THREADS * cores()
@@ -101,16 +101,17 @@ class Session:
         require_writable("--out", self.out)
 
     def run(self, work: Work, with_rates: bool = False) -> NoReturn:
-        """Measure, print, write, and end with the exit code.
+        """Measure, print, write, and exit with the exit code.
 
         Args:
             with_rates: whether the rates of the machine are measured first.
-            work: on Ctrl-C it raises with what it has of the benchmark it was at, as ``report``.
+            work: yields the results; on Ctrl-C it may raise an exception with those of the running
+                benchmark as ``report``.
 
         Raises:
             ConfigurationError: if nothing at all was measured, though nothing failed.
             Abort: after Ctrl-C; what was done is printed and written.
-            Exit: else; with 5 if a benchmark gave no figures because something failed.
+            Exit: otherwise; with 5 if a benchmark gave no results because something failed.
         """
         from relaxit.bench.measuring import threads
         from relaxit.environment import choose_device
@@ -118,11 +119,11 @@ class Session:
         there = choose_device(self.device)
         with threads(self.threads):
             self._introduce(there)
-            found = work(there, self._rates(there) if with_rates else None)
-            stopped = self._collect(found)
+            results = work(there, self._rates(there) if with_rates else None)
+            stopped = self._collect(results)
         self._deliver(stopped)
         if stopped:
-            raise typer.Abort  # typer would end without a word
+            raise typer.Abort  # typer would exit without a message
         if not any(each.measured or each.broken for each in self.done):
             reasons = dict.fromkeys(text for each in self.done for text in each.excuses)
             raise ConfigurationError(
@@ -132,7 +133,7 @@ class Session:
         raise typer.Exit(PluginError.exit_code if broken else 0)
 
     def progress(self, text: str) -> None:
-        """Show on a terminal what is being done."""
+        """Show on a terminal what is running."""
         if self.status:
             self.status.update(text)
 
@@ -147,19 +148,19 @@ class Session:
     def _rates(self, device: torch.device) -> Rates:
         from relaxit.bench import measure_rates
 
-        found = measure_rates(device)
-        self.facts["rates"] = dataclasses.asdict(found)
+        rates = measure_rates(device)
+        self.facts["rates"] = dataclasses.asdict(rates)
         if not self.json:
-            print_rates(found)
-        return found
+            print_rates(rates)
+        return rates
 
-    def _collect(self, found: Iterator[Figures]) -> bool:
-        """Take and print all figures; whether Ctrl-C ended it."""
+    def _collect(self, results: Iterator[Figures]) -> bool:
+        """Collect and print all results; return whether Ctrl-C ended it."""
         with console().status("") as self.status:
             while True:
                 try:
                     with contextlib.redirect_stdout(sys.stderr):  # what implementations print
-                        figures = next(found, None)
+                        figures = next(results, None)
                 except KeyboardInterrupt as error:
                     partial = getattr(error, "report", None)
                     if partial and partial.measured:

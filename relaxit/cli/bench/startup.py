@@ -24,17 +24,18 @@ __all__ = ["print_programs", "startup"]
 def startup(
     device: Device = "auto",
     threads: Threads = None,
-    rounds: Annotated[int, typer.Option(help="At most so many rounds.")] = 5,
+    rounds: Annotated[int, typer.Option(help="Maximum number of rounds.")] = 5,
     seconds: Annotated[
-        float, typer.Option(help="Rounds begin within these; three at least.")
+        float, typer.Option(help="Time budget in seconds; at least three rounds are run.")
     ] = 300.0,
     only: Only = None,
     json: Json = False,
     out: Out = None,
 ) -> None:
-    """Seconds from Enter: imports, listings and one epoch on digits, each a process of its own.
+    """Time imports, listings and one epoch on digits, each as a process of its own.
 
-    Each is run once before the rounds, so that its files are in memory.
+    Times are seconds from Enter. Each program is run once before the rounds, so that its files are
+    in memory.
     """
     settings = settings_of(rounds=rounds, seconds=seconds, only=frozenset(only or ()))
     session = Session(print_programs, device, threads, json, out, settings.model_dump(mode="json"))
@@ -58,7 +59,7 @@ def startup(
         with tempfile.TemporaryDirectory(prefix="relaxit-startup-") as directory:
             yield time_programs(
                 ProgramReport("startup", "seconds from Enter to the end of a program", REFERENCE),
-                [each for each in programs if not settings.only or each.name in settings.only],
+                [p for p in programs if not settings.only or p.name in settings.only],
                 lambda program: run_program(program, Path(directory), session.threads),
                 rounds=settings.rounds,
                 seconds=settings.seconds,
@@ -69,7 +70,7 @@ def startup(
 
 
 def print_programs(report: ProgramReport) -> None:
-    """A table of programs, one row each and one for each part of it."""
+    """Print a table of programs, one row per program and one per part of it."""
     rows = []
     for row in report.rows:
         if row.seconds is None:

@@ -24,26 +24,32 @@ __all__ = ["suite", "taking_part"]
 
 
 def suite(group: str) -> Callable[..., None]:
-    """The command that runs the benchmarks of a group."""
+    """Return the command that runs the benchmarks of a group."""
 
     def command(
         names: Annotated[
-            list[str] | None, typer.Argument(help="Benchmarks; all of this kind if none.")
+            list[str] | None, typer.Argument(help="Benchmarks; all of this kind if none is given.")
         ] = None,
         options: Annotated[
             list[str] | None,
-            typer.Option("-o", "--option", help="KEY=VALUE of every benchmark that is run."),
+            typer.Option(
+                "-o", "--option", help="Option KEY=VALUE of every benchmark run; may be repeated."
+            ),
         ] = None,
         device: Device = "auto",
         threads: Threads = None,
-        rounds: Annotated[int, typer.Option(help="At most so many rounds.")] = 200,
+        rounds: Annotated[int, typer.Option(help="Maximum number of rounds.")] = 200,
         seconds: Annotated[
-            float, typer.Option(help="A benchmark's rounds begin within these; three at least.")
+            float,
+            typer.Option(
+                help="Time budget per benchmark in seconds; at least three rounds are run."
+            ),
         ] = 10.0,
         against: Against = None,
         only: Only = None,
         no_compile: Annotated[
-            bool, typer.Option("--no-compile", help="Leave out what goes through torch.compile.")
+            bool,
+            typer.Option("--no-compile", help="Leave out implementations that use torch.compile."),
         ] = False,
         plugin_files: PluginFiles = None,
         json: Json = False,
@@ -64,58 +70,57 @@ def suite(group: str) -> Callable[..., None]:
             print_report, device, threads, json, out, settings.model_dump(mode="json")
         )
 
-        # Before the machine's rates are measured, which takes seconds.
-        asked = taking_part(chosen, settings, choose_device(device))
+        # Checked before the machine's rates are measured, which takes seconds.
+        benchmarks = taking_part(chosen, settings, choose_device(device))
 
         def work(there: torch.device, rates: Rates | None) -> Iterator[BenchmarkReport]:
             from relaxit.bench import run_benchmark
 
-            for benchmark in asked:
+            for benchmark in benchmarks:
 
                 def show(text: str, name: str = benchmark.name) -> None:
                     session.progress(f"{name}: {text}")
 
                 yield run_benchmark(benchmark, there, settings, rates=rates, progress=show)
 
-        session.run(work, with_rates=_any_needs(asked))
+        session.run(work, with_rates=_any_needs(benchmarks))
 
     return command
 
 
 def _chosen(group: str, names: Sequence[str], options: Sequence[str]) -> list[Benchmark]:
-    """Every run of the named benchmarks, with these options; of all of the group if none is."""
+    """Return every run of the named benchmarks, or of all in the group, with these options."""
     from relaxit.plugins import default_registry
 
     registry, texts = default_registry(), key_values(options, "-o")
-    own = [name for name, cls in registry.items("benchmark").items() if cls.group == group]
-    found = [registry.find("benchmark", name) for name in names or own]
-    if not found:
+    members = [name for name, cls in registry.items("benchmark").items() if cls.group == group]
+    classes = [registry.find("benchmark", name) for name in names or members]
+    if not classes:
         known = ", ".join(registry.items("benchmark")) or "none"
         raise ConfigurationError(
-            f"no plugin that is installed brings benchmarks of {group}; by name there are: {known}"
+            f"no installed plugin provides benchmarks of {group}; by name there are: {known}"
         )
     runs: list[Benchmark] = []
-    for cls in dict.fromkeys(found):
+    for cls in dict.fromkeys(classes):
         given = cls.Options.parse(texts)
         runs += [cls(**{**preset, **given}) for preset in cls.presets]
     return list(dict.fromkeys(runs))
 
 
 def _any_needs(chosen: Sequence[Benchmark]) -> bool:
-    """Whether any of them says what its work needs, from which a lower bound follows."""
+    """Whether any benchmark states what its work needs, from which a lower bound follows."""
     from relaxit.bench import Benchmark
 
-    return any(type(each).needs is not Benchmark.needs for each in chosen)
+    return any(type(benchmark).needs is not Benchmark.needs for benchmark in chosen)
 
 
 def taking_part(
     chosen: Sequence[Benchmark], settings: BenchmarkSettings, device: torch.device
 ) -> list[Benchmark]:
-    """The benchmarks that have one of the implementations asked for; all if none was.
+    """Return the benchmarks with one of the requested implementations; all if none is requested.
 
     Raises:
-        UnknownName: if no benchmark has such an implementation, or an implementation of such a
-            baseline.
+        UnknownName: if no benchmark has an implementation of that name, or of that baseline.
     """
     from relaxit.bench import OWN, implementations_of
 
@@ -124,15 +129,15 @@ def taking_part(
     names: dict[Benchmark, set[str]] = {}
     baselines = {OWN}
     for benchmark in chosen:
-        with contextlib.suppress(Exception):  # it is run, and says itself what is wrong
-            found = implementations_of(benchmark, device)
-            names[benchmark] = {each.name for each in found}
-            baselines |= {each.baseline for each in found if each.baseline}
-    for kind, asked, known in (
+        with contextlib.suppress(Exception):  # its run reports the problem
+            implementations = implementations_of(benchmark, device)
+            names[benchmark] = {each.name for each in implementations}
+            baselines |= {each.baseline for each in implementations if each.baseline}
+    for kind, requested, known in (
         ("implementation", settings.only, set().union(*names.values())),
         ("baseline", settings.against, baselines),
     ):
-        for name in sorted(asked - known):
+        for name in sorted(requested - known):
             raise UnknownName(kind, name, known)
     only = settings.only
     return [each for each in chosen if not only or names.get(each, only) & only]

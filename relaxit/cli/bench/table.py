@@ -1,4 +1,4 @@
-"""The figures of a benchmark as a table."""
+"""Print the results of a benchmark as a table."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _OFTEN_EMPTY = {"to best", "bounds", "MiB", "error", "relative"}
 
 @dataclass(frozen=True)
 class Unit:
-    """What times are shown in.
+    """The unit in which times are shown.
 
     Attributes:
-        name: of the unit, as the column's head.
-        factor: units in a second of a call.
+        name: name of the unit, the heading of the column.
+        factor: number of units per second of a call.
     """
 
     name: str = "ms"
     factor: float = 1e3
 
     def text(self, seconds: float) -> str:
-        """Three digits.
+        """Format a time with three digits.
 
         Example:
             >>> Unit().text(0.0123456)
@@ -39,28 +39,29 @@ class Unit:
 
 
 def print_setting(facts: Mapping[str, Any]) -> None:
-    """One line: what the figures were measured on, and when."""
+    """Print one line: what was measured on which machine, and when."""
+    plural = "s" if facts["threads"] > 1 else ""
     print(
-        f"device {facts['device']} ({facts['device_name']}), {facts['threads']} CPU threads on "
-        f"{facts['cores']} cores (load {facts['load']}), torch {facts['torch']}, {facts['date']}"
+        f"device {facts['device']} ({facts['device_name']}), {facts['threads']} CPU thread{plural} "
+        f"on {facts['cores']} cores (load {facts['load']}), torch {facts['torch']}, {facts['date']}"
         + (f", ready after {ready:.1f} s" if (ready := facts.get("ready_seconds")) else "")
     )
 
 
 def print_rates(rates: Rates) -> None:
-    """One line: what lower bounds are worked out from."""
+    """Print one line: the rates from which lower bounds are computed."""
     copies = ", ".join(
         f"{rate / 1e9:.3g} GB/s ({size / 2**20:.0f} MiB)" for size, rate in rates.copies
     )
     launches = f", {rates.launches / 1e3:.3g} thousand launches/s" if rates.launches else ""
     print(
         f"rates for lower bounds: copies {copies}; {rates.random_numbers / 1e6:.3g} million random "
-        f"numbers/s; float32 products {rates.flops / 1e9:.3g} Gflop/s{launches}"
+        f"numbers/s; float32 matmuls {rates.flops / 1e9:.3g} Gflop/s{launches}"
     )
 
 
 def print_report(report: BenchmarkReport, unit: Unit = Unit()) -> None:
-    """A table of one benchmark, one row an implementation, and the notes below it."""
+    """Print a table of one benchmark, one row per implementation, with the notes below it."""
     benchmark = report.benchmark
     fields = type(benchmark.options).model_fields
     sizes = ", ".join(f"{key} {value}" for key, value in benchmark.options if fields[key].repr)
@@ -69,12 +70,12 @@ def print_report(report: BenchmarkReport, unit: Unit = Unit()) -> None:
         print(f"{title}\n  failed: {report.reason}")
         return
     rows = [_row(each, unit) for each in report.measurements]
-    kept = [
+    columns = [
         column
         for column in rows[0]
         if column not in _OFTEN_EMPTY or any(row[column] != "-" for row in rows)
     ]
-    print_table(title, kept, [[row[column] for column in kept] for row in rows])
+    print_table(title, columns, [[row[column] for column in columns] for row in rows])
     best = f", the best baseline is {report.best}" if report.best else ""
     print(f"  {report.rounds} rounds; ratios to {report.reference}{best}")
     if report.input_bytes:
@@ -104,7 +105,7 @@ def _row(each: Measurement, unit: Unit) -> dict[str, str]:
 
 
 def _lower_bound(lower_bound: LowerBound, unit: Unit) -> str:
-    """The lower bound and what it is made of, the longest part first."""
+    """Return the lower bound and its parts, the longest first."""
     parts = sorted(lower_bound.parts.items(), key=lambda part: -part[1])
     listed = ", ".join(f"{name} {unit.text(seconds)}" for name, seconds in parts)
     return f"lower bound {unit.text(lower_bound.seconds)} {unit.name}: {listed}"

@@ -1,4 +1,4 @@
-"""``relaxit bench training``: an epoch of an old tutorial's VAE, its script beside our engines."""
+"""``relaxit bench training``: an old tutorial's VAE, its script compared with our engines."""
 
 from __future__ import annotations
 
@@ -23,42 +23,44 @@ if TYPE_CHECKING:
 
 __all__ = ["show", "training"]
 
-_EPOCH = 600  # steps: 60 000 pictures, 100 at a time
+_EPOCH = 600  # steps: 60 000 images, 100 per step
 _TOTAL_ROUNDS = 3
 
 
 def training(
     data_dir: Annotated[
         Path | None,
-        typer.Option("--data-dir", help="Folder of MNIST's files; random pictures if absent."),
+        typer.Option("--data-dir", help="Directory of the MNIST files; random images if absent."),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Training steps in a block, which is timed.")] = 100,
+    steps: Annotated[int, typer.Option(help="Training steps per timed block.")] = 100,
     total: Annotated[
         int | None,
         typer.Option(
             metavar="EPOCHS",
-            help="Time the script and relaxit train as whole programs too, of so many epochs; "
+            help="Also time the script and relaxit train as whole programs of so many epochs, in "
             "three rounds at most.",
         ),
     ] = None,
     device: Device = "auto",
     threads: Threads = None,
-    rounds: Annotated[int, typer.Option(help="At most so many blocks of each.")] = 9,
+    rounds: Annotated[int, typer.Option(help="Maximum number of blocks per implementation.")] = 9,
     seconds: Annotated[
-        float, typer.Option(help="Rounds begin within these; three at least.")
+        float, typer.Option(help="Time budget in seconds; at least three rounds are run.")
     ] = 300.0,
     against: Against = None,
     only: Only = None,
     no_compile: Annotated[
-        bool, typer.Option("--no-compile", help="Leave out what goes through torch.compile.")
+        bool,
+        typer.Option("--no-compile", help="Leave out implementations that use torch.compile."),
     ] = False,
     json: Json = False,
     out: Out = None,
 ) -> None:
-    """Training steps of an old tutorial's VAE: its script, our engines, the products alone.
+    """Time training steps of an old tutorial's VAE: its script, our engines, the matmuls alone.
 
-    Blocks of steps in turn, round after round, shown as seconds of an epoch of 600. Below 1, a
-    ratio is that of the time to the script's; lower bounds are units of the float32 products alone.
+    Blocks of steps run in turn, round after round; times are seconds per epoch of 600 steps.
+    Ratios are to the time of the script, so below 1 is faster; bounds are multiples of the time of
+    the float32 matmuls alone.
     """
     for flag, value in (("--steps", steps), ("--total", total)):
         if value is not None and value < 1:
@@ -87,7 +89,7 @@ def training(
         with mnist_files(data_dir) as directory:
             _require_images(directory)
             benchmark = TrainingSteps(steps=steps, images=images, data_dir=str(directory))
-            taking_part([benchmark], settings, there)  # a name that is not known ends it here
+            taking_part([benchmark], settings, there)  # an unknown name raises here
             yield run_benchmark(benchmark, there, settings, progress=session.progress)
             if total is not None:
                 yield _programs(session, settings, there, directory, total)
@@ -96,20 +98,20 @@ def training(
 
 
 def show(figures: BenchmarkReport | ProgramReport, steps: int) -> None:
-    """Print a table; that of blocks of steps in seconds of an epoch."""
+    """Print a table; blocks of steps are shown in seconds per epoch."""
     from relaxit.bench.processes import ProgramReport
 
     if isinstance(figures, ProgramReport):
         print_programs(figures)
     else:
-        print_report(figures, Unit("s an epoch", _EPOCH / steps))
+        print_report(figures, Unit("s per epoch", _EPOCH / steps))
 
 
 def _require_images(directory: Path) -> None:
-    """Refuse a folder without the files.
+    """Check that a directory has the files.
 
     Raises:
-        DataError: naming what is missing.
+        DataError: naming the missing file.
     """
     from relaxit.plugins import default_registry
 
@@ -123,7 +125,7 @@ def _programs(
     directory: Path,
     epochs: int,
 ) -> ProgramReport:
-    """Whole programs."""
+    """Time the script and ``relaxit train`` as whole programs."""
     import tempfile
 
     from relaxit.bench.processes import ProgramReport, run_program, time_programs
@@ -131,7 +133,7 @@ def _programs(
 
     programs = training_programs(epochs, directory, str(device))
     report = ProgramReport(
-        "total", "seconds from Enter to the picture, imports included", programs[0].name
+        "total", "seconds from Enter to the figure, imports included", programs[0].name
     )
     with tempfile.TemporaryDirectory(prefix="relaxit-total-") as place:
         return time_programs(

@@ -1,4 +1,4 @@
-"""What several estimators share."""
+"""Code shared by several estimators."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Two draws of independent bits from one noise: what ARM and DisARM share.
+"""Antithetic draws of independent bits from the same noise, shared by ARM and DisARM.
 
-With logistic noise L, one a bit, the pair is ``b = 1[a + L > 0]`` and ``b' = 1[a - L > 0]``: both
-follow the law of the bits, and as far from each other as two draws of it can.
+With logistic noise L, one per bit, the pair is ``b = 1[a + L > 0]`` and ``b' = 1[a - L > 0]``. Both
+follow the distribution of the bits, and they differ as often as two such draws can.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Antithetic"]
 
 
 class Antithetic(Estimator):
-    """The difference of two costs, times a weight for each bit. Write :meth:`weight`."""
+    """The difference of two costs, times a weight for each bit. Implement :meth:`weight`."""
 
     hard = True
     exact_draw = True
@@ -42,7 +42,7 @@ class Antithetic(Estimator):
 
     @abstractmethod
     def weight(self, logits: Tensor, noise: Tensor, bit: Tensor, other: Tensor) -> Tensor:
-        """What the difference of the costs is multiplied by, all ``[*batch, *param_shape]``."""
+        """Compute the factor of the cost difference; all tensors are ``[*batch, *param_shape]``."""
 
     def surrogate(
         self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None

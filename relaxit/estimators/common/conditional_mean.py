@@ -1,9 +1,9 @@
-"""The mean of soft values given their hard value, and its derivative in the params.
+"""The mean soft value given the hard one, and its derivative in the params.
 
-What Rao-Blackwellised estimators have in common: perturbed scores X are drawn given their argmax,
-and the Jacobian of ``relax(X)`` is averaged over the draws. The noise is held fixed in it, so that
-X = theta + G has the derivative of theta alone: only so is the mean the Jacobian that st-gumbel has
-on average.
+This is shared by Rao-Blackwellised estimators: perturbed scores X are drawn given their argmax, and
+the Jacobian of ``relax(X)`` is averaged over the draws. The noise is held fixed in the derivative,
+so that X = theta + G has the derivative of theta alone. Only then is the mean equal to the expected
+Jacobian of st-gumbel.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ def conditional_mean(
     chunk: int,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Mean soft value given the hard one, over ``draws`` draws, differentiable in ``params``.
+    """Compute the mean soft value given the hard one, differentiable in ``params``.
 
-    Where params are logits the average Jacobian is summed up chunk by chunk, so that memory does
-    not grow with the number of draws; for other structures all soft values are kept. Second
-    derivatives are those of a constant Jacobian in the first case.
+    If params are logits, the mean Jacobian is accumulated chunk by chunk, so that memory does not
+    grow with the number of draws, and second derivatives are those of a constant Jacobian. For
+    other structures all soft values are kept.
 
     Args:
-        q: a law whose relaxation has the capability ``conditional``; its temperature is used.
-        at: scores ``[*sample, *batch, *param_shape]`` that are perturbed; no gradient reaches them.
-        params: what gets the gradient, of that shape.
+        q: distribution whose relaxation has the capability ``conditional``; its temperature is
+            used.
+        at: scores ``[*sample, *batch, *param_shape]`` to perturb; no gradient reaches them.
+        params: tensor of the same shape that gets the gradient.
         hard: vertices ``[*sample, *batch, *event_shape]``.
         draws: number of draws.
-        chunk: number of draws worked on at once.
+        chunk: number of draws processed at once.
         generator: source of randomness.
     """
     relaxation, temperature = q.relaxation, q.aligned_temperature
@@ -81,13 +82,13 @@ def _sizes(draws: int, chunk: int) -> list[int]:
 
 
 def _dividing(temperature: float | Tensor, kind: str) -> float | Tensor:
-    """The temperature, to divide a Jacobian of one more dimension where there is one."""
+    """Return the temperature, with another dimension if the Jacobian is a matrix."""
     matrix = kind == "category" and isinstance(temperature, Tensor) and temperature.dim() > 0
     return temperature.unsqueeze(-1) if matrix and isinstance(temperature, Tensor) else temperature
 
 
 def _jacobian(soft: Tensor, kind: str) -> Tensor:
-    """Summed over the first dimension: of the softmax ``[..., K, K]``, or of the sigmoid."""
+    """Sum the Jacobians over draws: of the softmax ``[..., K, K]``, or of the sigmoid ``[...]``."""
     if kind == "bits":
         return (soft * (1 - soft)).sum(0)
     moved = soft.movedim(0, -1)  # [..., K, draws]
@@ -95,7 +96,7 @@ def _jacobian(soft: Tensor, kind: str) -> Tensor:
 
 
 class _Linear(torch.autograd.Function):
-    """A given value, with a given symmetric Jacobian."""
+    """Returns a given value, with a given symmetric Jacobian."""
 
     generate_vmap_rule = True
 

@@ -1,15 +1,16 @@
-r"""Score function with a control variate of the perturbed scores: what REBAR and RELAX share.
+r"""The score function with a control variate of perturbed scores, shared by REBAR and RELAX.
 
-With perturbed scores z, their vertex b = argmax z, and fresh perturbed scores z' given b,
+With perturbed scores z, their vertex b = argmax z, and new perturbed scores z' given b,
 
     grad = (f(b) - c(z')) grad log p(b) + grad c(z) - grad c(z'),
 
-where z and z' are functions of the params on fixed noise, so that the last two gradients go through
-``perturb`` and ``perturb_given``. Unbiased for any function c, because z' has the law of z.
+where z and z' are functions of the params for fixed noise, so that the last two gradients go
+through ``perturb`` and ``perturb_given``. Unbiased for any function c, because z' is distributed as
+z.
 
-All gradients in the params are worked out while the surrogate is, row by row, because a learned c
-is judged by them: it goes down the gradient of their square, whose mean is the variance plus a
-constant. The graph of the surrogate is that of f(b), and one inner product.
+All gradients in the params are computed together with the surrogate, row by row, because a learned
+c is trained on them: it descends the gradient of their square, whose mean is the variance plus a
+constant. The graph of the surrogate consists of that of f(b) and one inner product.
 
 References: Tucker, Mnih, Maddison, Lawson, Sohl-Dickstein, arXiv:1703.07370; Grathwohl, Choi, Wu,
 Roeder, Duvenaud, arXiv:1711.00123.
@@ -48,15 +49,15 @@ Pull = Callable[[tuple[Tensor, Tensor, Tensor]], tuple[Tensor]]
 
 @dataclass(frozen=True)
 class Draw:
-    """A hard value, and perturbed scores with and without it given, all without graph.
+    """A hard sample, its perturbed scores, and perturbed scores given it, all without graph.
 
     Attributes:
-        hard: ``[*batch, *event_shape]``.
-        costs: of the hard value, ``[*lead]``.
-        scores: z, ``[*batch, *param_shape]``.
-        given: z', the same shape.
-        mass: log p(b), ``[*batch]``.
-        pull: maps what meets the Jacobians of mass, scores and given to a gradient in the params.
+        hard: hard sample b, ``[*batch, *event_shape]``.
+        costs: costs of the hard sample, ``[*lead]``.
+        scores: perturbed scores z, ``[*batch, *param_shape]``.
+        given: perturbed scores z' given b, of the same shape.
+        mass: log-mass log p(b), ``[*batch]``.
+        pull: vector-Jacobian product of mass, scores and given with respect to the params.
     """
 
     hard: Tensor
@@ -67,20 +68,23 @@ class Draw:
     pull: Pull
 
     def gradient(self, weight: Tensor, at_scores: Tensor, at_given: Tensor) -> Tensor:
-        """``weight grad log p(b) + <at_scores, dz> + <at_given, dz'>``, ``[*batch, *param]``.
+        """Compute ``weight grad log p(b) + <at_scores, dz> + <at_given, dz'>``.
 
         Args:
-            weight: ``[*lead]``.
-            at_scores: ``[*batch, *param_shape]``, what meets the Jacobian of z.
-            at_given: the same, of z'.
+            weight: weights ``[*lead]``.
+            at_scores: cotangent of z, ``[*batch, *param_shape]``.
+            at_given: cotangent of z', of the same shape.
+
+        Returns:
+            The gradient ``[*batch, *param_shape]``.
         """
         factor = expand_to_rank(weight.to(self.mass.dtype), self.mass.dim()).expand_as(self.mass)
-        (found,) = self.pull((factor, at_scores, at_given))
-        return found
+        (gradient,) = self.pull((factor, at_scores, at_given))
+        return gradient
 
 
 class ControlVariate(StatefulEstimator):
-    """An estimator of this form. Write :meth:`parts`."""
+    """An estimator of this form. Implement :meth:`parts`."""
 
     hard = True
     exact_draw = True
@@ -92,7 +96,7 @@ class ControlVariate(StatefulEstimator):
         if not able:
             raise Unsupported(
                 f"estimator {self.name!r} needs perturbed scores whose argmax follows the discrete "
-                "law (capability exact_rounding of a PerturbAndRelax), which relaxation "
+                "distribution (capability exact_rounding of a PerturbAndRelax), which relaxation "
                 f"{relaxation.name!r} does not have; try 'rloo'"
             )
         self._needs_conditional(relaxation)
@@ -101,9 +105,9 @@ class ControlVariate(StatefulEstimator):
     def parts(
         self, q: RelaxedDistribution, cost: Cost, draw: Draw, state: nn.Module | None, learns: bool
     ) -> list[Tensor]:
-        """What the gradient of each row is the sum of, each ``[*batch, *param_shape]``.
+        """Return the terms of the gradient of each row, each ``[*batch, *param_shape]``.
 
-        They have no graph but that to the parameters of the state, if it learns.
+        They have no graph, except to the parameters of the state if it learns.
         """
 
     def surrogate(
@@ -125,9 +129,9 @@ class ControlVariate(StatefulEstimator):
             return (mass, scores, given), hard.detach()
 
         transform: Any = torch.func.vjp
-        # Without gradient for the graph outside; the transform has its own.
+        # No gradient for the graph outside; the transform has its own.
         with torch.no_grad(), without_autocast(q.params):
-            # In float32 at least: the squares of estimates overflow in float16.
+            # At least float32: the squares of estimates overflow in float16.
             params = q.params.detach().to(compute_dtype(q.params.dtype))
             (mass, scores, given), pull, hard = transform(pieces, params, has_aux=True)
         value = as_floating(cost(hard))
@@ -147,7 +151,7 @@ class ControlVariate(StatefulEstimator):
 
 
 class _Down(torch.autograd.Function):
-    """Itself, going down whether the surrogate is minimised or, as a reward, maximised."""
+    """The identity, whose gradient descends even if the surrogate is maximised, as a reward."""
 
     generate_vmap_rule = True
 
@@ -165,17 +169,17 @@ class _Down(torch.autograd.Function):
 
 
 def _falling_square(total: Tensor, parts: list[Tensor]) -> Tensor:
-    """A tensor whose gradient in the state's parameters is that of the squared estimate.
+    """Return a tensor whose gradient in the state's parameters is that of the squared estimate.
 
-    It is taken relative to the mean square of the parts over the batch: its size then neither grows
-    with that of the costs nor without bounds, where some costs would throw a weight out of them.
+    It is relative to the mean square of the parts over the batch. Its size then neither grows with
+    that of the costs nor without bound, where some costs would make a weight diverge.
     """
     size = torch.stack([part.detach().square().mean() for part in parts]).sum()
     return total.detach() * total * (2 / size.clamp_min(torch.finfo(size.dtype).tiny))
 
 
 def gradients_of(q: RelaxedDistribution, cost: Cost, draw: Draw) -> tuple[Tensor, Tensor, Tensor]:
-    """The cost of the soft value of z', and the slopes of such a cost in z and in z'."""
+    """Return the cost of the soft sample of z', and the gradients of the cost in z and in z'."""
     relaxation = q.relaxation
     assert isinstance(relaxation, PerturbAndRelax)
     params, temperature = q.params.detach(), q.aligned_temperature

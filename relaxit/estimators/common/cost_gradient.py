@@ -1,4 +1,4 @@
-"""The slope of a cost at a soft value, without a graph for what else the cost is made of."""
+"""The gradient of a cost at a soft value, without a graph for the parameters of the cost."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["cost_and_gradient"]
 
 
 def cost_and_gradient(cost: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
-    """Costs ``[*lead]`` at a value, and the gradient of their sum there, both without graph.
+    """Return costs ``[*lead]`` at a value and the gradient of their sum, both without graph.
 
-    No gradient reaches the weights of a network that the cost closes over: gradients are off
-    outside, and the transform turns them on for its argument alone. It works in plain eager code
-    and under ``torch.func``'s transforms, where ``torch.autograd.grad`` does not.
+    No gradient reaches the weights of a network that the cost closes over: gradients are
+    disabled outside, and the transform enables them for its argument alone. It works in eager code
+    and under the transforms of ``torch.func``, where ``torch.autograd.grad`` does not.
 
     Args:
         cost: function of one value.
-        at: where; its own graph is left out.
+        at: value to evaluate the cost at; its own graph is ignored.
 
     Raises:
-        Unsupported: if the costs are no floating numbers.
+        Unsupported: if the costs are not of a floating dtype.
 
     Example:
         >>> weight = torch.tensor(3.0, requires_grad=True)
@@ -36,10 +36,10 @@ def cost_and_gradient(cost: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Ten
     """
 
     def smooth(z: Tensor) -> Tensor:
-        found = cost(z)
-        if not found.is_floating_point():
-            raise Unsupported(f"a cost of {found.dtype} has no slope; try estimator 'rloo'")
-        return found
+        costs = cost(z)
+        if not costs.is_floating_point():
+            raise Unsupported(f"a cost of {costs.dtype} has no gradient; try estimator 'rloo'")
+        return costs
 
     transform: Any = torch.func.vjp
     with torch.no_grad():

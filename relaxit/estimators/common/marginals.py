@@ -1,6 +1,6 @@
-"""Marginals of the laws whose params are logits, and back: of one category, or of bits.
+"""Convert logits to marginals and back, for one category or for independent bits.
 
-Which of the two a relaxation has is its capability ``logits``.
+The capability ``logits`` of a relaxation tells which of the two its params are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Kind = Literal["", "category", "bits"]
 
 
 def marginals(logits: Tensor, kind: Kind) -> Tensor:
-    """Probabilities ``[..., K]`` of the categories, or ``[...]`` of the ones.
+    """Return probabilities ``[..., K]`` of the categories, or ``[...]`` of the value 1.
 
     Example:
         >>> import torch
@@ -26,7 +26,7 @@ def marginals(logits: Tensor, kind: Kind) -> Tensor:
 
 
 def logits_of(probabilities: Tensor, kind: Kind) -> Tensor:
-    """Logits with these marginals; ``-inf`` for a probability of 0.
+    """Return the logits with these marginals; ``-inf`` for a probability of 0.
 
     Example:
         >>> import torch

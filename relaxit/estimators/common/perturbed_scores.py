@@ -20,7 +20,7 @@ NOISES = Literal["own", "gaussian"]
 
 
 def gaussian(shape: torch.Size, *, generator: noise.Source = None, **kind: Any) -> Tensor:
-    """Standard normal noise, by the inverse of its distribution function: one uniform a number."""
+    """Draw standard normal noise by the inverse of its CDF, from one uniform per number."""
     return torch.special.ndtri(noise.uniform(shape, generator=generator, **kind))
 
 
@@ -29,14 +29,14 @@ _SCORES: dict[Noise, Callable[[Tensor], Tensor]] = {
     noise.logistic: lambda z: torch.tanh(z / 2),
     gaussian: lambda z: z,
 }
-"""For each noise ``-d/dz log density(z)``, which has mean 0 and is unbounded for Gumbel noise."""
+"""``-d/dz log density(z)`` for each noise; its mean is 0, and it is unbounded for Gumbel noise."""
 
 
 def solver(owner: str, relaxation: Relaxation) -> PerturbAndRelax:
-    """The relaxation, if it has an argmax of scores.
+    """Return the relaxation, after a check that it has an argmax of scores.
 
     Raises:
-        Unsupported: naming the owner, if it has none.
+        Unsupported: if it has none; names the owner.
     """
     if not isinstance(relaxation, PerturbAndRelax):
         raise Unsupported(
@@ -49,10 +49,10 @@ def solver(owner: str, relaxation: Relaxation) -> PerturbAndRelax:
 def noise_of(
     owner: str, relaxation: PerturbAndRelax, kind: NOISES
 ) -> tuple[Noise, Callable[[Tensor], Tensor]]:
-    """A noise, and the derivative of its log-density, times -1.
+    """Return a noise, and the negative derivative of its log-density.
 
     Raises:
-        Unsupported: naming the owner, if the relaxation's own noise is none that is known.
+        Unsupported: if the density of the relaxation's own noise is not known; names the owner.
     """
     if kind == "gaussian":
         return gaussian, _SCORES[gaussian]
@@ -60,7 +60,7 @@ def noise_of(
     drawn = noise.gumbel if own is PerturbAndRelax.noise else own
     if drawn not in _SCORES or cls.perturb is not PerturbAndRelax.perturb:
         raise Unsupported(
-            f"{owner} needs noise of a known density, and that of relaxation {relaxation.name!r} "
-            "is its own; use noise=gaussian"
+            f"{owner} needs noise of a known density, but relaxation {relaxation.name!r} has its "
+            "own noise; use noise=gaussian"
         )
     return drawn, _SCORES[drawn]

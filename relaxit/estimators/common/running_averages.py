@@ -1,4 +1,4 @@
-"""Moving averages of costs: what a baseline knows of the steps before."""
+"""Moving averages of the costs of earlier steps, for baselines."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["RunningMoments"]
 
 @torch.library.custom_op("relaxit::held", mutates_args=())
 def _held(x: Tensor) -> Tensor:
-    """A copy that a compiler keeps for the backward pass.
+    """Copy a tensor so that a compiler keeps it for the backward pass.
 
-    It would rather work out such a small number again there, from a buffer that has been brought up
-    to date since: torch.compile takes no notice (torch 2.15), and the baseline would know the cost
-    it is taken from.
+    Otherwise the compiler recomputes such a small number there, from a buffer that has been updated
+    in between: torch.compile does not notice this (torch 2.15), and the baseline would contain the
+    cost that it is subtracted from.
     """
     return x.clone()
 
@@ -35,10 +35,10 @@ def _(info: Any, in_dims: tuple[int, ...], x: Tensor) -> tuple[Tensor, int]:
 class RunningMoments(nn.Module):
     """Mean and standard deviation of the costs so far, as exponential moving averages.
 
-    They start at 0 and are corrected for it, as Adam's are, and are those of the costs less the
-    first mean, so that a spread small beside the costs is not lost in float32. Costs that are not
-    finite are left out. Nothing branches on a value, so that no device is waited for and stacked
-    copies of the buffers run under ``torch.func.vmap``.
+    They start at 0 and are bias-corrected, as in Adam. The first mean is subtracted from the costs,
+    so that a spread that is small compared with the costs is not lost in float32. Costs that are
+    not finite are ignored. No branch depends on a value, so that there is no wait for a device and
+    stacked copies of the buffers run under ``torch.func.vmap``.
 
     Args:
         decay: weight of the past, from 0 (the last step alone) to 1.
@@ -64,11 +64,11 @@ class RunningMoments(nn.Module):
             self.register_buffer(name, torch.zeros(()))
 
     def mean(self) -> Tensor:
-        """Mean of the costs so far, 0 before the first: a new tensor, which updates leave alone."""
+        """Return the mean of the costs so far, 0 before the first; updates do not change it."""
         return _kept(self.origin + self.first / self._weight())
 
     def deviation(self) -> Tensor:
-        """Standard deviation, 0 before the first cost."""
+        """Return the standard deviation of the costs so far, 0 before the first."""
         mean, square = self.first / self._weight(), self.second / self._weight()
         return _kept((square - mean.square()).clamp_min(0.0).sqrt())
 
@@ -77,7 +77,7 @@ class RunningMoments(nn.Module):
 
     @torch.no_grad()
     def update(self, costs: Tensor) -> None:
-        """Bring the averages up to date, in place, with the costs of a step, of any shape."""
+        """Update the averages in place with the costs of a step, of any shape."""
         if not costs.numel():
             return
         costs = costs.detach().to(self.first.dtype)
@@ -91,5 +91,5 @@ class RunningMoments(nn.Module):
 
 
 def _kept(x: Tensor) -> Tensor:
-    kept: Tensor = _held(x) if torch.compiler.is_compiling() else x
-    return kept
+    copy: Tensor = _held(x) if torch.compiler.is_compiling() else x
+    return copy

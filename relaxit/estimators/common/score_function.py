@@ -1,4 +1,4 @@
-"""What score-function estimators share: sums to the shape of the costs, and a gradient added.
+"""Code shared by score-function estimators: sums to the shape of the costs, added gradients.
 
 A cost of shape ``[*lead]`` may depend on several variables of the batch ``[*batch]``, where
 ``lead`` begins ``batch``: log-masses and inner products are summed over the rest.
@@ -27,7 +27,7 @@ __all__ = [
 
 
 def as_floating(costs: Tensor) -> Tensor:
-    """Costs that a gradient can be attached to: counts and truth values become float32.
+    """Convert integer and boolean costs to float32, so that a gradient can be attached.
 
     Example:
         >>> as_floating(torch.tensor([True, False]))
@@ -37,10 +37,10 @@ def as_floating(costs: Tensor) -> Tensor:
 
 
 def cost_shape(q: RelaxedDistribution, costs: Tensor) -> torch.Size:
-    """The shape of the costs, which must begin the batch shape.
+    """Return the shape of the costs, which must begin the batch shape.
 
     Raises:
-        ShapeError: if it does not, where a product with log-masses would broadcast.
+        ShapeError: if it does not; a product with log-masses would broadcast.
     """
     lead = costs.shape
     if q.batch_shape[: len(lead)] != lead:
@@ -52,25 +52,25 @@ def cost_shape(q: RelaxedDistribution, costs: Tensor) -> torch.Size:
 
 def sum_to(lead: torch.Size, x: Tensor, before: int = 0) -> Tensor:
     """Sum ``[*before, *lead, *rest]`` over the rest; ``before`` counts the dimensions in front."""
-    kept = before + len(lead)
-    return x.flatten(kept).sum(-1) if x.dim() > kept else x
+    rank = before + len(lead)
+    return x.flatten(rank).sum(-1) if x.dim() > rank else x
 
 
 def expand_to_rank(factor: Tensor, rank: int) -> Tensor:
-    """A factor ``[*lead]`` with as many dimensions of size 1 behind as make it one of ``rank``."""
+    """Append dimensions of size 1 to a factor ``[*lead]`` until it has ``rank`` dimensions."""
     return factor.reshape(factor.shape + (1,) * (rank - factor.dim()))
 
 
 def total_log_prob(q: RelaxedDistribution, hard: Tensor, lead: torch.Size) -> Tensor:
-    """Log-mass ``[*sample, *lead]`` of all variables that one cost depends on, float32 at least."""
+    """Log-mass ``[*sample, *lead]`` of all variables that one cost depends on, at least float32."""
     mass: Tensor = q.discrete.log_prob(hard)
     return sum_to(lead, mass, mass.dim() - len(q.batch_shape))
 
 
 def inner_product(lead: torch.Size, params: Tensor, slope: Tensor) -> Tensor:
-    """``<params, slope>`` for each cost: a function of params whose gradient is the slope.
+    """Compute ``<params, slope>`` for each cost, a function of params with gradient ``slope``.
 
-    Infinite params are constants, which no gradient moves.
+    Infinite params are constants and get no gradient.
     """
     finite = params.to(compute_dtype(params.dtype))
     return sum_to(lead, finite.masked_fill(finite.isinf(), 0.0) * slope.detach())
@@ -82,9 +82,9 @@ class _WithGradient(torch.autograd.Function):
     @staticmethod
     def forward(value: Tensor, extra: Tensor) -> Tensor:
         if torch.compiler.is_compiling():
-            # Nothing is added, but now the forward pass needs what the extra term is made of.
-            # Otherwise a compiler works it out in the backward pass, from a baseline's buffers that
-            # have been brought up to date since (torch 2.15).
+            # Adds nothing, but makes the forward pass depend on the extra term. A compiler would
+            # otherwise compute that term in the backward pass, from buffers of a baseline that have
+            # been updated in between (torch 2.15).
             return value + extra.flatten()[:0].sum().to(value.dtype)
         return value.clone()
 
@@ -99,7 +99,7 @@ class _WithGradient(torch.autograd.Function):
 
 
 def add_gradient(value: Tensor, extra: Tensor) -> Tensor:
-    """The value, to the last bit, with its own gradient and that of ``extra`` (same shape).
+    """Return exactly ``value``, with its own gradient plus that of ``extra`` (same shape).
 
     ``value + extra - extra.detach()`` rounds, and is NaN where ``extra`` is infinite.
 

@@ -1,7 +1,7 @@
-"""A new plugin package, written from a template: where a structure of one's own begins.
+"""Write a new plugin package from a template, as a starting point for a structure of your own.
 
-The template is a small relaxation that works. Its files lie in ``template/`` as data, under a
-suffix of their own, because they are neither modules nor tests of relaxit.
+The template is a small working relaxation. Its files are data in ``template/``, with the suffix
+``.template``, because they are neither modules nor tests of relaxit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a plugin is called: the name a user types, and all that follows from it."""
+"""The names of a new plugin, derived from the one that the user types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Names"]
 
 _LONGEST = 40
 
-# Class names that the template has imported for its own use.
+# Names that the template imports for its own use.
 _TAKEN = {
     "Capabilities",
     "Constraint",
@@ -30,7 +30,7 @@ _TAKEN = {
 
 @dataclass(frozen=True)
 class Names:
-    """The names of one plugin. Take :meth:`of`, which checks.
+    """The names of one plugin. Create them with :meth:`of`, which validates the name.
 
     Attributes:
         name: registered name, lower-case words joined by ``-``.
@@ -40,10 +40,10 @@ class Names:
 
     @classmethod
     def of(cls, name: str) -> Self:
-        """The names of the plugin ``name``.
+        """Return the names of the plugin ``name``.
 
         Raises:
-            ConfigurationError: if no relaxation may have this name, or it is too long.
+            ConfigurationError: if the name is not valid for a relaxation, or too long.
 
         Example:
             >>> names = Names.of("my-structure")
@@ -52,7 +52,7 @@ class Names:
         """
         if len(name) > _LONGEST:
             raise ConfigurationError(
-                f"a plugin's name has {_LONGEST} characters at most, got {len(name)}"
+                f"a plugin's name has at most {_LONGEST} characters, got {len(name)}"
             )
         if not NAME.fullmatch(name):
             raise ConfigurationError(
@@ -62,26 +62,26 @@ class Names:
 
     @property
     def distribution(self) -> str:
-        """What pip calls the package, and the folder it is written to."""
+        """Name of the distribution, and of the directory that it is written to."""
         return f"relaxit-{self.name}"
 
     @property
     def module(self) -> str:
-        """What Python imports."""
+        """Name of the Python module."""
         return f"relaxit_{self.name.replace('-', '_')}"
 
     @property
     def class_name(self) -> str:
-        """Class of the relaxation; a prefix mends what Python or the template would not stand."""
+        """Name of the relaxation class, with a prefix if it is invalid or used by the template."""
         words = "".join(word.capitalize() for word in self.name.split("-"))
         legal = words.isidentifier() and not keyword.iskeyword(words)
         return words if legal and words not in _TAKEN else f"Relaxed{words}"
 
     def require_free(self) -> None:
-        """Refuse a name that would clash with something installed.
+        """Reject a name that would clash with something installed.
 
         Raises:
-            ConfigurationError: naming the distribution that has it.
+            ConfigurationError: naming the distribution that uses it.
         """
         registry = default_registry()
         for kind in ("relaxation", "estimator", "dataset", "task"):
@@ -89,7 +89,7 @@ class Names:
                 if label.rpartition(":")[2] == self.name:
                     owner = registry.provider(kind, label).distribution
                     raise ConfigurationError(
-                        f"{kind} {self.name!r} is registered already, by {owner}; "
+                        f"{kind} {self.name!r} is already registered by {owner}; "
                         "choose another name"
                     )
         try:
@@ -97,6 +97,6 @@ class Names:
         except metadata.PackageNotFoundError:
             return
         raise ConfigurationError(
-            f"the distribution {self.distribution} {version} is installed already; "
+            f"the distribution {self.distribution} {version} is already installed; "
             "choose another name"
         )

@@ -1,4 +1,4 @@
-"""Fill the template in and write the package, whole or not at all."""
+"""Fill in the template and write the package atomically."""
 
 from __future__ import annotations
 
@@ -22,46 +22,48 @@ _SUFFIX = ".template"
 
 
 def new_plugin(name: str, directory: Path | str = ".") -> Path:
-    """Write the plugin package ``folder/relaxit-NAME``: it installs, passes its tests and trains.
+    """Write a working plugin package to ``directory/relaxit-NAME``.
+
+    The package can be installed, passes its tests and can be trained as it is.
 
     Args:
-        name: the name of its relaxation, lower-case words joined by ``-``.
-        directory: where to put it; must exist.
+        name: name of its relaxation, lower-case words joined by ``-``.
+        directory: existing directory to write the package to.
 
     Returns:
         The directory of the package.
 
     Raises:
-        ConfigurationError: if the name is invalid or taken, if ``directory`` is not one, or if the
-            package is there already, which is then left as it is.
+        ConfigurationError: if the name is invalid or taken, if ``directory`` does not exist, or
+            if the package exists already, which is then left unchanged.
         CheckpointError: if the files cannot be written. Nothing is left behind.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as directory:
-        ...     package = new_plugin("row-of-switches", folder)
+        ...     package = new_plugin("row-of-switches", directory)
         ...     package.name, sorted(path.name for path in package.glob("src/*/*.py"))
         ('relaxit-row-of-switches', ['__init__.py', 'distribution.py', 'hooks.py', 'relaxation.py'])
     """
     names = Names.of(name)
     target = Path(directory) / names.distribution
     if not os.path.isdir(directory):
-        raise ConfigurationError(f"{directory} is not a folder; make it first, or name another one")
+        raise ConfigurationError(f"{directory} is not a directory; create it or choose another one")
     if os.path.lexists(target):
-        raise ConfigurationError(f"{target} exists and is left as it is; choose another folder")
+        raise ConfigurationError(f"{target} already exists; choose another directory")
     names.require_free()
     _write(target, _pages(names))
     return target
 
 
 class _Page(string.Template):
-    """``%{key}`` stands for a value. A ``$``, of which workflow files are full, is a ``$``."""
+    """``%{key}`` stands for a value. A ``$``, frequent in workflow files, has no meaning."""
 
     delimiter = "%"
 
 
 def _pages(names: Names) -> dict[Path, str]:
-    """The text of each file of the package by its path in it."""
+    """Return the text of each file of the package by its relative path."""
     values = {
         "name": names.name,
         "distribution": names.distribution,
@@ -78,7 +80,7 @@ def _pages(names: Names) -> dict[Path, str]:
 
 
 def _requirement(version: str) -> str:
-    """Which versions of relaxit a plugin asks for, if it was written with this one.
+    """Return the versions of relaxit that a plugin requires if it was written with this one.
 
     Example:
         >>> _requirement("0.1.3"), _requirement("1.4.0")
@@ -94,7 +96,7 @@ def _requirement(version: str) -> str:
 
 
 def _write(target: Path, pages: Mapping[Path, str]) -> None:
-    """Write all files into a hidden folder beside ``target``, then rename that one."""
+    """Write all files to a hidden directory beside ``target``, then rename that directory."""
     part = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         part.mkdir()

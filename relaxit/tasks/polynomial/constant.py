@@ -1,4 +1,4 @@
-"""Rows of one number: what discrete variables are to come near in polynomial programming."""
+"""A constant data set: the targets of the discrete variables in polynomial programming."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTH, _BATCH, _STEPS = 128, 64, 200
 
 
 class Constant(Dataset):
-    """12 800 rows of 128 numbers, every one of them 0.45: 200 steps of 64 rows are an epoch.
+    """12 800 rows of 128 numbers, all of them 0.45: an epoch is 200 steps of 64 rows.
 
     The test part is one such row.
 

@@ -1,12 +1,13 @@
-"""Polynomial programming as a task: parameters alone, and a cost whose expectation is known.
+"""Polynomial programming as a task: only parameters, and a cost whose expectation is known.
 
-All examples share the parameters theta of L variables, which are to come near given numbers c:
+All examples share the parameters theta of L variables, which should approach given numbers c:
 
     minimise over theta   E_{z ~ q(theta)} [ 1/L sum |z - c|^p ].
 
-The cost is a sum over the variables, so that its expectation under the discrete law is one over the
-few values of each, and the best theta is certain of the best value. What an estimator makes of it
-shows its bias: straight-through stops where its expected gradient, not the exact one, is zero.
+The cost is a sum over the variables, so its expectation under the discrete distribution is a sum
+over the few values of each, and the best theta puts all mass on the best value. The result of an
+estimator shows its bias: straight-through stops where its expected gradient, not the exact one, is
+zero.
 
 Reference: the test problem of Tucker et al., "REBAR", arXiv:1703.07370, section 5.1 (one bit,
 p = 2, c = 0.45), over 128 bits and at other p as in Liu et al., arXiv:2304.08612.
@@ -34,11 +35,11 @@ _MOST_VALUES = 1 << 14
 class PolynomialOptions(Options):
     """Options of :class:`Polynomial`."""
 
-    p: float = Field(2.0, gt=0, description="power of the distance from the given numbers")
+    p: float = Field(2.0, gt=0, description="power of the distance to the given numbers")
 
 
 class Parameters(nn.Module):
-    """Parameters ``[latents, *param_shape]``, uniform in [-0.01, 0.01] at first.
+    """Parameters ``[latents, *param_shape]``, initially uniform in [-0.01, 0.01].
 
     Example:
         >>> Parameters(torch.Size([3, 2])).params.abs().amax() <= 0.01
@@ -51,30 +52,30 @@ class Parameters(nn.Module):
 
 
 class Polynomial(Task):
-    """Bring discrete variables near the numbers of a data set: ``sum |z - c|^p / latents``.
+    """Bring discrete variables close to the numbers of a data set: ``sum |z - c|^p / latents``.
 
     A row of the data set holds c for all entries of the values of all variables. Metrics of
-    held-out rows: ``cost`` of hard values, and ``expected_cost``, its exact expectation, where the
-    discrete law lists its values.
+    held-out rows: ``cost`` of hard samples, and ``expected_cost``, its exact expectation, where the
+    values of the discrete distribution can be enumerated.
 
     Example:
         >>> import relaxit
         >>> bits, pathwise = relaxit.get("binary"), relaxit.estimator("pathwise")
         >>> Polynomial(p=1.5).statement(Setup(bits, pathwise, latents=128))
-        'mean of |z - c|^1.5 over 128 variables, of soft values z'
+        'mean of |z - c|^1.5 over 128 variables, of soft samples z'
     """
 
     api = 1
     name = "polynomial"
-    summary = "discrete variables are brought near given numbers: the optimum is known"
+    summary = "discrete variables approach given numbers: the optimum is known"
     Options = PolynomialOptions
     references = ("arXiv:1703.07370, section 5.1", "arXiv:2304.08612")
     display = Display(
         bar="cost {train_loss:.5f}",
         line="cost {train_loss:.5f}, exact expectation {test_expected_cost:.5f}",
-        title="cost {train_loss:.5f} of the sample that is trained through",
-        columns={"cost": "cost of hard values", "expected_cost": "its expectation"},
-        unit="cost a variable",
+        title="cost {train_loss:.5f} of the training sample",
+        columns={"cost": "cost of hard samples", "expected_cost": "its expectation"},
+        unit="cost per variable",
         decimals=5,
     )
 
@@ -82,14 +83,15 @@ class Polynomial(Task):
         super().check(setup)
         if setup.binarise != "none":
             raise ConfigurationError(
-                f"task {self.name!r}: numbers made 0 or 1 are another problem; leave "
-                "data.binarise (--binarise) out"
+                f"task {self.name!r}: binarised numbers are another problem; leave out "
+                "data.binarise (--binarise)"
             )
 
     def statement(self, setup: Setup) -> str:
         kind = "hard" if setup.estimator.hard else "soft"
         return (
-            f"mean of |z - c|^{self.options.p:g} over {setup.latents} variables, of {kind} values z"
+            f"mean of |z - c|^{self.options.p:g} over {setup.latents} variables, "
+            f"of {kind} samples z"
         )
 
     def build(self, setup: Setup, images: Format) -> Parameters:
@@ -99,7 +101,7 @@ class Polynomial(Task):
             remedy = f"set --latents {fitting}" if not rest else "choose another --dataset"
             raise ConfigurationError(
                 f"task {self.name!r}: {setup.latents} variables of {entries} entries, but "
-                f"{images.pixels} numbers to come near; {remedy}"
+                f"{images.pixels} numbers to approach; {remedy}"
             )
         return Parameters(setup.params_shape)
 
@@ -117,10 +119,10 @@ class Polynomial(Task):
         generator = torch.Generator(part.images.device).manual_seed(seed)
         c, params = self._numbers(setup, part), _params(model)
         hard = setup.distribution(params.expand(len(c), *params.shape)).sample_hard((), generator)
-        found = {"cost": float(self._cost(hard, c, setup.latents).mean())}
-        with contextlib.suppress(Unsupported):  # the sampled cost must do
-            found["expected_cost"] = float(expected_cost(setup, params, c, self.options.p))
-        return found
+        metrics = {"cost": float(self._cost(hard, c, setup.latents).mean())}
+        with contextlib.suppress(Unsupported):  # then there is only the sampled cost
+            metrics["expected_cost"] = float(expected_cost(setup, params, c, self.options.p))
+        return metrics
 
     def _numbers(self, setup: Setup, part: Part) -> Tensor:  # [B, L, *event]
         return setup.read(part).unflatten(-1, (setup.latents, *setup.relaxation.event_shape))
@@ -131,21 +133,23 @@ class Polynomial(Task):
 
 
 def expected_cost(setup: Setup, params: Tensor, c: Tensor, p: float) -> Tensor:
-    """Exact expectation of the cost under the discrete law, its mean over rows, 0-dim.
+    """Return the exact expectation of the cost under the discrete distribution, 0-dim.
+
+    It is the mean over the rows of ``c``.
 
     Args:
-        setup: the structure and the number of variables L.
-        params: ``[L, *param_shape]``.
-        c: the numbers, ``[B, L, *event_shape]``.
-        p: the power.
+        setup: setup with the relaxation and the number of variables L.
+        params: parameters, ``[L, *param_shape]``.
+        c: given numbers, ``[B, L, *event_shape]``.
+        p: power of the distance.
 
     Raises:
-        Unsupported: if the structure has no discrete law, or does not list its values, or they are
-            more than 16384.
+        Unsupported: if the relaxation has no discrete distribution or does not enumerate its
+            values, or if there are more than 16384 of them.
     """
     values = setup.relaxation.enumerate_vertices().to(params)  # [N, *event]
     if len(values) > _MOST_VALUES:
-        raise Unsupported(f"{len(values)} values are too many to be listed")
+        raise Unsupported(f"{len(values)} values are too many to enumerate")
     distribution = setup.relaxation.discrete(params)
     mass = distribution.log_prob(
         values.unsqueeze(1).expand(-1, setup.latents, *values.shape[1:])
@@ -158,5 +162,5 @@ def expected_cost(setup: Setup, params: Tensor, c: Tensor, p: float) -> Tensor:
 
 
 def _params(model: nn.Module) -> Tensor:
-    assert isinstance(model, Parameters)  # of our own making, in build()
+    assert isinstance(model, Parameters)  # made by build()
     return model.params

@@ -1,15 +1,15 @@
-r"""Where training must arrive: polynomial programming over independent bits, worked out, not run.
+r"""Where training must arrive: polynomial programming over independent bits, computed, not run.
 
-With L bits of one logit theta and s = sigmoid(theta), the cost is 1/L sum |z_j - c|^p, and the
-gradient that an estimator makes for one bit has a mean and a variance that are sums over the two
-values of this bit (for st-gumbel an integral over its noise, for rloo over the other bits as well,
-of which only the variance of their cost is needed). Adam's two averages then follow
+With L bits of one logit theta and s = sigmoid(theta), the cost is 1/L sum |z_j - c|^p, and an
+estimator's gradient for one bit has a mean and a variance that are sums over the two values of this
+bit (for st-gumbel an integral over its noise; for rloo a sum over the other bits as well, of which
+only the variance of their cost is needed). Adam's two averages then follow
 
     m_t = b1 m + (1 - b1) E g,    v_t = b2 v + (1 - b2) ((E g)^2 + Var g / B),
 
-for batches of B rows, and theta falls by ``lr m^ / (sqrt(v^) + eps)``: the path of training but for
-its noise, which 128 bits and several seeds average out. What is left out is of second order in the
-noise of a step.
+for batches of B rows, and theta decreases by ``lr m^ / (sqrt(v^) + eps)``: the path of training
+without its noise, which 128 bits and several seeds average out. The terms left out are of second
+order in the noise of a step.
 
 Reference: Adam, Kingma and Ba, arXiv:1412.6980, algorithm 1.
 """
@@ -46,43 +46,46 @@ class Problem:
 
     @property
     def optimum(self) -> float:
-        """The least expected cost: all bits certain of the nearer value."""
+        """The lowest expected cost: each bit takes the nearer value with probability one."""
         return float(min(self.c, 1 - self.c) ** self.p)
 
     @property
     def rise(self) -> float:
-        """What a bit costs more at 1 than at 0, times L."""
+        """Cost of a bit at 1 minus its cost at 0, times L."""
         return float((1 - self.c) ** self.p - self.c**self.p)
 
     def expected_cost(self, theta: float) -> float:
-        """Exact expectation at logit theta."""
+        """Return the exact expected cost at logit theta."""
         return float(self.c**self.p + _sigmoid(theta) * self.rise)
 
     def slope(self, z: int) -> float:
-        """Derivative of the cost in a bit, at 0 or 1."""
+        """Return the derivative of the cost with respect to a bit, at 0 or 1."""
         distance = z - self.c
         sign = math.copysign(1.0, distance)
         return float(self.p * sign * abs(distance) ** (self.p - 1) / self.bits)
 
     def over_values(self, theta: float, gradient: Callable[[int], float]) -> Moments:
-        """Moments of a gradient that the bit's value determines."""
+        """Return the moments of a gradient that is a function of the bit's value."""
         s = _sigmoid(theta)
         zero, one = gradient(0), gradient(1)
         mean = (1 - s) * zero + s * one
         return mean, s * (1 - s) * (one - zero) ** 2
 
     def exact(self, theta: float) -> Moments:
-        """Of the exact gradient: it has no variance."""
+        """Return the moments of the exact gradient, whose variance is zero."""
         s = _sigmoid(theta)
         return s * (1 - s) * self.rise / self.bits, 0.0
 
     def straight_through(self, theta: float) -> Moments:
-        """``s (1 - s)`` times the slope at the draw."""
+        """Return the moments of ``s (1 - s)`` times the slope at the draw."""
         s = _sigmoid(theta)
         return self.over_values(theta, lambda z: s * (1 - s) * self.slope(z))
 
     def reinmax(self, theta: float) -> Moments:
-        """``2 J((s + z) / 2) - J(s) / 2`` times the slope at the draw, J(p) = p (1 - p)."""
+        """Return the moments of ``2 J((s + z) / 2) - J(s) / 2`` times the slope at the draw.
+
+        Here ``J(p) = p (1 - p)``.
+        """
         s = _sigmoid(theta)
 
         def gradient(z: int) -> float:
@@ -92,7 +95,10 @@ class Problem:
         return self.over_values(theta, gradient)
 
     def st_gumbel(self, theta: float, temperature: float = 1.0) -> Moments:
-        """Slope at the hard value, times that of the soft one; over the logistic noise."""
+        """Return the moments of the slope at the hard sample times the soft sample's derivative.
+
+        They are integrals over the logistic noise.
+        """
         score = theta + np.log(_NODES / (1 - _NODES))
         soft = 0.5 * (1 + np.tanh(score / (2 * temperature)))
         slopes = np.where(score > 0, self.slope(1), self.slope(0))
@@ -100,7 +106,7 @@ class Problem:
         return float(gradient.mean()), float(gradient.var())
 
     def rloo(self, theta: float, samples: int = 4) -> Moments:
-        """The covariance, over n draws, of the whole cost with the bit; its variance is known.
+        """Return the moments of the sample covariance of total cost and bit over n draws.
 
         With mu_ij the central moments of cost and bit, the variance of a sample covariance is
         ``mu_22 / n - (n - 2) mu_11^2 / (n (n - 1)) + mu_20 mu_02 / (n (n - 1))``.
@@ -120,7 +126,7 @@ METHODS: dict[str, Callable[[Problem, float], Moments]] = {
     "st-gumbel": Problem.st_gumbel,
     "straight-through": Problem.straight_through,
 }
-"""Moments by the registered name of the estimator, with its default options, at temperature 1."""
+"""Moments by registered name of the estimator, with default options, at temperature 1."""
 
 
 def follow(
@@ -130,14 +136,14 @@ def follow(
     batch: int = 64,
     lr: float = 1e-3,
 ) -> list[float]:
-    """Expected cost after each of so many steps of Adam from even odds.
+    """Return the expected cost after each step of Adam, starting from even odds.
 
     Args:
         problem: bits and cost.
-        moments: of the gradient, one of :data:`METHODS`.
-        steps: how many.
-        batch: rows that a step averages over.
-        lr: Adam's rate.
+        moments: moments of the gradient, one of :data:`METHODS`.
+        steps: number of steps.
+        batch: rows per step, over which the gradient is averaged.
+        lr: learning rate of Adam.
 
     Example:
         >>> costs = follow(Problem(p=2.0), Problem.straight_through, steps=2000)

@@ -1,4 +1,4 @@
-"""Bounds of the discrete model on held-out pictures."""
+"""Bounds of the discrete model on held-out images."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from relaxit.tasks.vae.objective import pixel_loss
 
 __all__ = ["Bound", "discrete_elbo", "importance_weighted_bound"]
 
-# Pictures that go through the networks at once: on the CPU 400 to 2000 are equally fast, and more
-# or fewer slower; a GPU wants more.
+# Images per pass through the networks: on the CPU 400 to 2000 are equally fast, and more or fewer
+# slower; a GPU needs more.
 _ROWS = {"cpu": 1000}
 _MANY_ROWS = 10_000
 
 
 @dataclass(frozen=True)
 class Bound:
-    """Means over pictures, in nats. ``elbo`` is the bound itself, so negative."""
+    """Means over images, in nats. ``elbo`` is the bound itself, hence negative."""
 
     reconstruction: float
     kl: float
@@ -44,9 +44,9 @@ def discrete_elbo(
     binarise: Binarise = "none",
     seed: int = 0,
 ) -> Bound:
-    """ELBO of the discrete model, one hard sample a picture.
+    """Return the ELBO of the discrete model, with one hard sample per image.
 
-    The same seed gives the same noise at every call, so that epochs differ by their weights only.
+    The same seed gives the same noise in every call, so that epochs differ by their weights only.
     """
     generator = torch.Generator(stored.device).manual_seed(seed)
     total = torch.zeros(2, dtype=torch.float64)
@@ -72,17 +72,17 @@ def importance_weighted_bound(
     seed: int = 0,
     progress: Callable[[int], object] = lambda done: None,
 ) -> float:
-    """Mean of ``log 1/m sum_i p(x, z_i) / q(z_i | x)`` over pictures, in nats.
+    """Return the mean of ``log 1/m sum_i p(x, z_i) / q(z_i | x)`` over images, in nats.
 
     A bound on the log-likelihood that tightens as the number of samples m grows. Memory does not
     grow with m.
 
     Args:
-        samples: m, importance samples a picture.
-        progress: called with the number of pictures done.
+        samples: m, importance samples per image.
+        progress: called with the number of images done.
 
     Raises:
-        Unsupported: if the relaxation has no discrete law.
+        Unsupported: if the relaxation has no discrete distribution.
 
     Reference: Burda, Grosse, Salakhutdinov, arXiv:1509.00519, eq. 8.
     """
@@ -92,7 +92,7 @@ def importance_weighted_bound(
     for batch in stored.split(max(1, 20 * _rows(stored) // chunk)):
         x = read_batch(batch, levels, binarise, generator)
         params = model.encode(x)
-        posterior: Any = relaxation.discrete(params)  # torch's base class knows no generator
+        posterior: Any = relaxation.discrete(params)  # torch's base class has no generator
         prior = relaxation.discrete(torch.zeros_like(params))
         log_sum = torch.full((len(batch),), -torch.inf, device=batch.device)
         for start in range(0, samples, chunk):

@@ -1,4 +1,4 @@
-"""The pictures of an autoencoder: reconstructions, samples from the prior, and curves."""
+"""The figures of an autoencoder: reconstructions, samples from the prior, and curves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["draw_elbo_curves", "draw_grid", "draw_reconstructions", "prior_sampl
 def prior_samples(
     model: Vae, relaxation: Relaxation, latents: int, count: int, seed: int = 0
 ) -> Tensor:
-    """Pixel probabilities ``[count, P]`` decoded from uniform hard latents."""
+    """Return pixel probabilities ``[count, P]`` decoded from uniform hard latents."""
     device = model.mean_image.device
     generator = torch.Generator(device).manual_seed(seed)
     params = torch.zeros(count, latents, *relaxation.param_shape, device=device)
@@ -32,7 +32,7 @@ def prior_samples(
 def draw_reconstructions(
     setup: Setup, model: Vae, images: Images, path: Path, columns: int = 12
 ) -> None:
-    """Pairs of rows: test pictures, and below each its reconstruction from a hard sample."""
+    """Draw pairs of rows: test images, and below each its reconstruction from a hard sample."""
     test = images.test
     columns = min(columns, len(test))
     count = columns * min(3, len(test) // columns)  # whole rows, so that pairs stay aligned
@@ -45,9 +45,9 @@ def draw_reconstructions(
 
 
 def draw_elbo_curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Training objective against discrete bound, KL, and temperature, by epoch."""
+    """Draw the training objective and the discrete bound, the KL, and the temperature by epoch."""
     bounds = Panel(
-        "negative ELBO, nats a picture",
+        "negative ELBO, nats per image",
         [
             Curve("train_surrogate", "training objective", style="--"),
             Curve("train_elbo_discrete", "discrete, train", sign=-1),
@@ -57,7 +57,8 @@ def draw_elbo_curves(rows: Sequence[Mapping[str, float]], path: Path) -> None:
         focus=("train_surrogate", "test_elbo_discrete"),
     )
     kl = Panel(
-        "KL of the discrete laws, nats", [Curve("train_kl", "train"), Curve("test_kl", "test")]
+        "KL of the discrete distributions, nats",
+        [Curve("train_kl", "train"), Curve("test_kl", "test")],
     )
     schedules = Panel(
         "",

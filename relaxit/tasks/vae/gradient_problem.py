@@ -1,4 +1,4 @@
-"""The decoder's own cost after some training, as a gradient problem."""
+"""The decoder's cost after some training, as a gradient problem."""
 
 from __future__ import annotations
 
@@ -29,18 +29,20 @@ class DecoderCostOptions(Options):
     """Options of :class:`DecoderCost`."""
 
     latents: int | None = Field(None, ge=1, description="number of variables; 4 if absent")
-    steps: int = Field(2000, ge=0, description="training steps of 100 pictures")
-    estimator: str | None = Field(None, description="trained with; st-gumbel if absent")
-    temperature: float = Field(1.0, gt=0, description="trained at")
-    images: int = Field(8, ge=1, description="held-out pictures whose gradients are estimated")
+    steps: int = Field(2000, ge=0, description="training steps of 100 images")
+    estimator: str | None = Field(
+        None, description="estimator of the training; st-gumbel if absent"
+    )
+    temperature: float = Field(1.0, gt=0, description="temperature of the training")
+    images: int = Field(8, ge=1, description="held-out images whose gradients are estimated")
 
 
 class DecoderCost(GradientProblem):
-    """Cross-entropy of a held-out picture under the decoder of an autoencoder trained for a while.
+    """Cross-entropy of a held-out image under the decoder of an autoencoder trained for a while.
 
-    An autoencoder 784-512-256-latents (of MNIST; other pictures have another size), mirrored, is
-    trained by Adam at 1e-3; the params are the logits that its encoder gives to some pictures, one
-    point a picture. In float64 from there on.
+    An autoencoder 784-512-256-latents (for MNIST; other images have another size), mirrored, is
+    trained by Adam at 1e-3; the params are the logits that its encoder gives for some images, one
+    point per image. All further computation is in float64.
     """
 
     api = 1
@@ -60,7 +62,7 @@ class DecoderCost(GradientProblem):
         test = experiment.images.part("test")
         if self.options.images > len(test):
             raise ConfigurationError(
-                f"{self.options.images} pictures are asked for, {config.data.name} has "
+                f"{self.options.images} images are requested, but {config.data.name} has "
                 f"{len(test)} held out"
             )
         index = torch.linspace(0, len(test) - 1, self.options.images).long()
@@ -69,7 +71,7 @@ class DecoderCost(GradientProblem):
         yield ProblemCase(label, setup.relaxation, _points(experiment, chosen, around.dtype))
 
     def _settings(self, around: Surroundings) -> dict[str, Any]:
-        """The settings of the training, as a table of a configuration."""
+        """Return the settings of the training as a configuration table."""
         table = tomllib.loads(_SETTINGS.read_text(encoding="utf-8"))
         chosen: dict[str, Any] = {
             "seed": around.settings.seed,
@@ -91,7 +93,7 @@ class DecoderCost(GradientProblem):
 
 
 def _train(experiment: Experiment, steps: int) -> None:
-    """So many steps, the pictures in an order drawn anew each time all were seen."""
+    """Train for a number of steps, with the images shuffled again after each pass."""
     trainer, size = Trainer(experiment), experiment.config.batch_size
     generator = torch.Generator().manual_seed(experiment.config.seed)
     order = torch.empty(0, dtype=torch.long)
@@ -107,17 +109,17 @@ def _train(experiment: Experiment, steps: int) -> None:
 
 
 def _points(experiment: Experiment, chosen: Part, dtype: torch.dtype) -> tuple[Point, ...]:
-    """One point a picture, of a frozen model in the given precision."""
+    """Return one point per image, of a frozen model in the given precision."""
     model: nn.Module = experiment.model.to(dtype).requires_grad_(False)
-    assert isinstance(model, Vae)  # of the task's own making
+    assert isinstance(model, Vae)  # made by the task
     generator = torch.Generator(experiment.device).manual_seed(experiment.config.seed)
     images = experiment.setup.read(chosen, generator).to(dtype)
     params = model.encode(images)
-    return tuple(Point(one, _Cost(model, image)) for one, image in zip(params, images, strict=True))
+    return tuple(Point(row, _Cost(model, image)) for row, image in zip(params, images, strict=True))
 
 
 class _Cost:
-    """Cross-entropy ``[...]`` of one picture ``[P]``, of values ``[..., latents, *event]``."""
+    """Cross-entropy ``[...]`` of one image ``[P]``, for values ``[..., latents, *event]``."""
 
     def __init__(self, model: Vae, image: Tensor) -> None:
         self.model, self.image = model, image

@@ -1,4 +1,4 @@
-"""The variational autoencoder: the built-in task, which comes in by the door of any other."""
+"""The variational autoencoder: the built-in task, registered in the same way as any other."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The variational autoencoder with discrete latent variables.
 
-``pixels - 512 - 256 - latents x param_shape`` encodes, ``latents x event_shape - 256 - 512 -
-pixels`` decodes, ReLU between. Everything about the latent variables comes from the relaxation's
-shapes, so that any registered one fits.
+The encoder is ``pixels - 512 - 256 - latents x param_shape``, the decoder ``latents x event_shape -
+256 - 512 - pixels``, with ReLU between layers. Everything about the latent variables comes from the
+shapes of the relaxation, so that any registered one fits.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Vae(nn.Module):
     """Encoder and decoder around a layer of ``latents`` relaxed variables.
 
     Args:
-        relaxation: gives ``param_shape`` and ``event_shape``.
+        relaxation: relaxation with ``param_shape`` and ``event_shape``.
         latents: number of variables L.
-        pixels: size P of a picture.
+        pixels: number of pixels P of an image.
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         params_activation: ``relu`` bounds the parameters below by 0, as an old tutorial did.
         init: ``scaled`` fits the weights to their inputs, see :meth:`_scale`.
@@ -63,13 +63,13 @@ class Vae(nn.Module):
             self._scale(latents * _active_entries(relaxation))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Pictures ``[B, P]`` to parameters ``[B, latents, *param_shape]``."""
+        """Encode images ``[B, P]`` as parameters ``[B, latents, *param_shape]``."""
         params: Tensor = self.encoder(x - self.mean_image)
-        # Under autocast the network ends in bfloat16, of which a law knows nothing.
+        # Under autocast the output is bfloat16, which the distributions do not take.
         return params.to(x.dtype).unflatten(-1, self.params_shape)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Values ``[..., latents, *event_shape]`` to the logits of pixels ``[..., P]``."""
+        """Decode values ``[..., latents, *event_shape]`` to pixel logits ``[..., P]``."""
         logits: Tensor = self.decoder(z.flatten(-self.event_dims))
         return logits.to(z.dtype)
 
@@ -86,10 +86,10 @@ class Vae(nn.Module):
 
     @torch.no_grad()
     def _scale(self, active: float) -> None:
-        """He's variances for ReLU layers, and for the decoder's input its true norm.
+        """Draw weights with He's variances for ReLU layers; the decoder's input has its true norm.
 
-        A one-hot vector has one entry that is not zero, whatever its length: with a variance by
-        fan-in its signal would be ``sqrt(categories)`` times too small.
+        A one-hot vector has one non-zero entry, whatever its length: with a variance by fan-in its
+        signal would be ``sqrt(categories)`` times too small.
 
         Reference: He, Zhang, Ren, Sun, arXiv:1502.01852, eq. 10.
         """
@@ -112,7 +112,7 @@ def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
 
 
 def _active_entries(relaxation: Relaxation) -> float:
-    """Squared norm of a typical hard value: how many of its entries are one."""
+    """Return the squared norm of a typical hard sample: how many of its entries are one."""
     generator = torch.Generator().manual_seed(0)
     q = relaxation(torch.zeros(64, *relaxation.param_shape))
     return float(q.sample_hard(generator=generator).square().sum()) / 64

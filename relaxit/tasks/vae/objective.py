@@ -3,7 +3,7 @@
 Two pairs of sample and KL term are bounds: a *hard* sample with the *discrete* KL bounds the
 discrete model, a *soft* sample with the log-ratio of the *relaxed* densities bounds the relaxed
 model. A soft sample with the discrete KL (Jang et al.; most published code) bounds neither and is
-called a surrogate. Whatever is minimised, the discrete ELBO is computed beside it from the same
+called a surrogate. Whatever is minimised, the discrete ELBO is computed as well, from the same
 encoder pass.
 
 Reference: Maddison, Mnih, Teh, arXiv:1611.00712, section 3 and appendix C;
@@ -32,13 +32,13 @@ __all__ = ["ElboTerms", "NegativeElbo", "pixel_loss"]
 
 @dataclass(frozen=True, eq=False)
 class ElboTerms:
-    """Parts of the objective for a batch of B pictures, each ``[B]``, in nats.
+    """Parts of the objective for a batch of B images, each ``[B]``, in nats.
 
     Attributes:
-        reconstruction: cross-entropy summed over pixels, of the sample that is trained through.
-        kl: KL term that is trained, summed over latents.
+        reconstruction: cross-entropy summed over pixels, of the training sample.
+        kl: KL term of the training objective, summed over latents.
         discrete_reconstruction: cross-entropy of a hard sample, without gradient.
-        discrete_kl: KL of the discrete laws, without gradient.
+        discrete_kl: KL of the discrete distributions, without gradient.
     """
 
     reconstruction: Tensor
@@ -48,7 +48,10 @@ class ElboTerms:
 
 
 def pixel_loss(logits: Tensor, x: Tensor) -> Tensor:
-    """Cross-entropy ``[..., B]`` of pixel logits ``[..., B, P]``, summed over pixels, in nats."""
+    """Return the cross-entropy ``[..., B]`` of pixel logits ``[..., B, P]``.
+
+    It is summed over pixels, in nats.
+    """
     return binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
 
 
@@ -57,18 +60,19 @@ def _as_they_are(device: torch.device) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-# Made in compiled steps, where torch before 2.13 cannot ask what equals it.
+# eq=False: made in compiled steps, where torch before 2.13 cannot handle its __eq__.
 @dataclass(frozen=True, eq=False)
 class NegativeElbo:
-    """What training minimises.
+    """The objective that training minimises.
 
     Args:
         relaxation: the latent structure.
-        estimator: how the gradient crosses the sample.
-        kl: ``discrete`` or ``relaxed``.
+        estimator: estimator of the gradient through the sample.
+        kl: KL term, ``discrete`` or ``relaxed``.
         prior_temperature: temperature of the relaxed prior; None takes the posterior's.
-        products: makes the context in which the networks run, for a shorter arithmetic.
-        checked: True where the same four were checked before, as in each step of a run.
+        products: returns the context in which the networks run, for a lower precision.
+        checked: whether the same relaxation, estimator, KL term and prior temperature were checked
+            before, as in each step of a run.
 
     Raises:
         ConfigurationError: if sample and KL term do not belong together.
@@ -94,28 +98,29 @@ class NegativeElbo:
         if not isinstance(self.estimator, Pathwise):
             raise ConfigurationError(
                 "objective.kl = 'relaxed' needs soft samples with their pathwise gradient, not "
-                f"those of estimator {self.estimator.name!r}; use 'discrete', or 'pathwise'"
+                f"those of estimator {self.estimator.name!r}; use objective.kl = 'discrete' or "
+                "estimator 'pathwise'"
             )
         if not self.relaxation.capabilities.log_space:
             raise self.relaxation.unsupported("log_space, which objective.kl = 'relaxed' needs")
 
     @property
     def bound(self) -> str:
-        """What the objective is a bound on."""
+        """Which bound the objective is."""
         if self.kl == "relaxed":
             return "negative ELBO of the relaxed model"
         if not self.estimator.hard:
             return "surrogate: soft sample with discrete KL, a bound on neither model"
         if not self.relaxation.kl_is_exact:
-            return "hard sample with the relaxation's own bound on the KL of its law"
+            return "hard sample with the relaxation's own bound on the KL of its distribution"
         if not self._samples_discrete_distribution:
-            return "surrogate: hard sample of another law than the one whose KL is used"
+            return "surrogate: hard sample of another distribution than the one whose KL is used"
         return "negative ELBO of the discrete model"
 
     def __call__(
         self, model: Vae, x: Tensor, temperature: Tensor, generator: torch.Generator | None = None
     ) -> ElboTerms:
-        """The terms for pictures ``[B, P]`` in [0, 1]; one encoder pass for both objectives."""
+        """Compute the terms for images ``[B, P]`` in [0, 1]; both objectives share one encoding."""
         with self.products(x.device):
             params = model.encode(x)
         q = self.relaxation(params, temperature, validate_args=False)
@@ -146,9 +151,9 @@ class NegativeElbo:
         cost: Callable[[Tensor], Tensor],
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
-        # In log space throughout: the density of a stored soft value is not exact at a low
+        # In log space throughout: the density of a stored soft sample is not exact at a low
         # temperature, where its entries underflow.
-        posterior: Any = q.log_space  # torch's base class knows no generator
+        posterior: Any = q.log_space  # torch's base class has no generator
         value = posterior.rsample((), generator=generator)
         tau = q.temperature if self.prior_temperature is None else self.prior_temperature
         prior = self.relaxation(torch.zeros_like(q.params), tau, validate_args=False).log_space
@@ -157,7 +162,7 @@ class NegativeElbo:
 
     @property
     def _samples_discrete_distribution(self) -> bool:
-        """Whether the trained sample is itself a draw of the law that is evaluated."""
+        """Whether the training sample is itself a draw of the evaluated distribution."""
         able = self.relaxation.capabilities
         exact = self.estimator.exact_draw or able.exact_rounding or not able.discrete_distribution
         return self.estimator.hard and exact and not self.estimator.own_distribution

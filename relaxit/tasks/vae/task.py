@@ -20,7 +20,7 @@ __all__ = ["VaeTask"]
 
 
 class VaeTask(Task):
-    """Pictures through discrete latent variables and back; see :class:`NegativeElbo`.
+    """Encode and decode images through discrete latent variables; see :class:`NegativeElbo`.
 
     Example:
         >>> import relaxit
@@ -41,9 +41,9 @@ class VaeTask(Task):
         bar="loss {train_loss:.2f}  ELBO {train_elbo_discrete:.2f}",
         line="loss {train_loss:.2f}, discrete ELBO train {train_elbo_discrete:.2f} "
         "test {test_elbo_discrete:.2f}, KL {test_kl:.2f}",
-        title="nats a picture (training objective {train_surrogate:.2f})",
+        title="nats per image (training objective {train_surrogate:.2f})",
         columns={"elbo_discrete": "discrete ELBO", "reconstruction": "reconstruction", "kl": "KL"},
-        unit="nats a picture",
+        unit="nats per image",
         decimals=2,
     )
 
@@ -130,7 +130,7 @@ class VaeTask(Task):
 
 
 def _vae(model: nn.Module) -> Vae:
-    assert isinstance(model, Vae)  # of our own making, in build()
+    assert isinstance(model, Vae)  # made by build()
     return model
 
 

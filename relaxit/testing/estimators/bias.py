@@ -1,4 +1,4 @@
-"""Mean estimates of the gradient against the exact one."""
+"""Checks that compare mean gradient estimates with the exact gradient."""
 
 from __future__ import annotations
 
@@ -27,20 +27,25 @@ SMALL_BATCHES = 5000
 
 def _bias_unknown(case: EstimatorCase) -> str:
     if not case.estimator.unbiased:
-        return "nothing is claimed"
+        return "unbiased is not claimed"
     if not case.estimator.hard:  # the relaxed expectation needs no enumeration
         short = torch.finfo(case.on.dtype).bits < 32
-        return "differences need float32 at least" if short else ""
+        return "finite differences need at least float32" if short else ""
     follows = case.estimator.exact_draw or case.relaxation.capabilities.exact_rounding
-    return countable("discrete_distribution")(case) if follows else "its values have another law"
+    return (
+        countable("discrete_distribution")(case)
+        if follows
+        else "its hard samples follow another distribution"
+    )
 
 
 @estimator_check(false_alarm=3 * ALPHA, absent=_bias_unknown, needs=("sample_is_that_of_given",))
 def unbiased_as_claimed(case: EstimatorCase) -> None:
-    """At temperature 1 and for the claimed class of costs the mean of the estimates is the exact
-    gradient: by enumeration over hard values, by differences of the mean cost over soft ones. Where
-    the draw is an argument, the mean is one over all values, without chance unless there is further
-    noise. Why: a wrong sign, a factor or a forgotten term still trains, badly."""
+    """At temperature 1 and for the claimed class of costs, the mean of the estimates is the exact
+    gradient: from enumeration for hard samples, from finite differences of the mean cost for soft
+    ones. For a `DrawEstimator` the mean is a sum over all values, without sampling error unless it
+    uses further noise. Why: with a wrong sign, a wrong factor or a missing term, training still
+    runs, but badly."""
     for power in powers_claimed(case):
         exact, error = _by_enumeration(case, power) if case.estimator.hard else _soft(case, power)
         if takes_draws(case):
@@ -53,12 +58,12 @@ def unbiased_as_claimed(case: EstimatorCase) -> None:
 
 
 def _of_one(cost: Cost) -> Callable[[Tensor], Tensor]:
-    """The cost of rows ``[M, rows, 1, *event]`` of one variable each."""
+    """Return the cost of rows ``[M, rows, 1, *event]`` of one variable each."""
     return lambda z: cost(z)[..., 0]
 
 
 def _estimates(case: EstimatorCase, power: int, number: int) -> Tensor:
-    """So many estimates for one set of params, ``[number, *param_shape]``."""
+    """Return this many estimates for one set of params, ``[number, *param_shape]``."""
     params = equal_rows(case, number, seed=power)
     q = case.relaxation(params, 1.0)
     total = case.estimator.surrogate(q, Cost(case, power), case.generator(power)).sum()
@@ -66,7 +71,7 @@ def _estimates(case: EstimatorCase, power: int, number: int) -> Tensor:
 
 
 def _by_enumeration(case: EstimatorCase, power: int) -> tuple[Tensor, Tensor]:
-    """The exact gradient of the expected cost of a hard value, and no error."""
+    """Return the exact gradient of the expected cost of a hard sample, and its error, 0."""
     params = case.on.params(seed=power).requires_grad_()
     expected = (case.on.masses(params) * Cost(case, power)(case.on.vertices)).sum()
     (exact,) = torch.autograd.grad(expected, params)
@@ -74,7 +79,7 @@ def _by_enumeration(case: EstimatorCase, power: int) -> tuple[Tensor, Tensor]:
 
 
 def _soft(case: EstimatorCase, power: int) -> tuple[Tensor, Tensor]:
-    """Central differences of the mean cost of soft values on one noise, with standard error."""
+    """Return central differences of the mean cost of soft samples on one noise, with errors."""
     params, cost, step = case.on.params(seed=power), Cost(case, power), 1e-3
     slopes = torch.empty(DRAWS // 2, params.numel(), dtype=params.dtype, device=params.device)
     for i in range(params.numel()):
@@ -91,12 +96,12 @@ def _soft(case: EstimatorCase, power: int) -> tuple[Tensor, Tensor]:
 
 def _several_unknown(case: EstimatorCase) -> str:
     if not case.estimator.hard:
-        return "its values are soft"
+        return "its samples are soft"
     if absent := _bias_unknown(case):
         return absent
     if len(case.on.vertices) > 12:
         return "too many pairs of values"
-    return "it draws nothing: all values are enumerated" if draws_nothing(case) else ""
+    return "it draws no samples: all values are enumerated" if draws_nothing(case) else ""
 
 
 @estimator_check(
@@ -105,9 +110,10 @@ def _several_unknown(case: EstimatorCase) -> str:
     needs=("unbiased_as_claimed", "vmap_of_estimates"),
 )
 def unbiased_in_small_batches(case: EstimatorCase) -> None:
-    """So it is for a batch of two rows, with one cost for the two different variables of each row.
-    Why: a model has several latents a picture, and a baseline that knows the sample's own cost is
-    biased by the share of it in the batch."""
+    """The mean of the estimates is also the exact gradient in a batch of two rows, with one cost
+    for the two different variables of each row. Why: a model has several latents per image, and a
+    baseline that includes the sample's own cost is biased by the share of that cost in the
+    batch."""
     params, cost = case.on.params(2, 2, seed=1), pair_cost(case)
     exact = exact_of_pairs(case, params, cost)
     if takes_draws(case):
@@ -119,7 +125,7 @@ def unbiased_in_small_batches(case: EstimatorCase) -> None:
 
 
 def _small_batches(case: EstimatorCase, params: Tensor, cost: Callable[[Tensor], Tensor]) -> Tensor:
-    """Estimates of as many batches, which know nothing of each other."""
+    """Return estimates of SMALL_BATCHES independent batches."""
 
     def loss(a: Tensor) -> Tensor:
         return case.estimator.surrogate(case.relaxation(a, 1.0), cost).sum()
@@ -131,10 +137,10 @@ def _small_batches(case: EstimatorCase, params: Tensor, cost: Callable[[Tensor],
 
 
 def exact_of_pairs(case: EstimatorCase, params: Tensor, cost: Callable[[Tensor], Tensor]) -> Tensor:
-    """Gradient of the expected cost of rows of two variables, over all pairs of values.
+    """Return the gradient of the expected cost of rows of two variables, over all pairs of values.
 
     Args:
-        case: whose values are enumerated.
+        case: case whose values are enumerated.
         params: ``[rows, 2, *param_shape]``.
         cost: maps ``[M, rows, 2, *event]`` to ``[M, rows]``.
     """
@@ -147,9 +153,9 @@ def exact_of_pairs(case: EstimatorCase, params: Tensor, cost: Callable[[Tensor],
 
 def _draws(case: EstimatorCase) -> str:
     if not draws_nothing(case):
-        return "it draws values"
+        return "it draws samples"
     return (
-        "its values are soft"
+        "its samples are soft"
         if not case.estimator.hard
         else countable("discrete_distribution")(case)
     )
@@ -157,9 +163,9 @@ def _draws(case: EstimatorCase) -> str:
 
 @estimator_check(absent=_draws)
 def all_values_are_weighed(case: EstimatorCase) -> None:
-    """Where the cost sees the same values whatever the seed, surrogate and gradient are the exact
-    ones, for one variable and for two under one cost. Why: either all values are enumerated, or a
-    seed was fixed and every step sees the same sample."""
+    """Where the cost is evaluated on the same values for every seed, surrogate and gradient are
+    exact, for one variable and for two under one cost. Why: either all values are enumerated, or a
+    seed was fixed and every step uses the same sample."""
     tolerance = max(case.on.tolerance, 1e-9)
     for power in (1, 3):
         params, cost = case.on.params(seed=power).requires_grad_(), Cost(case, power)
@@ -181,18 +187,18 @@ def all_values_are_weighed(case: EstimatorCase) -> None:
 
 def _direction_unknown(case: EstimatorCase) -> str:
     if case.estimator.unbiased:
-        return "it claims more: to be unbiased"
+        return "unbiased is claimed, which is more"
     if not case.estimator.hard:
-        return "its values are soft"
+        return "its samples are soft"
     return countable("discrete_distribution")(case)
 
 
 @estimator_check(absent=_direction_unknown)
 def points_the_right_way(case: EstimatorCase) -> None:
-    """Where nothing is claimed, the mean estimate for a linear cost at temperature 1 has between a
-    fifth and five times the exact gradient's length along it. Why: a wrong sign and a forgotten
-    step size are no bias, they are mistakes."""
+    """Where nothing is claimed, the mean estimate for a linear cost at temperature 1, projected
+    onto the exact gradient, has between a fifth and five times its length. Why: a wrong sign or a
+    forgotten step size is a mistake, not a bias."""
     mean = _estimates(case, 1, DRAWS // 20).mean(0)
     exact, _ = _by_enumeration(case, 1)
     share = float((mean * exact).sum() / exact.square().sum())
-    require(0.2 < share < 5, f"along the exact gradient its mean is {share:.3g} times that one")
+    require(0.2 < share < 5, f"along the exact gradient the mean has {share:.3g} times its length")

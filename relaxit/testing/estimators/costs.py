@@ -1,4 +1,4 @@
-"""Costs for estimators, which remember what they were asked."""
+"""Costs for estimators, which record their evaluations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _POWERS = {"": (), "linear": (1,), "quadratic": (1, 2), "any": (1, 2, 3)}
 
 @dataclass
 class Cost:
-    """``(w . z + 1/4) ** power`` of every value ``[..., *event]``, which it remembers."""
+    """``(w . z + 1/4) ** power`` of values ``[..., *event]``, with a record of its evaluations."""
 
     case: EstimatorCase
     power: int = 2
@@ -36,7 +36,7 @@ class Cost:
         self.weights = drawn.to(self.case.device) + 0.5
 
     def dot(self, z: Tensor) -> Tensor:
-        """``w . z``, which is not remembered."""
+        """Return ``w . z``, without recording it."""
         event = self.case.relaxation.event_shape
         product = self.weights.to(z.dtype) * z
         return product.flatten(z.dim() - len(event)).sum(-1) if event else product
@@ -49,20 +49,20 @@ class Cost:
 
 
 def equal_rows(case: EstimatorCase, number: int, seed: int = 0) -> Tensor:
-    """The same params in every one of so many rows, as a leaf."""
-    one = case.on.params(seed=seed)
-    return one.expand(number, *one.shape).clone().requires_grad_()
+    """Return this many rows with the same params, as a leaf."""
+    params = case.on.params(seed=seed)
+    return params.expand(number, *params.shape).clone().requires_grad_()
 
 
 def powers_claimed(case: EstimatorCase) -> tuple[int, ...]:
-    """Degrees of the costs for which the estimator claims to be unbiased."""
+    """Return the degrees of the costs for which the estimator claims to be unbiased."""
     return _POWERS[case.estimator.unbiased]
 
 
 def pair_cost(case: EstimatorCase, degree: int = 0) -> Callable[[Tensor], Tensor]:
-    """One cost for two variables, of the highest degree claimed unless given.
+    """Return one cost of two variables, of the highest claimed degree if ``degree`` is 0.
 
-    Maps ``[..., 2, *event]`` to ``[...]``. Unlike :class:`Cost` it remembers nothing.
+    It maps ``[..., 2, *event]`` to ``[...]``. Unlike :class:`Cost` it records nothing.
     """
     weighed = Cost(case, 1)
     degree = degree or max(powers_claimed(case))

@@ -1,4 +1,4 @@
-"""Estimators that take the draw as an argument: the value, and expectations without chance."""
+"""Checks of estimators that take the draw as an argument, and sums over all values."""
 
 from __future__ import annotations
 
@@ -20,19 +20,24 @@ __all__ = [
 ]
 
 REPEATS = 2000
-"""Estimates a value, for an estimator that uses noise beyond the draw."""
+"""Estimates per value, for an estimator that uses noise in addition to the draw."""
 MOST_ROWS = 5000
 
 
 def _takes_no_draws(case: EstimatorCase) -> str:
-    return "" if isinstance(case.estimator, DrawEstimator) else "it takes no draws: no given()"
+    return (
+        ""
+        if isinstance(case.estimator, DrawEstimator)
+        else "it has no given(), which takes the draw"
+    )
 
 
 @estimator_check(absent=_takes_no_draws)
 def given_keeps_the_value(case: EstimatorCase) -> None:
-    """`given` returns the hard value itself, to the last bit, in every claimed dtype, for draws
-    with sample dimensions, with a temperature a row and not contiguous; a gradient passes. Why: the
-    cost is evaluated on it, and the bound is one of the discrete model only on vertices."""
+    """`given` returns the hard sample itself, to the last bit, in every claimed dtype, for draws
+    with sample dimensions, with one temperature per row and for tensors that are not contiguous; a
+    gradient passes. Why: the cost is evaluated on it, and only on vertices is the bound one of the
+    discrete model."""
     estimator, event = case.estimator, case.relaxation.event_shape
     assert isinstance(estimator, DrawEstimator)
     for dtype in case.on.dtypes:
@@ -46,43 +51,47 @@ def given_keeps_the_value(case: EstimatorCase) -> None:
                 value = estimator.given(q, loose, case.generator(2))
                 require(value.shape == (*shape, 3, *event), f"shape {list(value.shape)}")
                 require(value.dtype == dtype, f"the value of {dtype} params is {value.dtype}")
-                require(torch.equal(value, hard), f"the value is not the hard one in {dtype}")
+                require(torch.equal(value, hard), f"the value is not the hard sample in {dtype}")
                 require(value.requires_grad, f"no gradient passes in {dtype}")
 
 
 @estimator_check(absent=_takes_no_draws, needs=("given_keeps_the_value",))
 def sample_is_that_of_given(case: EstimatorCase) -> None:
     """The surrogate is the cost of `given` at a draw of `q.sample_hard` from the same generator, in
-    value and gradient. Why: expectations are worked out with the one and models trained with the
-    other."""
+    value and gradient. Why: expectations are computed with `given`, and models are trained with the
+    surrogate."""
     estimator = case.estimator
     assert isinstance(estimator, DrawEstimator)
     q, cost = case.relaxation(case.on.params(20).requires_grad_(), 0.7), Cost(case, 3)
-    one = estimator.surrogate(q, cost, case.generator(1))
+    surrogate = estimator.surrogate(q, cost, case.generator(1))
     generator = case.generator(1)
-    two = cost(estimator.given(q, q.sample_hard((), generator), generator))
-    require(torch.equal(one, two), "the surrogate is not the cost of what given() returns")
-    first, second = (torch.autograd.grad(each.sum(), q.params)[0] for each in (one, two))
+    given_cost = cost(estimator.given(q, q.sample_hard((), generator), generator))
+    require(
+        torch.equal(surrogate, given_cost), "the surrogate is not the cost of what given() returns"
+    )
+    first, second = (
+        torch.autograd.grad(total.sum(), q.params)[0] for total in (surrogate, given_cost)
+    )
     near = torch.allclose(first, second, rtol=1e-5, atol=case.on.tolerance)
     require(near, "the gradient of the surrogate is not that of given()")
 
 
 def takes_draws(case: EstimatorCase) -> bool:
-    """Whether its expectation can be had by going through the values."""
+    """Whether the mean estimate can be computed as a sum over all values."""
     return isinstance(case.estimator, DrawEstimator) and case.on.dtype == torch.float64
 
 
 def expected_over_values(
     case: EstimatorCase, params: Tensor, cost: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Mean estimate over all joint values of ``params``, and its standard error.
+    """Return the mean estimate over all joint values of ``params``, and its standard error.
 
     The error is 0 where :meth:`relaxit.DrawEstimator.given` uses no noise of its own.
 
     Args:
-        case: of an estimator that takes draws.
-        params: ``[rows, variables, *param_shape]``. Each row has one cost, and all of them go
-            through the same values, each with its own mass.
+        case: case of an estimator that takes draws.
+        params: ``[rows, variables, *param_shape]``. Each row has one cost, and all rows go through
+            the same values, each with its own mass.
         cost: maps ``[M, rows, variables, *event]`` to ``[M, rows]``.
     """
     estimator = case.estimator
@@ -99,10 +108,10 @@ def expected_over_values(
         return torch.autograd.grad(cost(value).sum(), leaf)[0]
 
     weights = mass.reshape(*mass.shape, *(1,) * (params.dim() - 1))
-    one = slopes(every, 1)
-    if torch.equal(one, slopes(every, 2)):
-        return (weights * one).sum(0), torch.zeros_like(params)
+    gradients = slopes(every, 1)
+    if torch.equal(gradients, slopes(every, 2)):
+        return (weights * gradients).sum(0), torch.zeros_like(params)
     repeats = min(REPEATS, MOST_ROWS // every[..., 0].numel() or 1)
-    many = slopes(every.repeat_interleave(repeats, 0), 3).unflatten(0, (len(every), repeats))
-    error = (weights.square() * many.var(1) / repeats).sum(0).sqrt()
-    return (weights * many.mean(1)).sum(0), error
+    repeated = slopes(every.repeat_interleave(repeats, 0), 3).unflatten(0, (len(every), repeats))
+    error = (weights.square() * repeated.var(1) / repeats).sum(0).sqrt()
+    return (weights * repeated.mean(1)).sum(0), error

@@ -1,4 +1,4 @@
-"""Checks of estimators: what the cost sees, what is returned, and how it behaves."""
+"""Checks of estimators: arguments of the cost, returned values, gradients and noise."""
 
 from __future__ import annotations
 
@@ -36,20 +36,23 @@ __all__ = [
 
 @estimator_check()
 def cost_shape_is_kept(case: EstimatorCase) -> None:
-    """The surrogate has the shape of the costs, whether they are one a variable or one for several.
-    Why: a mean over the batch would be weighted as a single term."""
+    """The surrogate has the shape of the costs, for one cost per variable and for one cost of
+    several variables. Why: a mean over the batch would be weighted as a single term."""
     q = case.relaxation(case.on.params(4, 3).requires_grad_(), 0.7)
     per_value = Cost(case)
     for lead, cost in (((4, 3), per_value), ((4,), lambda z: per_value(z).sum(-1))):
-        got = case.estimator.surrogate(q, cost, case.generator(1))
-        require(got.shape == lead, f"shape {list(got.shape)} for costs of shape {list(lead)}")
+        surrogate = case.estimator.surrogate(q, cost, case.generator(1))
+        require(
+            surrogate.shape == lead,
+            f"shape {list(surrogate.shape)} for costs of shape {list(lead)}",
+        )
 
 
 @estimator_check()
 def cost_sees_the_claimed_values(case: EstimatorCase) -> None:
-    """With `hard` the cost is evaluated on vertices, to the last bit; otherwise on soft values of
-    the support; in every dtype it sees `batch + event`. Why: the bound that an objective reports
-    depends on it, and a decoder is made for these shapes."""
+    """With `hard` the cost is evaluated on vertices, to the last bit; otherwise on soft samples in
+    the support. In every dtype its argument has shape `batch + event`. Why: the bound that an
+    objective reports depends on it, and decoders are built for these shapes."""
     hard, relaxation = case.estimator.hard, case.relaxation
     for dtype in case.on.dtypes:
         cost = Cost(case)
@@ -58,40 +61,40 @@ def cost_sees_the_claimed_values(case: EstimatorCase) -> None:
         require(cost.seen, "the cost was never evaluated")
         for z in cost.seen:
             expected = (200, *relaxation.event_shape)
-            require(z.shape == expected, f"the cost saw shape {list(z.shape)}, not batch + event")
-            require(z.dtype == dtype, f"the cost saw {z.dtype} for params of {dtype}")
+            require(z.shape == expected, f"the cost got shape {list(z.shape)}, not batch + event")
+            require(z.dtype == dtype, f"the cost got {z.dtype} for params of {dtype}")
         vertex = [bool(relaxation.vertices.check(z).all()) for z in cost.seen]
         if hard:
-            require(any(vertex), f"hard is claimed, but the cost saw no vertices in {dtype}")
+            require(any(vertex), f"hard is claimed, but the cost got no vertices in {dtype}")
         else:
             soft = [z for z, v in zip(cost.seen, vertex, strict=True) if not v]
-            require(soft, f"hard is denied, but the cost saw only vertices in {dtype}")
-        legal = [bool(relaxation.support.check(z).all()) for z in cost.seen]
-        require(all(legal), f"the cost saw a value outside support in {dtype}")
+            require(soft, f"hard is denied, but the cost got only vertices in {dtype}")
+        inside = [bool(relaxation.support.check(z).all()) for z in cost.seen]
+        require(all(inside), f"the cost got a sample outside support in {dtype}")
 
 
 @estimator_check(needs=("cost_sees_the_claimed_values",))
 def surrogate_is_the_cost(case: EstimatorCase) -> None:
-    """The value of the surrogate lies between the smallest and the largest cost of its values, of
-    the hard ones if `hard`. Why: it is reported as the loss."""
+    """The surrogate lies between the smallest and the largest cost of its samples, or of its hard
+    samples if `hard`. Why: it is reported as the loss."""
     q = case.relaxation(case.on.params(50).requires_grad_(), 0.7)
     cost = Cost(case, 3)
     value = case.estimator.surrogate(q, cost, case.generator(1)).detach()
     pairs = zip(cost.seen, cost.returned, strict=True)
     vertex = case.relaxation.vertices.check
-    shown = [c for z, c in pairs if not case.estimator.hard or bool(vertex(z).all())]
-    require(shown, "the cost was evaluated on no value of the claimed kind")
-    costs = torch.cat([each.reshape(-1, 50) for each in shown])
+    relevant = [c for z, c in pairs if not case.estimator.hard or bool(vertex(z).all())]
+    require(relevant, "the cost was not evaluated on any sample of the claimed kind")
+    costs = torch.cat([cost_of_sample.reshape(-1, 50) for cost_of_sample in relevant])
     low, high = costs.amin(0), costs.amax(0)
     slack = 1e-6 * (1 + high.abs().max())
     within = bool(((value >= low - slack) & (value <= high + slack)).all())
-    require(within, "a value is none of the costs, nor between them")
+    require(within, "the surrogate is outside the range of the costs")
 
 
 @estimator_check()
 def gradient_reaches_params(case: EstimatorCase) -> None:
-    """A gradient reaches the params, in their dtype and on their device, in every claimed dtype.
-    Why: an estimate cut off by a detach trains nothing and says nothing."""
+    """A gradient reaches the params, with their dtype and on their device, in every claimed dtype.
+    Why: if a detach cuts the gradient off, nothing is trained and no error is raised."""
     for dtype in case.on.dtypes:
         params = case.on.params(50, dtype=dtype).requires_grad_()
         total = case.estimator.surrogate(case.relaxation(params, 0.7), Cost(case)).float().sum()
@@ -103,8 +106,8 @@ def gradient_reaches_params(case: EstimatorCase) -> None:
 
 @estimator_check()
 def estimates_are_finite(case: EstimatorCase) -> None:
-    """Estimates are finite with params up to 1e4 and temperatures from 0.01 to 100. Why: one NaN
-    ends a run, and a trained model has such params."""
+    """Estimates are finite with params up to 1e4 and temperatures from 0.01 to 100. Why: a single
+    NaN ends a run, and trained models have such params."""
     dtypes = [d for d in case.on.dtypes if torch.finfo(d).bits >= 32]
     size = math.prod(case.relaxation.param_shape)
     rows = torch.tensor([1e4, -1e4, 0.0, 1e4, 3.0] * size)[: 4 * size]
@@ -120,9 +123,8 @@ def estimates_are_finite(case: EstimatorCase) -> None:
 
 @estimator_check()
 def estimates_repeat_on_a_seed(case: EstimatorCase) -> None:
-    """The same seed gives the same estimate, another seed another one (unless all values are
-    enumerated), and the global generator is left alone. Why: without it no result can be
-    repeated."""
+    """The same seed gives the same estimate, another seed gives another one (unless all values are
+    enumerated), and the global generator is not used. Why: otherwise no result can be repeated."""
     q = case.relaxation(case.on.params(50).requires_grad_(), 0.7)
     before = random_state(case.device)
     runs = []
@@ -132,7 +134,7 @@ def estimates_repeat_on_a_seed(case: EstimatorCase) -> None:
     require(torch.equal(runs[0], runs[1]), "the same seed gives different estimates")
     require(torch.equal(before, random_state(case.device)), "the global generator was used as well")
     if draws_nothing(case):
-        return  # all_values_are_weighed sees to it
+        return  # see all_values_are_weighed
     require(not torch.equal(runs[0], runs[2]), "another seed gives the same estimate")
     cost = Cost(case, 3)
     free = [case.estimator.surrogate(q, cost).detach() for _ in range(2)]
@@ -141,41 +143,42 @@ def estimates_repeat_on_a_seed(case: EstimatorCase) -> None:
 
 @estimator_check(needs=("estimates_repeat_on_a_seed",))
 def gradient_mode_keeps_the_cost(case: EstimatorCase) -> None:
-    """Without gradient the surrogate has the same value. Why: the loss that is reported in
-    evaluation is another one."""
+    """With gradients disabled the surrogate has the same value. Why: otherwise evaluation reports a
+    different loss."""
     q = case.relaxation(case.on.params(50).requires_grad_(), 0.7)
-    want = case.estimator.surrogate(q, Cost(case, 3), case.generator(1)).detach()
+    with_gradient = case.estimator.surrogate(q, Cost(case, 3), case.generator(1)).detach()
     with torch.no_grad():
-        got = case.estimator.surrogate(q, Cost(case, 3), case.generator(1))
-    require(torch.allclose(got, want), "the value under no_grad is another one")
+        without = case.estimator.surrogate(q, Cost(case, 3), case.generator(1))
+    require(torch.allclose(without, with_gradient), "the value differs under no_grad")
 
 
 @estimator_check(needs=("surrogate_is_the_cost",))
 def cost_keeps_its_gradient(case: EstimatorCase) -> None:
-    """What the cost is made of, a decoder's weights, gets the gradient of the costs themselves.
-    Why: a detached cost, or one counted twice, trains the decoder wrongly or not at all."""
+    """Parameters of the cost, such as the weights of a decoder, get the gradient of the costs. Why:
+    if the cost is detached or counted twice, the decoder is trained wrongly or not at all."""
     q = case.relaxation(case.on.params(50).requires_grad_(), 0.7)
     weight = torch.ones((), dtype=case.on.dtype, device=case.device, requires_grad=True)
     inner = Cost(case)
     value = case.estimator.surrogate(q, lambda z: weight * inner(z), case.generator(1))
     total = value.sum()
-    require(total.requires_grad, "the value carries no gradient")
+    require(total.requires_grad, "the surrogate carries no gradient")
     (slope,) = torch.autograd.grad(total, weight, allow_unused=True)
-    require(slope is not None, "no gradient reaches the cost's own parameters")
+    require(slope is not None, "no gradient reaches the parameters of the cost")
     near = torch.allclose(slope, total.detach(), rtol=0.3)  # a control variate may add to it
-    require(near, f"a factor of the cost gets {float(slope):.4g} and should get {float(total):.4g}")
+    require(near, f"a factor of the cost gets {float(slope):.4g}, not {float(total):.4g}")
 
 
 def _no_noise(case: EstimatorCase) -> str:
     if isinstance(case.estimator, DrawEstimator):
-        return "its values are those of q.sample_hard"  # as sample_is_that_of_given sees to
-    return "it draws nothing: all values are enumerated" if draws_nothing(case) else ""
+        return "its samples are those of q.sample_hard"  # see sample_is_that_of_given
+    return "it draws no samples: all values are enumerated" if draws_nothing(case) else ""
 
 
 @estimator_check(false_alarm=2 * ALPHA, absent=_no_noise)
 def rows_have_noise_of_their_own(case: EstimatorCase) -> None:
-    """The values that the cost sees are uncorrelated between rows, and samples of one row are. Why:
-    one draw shared over the batch leaves every estimate right and their mean as noisy as one."""
+    """The samples passed to the cost are uncorrelated between rows, and so are several samples of
+    one row. Why: with one draw shared over the batch every estimate is right, but their mean is as
+    noisy as a single estimate."""
     params = case.on.params().expand(20_000, 2, *case.relaxation.param_shape)
     cost = Cost(case)
     case.estimator.surrogate(case.relaxation(params, 1.0), cost, case.generator(1))
@@ -195,8 +198,8 @@ def _acts_through_a_sample(case: EstimatorCase) -> str:
 
 @estimator_check(absent=_acts_through_a_sample)
 def sample_is_that_of_the_surrogate(case: EstimatorCase) -> None:
-    """`sample` is `sample + batch + event`, in the dtype of params, and the surrogate is its cost.
-    Why: the layer uses the one and the trainer the other."""
+    """`sample` has shape `sample + batch + event` and the dtype of params, and the surrogate is its
+    cost. Why: the layer uses `sample` and the trainer uses the surrogate."""
     estimator = case.estimator
     assert isinstance(estimator, SampleEstimator)
     q = case.relaxation(case.on.params(4).requires_grad_(), 0.7)
@@ -204,33 +207,36 @@ def sample_is_that_of_the_surrogate(case: EstimatorCase) -> None:
         z = estimator.sample(q, shape, case.generator(1))
         expected = (*shape, 4, *case.relaxation.event_shape)
         require(z.shape == expected, f"sample({shape}) has shape {list(z.shape)}")
-        require(z.dtype == q.params.dtype, f"sample is {z.dtype}")
+        require(z.dtype == q.params.dtype, f"sample has dtype {z.dtype}")
     cost = Cost(case)
-    one = estimator.surrogate(q, cost, case.generator(1))
-    two = cost(estimator.sample(q, (), case.generator(1)))
-    same = torch.equal(one, two) and torch.equal(
-        *(torch.autograd.grad(x.sum(), q.params)[0] for x in (one, two))
+    surrogate = estimator.surrogate(q, cost, case.generator(1))
+    sample_cost = cost(estimator.sample(q, (), case.generator(1)))
+    same = torch.equal(surrogate, sample_cost) and torch.equal(
+        *(torch.autograd.grad(x.sum(), q.params)[0] for x in (surrogate, sample_cost))
     )
     require(same, "the surrogate is not the cost of the sample")
 
 
 @estimator_check()
 def inputs_of_estimates_are_not_mutated(case: EstimatorCase) -> None:
-    """Params, temperature and torch's settings are left as they were. Why: they are not its own."""
+    """Params, temperature and the settings of torch are not modified. Why: they do not belong to
+    the estimator."""
     params = case.on.params(3)
     temperature = torch.tensor([0.4, 1.0, 2.0], dtype=params.dtype, device=params.device)
-    kept = params.clone(), temperature.clone()
+    copies = params.clone(), temperature.clone()
     leaf, before = params.requires_grad_(), global_settings()
     case.estimator.surrogate(case.relaxation(leaf, temperature), Cost(case)).sum().backward()
-    for name, now, old in zip(("params", "temperature"), (params, temperature), kept, strict=True):
-        require(torch.equal(now, old), f"{name} changed in place")
+    for name, now, old in zip(
+        ("params", "temperature"), (params, temperature), copies, strict=True
+    ):
+        require(torch.equal(now, old), f"{name} was modified in place")
     for name, value in global_settings().items():
         require(value == before[name], f"it changes {name} from {before[name]} to {value}")
 
 
 @estimator_check()
 def vmap_of_estimates(case: EstimatorCase) -> None:
-    """Under `torch.func.vmap` estimates equal those of a loop on the same noise. Why: ensembles of
+    """Under `torch.func.vmap`, estimates equal those of a loop on the same noise. Why: ensembles of
     seeds are trained as one batch."""
     params, cost = case.on.params(4), Cost(case)
 
@@ -243,23 +249,23 @@ def vmap_of_estimates(case: EstimatorCase) -> None:
         return gradient
 
     torch.manual_seed(5)
-    got = torch.func.vmap(torch.func.grad(loss), randomness="same")(params)
-    want = torch.stack([slope(a) for a in params])
-    same = torch.allclose(got, want, rtol=1e-5, atol=case.on.tolerance)
+    batched = torch.func.vmap(torch.func.grad(loss), randomness="same")(params)
+    looped = torch.stack([slope(a) for a in params])
+    same = torch.allclose(batched, looped, rtol=1e-5, atol=case.on.tolerance)
     require(same, "an estimate under vmap differs from a loop")
 
 
 @estimator_check()
 def missing_capability_is_unsupported(case: EstimatorCase) -> None:
-    """On a relaxation that offers samples only, and on one with a discrete law whose params are no
-    logits, `check` raises `Unsupported` naming it, or the estimator works. Why: it would otherwise
-    fail in the middle of training."""
+    """On a relaxation that offers samples only, and on one with a discrete distribution whose
+    params are not logits, `check` raises `Unsupported` and names the estimator and the relaxation,
+    or the estimator works. Why: it would otherwise fail during training."""
     for bare in (SamplesOnly(), ThreeNumbers()):
         try:
             case.estimator.check(bare)
         except Unsupported as error:
             for name in (case.estimator.name, bare.name):
-                require(name in str(error), f"the message lacks {name!r}: {error}")
+                require(name in str(error), f"the message does not contain {name!r}: {error}")
             continue
         params = torch.zeros(4, *bare.param_shape, requires_grad=True)
         rank = len(bare.event_shape)
@@ -267,6 +273,6 @@ def missing_capability_is_unsupported(case: EstimatorCase) -> None:
             cost = lambda z, rank=rank: (z[..., 0] if rank else z) ** 2  # noqa: E731
             case.estimator.surrogate(bare(params), cost).sum().backward()
         except Exception as error:
-            raise Failed(f"check accepts {bare.name}, and then: {error}") from error
+            raise Failed(f"check accepts {bare.name}, which then raises: {error}") from error
         sound = params.grad is not None and bool(params.grad.isfinite().all())
         require(sound, f"check accepts {bare.name}, but no finite gradient reaches its params")

@@ -1,4 +1,4 @@
-"""Which values an estimator shows to the cost, how often, and of which law they are."""
+"""Checks of the samples passed to the cost: how many there are, and their distribution."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def draws_nothing(case: EstimatorCase) -> bool:
-    """Whether the cost sees the same values whatever the seed, as where all are enumerated."""
+    """Whether the cost is evaluated on the same values for every seed, as if all are enumerated."""
     params = case.on.params(20)
     seen = []
     for seed in (1, 2):
@@ -41,8 +41,9 @@ def draws_nothing(case: EstimatorCase) -> bool:
 
 @estimator_check()
 def evaluations_are_those_claimed(case: EstimatorCase) -> None:
-    """The cost is called as often as `evaluations` says, for one variable and for three under one
-    cost. Why: estimators are compared at equal evaluations, which are what training pays for."""
+    """The cost is called as often as `evaluations` says, for one variable and for three variables
+    under one cost. Why: estimators are compared at equal numbers of evaluations, which determine
+    the cost of training."""
     for variables in (1, 3):
         try:
             case.estimator.check_joint(case.relaxation, variables)
@@ -61,19 +62,19 @@ def evaluations_are_those_claimed(case: EstimatorCase) -> None:
 
 def _has_exact_draw(case: EstimatorCase) -> str:
     if not case.estimator.exact_draw:
-        return "no exact_draw claimed"
+        return "exact_draw is not claimed"
     if isinstance(case.estimator, DrawEstimator):
-        return "its values are those of q.sample_hard"  # as sample_is_that_of_given sees to
+        return "its samples are those of q.sample_hard"  # see sample_is_that_of_given
     if absent := countable("discrete_distribution")(case):
         return absent
-    return "it draws nothing: all values are enumerated" if draws_nothing(case) else ""
+    return "it draws no samples: all values are enumerated" if draws_nothing(case) else ""
 
 
 @estimator_check(false_alarm=2 * ALPHA, absent=_has_exact_draw, needs=("surrogate_is_the_cost",))
 def values_follow_the_discrete_distribution(case: EstimatorCase) -> None:
-    """Where `exact_draw` is claimed the values that the cost sees have the frequencies of the mass,
-    and the mean of the surrogate is the expected cost. Why: the reported ELBO is one of the
-    discrete model only then."""
+    """Where `exact_draw` is claimed, the samples passed to the cost have the frequencies of the
+    masses, and the mean of the surrogate is the expected cost. Why: only then is the reported ELBO
+    one of the discrete model."""
     cost, params = Cost(case), equal_rows(case, DRAWS)
     value = case.estimator.surrogate(case.relaxation(params, 0.5), cost, case.generator(1))
     seen, mass = cost.seen[0], case.on.masses(params[0].detach())
@@ -86,7 +87,7 @@ def values_follow_the_discrete_distribution(case: EstimatorCase) -> None:
 
 def _of_other_distribution(case: EstimatorCase) -> str:
     if not case.estimator.hard or case.estimator.exact_draw:
-        return "its values are soft, or exact draws"
+        return "its samples are soft, or exact draws"
     return "own_distribution is claimed" if case.estimator.own_distribution else countable()(case)
 
 
@@ -94,9 +95,9 @@ def _of_other_distribution(case: EstimatorCase) -> str:
     false_alarm=ALPHA, absent=_of_other_distribution, needs=("cost_sees_the_claimed_values",)
 )
 def values_follow_the_draws(case: EstimatorCase) -> None:
-    """Where neither `exact_draw` nor `own_distribution` is claimed, hard values have the
-    frequencies of those of `q.draw`. Why: an objective takes them for values of the law whose
-    divergence it uses."""
+    """Where neither `exact_draw` nor `own_distribution` is claimed, hard samples have the
+    frequencies of those of `q.draw`. Why: an objective assumes that they follow the distribution
+    whose divergence it uses."""
     cost, params = Cost(case), equal_rows(case, DRAWS)
     q = case.relaxation(params.detach(), 0.5)
     case.estimator.surrogate(q, cost, case.generator(1))
@@ -107,15 +108,15 @@ def values_follow_the_draws(case: EstimatorCase) -> None:
 
 
 def _is_hard(case: EstimatorCase) -> str:
-    return "its values are hard" if case.estimator.hard else ""
+    return "its samples are hard" if case.estimator.hard else ""
 
 
 @estimator_check(false_alarm=2 * ALPHA, absent=_is_hard)
 def soft_values_follow_the_relaxed_distribution(case: EstimatorCase) -> None:
-    """Where `hard` is denied the values that the cost sees have the moments of soft samples at the
-    given temperature. Why: a schedule that the estimator ignores anneals nothing."""
-    one = case.on.params()
-    params = one.expand(20_000, *one.shape)
+    """Where `hard` is denied, the samples passed to the cost have the moments of soft samples at
+    the given temperature. Why: a temperature schedule has no effect if the estimator ignores it."""
+    row = case.on.params()
+    params = row.expand(20_000, *row.shape)
     q, cost = case.relaxation(params, 0.3), Cost(case)
     case.estimator.surrogate(q, cost, case.generator(1))
     soft = q.sample((), case.generator(2)).double()

@@ -1,3 +1,3 @@
-"""Checks of relaxations, one file a chapter of the contract."""
+"""Checks of relaxations, one module per part of the contract."""
 
 __all__: list[str] = []

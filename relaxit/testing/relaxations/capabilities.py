@@ -1,4 +1,4 @@
-"""Capabilities: what is claimed is there, what is denied is refused, masks mean what they say."""
+"""Checks of capabilities: claimed quantities exist, denied ones raise, and masks work."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from relaxit.testing.relaxations.gradients import has_kl
 __all__ = [
     "claimed_is_there",
     "denied_is_unsupported",
-    "illegal_params_are_refused",
-    "legal_params_work",
+    "invalid_params_are_rejected",
     "masked_gradients_are_finite",
     "masked_params",
     "masks_are_limits",
-    "masks_are_refused_where_denied",
+    "masks_are_rejected_where_denied",
+    "valid_params_work",
 ]
 
 
 def _asks(case: RelaxationCase) -> dict[str, dict[str, Callable[[], object]]]:
-    """What each capability promises, as things to ask for."""
+    """Return the quantities that each capability promises, as functions without arguments."""
     q = case.relaxation(case.params(2))
     soft = q.sample()
     return {
@@ -53,125 +53,131 @@ def _asks(case: RelaxationCase) -> dict[str, dict[str, Callable[[], object]]]:
 
 def _given(case: RelaxationCase, q: RelaxedDistribution) -> Tensor:
     if not isinstance(case.relaxation, PerturbAndRelax):
-        raise Unsupported(f"{case} perturbs no scores")
+        raise Unsupported(f"{case} is not a PerturbAndRelax")
     return case.relaxation.perturb_given(q.params, q.sample_hard())
 
 
 @relaxation_check()
 def claimed_is_there(case: RelaxationCase) -> None:
-    """What the capabilities claim exists, as tensors: densities, masses, entropy, mean, mode,
-    `kl_to_uniform` and `perturb_given`. Why: estimators and objectives go by the claim, and would
-    fail in mid-training."""
-    for capability, asks in _asks(case).items():
+    """Quantities of claimed capabilities exist, as tensors: densities, masses, entropy, mean, mode,
+    `kl_to_uniform` and `perturb_given`. Why: estimators and objectives rely on the claims, and
+    would fail during training."""
+    for capability, queries in _asks(case).items():
         if not getattr(case.relaxation.capabilities, capability):
             continue
-        for name, ask in asks.items():
-            found = ask()
-            given = type(found).__name__
-            require(isinstance(found, Tensor), f"{capability} is claimed, but {name} gives {given}")
+        for name, query in queries.items():
+            result = query()
+            kind = type(result).__name__
+            require(
+                isinstance(result, Tensor), f"{capability} is claimed, but {name} returns {kind}"
+            )
 
 
 @relaxation_check()
 def denied_is_unsupported(case: RelaxationCase) -> None:
-    """What the capabilities deny raises `Unsupported`. Why: a number nobody vouches for is worse
-    than none."""
-    for capability, asks in _asks(case).items():
+    """Quantities of denied capabilities raise `Unsupported`. Why: an unverified number is worse
+    than an error."""
+    for capability, queries in _asks(case).items():
         if getattr(case.relaxation.capabilities, capability):
             continue
-        name, ask = next(iter(asks.items()))
+        name, query = next(iter(queries.items()))
         try:
-            ask()
+            query()
         except Unsupported:
             continue
-        raise Failed(f"{capability} is denied, but {name} gives an answer")
+        raise Failed(f"{capability} is denied, but {name} returns a result")
 
 
 @relaxation_check()
-def illegal_params_are_refused(case: RelaxationCase) -> None:
-    """`valid_params` is one truth value a row, False where an entry is NaN, and the law then raises
-    `DomainError`. Why: NaN params would give NaN samples many steps later."""
+def invalid_params_are_rejected(case: RelaxationCase) -> None:
+    """`valid_params` returns one bool per row, False where an entry is NaN, and a distribution of
+    such params raises `DomainError`. Why: NaN params would give NaN samples many steps later."""
     params = case.params(4)
     params.reshape(4, -1)[2, 0] = torch.nan
     valid = case.relaxation.valid_params(params)
-    require(valid.shape == (4,) and valid.dtype == torch.bool, "valid_params is no bool a row")
-    require(valid.tolist() == [True, True, False, True], f"valid_params gives {valid.tolist()}")
+    require(
+        valid.shape == (4,) and valid.dtype == torch.bool,
+        "valid_params does not return one bool per row",
+    )
+    require(valid.tolist() == [True, True, False, True], f"valid_params returns {valid.tolist()}")
     try:
         case.relaxation(params, validate_args=True)
     except DomainError:
         return
-    raise Failed("NaN params were taken")
+    raise Failed("NaN params were accepted")
 
 
-@relaxation_check(absent=claims("masks"), needs=("illegal_params_are_refused",))
-def legal_params_work(case: RelaxationCase) -> None:
-    """Whatever rows of 0, `-inf` and `+inf` `valid_params` takes give legal samples, and finite
-    marginals and divergences. Why: a row in which all is masked has no law, and NaN is the
-    answer."""
+@relaxation_check(absent=claims("masks"), needs=("invalid_params_are_rejected",))
+def valid_params_work(case: RelaxationCase) -> None:
+    """All rows of 0, `-inf` and `+inf` that `valid_params` accepts give valid samples, and finite
+    marginals and divergences. Why: a row in which all entries are masked has no distribution and
+    gives NaN."""
     size = case.params().numel()
     entries = (0.0, -torch.inf, torch.inf)
     rows = torch.tensor(list(itertools.islice(itertools.product(entries, repeat=size), 300)))
     rows = rows.to(case.device, case.dtype).reshape(-1, *case.relaxation.param_shape)
-    legal = rows[case.relaxation.valid_params(rows)]
-    require(len(legal) > 0, "params of zero are refused")
-    q = case.relaxation(legal, 0.7)
+    valid = rows[case.relaxation.valid_params(rows)]
+    require(len(valid) > 0, "params of zero are rejected")
+    q = case.relaxation(valid, 0.7)
     soft, hard = q.draw((5,))
-    require(bool(case.relaxation.support.check(soft).all()), "a soft value leaves support")
-    require(bool(case.relaxation.vertices.check(hard).all()), "a hard value is no vertex")
+    require(bool(case.relaxation.support.check(soft).all()), "a soft sample is outside support")
+    require(bool(case.relaxation.vertices.check(hard).all()), "a hard sample is not a vertex")
     if case.relaxation.capabilities.discrete_distribution:
         for name, value in {"a mean": q.discrete.mean, "a KL": q.kl_to_uniform()}.items():
             require(bool(value.isfinite().all()), f"{name} is not finite")
 
 
 @relaxation_check(absent=denies("masks"))
-def masks_are_refused_where_denied(case: RelaxationCase) -> None:
+def masks_are_rejected_where_denied(case: RelaxationCase) -> None:
     """Where `masks` is denied, params of `-inf` raise `DomainError`. Why: they would turn into NaN
-    in the middle of a formula."""
+    in the middle of a computation."""
     params = case.params()
     params.reshape(-1)[0] = -torch.inf
     try:
         case.relaxation(params, validate_args=True)
     except DomainError:
         return
-    raise Failed("-inf was taken though masks is not claimed")
+    raise Failed("params of -inf were accepted, but masks is not claimed")
 
 
 def masked_params(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
-    """Params with one entry of -inf that is legal, and the same with -200 there."""
+    """Yield params with one valid entry of -inf, and the same params with -200 in its place."""
     size = case.params().numel()
-    found = 0
+    number = 0
     for entry in range(size):
         params = case.params(seed=entry)
         params.reshape(-1)[entry] = -torch.inf
         if bool(case.relaxation.valid_params(params)):
-            found += 1
+            number += 1
             yield params, params.masked_fill(params == -torch.inf, -200.0)
-    require(found > 0, "masks are claimed, but no single entry may be -inf")
+    require(number > 0, "masks is claimed, but valid_params accepts no entry of -inf")
 
 
 @relaxation_check(absent=claims("masks"), needs=("generator_is_obeyed",))
 def masks_are_limits(case: RelaxationCase) -> None:
-    """A law with an entry of `-inf` is the limit of laws in which it falls, also in a batch of
-    different masks: same samples on one seed, same marginals, entropy and `kl_to_uniform`. Why: a
-    masked choice that keeps some mass is chosen one day."""
+    """A distribution with an entry of `-inf` is the limit of distributions in which this entry
+    decreases, also in a batch of different masks: it has the same samples for one seed, and the
+    same marginals, entropy and `kl_to_uniform`. Why: a masked choice that keeps some mass is
+    eventually drawn."""
     pairs_of_params = list(masked_params(case))
-    batch = tuple(torch.stack(each) for each in zip(*pairs_of_params, strict=True))
+    batch = tuple(torch.stack(tensors) for tensors in zip(*pairs_of_params, strict=True))
     for masked, low in (*pairs_of_params, batch):
-        found, limits = _seen(case, masked), _seen(case, low)
-        for name, got in found.items():
-            require(bool(got.isfinite().all()), f"{name} with a mask are not finite")
-            near = torch.allclose(got, limits[name], rtol=1e-5, atol=1e-6)
+        quantities, limits = _seen(case, masked), _seen(case, low)
+        for name, quantity in quantities.items():
+            require(bool(quantity.isfinite().all()), f"{name} with a mask are not finite")
+            near = torch.allclose(quantity, limits[name], rtol=1e-5, atol=1e-6)
             require(near, f"{name} with -inf are not the limit of large negative params")
 
 
 def _seen(case: RelaxationCase, params: Tensor) -> dict[str, Tensor]:
-    """Everything that a mask should not disturb, on fixed noise."""
+    """Return everything that a mask must not change, on fixed noise."""
     q = case.relaxation(params, 0.5)
-    found = {"soft values": q.sample((50,), case.generator(1))}
-    found["hard values"] = q.draw((50,), case.generator(1))[1]
+    quantities = {"soft samples": q.sample((50,), case.generator(1))}
+    quantities["hard samples"] = q.draw((50,), case.generator(1))[1]
     if case.relaxation.capabilities.log_space:
-        found["log-space values"] = _mapped_back(case, q)
+        quantities["samples mapped back from log space"] = _mapped_back(case, q)
     if case.relaxation.capabilities.discrete_distribution:
-        found |= {
+        quantities |= {
             "discrete samples": q.sample_hard((50,), case.generator(1)),
             "marginals": q.discrete.mean,
             "entropies": q.discrete.entropy(),
@@ -179,25 +185,25 @@ def _seen(case: RelaxationCase, params: Tensor) -> dict[str, Tensor]:
         }
         if has_kl(case):
             uniform = case.relaxation.discrete(torch.zeros_like(params))
-            found["KL divergences"] = kl_divergence(q.discrete, uniform)
-    return found
+            quantities["KL divergences"] = kl_divergence(q.discrete, uniform)
+    return quantities
 
 
 def _mapped_back(case: RelaxationCase, q: RelaxedDistribution) -> Tensor:
-    distribution: Any = q.log_space  # torch's base class knows no generator
+    distribution: Any = q.log_space  # in torch rsample takes no generator
     return case.relaxation.from_log_space(distribution.rsample((50,), generator=case.generator(1)))
 
 
 @relaxation_check(absent=claims("masks"))
 def masked_gradients_are_finite(case: RelaxationCase) -> None:
-    """With a masked entry densities of own samples are finite, and gradients of samples, densities
-    and divergences are finite in params and temperature. Why: 0 * inf is NaN, and infects the
-    encoder."""
+    """With a masked entry, densities of the relaxation's own samples are finite, and gradients of
+    samples, densities and divergences with respect to params and temperature are finite. Why: 0 *
+    inf is NaN and spreads to the encoder."""
     for masked, _ in masked_params(case):
         params = masked.clone().requires_grad_()
         temperature = torch.tensor(0.7, dtype=case.dtype, device=case.device).requires_grad_()
         q = case.relaxation(params, temperature)
-        values = {"a soft value": q.rsample((20,))}
+        values = {"a soft sample": q.rsample((20,))}
         if case.relaxation.capabilities.density:
             values["a density"] = q.log_prob(q.sample((20,)))
         if case.relaxation.capabilities.discrete_distribution:

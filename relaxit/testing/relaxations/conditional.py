@@ -1,4 +1,4 @@
-"""Perturbed scores given the hard value, for relaxations that claim to draw them."""
+"""Checks of perturbed scores given a hard sample, for relaxations that claim to draw them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _given(
 
 
 def _share(case: RelaxationCase, scores: Tensor, hard: Tensor) -> float:
-    """Share of the scores whose argmax is the hard value."""
+    """Return the share of the scores whose argmax is the hard sample."""
     relaxation: Any = case.relaxation
     best = relaxation.argmax(scores)
     rank = len(case.relaxation.event_shape)
@@ -47,9 +47,9 @@ def _share(case: RelaxationCase, scores: Tensor, hard: Tensor) -> float:
 
 @relaxation_check(absent=countable("conditional"))
 def given_scores_belong_to_their_vertex(case: RelaxationCase) -> None:
-    """`perturb_given` gives `shape + lead + batch + param` scores, float32 at least, whose `argmax`
-    is the vertex that was given, every one, in every claimed dtype; finite with params up to 1e4.
-    Why: an estimate made at the scores of another vertex is an estimate for that one."""
+    """`perturb_given` returns `shape + lead + batch + param` scores, at least float32, whose
+    `argmax` is always the given vertex, in every claimed dtype; they are finite with params up to
+    1e4. Why: an estimate at the scores of another vertex is an estimate for that vertex."""
     held, event = case.relaxation.capabilities, case.relaxation.event_shape
     lawful = held.discrete_distribution and held.exact_rounding
     require(lawful, "conditional is claimed without discrete_distribution and exact_rounding")
@@ -69,14 +69,14 @@ def given_scores_belong_to_their_vertex(case: RelaxationCase) -> None:
         scores = _given(case, extreme, hard, 10)
         require(bool(scores.isfinite().all()), f"not finite with params up to 1e4 ({dtype})")
         share, least = _share(case, scores, hard), 1.0 if dtype == torch.float64 else 0.99
-        require(share >= least, f"with params up to 1e4: in {share:.2%} of draws ({dtype})")
+        require(share >= least, f"with params up to 1e4 in only {share:.2%} of draws ({dtype})")
 
 
 @relaxation_check(false_alarm=ALPHA, absent=countable("conditional"), needs=_BELONG)
 def given_scores_follow_perturb(case: RelaxationCase) -> None:
-    """With a vertex drawn from the discrete law, the scores given it have the moments of those of
-    `perturb`, and so have the soft values made of them. Why: a control variate whose mean is taken
-    under another law leaves a bias."""
+    """With a vertex drawn from the discrete distribution, the scores given this vertex have the
+    moments of those of `perturb`, and so have the soft samples computed from them. Why: a control
+    variate whose mean is taken under another distribution causes bias."""
     relaxation: Any = case.relaxation
     params = case.params()
     hard = case.relaxation(params).sample_hard((ROWS,), case.generator(1))
@@ -87,7 +87,7 @@ def given_scores_follow_perturb(case: RelaxationCase) -> None:
 
 
 def _features(case: RelaxationCase, scores: Tensor) -> Tensor:
-    """Scores, their soft values, and the products of neighbours, ``[ROWS, D]``."""
+    """Return scores, their soft samples, and products of neighbouring entries, ``[ROWS, D]``."""
     relaxation: Any = case.relaxation
     soft = relaxation.relax(scores, 0.7).reshape(ROWS, -1)
     flat = scores.reshape(ROWS, -1)
@@ -101,8 +101,8 @@ def _cannot_differ(case: RelaxationCase) -> str:
 
 @relaxation_check(absent=_cannot_differ, needs=_BELONG)
 def given_scores_are_reparametrised(case: RelaxationCase) -> None:
-    """The gradient of `perturb_given` in params is that of finite differences on the same noise.
-    Why: estimators differentiate it, and a detach in the wrong place is a bias."""
+    """The gradient of `perturb_given` with respect to params agrees with finite differences on the
+    same noise. Why: estimators differentiate it, and a detach in the wrong place causes bias."""
     hard = case.relaxation(case.params(2)).sample_hard((2,), case.generator(1))
 
     def scores(a: Tensor) -> Tensor:
@@ -113,9 +113,9 @@ def given_scores_are_reparametrised(case: RelaxationCase) -> None:
 
 @relaxation_check(false_alarm=2 * ALPHA, absent=countable("conditional"), needs=_BELONG)
 def given_scores_have_their_own_noise(case: RelaxationCase) -> None:
-    """Scores given one vertex are uncorrelated between rows and between draws, repeat on a seed,
-    and come from the given generator alone. Why: estimates average over these draws, and a shared
-    one averages nothing away."""
+    """Scores given one vertex are uncorrelated between rows and between draws, repeat for the same
+    seed, and use only the given generator. Why: estimates average over these draws, which does not
+    help if one draw is shared."""
     zeros = torch.zeros_like(case.params())
     hard = case.vertices[-1].expand(20_000, 2, *case.relaxation.event_shape)
     before = random_state(case.device)
@@ -132,9 +132,9 @@ def given_scores_have_their_own_noise(case: RelaxationCase) -> None:
 
 @relaxation_check(absent=claims("conditional", "masks"), needs=_BELONG)
 def given_scores_obey_masks(case: RelaxationCase) -> None:
-    """With a masked entry scores given a vertex are not NaN, belong to it, and give soft values of
-    the support with finite gradients. Why: 0 * inf and inf - inf are NaN, and infect the
-    encoder."""
+    """With a masked entry, scores given a vertex are not NaN, belong to the vertex, and give soft
+    samples in the support with finite gradients. Why: 0 * inf and inf - inf are NaN and spread to
+    the encoder."""
     relaxation: Any = case.relaxation
     for masked, _ in masked_params(case):
         params = masked.clone().requires_grad_()
@@ -142,29 +142,30 @@ def given_scores_obey_masks(case: RelaxationCase) -> None:
         scores = _given(case, params, hard, 5)
         require(not bool(scores.isnan().any()), "a score with a mask is NaN")
         require(
-            _share(case, scores.detach(), hard) == 1, "a score with a mask is of another vertex"
+            _share(case, scores.detach(), hard) == 1,
+            "a score with a mask belongs to another vertex",
         )
         soft = relaxation.relax(scores, 0.5)
-        legal = bool(case.relaxation.support.check(soft.detach()).all())
-        require(legal, "a soft value with a mask leaves support")
+        inside = bool(case.relaxation.support.check(soft.detach()).all())
+        require(inside, "a soft sample with a mask is outside support")
         (slope,) = torch.autograd.grad(soft.square().sum(), params)
         require(bool(slope.isfinite().all()), "a gradient with a mask is not finite")
 
 
 @relaxation_check(absent=claims("conditional"), needs=_BELONG)
 def vmap_of_given_scores(case: RelaxationCase) -> None:
-    """Under `torch.func.vmap` with `randomness='same'` scores given a vertex are those of a loop.
-    Why: ensembles of seeds are trained as one batch."""
+    """Under `torch.func.vmap` with `randomness='same'`, scores given a vertex equal those of a
+    loop. Why: ensembles of seeds are trained as one batch."""
     relaxation: Any = case.relaxation
     params = case.params(3)
     hard = case.relaxation(params).sample_hard((), case.generator(1))
 
     def scores(a: Tensor, z: Tensor) -> Tensor:
         torch.manual_seed(5)
-        found: Tensor = relaxation.perturb_given(a, z, torch.Size((2,)))
-        return found
+        given: Tensor = relaxation.perturb_given(a, z, torch.Size((2,)))
+        return given
 
-    got = torch.func.vmap(scores, randomness="same")(params, hard)
-    want = torch.stack([scores(*row) for row in zip(params, hard, strict=True)])
-    near = torch.allclose(got, want, rtol=1e-5, atol=case.tolerance)
+    batched = torch.func.vmap(scores, randomness="same")(params, hard)
+    looped = torch.stack([scores(*row) for row in zip(params, hard, strict=True)])
+    near = torch.allclose(batched, looped, rtol=1e-5, atol=case.tolerance)
     require(near, "scores under vmap differ from a loop")

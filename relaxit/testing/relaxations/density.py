@@ -1,4 +1,4 @@
-"""The density of soft samples: finite, normalised, that of the samples, and the one of its logs."""
+"""Checks of the density of soft samples, in the space of values and in log space."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def _integrable(case: RelaxationCase) -> str:
     if absent := claims("density")(case):
         return absent
     if case.dtype != torch.float64:
-        return "integrals are worked out in float64"
+        return "integrals are computed in float64"
     d = free_dimension(case)
     return f"{d} free dimensions are too many to integrate over" if d > MOST_DIMENSIONS else ""
 
 
 def _warm(case: RelaxationCase) -> float:
-    """A temperature at which the density is smooth up to the boundary."""
+    """Return a temperature at which the density is smooth up to the boundary."""
     return max(2.0, float(free_dimension(case)))
 
 
 @relaxation_check(absent=claims("density"))
 def log_prob_is_finite(case: RelaxationCase) -> None:
     """The density of a relaxation's own samples is finite, with finite gradients, down to
-    temperature 0.1, with params up to 1e4, in every claimed dtype. Why: one infinite term ends a
-    run, and torch's own is infinite for 0.3 % of samples there."""
+    temperature 0.1, with params up to 1e4, in every claimed dtype. Why: a single infinite term ends
+    a run, and torch's own density is infinite for 0.3 % of samples there."""
     for dtype in case.dtypes:
         rows = torch.cat([case.params(100, dtype=dtype), extreme_params(case, dtype)])
         for temperature in (0.1, 1.0):
@@ -53,15 +53,15 @@ def log_prob_is_finite(case: RelaxationCase) -> None:
             density = q.log_prob(q.sample((100,)))
             where = f"({dtype}, temperature {temperature})"
             bad = int((~density.isfinite()).sum())
-            require(bad == 0, f"{bad} of {density.numel()} are not finite {where}")
+            require(bad == 0, f"{bad} of {density.numel()} densities are not finite {where}")
             (slope,) = torch.autograd.grad(density.sum(), params)
             require(finite_slope(slope), f"a gradient is not finite {where}")
 
 
 @relaxation_check(false_alarm=2 * ALPHA, absent=_integrable, needs=_FINITE)
 def density_integrates_to_one(case: RelaxationCase) -> None:
-    """The density integrates to one over the support, at two temperatures. Why: a constant that is
-    forgotten cancels in training and ruins every comparison of bounds."""
+    """The density integrates to one over the support, at two temperatures. Why: a forgotten
+    constant cancels in training and invalidates every comparison of bounds."""
     for seed, factor in ((0, 1.0), (1, 1.7)):
         params = case.params(seed=seed)
         integral, error = weigh(case, params, _warm(case) * factor).integral
@@ -74,8 +74,9 @@ def density_integrates_to_one(case: RelaxationCase) -> None:
 
 @relaxation_check(false_alarm=2 * ALPHA, absent=_integrable, needs=_FINITE)
 def density_is_that_of_the_samples(case: RelaxationCase) -> None:
-    """First and second moments under the density are those of the samples. Why: a density can be
-    that of another law, at another temperature say, and still integrate to one."""
+    """First and second moments under the density are those of the samples. Why: a density can
+    belong to another distribution, for example at another temperature, and still integrate to
+    one."""
     for seed, factor in ((2, 1.0), (3, 1.7)):
         params, temperature = case.params(seed=seed), _warm(case) * factor
         weighted = weigh(case, params, temperature)
@@ -87,28 +88,29 @@ def density_is_that_of_the_samples(case: RelaxationCase) -> None:
 
 @relaxation_check(false_alarm=2 * ALPHA, needs=("gradient_mode_changes_nothing",))
 def draw_and_rsample_agree(case: RelaxationCase) -> None:
-    """The soft values of `draw` have the moments of those of `rsample`, at temperatures 0.3 and 3
-    given a row each. Why: estimators train through the one and objectives through the other."""
+    """The soft samples of `draw` have the moments of those of `rsample`, at temperatures 0.3 and 3,
+    one per row. Why: estimators train with `draw` and objectives with `rsample`."""
     params = case.params().expand(2, *case.relaxation.param_shape)
     q = case.relaxation(params, torch.tensor([0.3, 3.0], dtype=case.dtype, device=case.device))
     drawn = q.draw((50_000,), case.generator(1))[0].detach().double()
     soft = q.sample((50_000,), case.generator(2)).double()
     for row in (0, 1):
-        one, two = _moments(drawn[:, row]), _moments(soft[:, row])
-        wrong = wrong_mean(one, two.mean(0), two.std(0) / len(two) ** 0.5)
+        of_draw, of_rsample = _moments(drawn[:, row]), _moments(soft[:, row])
+        wrong = wrong_mean(of_draw, of_rsample.mean(0), of_rsample.std(0) / len(of_rsample) ** 0.5)
         require(not wrong, wrong)
 
 
 def _moments(values: Tensor) -> Tensor:
-    """The first entries of each value and the products of their pairs, ``[M, D + D D]``."""
+    """Return the first entries of each value and the products of their pairs, ``[M, D + D D]``."""
     rows = values.reshape(len(values), -1)[:, :MOST_ENTRIES]
     return torch.cat([rows, (rows.unsqueeze(1) * rows.unsqueeze(2)).flatten(1)], 1)
 
 
 @relaxation_check(absent=claims("density", "log_space"))
 def log_space_agrees_with_log_prob(case: RelaxationCase) -> None:
-    """The densities in log space and of the soft value differ by a function of the value alone.
-    Why: the difference is the Jacobian of the change of coordinate, which knows no params."""
+    """The log-densities in log space and of the soft sample differ by a function of the value
+    alone. Why: the difference is the Jacobian of the change of coordinates, which does not depend
+    on params."""
     x = case.relaxation(case.params(20), 1.0).log_space.rsample((5,), generator=case.generator(1))  # type: ignore[call-arg]
     x = x.detach()
     soft = case.relaxation.from_log_space(x)
@@ -124,11 +126,14 @@ def log_space_agrees_with_log_prob(case: RelaxationCase) -> None:
 @relaxation_check(false_alarm=ALPHA, absent=claims("log_space"))
 def log_space_samples_are_the_soft_ones(case: RelaxationCase) -> None:
     """Samples of `log_space`, mapped back by `from_log_space`, lie in the support and have the
-    moments of soft samples. Why: the relaxed objective samples there and feeds a decoder."""
+    moments of soft samples. Why: the relaxed objective draws them there and passes them to a
+    decoder."""
     q = case.relaxation(case.params(), 0.7)
     x = q.log_space.rsample((100_000,), generator=case.generator(1))  # type: ignore[call-arg]
     back = case.relaxation.from_log_space(x)
-    require(bool(case.relaxation.support.check(back).all()), "a value mapped back leaves support")
+    require(
+        bool(case.relaxation.support.check(back).all()), "a sample mapped back is outside support"
+    )
     soft = _moments(q.sample((100_000,), case.generator(2)).double())
     error = soft.std(0) / len(soft) ** 0.5
     wrong = wrong_mean(_moments(back.double()), soft.mean(0), error)
@@ -138,7 +143,7 @@ def log_space_samples_are_the_soft_ones(case: RelaxationCase) -> None:
 @relaxation_check(absent=claims("log_space"))
 def log_space_is_finite(case: RelaxationCase) -> None:
     """Log-space samples and their densities are finite, with finite gradients, at temperature 0.01
-    in float32. Why: it is there for the temperatures at which soft values underflow."""
+    in float32. Why: log space exists for temperatures at which soft samples underflow."""
     dtype = torch.float32 if torch.float32 in case.dtypes else case.dtype
     params = (3 * case.params(100, dtype=dtype)).requires_grad_()
     distribution = case.relaxation(params, 0.01).log_space

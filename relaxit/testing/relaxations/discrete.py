@@ -1,4 +1,4 @@
-"""The discrete law against enumeration of its values."""
+"""Checks that compare the discrete distribution with enumeration of its values."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ __all__ = [
 ]
 
 SHIFT = -12.0
-"""Added to all params in some checks: an eps in the weights shows where weights are small."""
+"""Added to all params in some checks: an eps in the weights is only visible in small weights."""
 
 _MASSES = ("masses_sum_to_one",)
 
 
 def _params(case: RelaxationCase) -> list[Tensor]:
-    """Ordinary params, peaked ones, and small weights."""
+    """Return ordinary params, peaked ones, and params with small weights."""
     ordinary, peaked, small = (case.params(seed=seed) for seed in range(3))
     return [ordinary, 3 * peaked, 10 * ordinary, small + SHIFT]
 
@@ -59,12 +59,12 @@ def _mean(case: RelaxationCase, mass: Tensor) -> Tensor:
 
 @relaxation_check(absent=countable("discrete_distribution"))
 def masses_sum_to_one(case: RelaxationCase) -> None:
-    """The enumerated values are distinct vertices and their masses sum to one. Why: a mass that
-    does not is no likelihood, and every KL made of it is wrong."""
+    """The enumerated values are distinct vertices and their masses sum to one. Why: otherwise a
+    mass is not a likelihood, and every KL computed from it is wrong."""
     rows = case.vertices.reshape(len(case.vertices), -1)
     require(len(rows.unique(dim=0)) == len(rows), "a value is listed twice")
     legal = bool(case.relaxation.vertices.check(case.vertices).all())
-    require(legal, "an enumerated value is no vertex")
+    require(legal, "an enumerated value is not a vertex")
     for params in _params(case):
         total = float(case.masses(params).sum())
         require(abs(total - 1) <= case.tolerance * 10, f"the masses sum to {total:.9f}")
@@ -72,8 +72,8 @@ def masses_sum_to_one(case: RelaxationCase) -> None:
 
 @relaxation_check(absent=countable("discrete_distribution"), needs=_MASSES)
 def marginals_by_enumeration(case: RelaxationCase) -> None:
-    """`discrete.mean` is the mean of the values. Why: it is the Jacobian of straight-through and
-    what users plot as probabilities."""
+    """`discrete.mean` is the mean of the values. Why: straight-through uses it as its Jacobian, and
+    users plot it as probabilities."""
     for params in _params(case):
         want = _mean(case, case.masses(params))
         mean = case.relaxation.discrete(params).mean
@@ -82,25 +82,26 @@ def marginals_by_enumeration(case: RelaxationCase) -> None:
 
 @relaxation_check(absent=countable("discrete_distribution"), needs=_MASSES)
 def mode_by_enumeration(case: RelaxationCase) -> None:
-    """`discrete.mode` is a value of the greatest mass, also where several have it. Why: it is the
-    answer a trained model gives, and the first one a new model gives is a tie."""
+    """`discrete.mode` is a value of the greatest mass, also where several values have it. Why: it
+    is the prediction of a trained model, and for a new model all values may tie."""
     for params in [*_params(case), torch.zeros_like(case.params())]:
         distribution = case.relaxation.discrete(params)
         require(
-            bool(case.relaxation.vertices.check(distribution.mode).all()), "the mode is no vertex"
+            bool(case.relaxation.vertices.check(distribution.mode).all()),
+            "the mode is not a vertex",
         )
         best = distribution.log_prob(case.vertices.to(params.dtype)).max()
         got = distribution.log_prob(distribution.mode)
         require(
             float(best - got) <= case.tolerance,
-            f"a value has mass {best.exp() - got.exp():.3g} more",
+            f"the mass of another value is larger by {best.exp() - got.exp():.3g}",
         )
 
 
 @relaxation_check(absent=countable("discrete_distribution"), needs=_MASSES)
 def entropy_by_enumeration(case: RelaxationCase) -> None:
     """`discrete.entropy()` is minus the sum of `p log p`, in nats. Why: the KL term of the
-    objective is made of it."""
+    objective is computed from it."""
     for params in _params(case):
         want = torch.special.entr(case.masses(params)).sum()
         _close("the entropy", case.relaxation.discrete(params).entropy(), want, case)
@@ -109,13 +110,13 @@ def entropy_by_enumeration(case: RelaxationCase) -> None:
 def _no_kl(case: RelaxationCase) -> str:
     if absent := countable("discrete_distribution")(case):
         return absent
-    return "" if has_kl(case) else "no KL divergence between two of its laws is registered"
+    return "" if has_kl(case) else "no KL divergence between two of its distributions is registered"
 
 
 @relaxation_check(absent=_no_kl, needs=_MASSES)
 def kl_by_enumeration(case: RelaxationCase) -> None:
-    """The KL divergence of two discrete laws, where registered, is the sum of `p log(p / q)`. Why:
-    a KL with its arguments or its sign exchanged still trains."""
+    """The KL divergence of two discrete distributions, where registered, is the sum of `p log(p /
+    q)`. Why: a model still trains if the arguments are swapped or the sign is wrong."""
     for params, other in (
         (case.params(), case.params(seed=1)),
         (case.params(seed=2), case.params()),
@@ -137,7 +138,7 @@ def kl_to_uniform_by_enumeration(case: RelaxationCase) -> None:
 
 def _no_kl_of_its_own(case: RelaxationCase) -> str:
     if case.relaxation.capabilities.discrete_distribution:
-        return "there is a discrete law to compare with"
+        return "there is a discrete distribution to compare with"
     try:
         case.relaxation.kl_to_uniform(case.params())
     except Unsupported:
@@ -147,24 +148,27 @@ def _no_kl_of_its_own(case: RelaxationCase) -> str:
 
 @relaxation_check(absent=_no_kl_of_its_own)
 def kl_to_uniform_is_usable(case: RelaxationCase) -> None:
-    """Without a discrete law, `kl_to_uniform` is one finite number a row, float32 at least and not
-    below 0, with the gradient of finite differences, finite for params up to 50. Why: it is
-    trained by, and nothing else looks at it."""
+    """Without a discrete distribution, `kl_to_uniform` is one finite number per row, at least
+    float32 and not below 0; its gradient agrees with finite differences, and is finite for params
+    up to 50. Why: models are trained with it, and no other check covers it."""
 
     def kl(params: Tensor) -> Tensor:
         return case.relaxation(params).kl_to_uniform()
 
     for dtype in case.dtypes:
-        found = kl(3 * case.params(2, 3, dtype=dtype))
-        require(found.shape == (2, 3), f"it has shape {list(found.shape)} for a batch of [2, 3]")
-        require(torch.finfo(found.dtype).bits >= 32, f"it is {found.dtype} for params of {dtype}")
-        sound = bool(found.isfinite().all()) and float(found.min()) >= -1e-3
-        require(sound, f"it has values from {float(found.min()):.3g} on, or not finite ones")
+        value = kl(3 * case.params(2, 3, dtype=dtype))
+        require(value.shape == (2, 3), f"kl_to_uniform has shape {list(value.shape)}, not [2, 3]")
+        require(
+            torch.finfo(value.dtype).bits >= 32,
+            f"kl_to_uniform is {value.dtype} for params of {dtype}",
+        )
+        sound = bool(value.isfinite().all()) and float(value.min()) >= -1e-3
+        require(sound, f"kl_to_uniform is below 0 or not finite: {float(value.min()):.3g}")
         params = (extreme_params(case, dtype) / 200).requires_grad_()
         extreme = kl(params)
         (slope,) = torch.autograd.grad(extreme.sum(), params)
         sound = bool(extreme.isfinite().all()) and finite_slope(slope)
-        require(sound, f"with params up to 50 in {dtype} it, or its gradient, is not finite")
+        require(sound, f"kl_to_uniform or its gradient is not finite: params up to 50, {dtype}")
     if not no_differences(case):
         differentiable("kl_to_uniform", kl, case.params(2).requires_grad_())
 
@@ -175,8 +179,8 @@ def _no_bound(case: RelaxationCase) -> str:
 
 @relaxation_check(false_alarm=ALPHA, absent=_no_bound)
 def kl_to_uniform_is_a_bound(case: RelaxationCase) -> None:
-    """Without a discrete law, `kl_to_uniform` is at least the KL of the hard values that are drawn.
-    Why: an objective with a smaller one bounds nothing."""
+    """Without a discrete distribution, `kl_to_uniform` is at least the KL of the drawn hard samples
+    from uniform. Why: an objective with a smaller KL is not a bound."""
     params = case.params()
     hard = case.relaxation(params).draw((DRAWS,), case.generator(1))[1]
     p = count(hard, case.vertices).double() / DRAWS
@@ -186,13 +190,15 @@ def kl_to_uniform_is_a_bound(case: RelaxationCase) -> None:
     variance = float((p * log**2).sum() - (p * log).sum() ** 2)
     slack = len(p) / (2 * DRAWS) + 4.5 * (variance / DRAWS) ** 0.5
     claimed = float(case.relaxation.kl_to_uniform(params))
-    require(claimed >= drawn - slack, f"it says {claimed:.4f}, the draws have {drawn:.4f}")
+    require(
+        claimed >= drawn - slack, f"kl_to_uniform is {claimed:.4f}, but the draws have {drawn:.4f}"
+    )
 
 
 @relaxation_check(false_alarm=ALPHA, absent=countable(), needs=_MASSES)
 def zero_params_are_uniform(case: RelaxationCase) -> None:
-    """Parameters of zero mean the uniform law, exactly where there is a mass, in frequencies
-    elsewhere. Why: the prior of a model, and `kl_to_uniform`, are that law."""
+    """Params of zero give the uniform distribution, exactly where there are masses, in frequencies
+    elsewhere. Why: it is the prior of a model, and the reference of `kl_to_uniform`."""
     zeros = torch.zeros_like(case.params())
     if case.relaxation.capabilities.discrete_distribution:
         mass = case.masses(zeros)
@@ -220,12 +226,15 @@ def cardinality_by_enumeration(case: RelaxationCase) -> None:
     uniform prior."""
     got = case.relaxation.log_cardinality
     want = math.log(len(case.vertices))
-    require(abs(got - want) < 1e-6, f"it is {got:.6f}, the values are exp({want:.6f})")
+    require(
+        abs(got - want) < 1e-6,
+        f"log_cardinality is {got:.6f}, but there are exp({want:.6f}) values",
+    )
 
 
 @relaxation_check(absent=claims("discrete_distribution"))
 def values_can_be_listed(case: RelaxationCase) -> None:
-    """Where a discrete law is claimed, the values of some example can be listed. Why: without a
-    list nothing is compared with enumeration, and everything passes."""
-    listed = [each for each in (case, *case.siblings()) if not countable()(each)]
-    require(listed, f"{countable()(case)}; give a small example in examples()")
+    """Where a discrete distribution is claimed, the values of some example can be listed. Why:
+    without a list nothing is compared with enumeration, and everything passes."""
+    countable_cases = [example for example in (case, *case.siblings()) if not countable()(example)]
+    require(countable_cases, f"{countable()(case)}; add a small example to examples()")

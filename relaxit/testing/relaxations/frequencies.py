@@ -1,4 +1,4 @@
-"""Frequencies of hard values against the masses of the discrete law."""
+"""Checks that compare frequencies of hard samples with masses of the discrete distribution."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _SAMPLES = ("masses_sum_to_one", "hard_in_vertices")
 
 @relaxation_check(false_alarm=2 * ALPHA, absent=countable("discrete_distribution"), needs=_SAMPLES)
 def discrete_samples_follow_the_mass(case: RelaxationCase) -> None:
-    """Samples of the discrete law have the frequencies of its mass, also where weights are small.
-    Why: a sampler of one law beside the mass of another makes every bound wrong."""
+    """Samples of the discrete distribution have the frequencies of its masses, also where weights
+    are small. Why: if samples and masses belong to different distributions, every bound is
+    wrong."""
     for params in (case.params(), case.params(seed=2) + SHIFT):
         q = case.relaxation(params)
         observed = count(q.sample_hard((DRAWS,), case.generator(1)), case.vertices)
@@ -32,7 +33,7 @@ def discrete_samples_follow_the_mass(case: RelaxationCase) -> None:
 
 
 def _worst_draw(case: RelaxationCase) -> str:
-    """What is wrong with the hard values of draws; empty if nothing."""
+    """Return what is wrong with the hard samples of draws; empty if nothing is."""
     for params in (case.params(), case.params(seed=2) + SHIFT):
         hard = case.relaxation(params, 0.5).draw((DRAWS,), case.generator(1))[1]
         if wrong := wrong_frequencies(count(hard, case.vertices), case.masses(params)):
@@ -46,21 +47,21 @@ def _worst_draw(case: RelaxationCase) -> str:
     needs=_SAMPLES,
 )
 def draws_follow_the_mass(case: RelaxationCase) -> None:
-    """Where `exact_rounding` is claimed the hard values of `draw` have the frequencies of the mass.
-    Why: straight-through training then samples the discrete model."""
+    """Where `exact_rounding` is claimed, the hard samples of `draw` have the frequencies of the
+    masses. Why: only then does straight-through training sample the discrete model."""
     wrong = _worst_draw(case)
     require(not wrong, wrong)
 
 
 def _second(case: RelaxationCase, batched: Tensor, draws: int) -> dict[str, Tensor]:
-    """Hard values of the second of three rows that repeat, and of the same row as a sample."""
+    """Return hard samples of the second of three repeated rows, by the methods that draw them."""
     q, row = case.relaxation(batched, 0.5), case.relaxation(batched[:3], 0.5)
-    found = {"sample_hard() of a batch": q.sample_hard((), case.generator(1))[1::3]}
-    found["sample_hard((M,)) of a batch"] = row.sample_hard((draws,), case.generator(2))[:, 1]
+    samples = {"sample_hard() of a batch": q.sample_hard((), case.generator(1))[1::3]}
+    samples["sample_hard((M,)) of a batch"] = row.sample_hard((draws,), case.generator(2))[:, 1]
     if case.relaxation.capabilities.exact_rounding:
-        found["draw() of a batch"] = q.draw((), case.generator(3))[1][1::3]
-        found["draw((M,)) of a batch"] = row.draw((draws,), case.generator(4))[1][:, 1]
-    return found
+        samples["draw() of a batch"] = q.draw((), case.generator(3))[1][1::3]
+        samples["draw((M,)) of a batch"] = row.draw((draws,), case.generator(4))[1][:, 1]
+    return samples
 
 
 @relaxation_check(
@@ -69,18 +70,19 @@ def _second(case: RelaxationCase, batched: Tensor, draws: int) -> dict[str, Tens
     needs=("discrete_samples_follow_the_mass", "draws_follow_the_mass", "noise_is_independent"),
 )
 def rows_follow_their_own_mass(case: RelaxationCase) -> None:
-    """In a batch of different rows the hard values of each row have the frequencies of its own
-    mass, in the longest dtype and in float32. Why: a model never has a batch of one."""
+    """In a batch of different rows the hard samples of each row have the frequencies of its own
+    masses, in the longest dtype and in float32. Why: the batches of a model have more than one
+    row."""
     for dtype in {case.dtype, *(d for d in case.dtypes if d == torch.float32)}:
         rows = case.params(3, dtype=dtype)
-        draws = DRAWS // 4  # in four ways and two dtypes
+        draws = DRAWS // 4  # by four methods and in two dtypes
         batched = torch.stack([-rows[2], rows[0], rows[1] + 1]).repeat(
             draws, *(1,) * len(case.relaxation.param_shape)
         )
-        for road, hard in _second(case, batched, draws).items():
+        for method, hard in _second(case, batched, draws).items():
             observed = count(hard, case.vertices.to(dtype))
             wrong = wrong_frequencies(observed, case.masses(batched[1]))
-            require(not wrong, f"{road}, {dtype}: {wrong}")
+            require(not wrong, f"{method}, {dtype}: {wrong}")
 
 
 def _rounding_denied(case: RelaxationCase) -> str:
@@ -91,8 +93,11 @@ def _rounding_denied(case: RelaxationCase) -> str:
 
 @relaxation_check(absent=_rounding_denied, needs=_SAMPLES)
 def exact_rounding_is_denied_rightly(case: RelaxationCase) -> None:
-    """Where `exact_rounding` is denied beside a discrete law, the hard values of some example do
-    follow another law. Why: estimators avoid a relaxation for nothing."""
-    counted = [c for c in (case, *case.siblings()) if not countable("discrete_distribution")(c)]
-    complaint = f"{DRAWS} draws follow the mass: claim it, or give an example where they do not"
-    require(any(_worst_draw(each) for each in counted), complaint)
+    """Where `exact_rounding` is denied although there is a discrete distribution, the hard samples
+    of some example do follow another distribution. Why: otherwise estimators avoid the relaxation
+    unnecessarily."""
+    countable_cases = [
+        c for c in (case, *case.siblings()) if not countable("discrete_distribution")(c)
+    ]
+    complaint = f"{DRAWS} draws follow the masses: claim it, or add an example where they do not"
+    require(any(_worst_draw(example) for example in countable_cases), complaint)

@@ -1,4 +1,4 @@
-"""Gradients: right, and finite where parameters and temperatures are extreme."""
+"""Checks of gradients: correct, and finite for extreme params and temperatures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MOST_PARAMS = 200
 
 
 def no_differences(case: RelaxationCase) -> str:
-    """Why gradients cannot be compared with finite differences; empty if they can."""
+    """Return why gradients cannot be compared with finite differences; empty if they can."""
     if case.dtype != torch.float64:
         return "finite differences need float64"
     size = case.params().numel()
@@ -43,19 +43,19 @@ def no_differences(case: RelaxationCase) -> str:
 
 
 def differentiable(what: str, function: Callable[..., Tensor], *inputs: Tensor) -> None:
-    """Compare with finite differences, in float64."""
+    """Fail unless gradients agree with finite differences, in float64."""
     try:
         gradcheck(function, inputs, atol=1e-5, rtol=1e-3)
-    except RuntimeError as error:  # GradcheckError is one
+    except RuntimeError as error:  # the base class of GradcheckError
         text = " ".join(str(error).split())
         raise Failed(f"{what}: {text}") from error
 
 
 @relaxation_check(absent=no_differences, needs=("generator_is_obeyed",))
 def sample_gradients_are_right(case: RelaxationCase) -> None:
-    """The gradient of `rsample` in params and temperature is that of finite differences on the same
-    noise, at low and high temperatures, for batches and samples of several shapes. Why: it is the
-    pathwise gradient that everything is trained by."""
+    """The gradient of `rsample` with respect to params and temperature agrees with finite
+    differences on the same noise, at low and high temperatures, for several batch and sample
+    shapes. Why: models are trained with this pathwise gradient."""
 
     def sample(a: Tensor, t: float | Tensor, shape: tuple[int, ...] = (2,)) -> Tensor:
         return case.relaxation(a, t).rsample(shape, case.generator(0))
@@ -75,8 +75,8 @@ def _density_in_float64(case: RelaxationCase) -> str:
 
 @relaxation_check(absent=_density_in_float64)
 def log_prob_gradients_are_right(case: RelaxationCase) -> None:
-    """The gradient of `log_prob` in params, temperature and value is that of finite differences.
-    Why: the relaxed objective is trained by it."""
+    """The gradient of `log_prob` with respect to params, temperature and value agrees with finite
+    differences. Why: the relaxed objective is trained with it."""
     params = case.params(2).requires_grad_()
     temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
     value = case.relaxation(params.detach(), 1.0).sample((2,), case.generator(1))
@@ -98,14 +98,14 @@ def _log_space_in_float64(case: RelaxationCase) -> str:
 
 @relaxation_check(absent=_log_space_in_float64, needs=("generator_is_obeyed",))
 def log_space_gradients_are_right(case: RelaxationCase) -> None:
-    """In log space the gradients of samples, of what they are mapped back to and of their densities
-    are those of finite differences, with a temperature a row. Why: the relaxed objective is trained
-    there."""
+    """In log space the gradients of samples, of the samples mapped back and of their densities
+    agree with finite differences, with one temperature per row. Why: the relaxed objective is
+    trained there."""
     params = case.params(2).requires_grad_()
     temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
 
     def sample(a: Tensor, t: Tensor) -> Tensor:
-        distribution: Any = case.relaxation(a, t).log_space  # torch's base class knows no generator
+        distribution: Any = case.relaxation(a, t).log_space  # in torch rsample takes no generator
         value: Tensor = distribution.rsample((2,), generator=case.generator(1))
         return value
 
@@ -126,8 +126,8 @@ def _distribution_in_float64(case: RelaxationCase) -> str:
 
 @relaxation_check(absent=_distribution_in_float64)
 def discrete_gradients_are_right(case: RelaxationCase) -> None:
-    """Gradients of mass, mean, entropy, `kl_to_uniform` and KL divergences are those of finite
-    differences. Why: a detached KL leaves the prior out of training, silently."""
+    """Gradients of mass, mean, entropy, `kl_to_uniform` and KL divergences agree with finite
+    differences. Why: a detached KL silently removes the prior from training."""
     distribution, params = case.relaxation.discrete, case.params(2).requires_grad_()
     hard = case.relaxation(params.detach()).sample_hard((2,), case.generator(1))
     quantities: dict[str, Callable[[Tensor], Tensor]] = {
@@ -149,7 +149,7 @@ def discrete_gradients_are_right(case: RelaxationCase) -> None:
 
 
 def has_kl(case: RelaxationCase) -> bool:
-    """Whether a KL divergence between two of its discrete laws is registered."""
+    """Whether a KL divergence between two of its discrete distributions is registered."""
     distribution = case.relaxation.discrete(case.params())
     try:
         kl_divergence(distribution, distribution)
@@ -159,7 +159,7 @@ def has_kl(case: RelaxationCase) -> bool:
 
 
 def extreme_params(case: RelaxationCase, dtype: torch.dtype) -> Tensor:
-    """Rows of params, all equal and mixed, with entries up to 1e4."""
+    """Return rows of params, equal and mixed, with entries up to 1e4."""
     size = math.prod(case.relaxation.param_shape)
     mixed = torch.tensor([1e4, -1e4, 0.0, 1e4, 3.0] * size)[: 2 * size].view(2, size)
     level = torch.tensor([[0.0], [1e4], [-1e4]]).expand(3, size)
@@ -170,19 +170,19 @@ def extreme_params(case: RelaxationCase, dtype: torch.dtype) -> Tensor:
 def _quantities(case: RelaxationCase, params: Tensor, temperature: float) -> dict[str, Tensor]:
     q = case.relaxation(params, temperature)
     soft = q.rsample((20,))
-    found = {"a soft value": soft.float()}
+    quantities = {"a soft sample": soft.float()}
     if case.relaxation.capabilities.discrete_distribution:
-        found |= {"a KL divergence": q.kl_to_uniform(), "an entropy": q.discrete.entropy()}
-        found["a mean"] = q.discrete.mean.float()
-        found["a log-mass"] = q.discrete.log_prob(q.sample_hard((20,)))
-    return found
+        quantities |= {"a KL divergence": q.kl_to_uniform(), "an entropy": q.discrete.entropy()}
+        quantities["a mean"] = q.discrete.mean.float()
+        quantities["a log-mass"] = q.discrete.log_prob(q.sample_hard((20,)))
+    return quantities
 
 
 @relaxation_check()
 def extremes_are_finite(case: RelaxationCase) -> None:
-    """With params up to 1e4 and temperatures from 0.001 to 1000, values are finite and so are their
-    gradients, in every claimed dtype. Why: one NaN ends a run, and a trained model has such
-    params."""
+    """With params up to 1e4 and temperatures from 0.001 to 1000, samples, quantities and their
+    gradients are finite, in every claimed dtype. Why: a single NaN ends a run, and trained models
+    have such params."""
     for dtype in case.dtypes:
         for temperature in (1e-3, 0.1, 1.0, 1e3):
             params = extreme_params(case, dtype).requires_grad_()
@@ -199,17 +199,17 @@ def extremes_are_finite(case: RelaxationCase) -> None:
 
 
 def finite_slope(slope: Tensor) -> bool:
-    # A gradient of 1e5 is right and has no place in float16.
+    # A correct gradient of 1e5 overflows in float16.
     short = torch.finfo(slope.dtype).bits < 32
     return not bool(slope.isnan().any()) if short else bool(slope.isfinite().all())
 
 
 @relaxation_check(needs=("sample_gradients_are_right",))
 def straight_through_is_exact(case: RelaxationCase) -> None:
-    """`straight_through` is the hard value of `draw` from the same generator, to the last bit, in
-    every claimed dtype and with a temperature a row. Its gradient is that of the soft value, and
-    that of finite differences. Why: structure and estimators meet there, and `draw` may go another
-    way than `rsample`."""
+    """`straight_through` is the hard sample of `draw` from the same generator, to the last bit, in
+    every claimed dtype and with one temperature per row. Its gradient is that of the soft sample,
+    and agrees with finite differences. Why: estimators use it, and `draw` may be implemented
+    differently from `rsample`."""
     rows = torch.linspace(0.3, 2.0, 50, dtype=torch.float32, device=case.device)
     for dtype in case.dtypes:
         for temperature in (0.7, rows):
@@ -220,20 +220,20 @@ def straight_through_is_exact(case: RelaxationCase) -> None:
     def soft_of_draw(a: Tensor) -> Tensor:
         return case.relaxation(a, 0.7).draw((2,), case.generator(0))[0]
 
-    differentiable("the soft value of draw", soft_of_draw, case.params(2).requires_grad_())
+    differentiable("the soft sample of draw", soft_of_draw, case.params(2).requires_grad_())
 
 
 def _require_through(q: RelaxedDistribution, case: RelaxationCase) -> None:
-    """Both ways from the same noise, in value and gradient."""
+    """Compare `straight_through` with `draw` on the same noise, in value and gradient."""
     params, temperature = q.params.requires_grad_(), q.aligned_temperature
     for shape in (torch.Size(), torch.Size((4,))):
         soft, hard = q.relaxation.draw(params, temperature, shape, case.generator(1))
         value = q.relaxation.straight_through(params, temperature, shape, case.generator(1))
-        require(torch.equal(value, hard), f"the value is not the hard one in {params.dtype}")
+        require(torch.equal(value, hard), f"the value is not the hard sample in {params.dtype}")
         require(value.requires_grad, f"no gradient passes in {params.dtype}")
-        arriving = torch.linspace(-1, 1, value.numel()).to(value).view(value.shape)
-        found, want = (torch.autograd.grad(y, params, arriving)[0] for y in (value, soft))
+        incoming = torch.linspace(-1, 1, value.numel()).to(value).view(value.shape)
+        actual, expected = (torch.autograd.grad(y, params, incoming)[0] for y in (value, soft))
         require(
-            torch.allclose(found, want, rtol=1e-4, atol=1e-6),
-            f"the gradient is not that of the soft value in {params.dtype}",
+            torch.allclose(actual, expected, rtol=1e-4, atol=1e-6),
+            f"the gradient is not that of the soft sample in {params.dtype}",
         )

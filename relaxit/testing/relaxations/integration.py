@@ -1,9 +1,10 @@
-"""Integrals over the support of soft values, for relaxations that have a density.
+"""Integrals over the support of soft samples, for relaxations that have a density.
 
 A density is understood with respect to Lebesgue measure on the *free coordinates*: a maximal set of
-entries of the value that are affinely independent on the support, the others being affine functions
-of them (K - 1 entries of a simplex). On simplices, hypercubes, hypersimplices and the polytopes of
-matroids and of doubly stochastic matrices every choice of such a set gives the same number.
+entries of the value that are affinely independent on the support, the other entries being affine
+functions of them (K - 1 entries of a simplex). On simplices, hypercubes, hypersimplices and the
+polytopes of matroids and of doubly stochastic matrices every choice of such a set gives the same
+number.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from relaxit.testing.check import require
 __all__ = ["Weighted", "free_dimension", "weigh"]
 
 POINTS = 200_000
-HEAVY = 5.0  # degrees of freedom of the proposal: heavier tails than any smooth law of noise
+HEAVY = 5.0  # degrees of freedom of the proposal: heavier tails than those of smooth noise
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Weighted:
         return float(self.weights.mean()), float(self.weights.std() / math.sqrt(len(self.weights)))
 
     def mean(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean of ``values`` ``[M, D]`` under the normalised density, and its standard error."""
+        """Return mean and standard error of ``values`` ``[M, D]`` under the normalised density."""
         total = self.weights.mean()
         mean = (self.weights.unsqueeze(-1) * values).mean(0) / total
         spread = self.weights.unsqueeze(-1) * (values - mean) / total
@@ -52,7 +53,7 @@ class Weighted:
 
 
 def _coordinates(rows: Tensor) -> tuple[list[int], Tensor, Tensor]:
-    """Indices of free coordinates of ``rows`` ``[M, D]``, and the affine map to all of them."""
+    """Return free coordinates of ``rows`` ``[M, D]``, and the affine map to all entries."""
     centred = (rows - rows.mean(0)).cpu().numpy()
     _, r, pivots = linalg.qr(centred, mode="economic", pivoting=True)
     diagonal = np.abs(np.diag(r))
@@ -64,16 +65,16 @@ def _coordinates(rows: Tensor) -> tuple[list[int], Tensor, Tensor]:
 
 
 def free_dimension(case: RelaxationCase) -> int:
-    """Number of free coordinates of a soft value."""
+    """Return the number of free coordinates of a soft sample."""
     rows = case.relaxation(case.params(), 1.0).sample((500,), case.generator(0))
     return len(_coordinates(rows.double().reshape(500, -1))[0])
 
 
 def weigh(case: RelaxationCase, params: Tensor, temperature: float) -> Weighted:
-    """Points spread over the support by a Student proposal fitted to samples, with weights.
+    """Return weighted points over the support, from a Student proposal fitted to samples.
 
-    A fifth of the points is uniform over the samples' bounding box, so that a density which is not
-    that of the samples is still seen away from them.
+    A fifth of the points is uniform over the bounding box of the samples. A density that does not
+    belong to the samples is then also evaluated away from them.
     """
     event = case.relaxation.event_shape
     distribution = case.relaxation(params, temperature, validate_args=False)
@@ -81,22 +82,20 @@ def weigh(case: RelaxationCase, params: Tensor, temperature: float) -> Weighted:
     free, matrix, offset = _coordinates(rows)
     x, log_proposal = _propose(rows[:, free])
     points = (x @ matrix + offset).reshape(len(x), *event).to(case.device, case.dtype)
-    # `support` forgives rounding: a point beyond the boundary may pass, and has no density.
+    # `support` tolerates rounding: it may accept a point beyond the boundary, without density.
     centre = rows.mean(0).reshape(event).to(points)
     further = centre + (points - centre) * (1 + 1e-5)
     inside = (case.relaxation.support.check(points) & case.relaxation.support.check(further)).cpu()
     log_density = torch.full_like(log_proposal, -torch.inf)
     log_density[inside] = distribution.log_prob(points[inside.to(points.device)]).double().cpu()
     lost = int(log_density.isnan().sum())
-    require(
-        lost == 0, f"log_prob is NaN at {lost} of {int(inside.sum())} points that support takes"
-    )
+    require(lost == 0, f"log_prob is NaN at {lost} of {int(inside.sum())} points in support")
     weights = (log_density - log_proposal).exp()
     return Weighted(points.double().cpu(), weights)
 
 
 def _propose(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Points of the proposal ``[M, d]`` in free coordinates, and its log-density there."""
+    """Return points of the proposal ``[M, d]`` in free coordinates, and its log-density there."""
     d, generator = rows.shape[1], torch.Generator().manual_seed(1)
     centre, scale = rows.mean(0), torch.linalg.cholesky(torch.atleast_2d(rows.T.cov()))
     low, high = rows.amin(0), rows.amax(0)

@@ -1,4 +1,4 @@
-"""Where the noise comes from, and that no two values share it."""
+"""Checks of the source of noise, and that no two samples share it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Sampler = Callable[[tuple[int, ...], torch.Generator | None], Tensor]
 
 
 def random_state(device: torch.device) -> Tensor:
-    """State of the global generator of a device."""
+    """Return the state of the global generator of a device."""
     if device.type == "cpu":
         return torch.get_rng_state()
     module = torch.get_device_module(device)
@@ -38,28 +38,28 @@ def random_state(device: torch.device) -> Tensor:
 
 def _samplers(case: RelaxationCase, params: Tensor) -> dict[str, Sampler]:
     q = case.relaxation(params, 0.5)
-    found: dict[str, Sampler] = {
+    samplers: dict[str, Sampler] = {
         "rsample": lambda shape, g: q.rsample(shape, g),
         "draw": lambda shape, g: q.draw(shape, g)[1],
         "sample_hard": lambda shape, g: q.sample_hard(shape, g),
     }
     if case.relaxation.capabilities.log_space:
         distribution = q.log_space
-        found["log_space.rsample"] = lambda shape, g: distribution.rsample(shape, generator=g)  # type: ignore[call-arg]
-    return found
+        samplers["log_space.rsample"] = lambda shape, g: distribution.rsample(shape, generator=g)  # type: ignore[call-arg]
+    return samplers
 
 
 @relaxation_check()
 def generator_is_obeyed(case: RelaxationCase) -> None:
-    """The same seed gives the same sample, another seed another one, and the global generator is
-    left alone. Why: without it no result can be repeated, nor two variants compared on one
-    noise."""
+    """The same seed gives the same sample, another seed gives another one, and the global generator
+    is not used. Why: otherwise no result can be repeated, and no two variants can be compared on
+    the same noise."""
     before = random_state(case.device)
     for name, sample in _samplers(case, torch.zeros_like(case.params(20))).items():
         first, again = sample((3,), case.generator(1)), sample((3,), case.generator(1))
-        require(torch.equal(first, again), f"{name}: the same seed gives different values")
+        require(torch.equal(first, again), f"{name}: the same seed gives different samples")
         other = sample((3,), case.generator(2))
-        require(not torch.equal(first, other), f"{name}: another seed gives the same values")
+        require(not torch.equal(first, other), f"{name}: another seed gives the same samples")
     require(torch.equal(before, random_state(case.device)), "the global generator was used as well")
 
 
@@ -70,11 +70,11 @@ def global_generator_is_used(case: RelaxationCase) -> None:
     for name, sample in _samplers(case, torch.zeros_like(case.params(20))).items():
         torch.manual_seed(3)
         first, second = sample((3,), None), sample((3,), None)
-        require(not torch.equal(first, second), f"{name}: two calls give the same values")
+        require(not torch.equal(first, second), f"{name}: two calls give the same samples")
         torch.manual_seed(3)
         again = sample((3,), None), sample((3,), None)
         same = torch.equal(first, again[0]) and torch.equal(second, again[1])
-        require(same, f"{name}: the same torch.manual_seed gives different values")
+        require(same, f"{name}: the same torch.manual_seed gives different samples")
         torch.manual_seed(4)
         other = sample((3,), None)
         require(not torch.equal(first, other), f"{name}: torch.manual_seed has no effect")
@@ -82,21 +82,24 @@ def global_generator_is_used(case: RelaxationCase) -> None:
 
 @relaxation_check(needs=("generator_is_obeyed",))
 def gradient_mode_changes_nothing(case: RelaxationCase) -> None:
-    """A sample is the same number with and without gradient. Why: an evaluation path that skips
-    noise or temperature tests another model."""
+    """A sample is the same with and without gradient. Why: an evaluation path without noise or
+    temperature tests another model."""
     for temperature in (0.3, 3.0):
         q = case.relaxation(case.params(20).requires_grad_(), temperature)
         with_gradient = q.rsample((3,), case.generator(1)).detach()
         without = q.sample((3,), case.generator(1))
-        require(torch.equal(with_gradient, without), "sample() and rsample() differ on one seed")
+        require(
+            torch.equal(with_gradient, without), "sample() and rsample() differ for the same seed"
+        )
         detached = case.relaxation(q.params.detach(), temperature).rsample((3,), case.generator(1))
         require(torch.equal(with_gradient, detached), "a sample depends on requires_grad of params")
 
 
 @relaxation_check(false_alarm=8 * ALPHA, needs=("global_generator_is_used",))
 def noise_is_independent(case: RelaxationCase) -> None:
-    """Soft and hard values of different rows and of different samples are uncorrelated. Why: one
-    noise shared over the batch leaves each value's law right and the gradient's variance wrong."""
+    """Soft and hard samples of different rows and of different draws are uncorrelated. Why: noise
+    that is shared over the batch leaves the distribution of each sample right and makes the
+    variance of the gradient wrong."""
     zeros, rest = torch.zeros_like(case.params()), case.relaxation.param_shape
     pair, many = zeros.expand(2, *rest), zeros.expand(20_000, *rest)
     for name, sample in _samplers(case, pair).items():
@@ -109,7 +112,7 @@ def require_independence(pair: Tensor, what: str) -> None:
     """Fail unless the first and the second ``[M, *event]`` of ``pair`` are uncorrelated."""
     first, second = (half.double().reshape(len(half), -1) for half in pair)
     require(not torch.equal(first, second), f"{what} are equal")
-    # Correlation of ranks: soft entries have heavy tails, under which that of values is not normal.
+    # Of ranks: soft entries have heavy tails, so the correlation of values is not normal.
     first, second = (torch.from_numpy(rankdata(half.cpu(), axis=0)) for half in (first, second))
     first, second = first - first.mean(0), second - second.mean(0)
     scale = (first.square().mean(0) * second.square().mean(0)).sqrt().clamp_min(1e-12)
@@ -121,14 +124,14 @@ def require_independence(pair: Tensor, what: str) -> None:
 
 @relaxation_check(needs=("generator_is_obeyed",))
 def rows_do_not_mix(case: RelaxationCase) -> None:
-    """A row's sample does not change when the params of other rows do. Why: a softmax over the
+    """The sample of a row does not change when the params of other rows do. Why: a softmax over the
     flattened latents normalises all of them together."""
     params = case.params(4)
     changed = torch.cat([params[:1], params[1:] + 1.5])
     for name, sample in _samplers(case, params).items():
         if name == "sample_hard":
             continue  # an exact sampler may use as many random numbers as it needs
-        one = sample((3,), case.generator(1))
-        two = _samplers(case, changed)[name]((3,), case.generator(1))
-        same = torch.allclose(one[:, 0], two[:, 0], rtol=1e-6, atol=case.tolerance)
+        before = sample((3,), case.generator(1))
+        after = _samplers(case, changed)[name]((3,), case.generator(1))
+        same = torch.allclose(before[:, 0], after[:, 0], rtol=1e-6, atol=case.tolerance)
         require(same, f"{name}: the first row depends on the others")

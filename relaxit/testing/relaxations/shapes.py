@@ -1,4 +1,4 @@
-"""Shapes, dtypes and devices of everything a relaxation returns."""
+"""Checks of shapes, dtypes and devices of everything that a relaxation returns."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = [
     "dtype_and_device_are_kept",
     "log_prob_shapes",
     "sample_shapes",
-    "temperature_that_enlarges_is_refused",
+    "temperature_that_enlarges_is_rejected",
     "temperatures_reach_their_densities",
     "temperatures_reach_their_rows",
-    "unclaimed_dtypes_are_refused",
+    "unclaimed_dtypes_are_rejected",
     "wrong_shape_is_named",
 ]
 
@@ -33,16 +33,16 @@ def _same_shape(what: str, got: Tensor, expected: tuple[int, ...]) -> None:
 
 @relaxation_check()
 def sample_shapes(case: RelaxationCase) -> None:
-    """Soft and hard samples are `sample + batch + event`, for several of each. Why: a shape that
-    broadcasts instead is found much later, or never."""
+    """Soft and hard samples have shape `sample + batch + event`, for several sample and batch
+    shapes. Why: a wrong shape that broadcasts is found much later, or never."""
     event = case.relaxation.event_shape
     for batch in BATCHES:
         q = case.relaxation(case.params(*batch), 0.7)
         for sample in SAMPLES:
             soft, hard = q.draw(sample)
             full = (*sample, *batch, *event)
-            _same_shape(f"the soft value of draw({sample})", soft, full)
-            _same_shape(f"the hard value of draw({sample})", hard, full)
+            _same_shape(f"the soft sample of draw({sample})", soft, full)
+            _same_shape(f"the hard sample of draw({sample})", hard, full)
             _same_shape(f"rsample({sample})", q.rsample(sample), full)
             _same_shape(f"sample_hard({sample})", q.sample_hard(sample), full)
             _same_shape("hard(soft)", q.hard(soft), full)
@@ -50,8 +50,8 @@ def sample_shapes(case: RelaxationCase) -> None:
 
 @relaxation_check(absent=claims("density"))
 def log_prob_shapes(case: RelaxationCase) -> None:
-    """`log_prob` of values `sample + batch + event` is `sample + batch`, also where one of the two
-    broadcasts. Why: an `[n, n]` table of densities averages to a plausible wrong number."""
+    """`log_prob` of values of shape `sample + batch + event` has shape `sample + batch`, also where
+    values or params broadcast. Why: an `[n, n]` table of densities has a plausible, wrong mean."""
     for batch in BATCHES:
         q = case.relaxation(case.params(*batch), 0.7)
         for sample in SAMPLES:
@@ -62,14 +62,14 @@ def log_prob_shapes(case: RelaxationCase) -> None:
                 _same_shape(
                     "from_log_space", case.relaxation.from_log_space(x), q.sample(sample).shape
                 )
-        one = case.relaxation(case.params(), 0.7).sample()
-        _same_shape("log_prob of one value", q.log_prob(one), batch)
+        value = case.relaxation(case.params(), 0.7).sample()
+        _same_shape("log_prob of one value", q.log_prob(value), batch)
 
 
 @relaxation_check(absent=claims("discrete_distribution"))
 def discrete_shapes(case: RelaxationCase) -> None:
-    """Entropy and `kl_to_uniform` are `batch`, masses `sample + batch`, mean and mode
-    `batch + event`. Why: a KL summed over the batch trains with a weight nobody chose."""
+    """Entropy and `kl_to_uniform` have shape `batch`, masses `sample + batch`, mean and mode `batch
+    + event`. Why: a KL that is summed over the batch is trained with the wrong weight."""
     event = case.relaxation.event_shape
     for batch in BATCHES:
         q = case.relaxation(case.params(*batch))
@@ -92,7 +92,7 @@ def discrete_shapes(case: RelaxationCase) -> None:
 
 
 def _temperatures(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
-    """Temperatures of every shape that broadcasts to a batch of 3 x 3, and the same in full."""
+    """Yield temperatures of every shape that broadcasts to 3 x 3, and the same expanded."""
     row = torch.tensor([0.4, 1.0, 2.5], dtype=case.dtype, device=case.device)
     for given in (row[0], row[:1], row, row[:, None], row[:, None] * row):
         yield given, given.expand(3, 3)
@@ -101,48 +101,48 @@ def _temperatures(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
 @relaxation_check(needs=("generator_is_obeyed",))
 def temperatures_reach_their_rows(case: RelaxationCase) -> None:
     """A temperature of any shape that broadcasts to the batch acts on each row as a number does.
-    Why: a `[batch]` temperature easily meets the last dimension of params instead."""
+    Why: a `[batch]` temperature is easily broadcast with the last dimension of params instead."""
     params = case.params(3, 3)
     for given, full in _temperatures(case):
         soft = case.relaxation(params, given).rsample((2,), case.generator(1))
         for i, j in ((0, 0), (1, 2), (2, 1)):
             alone = case.relaxation(params, float(full[i, j]))
-            want = alone.rsample((2,), case.generator(1))[:, i, j]
-            same = torch.allclose(soft[:, i, j], want, rtol=1e-5, atol=1e-5)
+            expected = alone.rsample((2,), case.generator(1))[:, i, j]
+            same = torch.allclose(soft[:, i, j], expected, rtol=1e-5, atol=1e-5)
             require(same, f"samples with temperature {list(given.shape)} are not those of its rows")
 
 
 @relaxation_check(absent=claims("density"))
 def temperatures_reach_their_densities(case: RelaxationCase) -> None:
-    """`log_prob`, in log space too, with a temperature of any shape equals that of each row with a
-    number. Why: torch returns an `[n, n]` table for a `[n]` temperature (pytorch#37162)."""
+    """`log_prob`, also in log space, with a temperature of any shape equals that of each row with a
+    number. Why: torch returns an `[n, n]` table for an `[n]` temperature (pytorch#37162)."""
     params = case.params(3, 3)
     value = case.relaxation(params).sample((2,), case.generator(1))
-    roads = {"log_prob": lambda q: q.log_prob(value)}
+    methods = {"log_prob": lambda q: q.log_prob(value)}
     if case.relaxation.capabilities.log_space:
         x = case.relaxation(params).log_space.rsample((2,))
-        roads["log_space.log_prob"] = lambda q: q.log_space.log_prob(x)
+        methods["log_space.log_prob"] = lambda q: q.log_space.log_prob(x)
     for given, full in _temperatures(case):
-        for road, density in roads.items():
-            what = f"{road} with temperature {list(given.shape)}"
-            got = density(case.relaxation(params, given))
-            _same_shape(what, got, (2, 3, 3))
+        for method, density in methods.items():
+            what = f"{method} with temperature {list(given.shape)}"
+            actual = density(case.relaxation(params, given))
+            _same_shape(what, actual, (2, 3, 3))
             for i, j in ((0, 0), (1, 2), (2, 1)):
-                want = density(case.relaxation(params, float(full[i, j])))[:, i, j]
-                same = torch.allclose(got[:, i, j], want, rtol=1e-5, atol=1e-5)
+                expected = density(case.relaxation(params, float(full[i, j])))[:, i, j]
+                same = torch.allclose(actual[:, i, j], expected, rtol=1e-5, atol=1e-5)
                 require(same, f"{what} is not that of its rows")
 
 
 @relaxation_check()
-def temperature_that_enlarges_is_refused(case: RelaxationCase) -> None:
+def temperature_that_enlarges_is_rejected(case: RelaxationCase) -> None:
     """A temperature that would enlarge the batch raises `ShapeError`. Why: torch would broadcast
-    and return more values than there are variables."""
+    and return more samples than there are variables."""
     for batch, shape in (((), (3,)), ((3,), (2, 3)), ((3,), (2,))):
         try:
             case.relaxation(case.params(*batch), torch.ones(shape, device=case.device))
         except ShapeError:
             continue
-        raise Failed(f"batch {list(batch)} took a temperature of shape {list(shape)}")
+        raise Failed(f"batch {list(batch)} accepted a temperature of shape {list(shape)}")
 
 
 def _scalar_params(case: RelaxationCase) -> str:
@@ -151,25 +151,25 @@ def _scalar_params(case: RelaxationCase) -> str:
 
 @relaxation_check(absent=_scalar_params)
 def wrong_shape_is_named(case: RelaxationCase) -> None:
-    """Wrong shapes of params raise `ShapeError` with the relaxation's name, the expected shape and
-    the one it got. Why: the user sees it far from the line that is wrong."""
+    """Wrong shapes of params raise `ShapeError` with the name of the relaxation, the expected shape
+    and the actual shape. Why: the error is raised far from the line that causes it."""
     relaxation, expected = case.relaxation, case.relaxation.param_shape
-    for got in ((2, *expected[:-1], expected[-1] + 1), expected[:-1]):
+    for shape in ((2, *expected[:-1], expected[-1] + 1), expected[:-1]):
         try:
-            relaxation(torch.zeros(got, dtype=case.dtype, device=case.device))
+            relaxation(torch.zeros(shape, dtype=case.dtype, device=case.device))
         except ShapeError as error:
             trailing = ", ".join(["*", *map(str, expected)])
-            for part in (relaxation.name, f"[{trailing}]", str(list(got))):
-                require(part in str(error), f"the message lacks {part!r}: {error}")
+            for part in (relaxation.name, f"[{trailing}]", str(list(shape))):
+                require(part in str(error), f"the message does not contain {part!r}: {error}")
         else:
-            raise Failed(f"params of shape {list(got)} were taken")
+            raise Failed(f"params of shape {list(shape)} were accepted")
 
 
 @relaxation_check()
 def dtype_and_device_are_kept(case: RelaxationCase) -> None:
     """Samples, modes and marginals have the dtype and the device of params; masses, densities and
-    entropies are float32 at least. Why: a float64 sample doubles the cost of a model, or stops
-    it."""
+    entropies are at least float32. Why: a float64 sample doubles the cost of a model, or makes it
+    fail."""
     for dtype in case.dtypes:
         params = case.params(3, dtype=dtype)
         q = case.relaxation(params, 0.7)
@@ -193,17 +193,17 @@ def dtype_and_device_are_kept(case: RelaxationCase) -> None:
 
 
 @relaxation_check()
-def unclaimed_dtypes_are_refused(case: RelaxationCase) -> None:
+def unclaimed_dtypes_are_rejected(case: RelaxationCase) -> None:
     """Params of a dtype that is not claimed raise `Unsupported`; integers raise `TypeError`. Why:
     silent promotion hides a wrong input."""
     shape = case.relaxation.param_shape
-    refusals: dict[torch.dtype, type[Exception]] = {torch.int64: TypeError}
+    expected_errors: dict[torch.dtype, type[Exception]] = {torch.int64: TypeError}
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         if dtype not in case.relaxation.capabilities.dtypes:
-            refusals[dtype] = Unsupported
-    for dtype, refusal in refusals.items():
+            expected_errors[dtype] = Unsupported
+    for dtype, expected_error in expected_errors.items():
         try:
             case.relaxation(torch.zeros(shape, dtype=dtype, device=case.device))
-        except refusal:
+        except expected_error:
             continue
-        raise Failed(f"params of {dtype} were taken")
+        raise Failed(f"params of {dtype} were accepted")

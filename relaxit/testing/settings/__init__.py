@@ -1,3 +1,3 @@
-"""What a process can be set to, and whether numbers are the same under it."""
+"""Settings of a process, and whether results are the same under them."""
 
 __all__: list[str] = []

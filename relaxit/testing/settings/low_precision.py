@@ -1,7 +1,7 @@
-"""Products of float32 matrices with as few bits as torch may spend on them, on any CPU.
+"""Reduced-precision matrix multiplication of float32, emulated on any CPU.
 
-``torch.set_float32_matmul_precision`` lets backends work out products with 8 or 11 bits. Whether a
-CPU does depends on its make, and a check that depends on it finds nothing on the author's machine.
+``torch.set_float32_matmul_precision`` allows backends to compute with 8 or 11 bits. Whether a CPU
+does so depends on its model, so without emulation a check may find nothing on the author's machine.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _FACTORS = (
     *("__matmul__", "mm", "mv", "__rmatmul__", "tensordot", "vdot"),
 )
 _SUMS = ("addbmm", "addmm", "addmv", "baddbmm")
-"""Products that are added to their first argument, which keeps its bits; in place, too."""
+"""Matmuls that are added to the first argument, which keeps its precision; also in place."""
 
 
 class ShortProducts(TorchFunctionMode):
-    """Context in which products that torch may shorten are shortened, backward passes too.
+    """Context that emulates the lowest allowed precision of matmuls, in backward passes too.
 
     Args:
-        bits: of the factors that are left.
+        bits: number of significant bits kept of the factors.
 
     Example:
         >>> x = torch.full((1, 1), 1.001)
@@ -51,38 +51,38 @@ class ShortProducts(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        name, given = getattr(func, "__name__", ""), dict(kwargs or {})
+        name, keywords = getattr(func, "__name__", ""), dict(kwargs or {})
         adds = name.removesuffix("_") in _SUMS
         if not (adds or name in _FACTORS) or (name == "einsum" and not _several(args[1:])):
-            return func(*args, **given)
+            return func(*args, **keywords)
         first, last = (1 if adds else 0), (2 if name == "linear" else len(args))
-        kept = ("input", "self") if adds else ("bias",)
+        unrounded = ("input", "self") if adds else ("bias",)
         product = func(
             *args[:first],
-            *(self._short(each) for each in args[first:last]),
+            *(self._short(factor) for factor in args[first:last]),
             *args[last:],
-            **{k: v if k in (*kept, "out") else self._short(v) for k, v in given.items()},
+            **{k: v if k in (*unrounded, "out") else self._short(v) for k, v in keywords.items()},
         )
-        # Not where its gradient is also that of what was added.
-        whole = adds or name == "linear" or "out" in given
-        return product if whole else _ShortSlope.apply(product, self.bits)
+        # An added term has the same gradient, which must then keep its precision.
+        keeps_gradient = adds or name == "linear" or "out" in keywords
+        return product if keeps_gradient else _ShortSlope.apply(product, self.bits)
 
     def _short(self, given: Any) -> Any:
         if isinstance(given, list | tuple):  # operands of einsum
-            return type(given)(self._short(each) for each in given)
+            return type(given)(self._short(operand) for operand in given)
         if not isinstance(given, Tensor) or given.dtype != torch.float32:
             return given
         return given + (_rounded(given, self.bits) - given).detach().nan_to_num(0.0)
 
 
 def _several(operands: Sequence[Any]) -> bool:
-    """Whether einsum multiplies, and does not only sum or transpose."""
+    """Whether einsum multiplies several operands, rather than only sums or transposes one."""
     listed = len(operands) == 1 and isinstance(operands[0], list | tuple)
     return len(operands[0] if listed else operands) > 1
 
 
 def _rounded(x: Tensor, bits: int) -> Tensor:
-    """To so many bits, if x is of float32 and torch may shorten products now."""
+    """Round to this many bits if x is float32 and torch may reduce the precision now."""
     if x.dtype != torch.float32 or not has_reduced_precision(x.device):
         return x
     high = x * (2.0 ** (24 - bits) + 1)
@@ -90,7 +90,7 @@ def _rounded(x: Tensor, bits: int) -> Tensor:
 
 
 class _ShortSlope(torch.autograd.Function):
-    """A product, whose gradient is a factor of the products that the backward pass consists of."""
+    """Identity that rounds the gradient of a product: the backward pass multiplies by it."""
 
     generate_vmap_rule = True
 

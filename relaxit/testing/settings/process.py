@@ -1,4 +1,4 @@
-"""What torch is set to for the whole process: read, and put back."""
+"""Read and restore the settings of torch that hold for the whole process."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _AUTOCAST = ("cpu", "cuda")
 
 
 def _precision() -> tuple[str, ...]:
-    """Of float32 products: the common setting, then those of the backends.
+    """Return the precision of float32 matmuls: the common setting, then those of the backends.
 
-    The common one raises where the backends were set one by one.
+    Reading the common setting raises if those of the backends were set separately.
     """
     try:
         common = torch.get_float32_matmul_precision()
@@ -26,15 +26,15 @@ def _precision() -> tuple[str, ...]:
     return common, *(backend.matmul.fp32_precision for backend in _BACKENDS)
 
 
-def _set_precision(kept: tuple[str, ...]) -> None:
-    torch.set_float32_matmul_precision(kept[0])
-    for backend, precision in zip(_BACKENDS, kept[1:], strict=True):
+def _set_precision(saved: tuple[str, ...]) -> None:
+    torch.set_float32_matmul_precision(saved[0])
+    for backend, precision in zip(_BACKENDS, saved[1:], strict=True):
         if backend.matmul.fp32_precision != precision:
             backend.matmul.fp32_precision = precision
 
 
 def _set_device(device: torch.device) -> None:
-    # A default device slows down every call; without one it is the CPU.
+    # A default device slows down every call, and without one the device is the CPU.
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
@@ -45,14 +45,14 @@ def _autocast() -> tuple[tuple[str, bool, torch.dtype], ...]:
     )
 
 
-def _set_autocast(kept: tuple[tuple[str, bool, torch.dtype], ...]) -> None:
-    for kind, enabled, dtype in kept:
+def _set_autocast(saved: tuple[tuple[str, bool, torch.dtype], ...]) -> None:
+    for kind, enabled, dtype in saved:
         torch.set_autocast_enabled(kind, enabled)
         torch.set_autocast_dtype(kind, dtype)
 
 
 def _flushes() -> bool:
-    """Whether numbers below the smallest normal one are 0, which torch does not tell."""
+    """Whether denormal numbers are flushed to 0. Torch has no function that tells."""
     small = torch.full((), 1e-30, dtype=torch.float32, device="cpu")
     return float(small * 1e-10) == 0.0
 
@@ -67,20 +67,20 @@ _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
         torch.get_deterministic_debug_mode,
         torch.set_deterministic_debug_mode,
     ),
-    "the precision of float32 products": (_precision, _set_precision),
+    "the precision of float32 matrix multiplications": (_precision, _set_precision),
     "autocast": (_autocast, _set_autocast),
     "flushing of denormal numbers": (_flushes, torch.set_flush_denormal),
 }
 
 
 def global_settings() -> dict[str, Any]:
-    """What a subject might change for the whole process."""
+    """Return the settings that a subject might change for the whole process."""
     return {name: read() for name, (read, _) in _SETTINGS.items()}
 
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Context after which torch is set to what it was set to before."""
+    """Context after which the settings of torch are what they were before."""
     before = global_settings()
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a process can be set to, and whether numbers are the same under it."""
+"""Settings of a process, and a comparison of results with and without them."""
 
 from __future__ import annotations
 
@@ -23,29 +23,31 @@ __all__ = ["AUTOCAST", "DEFAULTS", "MODES", "PRECISION", "Setting", "require_no_
 Of = TypeVar("Of", bound=Case)
 Found = dict[str, Tensor]
 Experiment = Callable[[Of], tuple[Found, Tensor]]
-"""Quantities of a case by name, and the params that they are differentiated in. Whatever the kit
-needs for them is made with an explicit dtype and device."""
+"""Returns quantities of a case by name, and the params to differentiate them in. Tensors of the kit
+are created with an explicit dtype and device."""
 Region = Callable[[torch.device], AbstractContextManager[Any]]
 
 ROUNDING = 1e-4
-"""Of values of size one in float32, at temperature 0.02: scores of size ten are right to 5e-7."""
+"""Error allowed in a value of size one in float32, at temperature 0.02, where scores of size ten
+are accurate to 5e-7."""
 OTHERS = 1e-3
-"""Share of rows that may be others. Where products are worked out in more bits than without the
-setting, a sum is rounded otherwise, by 1e-6 at most, and one draw in 100 000 is as near to the
-border of another vertex."""
+"""Share of rows that may differ. A setting may compute matmuls with more bits than the default.
+Sums then differ by at most 1e-6, and one draw in 100 000 is as close to the border of another
+vertex."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Something that the process can be set to.
+    """A setting of the process.
 
     Args:
-        name: with what comes before it in a sentence.
-        region: makes a context in which it holds, given the device of params.
-        advice: to whose numbers change under it.
-        forward_only: whether the backward pass runs outside, as autocast wants it.
-        longest: whether params have the longest dtype, and not that in which models are trained.
-        inference: whether gradients are taken after it only, with what was made under it.
+        name: the setting, with a preposition, as the start of a message.
+        region: returns a context in which the setting holds, given the device of params.
+        advice: what the author of the subject should do if results change under the setting.
+        forward_only: whether the backward pass runs outside the context, as autocast requires.
+        longest: whether params have the longest dtype rather than the one used in training.
+        inference: whether gradients are only compared after the context, in a second run with the
+            same object.
     """
 
     name: str
@@ -68,7 +70,7 @@ def _set(function: Callable[[Any], Any], value: Any) -> Region:
 
 
 def _short(precision: str, bits: int) -> Region:
-    """Other devices than the CPU do shorten products, and need no help."""
+    """Return a context with this precision, which is emulated on a CPU only."""
 
     @contextlib.contextmanager
     def region(device: torch.device) -> Iterator[None]:
@@ -86,7 +88,7 @@ AUTOCAST = tuple(
     Setting(
         f"under autocast to {str(dtype).removeprefix('torch.')}",
         lambda device, dtype=dtype: torch.autocast(device.type, dtype),  # type: ignore[misc]
-        "make products by full_precision_matmul of relaxit.arithmetic, or inside without_autocast",
+        "multiply matrices with relaxit.arithmetic.full_precision_matmul or in without_autocast",
         forward_only=True,
     )
     for dtype in (torch.bfloat16, torch.float16)
@@ -95,11 +97,11 @@ PRECISION = tuple(
     Setting(
         f"with set_float32_matmul_precision({precision!r})",
         _short(precision, bits),
-        "make products by relaxit.arithmetic.full_precision_matmul",
+        "multiply matrices with relaxit.arithmetic.full_precision_matmul",
     )
     for precision, bits in (("high", 11), ("medium", 8))
 )
-_DTYPE = "give dtype= to every tensor that is made"
+_DTYPE = "give dtype= to every new tensor"
 DEFAULTS = (
     Setting("with float64 as default dtype", _set(torch.set_default_dtype, torch.float64), _DTYPE),
     Setting(
@@ -109,27 +111,27 @@ DEFAULTS = (
         longest=True,
     ),
     Setting(
-        "with another default device than that of params",
+        "with a default device other than that of params",
         lambda device: torch.device("meta"),
-        "give device= to every tensor that is made",
+        "give device= to every new tensor",
     ),
 )
 MODES = (
     Setting(
         "with deterministic algorithms",
         _set(torch.use_deterministic_algorithms, True),
-        "fill the memory of torch.empty before it is read, and use no operation that refuses",
+        "fill tensors of torch.empty before reading them, and use deterministic operations only",
     ),
     Setting(
         "in inference mode",
         lambda device: torch.inference_mode(),
-        "keep no tensor from one call to the next, and need no gradient for a value",
+        "keep no tensors between calls, and do not compute values by differentiation",
         inference=True,
     ),
     Setting(
         "with denormal numbers flushed",
         _set(torch.set_flush_denormal, True),
-        "put what may underflow on a floor of torch.finfo(dtype).tiny",
+        "clamp numbers that may underflow at torch.finfo(dtype).tiny",
     ),
 )
 
@@ -140,28 +142,28 @@ def require_no_change(
     make: Callable[[torch.dtype], Experiment[Of]],
     where: str = "",
 ) -> None:
-    """Fail unless an experiment finds the same under each setting as without.
+    """Fail unless an experiment gives the same results under each setting as without it.
 
     Args:
-        case: what it is done with, each time as an object that has not been used before.
-        settings: to try.
-        make: the experiment, given the dtype of params.
-        where: what else the message has to say.
+        case: case of the experiment; each run gets newly built objects.
+        settings: settings to try.
+        make: returns the experiment, given the dtype of params.
+        where: further conditions of the experiment, for the message.
     """
     for dtype, group in _by_dtype(case, settings).items():
         experiment, rounding = make(dtype), 1e-9 if dtype == torch.float64 else ROUNDING
-        want = _found(experiment, _unused(case), _NOTHING)
+        expected = _found(experiment, _unused(case), _NOTHING)
         for setting in group:
-            wrong = _change(experiment, _unused(case), setting, want, rounding)
+            wrong = _change(experiment, _unused(case), setting, expected, rounding)
             require(not wrong, f"{setting.name} {wrong}{where}; {setting.advice}")
 
 
 def _unused(case: Of) -> Of:
-    """The same with objects that have been used for nothing: they may keep what they make."""
+    """Return the case with newly built objects, as objects may keep tensors between calls."""
     names = ("subject", "relaxation") if isinstance(case, EstimatorCase) else ("subject",)
     objects = {name: getattr(case, name) for name in names}
-    others: dict[str, Any] = {name: type(one)(one.options) for name, one in objects.items()}
-    return replace(case, **others)
+    rebuilt: dict[str, Any] = {name: type(obj)(obj.options) for name, obj in objects.items()}
+    return replace(case, **rebuilt)
 
 
 def _by_dtype(case: Case, settings: Sequence[Setting]) -> dict[torch.dtype, list[Setting]]:
@@ -176,22 +178,22 @@ def _by_dtype(case: Case, settings: Sequence[Setting]) -> dict[torch.dtype, list
 def _change(
     experiment: Experiment[Of], case: Of, setting: Setting, want: Found, rounding: float
 ) -> str:
-    """What is another under a setting."""
+    """Return what differs under a setting; empty if nothing does."""
     after = ""
     try:
-        got = _found(experiment, case, setting)
+        results = _found(experiment, case, setting)
         if setting.inference:
             after = "and in training after it "
-            if wrong := _difference(_found(experiment, case, _NOTHING), want, rounding):
-                return after + wrong
-            want = {name: value for name, value in want.items() if name in got}
-        return _difference(got, want, rounding)
+            if difference := _difference(_found(experiment, case, _NOTHING), want, rounding):
+                return after + difference
+            want = {name: value for name, value in want.items() if name in results}
+        return _difference(results, want, rounding)
     except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         return f"{after}it raises {error_summary(error, 140)}"
 
 
 def _found(experiment: Experiment[Of], case: Of, setting: Setting) -> Found:
-    """What an experiment gives, and the gradients of that."""
+    """Return the results of an experiment and their gradients."""
     with setting.region(case.device):
         values, params = experiment(case)
         if not setting.forward_only:
@@ -200,43 +202,44 @@ def _found(experiment: Experiment[Of], case: Of, setting: Setting) -> Found:
 
 
 def _slopes(values: Found, params: Tensor) -> Found:
-    found: Found = {}
+    gradients: Found = {}
     for name, value in values.items():
         if value.requires_grad:
             params.grad = torch.zeros_like(params)
-            # An edge, because torch functions of tensors leave modes behind them.
+            # An edge, because calling torch functions on tensors would leave modes behind.
             edge = get_gradient_edge(value)
             torch.autograd.backward(edge, _weights(value), retain_graph=True)
-            found[f"the gradient of {name}"] = params.grad
-    return found
+            gradients[f"the gradient of {name}"] = params.grad
+    return gradients
 
 
 def _weights(value: Tensor) -> Tensor:
-    """Of the entries in a sum: normally distributed, as the sum of a soft value tells nothing."""
+    """Return normally distributed weights: the plain sum of a soft sample may be constant."""
     generator = torch.Generator("cpu").manual_seed(7)
     drawn = torch.randn(value.shape, generator=generator, dtype=torch.float32, device="cpu")
     return drawn.to(value.device, value.dtype)
 
 
 def _difference(got: Found, want: Found, rounding: float) -> str:
-    """The first quantity that is another; empty if none is."""
-    for name, one in want.items():
+    """Return the first quantity that differs; empty if none does."""
+    for name, expected in want.items():
         if name not in got:
             return f"there is no {name.removeprefix('the ')}"
-        other = got[name]
+        actual = got[name]
         for what in ("dtype", "device", "shape"):
-            if getattr(other, what) != getattr(one, what):
-                return f"the {what} of {name} is {getattr(other, what)}, not {getattr(one, what)}"
-        errors = _errors(other, one)
+            is_now, should_be = getattr(actual, what), getattr(expected, what)
+            if is_now != should_be:
+                return f"the {what} of {name} is {is_now}, not {should_be}"
+        errors = _errors(actual, expected)
         wrong = int((errors > rounding).sum())
         if wrong > OTHERS * len(errors):
-            size = f"{float(errors.max()):.2g} of its size"
-            return f"{name} differs by {size} in {wrong} of {len(errors)} rows"
+            size = f"a relative error of up to {float(errors.max()):.2g}"
+            return f"{name} has {size} in {wrong} of {len(errors)} rows"
     return ""
 
 
 def _errors(got: Tensor, want: Tensor) -> Tensor:
-    """Of each row, beside one and its largest entry."""
+    """Return the largest error of each row, divided by one plus the largest entry of the row."""
     rows = len(want) if want.dim() else 1
     a, b = (x.detach().cpu().double().reshape(rows, -1) for x in (got, want))
     off = (a - b).abs().masked_fill(a == b, 0.0).nan_to_num(torch.inf)

@@ -1,4 +1,4 @@
-"""The numbers are the same whatever the process is set to."""
+"""Checks that results do not depend on settings of the process."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ __all__ = [
 ]
 
 TEMPERATURES = (0.02, 1.0)
-"""Where products cancel, and where most is done in its plainest form."""
+"""A temperature at which products cancel, and one at which most formulas are simplest."""
 ROWS = 64
 NUMBERS = 20_500
-"""More, in a draw, than where code begins to go another way because they are many."""
+"""Size of a large draw: above the sizes from which code takes another path."""
 
 Found = dict[str, Tensor]
 
@@ -49,28 +49,28 @@ _SOUND = ("generator_is_obeyed", "hard_of_hard_is_itself", "log_prob_is_finite")
 
 
 def _many(case: RelaxationCase) -> int:
-    """Rows whose params and values are many numbers, but not more than five times as many."""
+    """Return a number of rows that makes NUMBERS params and values, or up to five times as many."""
     sizes = [math.prod(s) for s in (case.relaxation.param_shape, case.relaxation.event_shape)]
     return max(ROWS, min(-(-NUMBERS // min(sizes)), 5 * NUMBERS // max(sizes)))
 
 
 def _samples(case: RelaxationCase, params: Tensor, temperature: float, hard: Tensor) -> Found:
-    """Everything that is drawn."""
+    """Return everything that is drawn."""
     q = case.relaxation(params, temperature)
     soft, vertex = q.draw((), case.generator(1))
-    found = {"the soft value of draw": soft, "the hard value of draw": vertex}
-    found["rsample"] = q.rsample((), case.generator(2))
-    found["sample_hard"] = q.sample_hard((), case.generator(3))
+    samples = {"the soft sample of draw": soft, "the hard sample of draw": vertex}
+    samples["rsample"] = q.rsample((), case.generator(2))
+    samples["sample_hard"] = q.sample_hard((), case.generator(3))
     if case.relaxation.capabilities.log_space:
-        distribution: Any = q.log_space  # torch's base class knows no generator
-        found["log_space.rsample"] = value = distribution.rsample((), generator=case.generator(4))
-        found["log_space.log_prob"] = distribution.log_prob(value)
-        found["from_log_space"] = case.relaxation.from_log_space(value)
+        distribution: Any = q.log_space  # in torch rsample takes no generator
+        samples["log_space.rsample"] = value = distribution.rsample((), generator=case.generator(4))
+        samples["log_space.log_prob"] = distribution.log_prob(value)
+        samples["from_log_space"] = case.relaxation.from_log_space(value)
     if case.relaxation.capabilities.conditional:
         assert isinstance(case.relaxation, PerturbAndRelax)  # has the capability
         given = case.relaxation.perturb_given(params, hard, torch.Size(), case.generator(5))
-        found["perturb_given"] = given
-    return found
+        samples["perturb_given"] = given
+    return samples
 
 
 def _of_relaxation(case: RelaxationCase, settings: Sequence[Setting]) -> None:
@@ -82,10 +82,10 @@ def _of_relaxation(case: RelaxationCase, settings: Sequence[Setting]) -> None:
 
             def experiment(fresh: RelaxationCase) -> tuple[Found, Tensor]:
                 leaf = params.clone().requires_grad_()
-                found = _samples(fresh, leaf, temperature, hard)
+                results = _samples(fresh, leaf, temperature, hard)
                 for name, function in quantities(fresh, temperature).items():
-                    found[name] = function(leaf, soft, hard)
-                return found, leaf
+                    results[name] = function(leaf, soft, hard)
+                return results, leaf
 
             return experiment
 
@@ -99,7 +99,7 @@ def _draws(case: RelaxationCase, dtype: torch.dtype) -> Any:
     def experiment(fresh: RelaxationCase) -> tuple[Found, Tensor]:
         leaf = params.clone().requires_grad_()
         soft, hard = fresh.relaxation(leaf, 0.1).draw((), fresh.generator(1))
-        return {"the soft value of draw": soft, "the hard value of draw": hard}, leaf
+        return {"the soft sample of draw": soft, "the hard sample of draw": hard}, leaf
 
     return experiment
 
@@ -114,7 +114,7 @@ def _of_estimator(case: EstimatorCase, settings: Sequence[Setting]) -> None:
                 leaf, cost = params.clone().requires_grad_(), Cost(fresh)
                 q = fresh.relaxation(leaf, temperature)
                 value = fresh.estimator.surrogate(q, cost, fresh.generator(1))
-                seen = {f"value {i} that the cost sees": z for i, z in enumerate(cost.seen)}
+                seen = {f"sample {i} passed to the cost": z for i, z in enumerate(cost.seen)}
                 return seen | {"the surrogate": value}, leaf
 
             return experiment
@@ -125,7 +125,7 @@ def _of_estimator(case: EstimatorCase, settings: Sequence[Setting]) -> None:
 
 
 def _of_state(case: EstimatorCase, settings: Sequence[Setting]) -> None:
-    """With a state; what the state itself learns is not looked at, for it may be a network."""
+    """Compare estimates with a state. What the state learns may differ: it may be a network."""
     state = fresh_state(case)
     train(case, state, seed=1)  # a network may start at 0
 
@@ -133,11 +133,13 @@ def _of_state(case: EstimatorCase, settings: Sequence[Setting]) -> None:
         params = case.on.params(ROWS, VARIABLES, dtype=dtype)
 
         def experiment(fresh: EstimatorCase) -> tuple[Found, Tensor]:
-            leaf, own = params.clone().requires_grad_(), copy.deepcopy(state)
+            leaf, state_copy = params.clone().requires_grad_(), copy.deepcopy(state)
             estimator = fresh.estimator
             assert isinstance(estimator, StatefulEstimator)
             q, cost = fresh.relaxation(leaf, 0.5), pair_cost(fresh, 2)
-            return {"the surrogate": estimator.surrogate(q, cost, fresh.generator(1), own)}, leaf
+            return {
+                "the surrogate": estimator.surrogate(q, cost, fresh.generator(1), state_copy)
+            }, leaf
 
         return experiment
 
@@ -146,61 +148,68 @@ def _of_state(case: EstimatorCase, settings: Sequence[Setting]) -> None:
 
 @relaxation_check(needs=_SOUND)
 def autocast_changes_nothing(case: RelaxationCase) -> None:
-    """Under autocast to bfloat16 and to float16 samples and quantities, and their gradients, are
-    those without it. Why: training in mixed precision means the networks, and differences of
-    products with 8 bits may be off by anything."""
+    """Under autocast to bfloat16 and to float16, samples and quantities, and their gradients, are
+    the same as without it. Why: mixed-precision training is meant for the networks, and differences
+    of results with 8 bits can have any error."""
     _of_relaxation(case, AUTOCAST)
 
 
 @relaxation_check(needs=_SOUND)
 def matmul_precision_changes_nothing(case: RelaxationCase) -> None:
-    """So they are where `torch.set_float32_matmul_precision` lets products be shortened to 11 or 8
-    bits, which is done here on any CPU. Why: it is set for the networks, and on the user's device
-    only is something wrong."""
+    """Samples and quantities, and their gradients, are the same if
+    `torch.set_float32_matmul_precision` allows matrix multiplications with 11 or 8 bits, which is
+    emulated here on any CPU. Why: it is set for the networks, and errors only occur on the user's
+    device."""
     _of_relaxation(case, PRECISION)
 
 
 @relaxation_check(needs=(*_SOUND, "device_is_that_of_params"))
 def defaults_change_nothing(case: RelaxationCase) -> None:
-    """So they are with another default dtype, or a default device that is not that of params.
-    Why: a constant made without `dtype=` or `device=` follows the process, not the params."""
+    """Samples and quantities, and their gradients, are the same with another default dtype, or with
+    a default device other than that of params. Why: a constant created without `dtype=` or
+    `device=` follows the process, not the params."""
     _of_relaxation(case, DEFAULTS)
 
 
 @relaxation_check(needs=(*_SOUND, "gradient_mode_changes_nothing", "log_space_is_finite"))
 def modes_change_nothing(case: RelaxationCase) -> None:
-    """So they are with deterministic algorithms, with denormal numbers flushed, and in inference
-    mode, after which the same object is trained. Why: they are switched on to repeat a run, to
-    speed it up and to evaluate, not to get other numbers."""
+    """Samples and quantities, and their gradients, are the same with deterministic algorithms, with
+    denormal numbers flushed, and in inference mode, after which the same object can be trained.
+    Why: these modes are used to repeat a run, to speed it up or to evaluate, not to get other
+    numbers."""
     _of_relaxation(case, MODES)
 
 
 @estimator_check(needs=("estimates_repeat_on_a_seed",))
 def autocast_keeps_estimates(case: EstimatorCase) -> None:
-    """Under autocast to bfloat16 and to float16 the values that the cost sees, the surrogate and
-    its gradient are those without it, for a cost without products. Why: training in mixed precision
-    means the networks, and an estimate that is off by a tenth shows nowhere."""
+    """Under autocast to bfloat16 and to float16, the samples passed to the cost, the surrogate and
+    its gradient are the same as without it, for a cost without matrix multiplications. Why:
+    mixed-precision training is meant for the networks, and an estimate with a relative error of a
+    tenth is not noticed."""
     _of_estimator(case, AUTOCAST)
 
 
 @estimator_check(needs=("estimates_repeat_on_a_seed",))
 def matmul_precision_keeps_estimates(case: EstimatorCase) -> None:
-    """So they are where `torch.set_float32_matmul_precision` lets products be shortened to 11 or 8
-    bits, which is done here on any CPU. Why: it is set for the networks, and on the user's device
-    only is something wrong."""
+    """The samples passed to the cost, the surrogate and its gradient are the same if
+    `torch.set_float32_matmul_precision` allows matrix multiplications with 11 or 8 bits, which is
+    emulated here on any CPU. Why: it is set for the networks, and errors only occur on the user's
+    device."""
     _of_estimator(case, PRECISION)
 
 
 @estimator_check(needs=("estimates_repeat_on_a_seed",))
 def defaults_keep_estimates(case: EstimatorCase) -> None:
-    """So they are with another default dtype, or a default device that is not that of params.
-    Why: a constant made without `dtype=` or `device=` follows the process, not the params."""
+    """The samples passed to the cost, the surrogate and its gradient are the same with another
+    default dtype, or with a default device other than that of params. Why: a constant created
+    without `dtype=` or `device=` follows the process, not the params."""
     _of_estimator(case, DEFAULTS)
 
 
 @estimator_check(needs=("estimates_repeat_on_a_seed", "gradient_mode_keeps_the_cost"))
 def modes_keep_estimates(case: EstimatorCase) -> None:
-    """So they are with deterministic algorithms, with denormal numbers flushed, and in inference
-    mode, after which the same object is trained. Why: they are switched on to repeat a run, to
-    speed it up and to evaluate, not to get other numbers."""
+    """The samples passed to the cost, the surrogate and its gradient are the same with
+    deterministic algorithms, with denormal numbers flushed, and in inference mode, after which the
+    same object can be trained. Why: these modes are used to repeat a run, to speed it up or to
+    evaluate, not to get other numbers."""
     _of_estimator(case, MODES)

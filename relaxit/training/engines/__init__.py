@@ -1,4 +1,4 @@
-"""Engines: what executes the steps of a run."""
+"""Engines, which execute the steps of a run."""
 
 from __future__ import annotations
 

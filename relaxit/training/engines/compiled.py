@@ -1,9 +1,9 @@
-"""A step whose costs, and their gradients, are compiled by ``torch.compile``.
+"""A step whose costs and gradients are compiled by ``torch.compile``.
 
-Compiled is what lies between the pictures and the metrics, as one graph; autograd's own compiler
-gives its backward pass. The optimizer, one fused operation, stays outside. Temperature and KL
-weight are tensors that are filled in place, and the generator is named by a handle, so that
-nothing is compiled twice in a run; the smaller last batch of an epoch runs eagerly.
+All operations from the images to the metrics are compiled as one graph, and AOTAutograd generates
+its backward pass. The optimizer, one fused operation, stays outside. Temperature and KL weight are
+tensors that are filled in place, and the generator is passed as a handle, so that nothing is
+compiled twice in a run. The smaller last batch of an epoch runs eagerly.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ __all__ = ["compile_step"]
 
 
 def compile_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
-    """The step, compiled for batches of the size of ``index``; the run is left as it was.
+    """Compile the step for batches of the size of ``index``, without changing the run.
 
     Args:
-        state: of the run.
-        index: rows of the training pictures, ``[B]``.
+        state: state of the run.
+        index: rows of the training images, ``[B]``.
 
     Returns:
-        A function that takes such rows and makes one update.
+        A function that takes such rows and performs one update.
 
     Raises:
-        RuntimeError: if a step changes what is no tensor.
-        Exception: whatever the compiler raises; it has no common class of its errors.
+        RuntimeError: if a step changes an attribute of the model that is not a tensor.
+        Exception: any error of the compiler; its errors have no common base class.
     """
-    # Nothing but tensors changes from step to step: to look at all else would cost 0.3 ms a step.
+    # Only tensors change from step to step, and guards on all else would cost 0.3 ms per step.
     options: dict[str, Any] = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
-    # The compiler finds former work by the code object, so a run that is not to be taken for
-    # another one has a code object of its own.
-    own = FunctionType(costs.__code__.replace(), costs.__globals__)
-    compiled: Any = torch.compile(own, fullgraph=True, dynamic=False, options=options)
+    # The compiler caches by code object: with a code object of its own, a run never reuses the
+    # compiled code of another run.
+    copied_costs = FunctionType(costs.__code__.replace(), costs.__globals__)
+    compiled: Any = torch.compile(copied_costs, fullgraph=True, dynamic=False, options=options)
     size = len(index)
-    plain = state.source
+    eager_source = state.source
     state.source = Handle.of(state.generator)
     before = Snapshot(state)
     try:
@@ -51,7 +51,7 @@ def compile_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
         loss.backward()
         before.require_tensors()
     except Exception:
-        state.source = plain
+        state.source = eager_source
         raise
     finally:
         before.restore()

@@ -1,9 +1,10 @@
-"""A step recorded whole as a CUDA graph: forward, backward, optimizer and sums, launched as one.
+"""A step recorded as one CUDA graph, with forward and backward pass, optimizer and sums.
 
-A small model on a GPU waits for launches, some hundred a step; a graph is one. It replays the same
-kernels on the same memory, so that all a step reads and changes keeps its place: batches go into
-one tensor of indices, and schedules fill theirs. The generator is registered with the graph, which
-then draws the same numbers as the plain step.
+A small model on a GPU is limited by kernel launches, of which there are some hundred per step; a
+graph is a single launch. It replays the same kernels on the same memory, so all tensors that a step
+reads or changes must keep their addresses: the indices of a batch are copied into one tensor, and
+schedules fill theirs in place. The generator is registered with the graph, which then draws the
+same numbers as the eager step.
 
 Reference: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
@@ -26,36 +27,36 @@ _TRIALS = 3
 
 
 def record_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
-    """The step, recorded for batches of the size of ``index``; the run is left as it was.
+    """Record the step for batches of the size of ``index``, without changing the run.
 
-    Batches of another size are not replayed but run operation by operation.
+    Batches of another size are executed eagerly.
 
     Args:
-        state: of the run, on CUDA, with an optimizer that is capturable.
-        index: rows of the training pictures, ``[B]``.
+        state: state of the run, on CUDA, with a capturable optimizer.
+        index: rows of the training images, ``[B]``.
 
     Returns:
-        A function that takes such rows and makes one update.
+        A function that takes such rows and performs one update.
 
     Raises:
         ConfigurationError: as :func:`require_temperature_gradient`.
-        RuntimeError: if a step waits for the device, or does what cannot be recorded.
+        RuntimeError: if a step synchronises, or contains operations that cannot be recorded.
     """
     device = state.experiment.device
     rows = index.clone()
     before = Snapshot(state)
-    places = _places(state)
+    addresses = _addresses(state)
     try:
         _try(state, rows)
-        # Here, as the gradients of a replay are the graph's own.
+        # Checked here, since gradients of a replay lie in memory of the graph.
         require_temperature_gradient(state.experiment, state.experiment.temperature.parameters())
         before.require_tensors()
-        if _places(state) != places:
-            raise RuntimeError("a step puts a new tensor in the place of a buffer of the model")
+        if _addresses(state) != addresses:
+            raise RuntimeError("a step replaces a buffer of the model with a new tensor")
         before.restore()
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(state.generator)
-        # Recording runs nothing. What it allocates stays the graph's own, gradients included.
+        # Recording executes nothing. Memory allocated in it, gradients included, is the graph's.
         with torch.cuda.graph(graph):
             train_step(state, rows)
     finally:
@@ -73,21 +74,21 @@ def record_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
 
 
 def _try(state: State, rows: Tensor) -> None:
-    """A few steps beside the main stream, the last of which must not wait for the device."""
+    """Run a few steps on a side stream, the last of which must not synchronise."""
     device = state.experiment.device
-    beside = torch.cuda.Stream(device)
-    beside.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(beside):
-        for _ in range(_TRIALS - 1):  # libraries set themselves up, moments are allocated
+    side_stream = torch.cuda.Stream(device)
+    side_stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side_stream):
+        for _ in range(_TRIALS - 1):  # libraries are initialised, moments are allocated
             train_step(state, rows)
         with _no_waiting():
             train_step(state, rows)
-    torch.cuda.current_stream(device).wait_stream(beside)
+    torch.cuda.current_stream(device).wait_stream(side_stream)
 
 
 @contextmanager
 def _no_waiting() -> Iterator[None]:
-    """Context in which to wait for the device is a RuntimeError, before a recording is spoilt."""
+    """Context in which a synchronisation raises RuntimeError, as it would break a recording."""
     former = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -96,7 +97,7 @@ def _no_waiting() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode(former)
 
 
-def _places(state: State) -> list[int]:
-    """Where buffers lie that a step may change."""
+def _addresses(state: State) -> list[int]:
+    """Return the addresses of all buffers, which a step may change."""
     e = state.experiment
-    return [each.data_ptr() for module in (e.model, e.temperature) for each in module.buffers()]
+    return [buffer.data_ptr() for module in (e.model, e.temperature) for buffer in module.buffers()]

@@ -1,10 +1,10 @@
-"""What executes the steps of a run: the one place where it is chosen.
+"""The engine, which executes the steps of a run, and its choice.
 
-``eager`` runs :func:`relaxit.training.step.train_step` as it stands. ``compile`` compiles what it
-costs, ``graph`` records it whole. ``auto`` takes the graph on a CUDA device; on the CPU it compiles
-where the run is long enough to earn back what compiling takes; and it runs eagerly elsewhere, and
-where the fast way does not work, with one warning that says why. The choice depends on the
-configuration alone, never on a clock, so that a run can be repeated to the bit.
+``eager`` runs :func:`relaxit.training.step.train_step` directly. ``compile`` compiles its costs and
+gradients, ``graph`` records all of it. ``auto`` uses the graph on a CUDA device. On the CPU it
+compiles if the run is long enough to make up for the time of compiling. Otherwise it runs eagerly,
+also if a faster engine fails, with one warning that gives the reason. The choice depends on the
+configuration only, never on measured times, so that a run can be repeated bit for bit.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ _FAST: dict[str, Callable[[State, Tensor], Callable[[Tensor], None]]] = {
     "graph": record_step,
 }
 
-# Measured on one core (AVX-512) with the default autoencoder: 0.35 to 1.3 ms a step are saved.
-_DISPATCH = 0.35e-3  # seconds a step
-_PASSES = 7e-9  # seconds for each number of a batch, its params and its values
+# Measured on one core (AVX-512) with the default autoencoder: saves 0.35 to 1.3 ms per step.
+_DISPATCH = 0.35e-3  # seconds per step
+_PASSES = 7e-9  # seconds per number of a batch, its params and its samples
 _LEAST_SAVING = 60.0  # seconds: compiling takes 15 to 50 without a cache
 
 
 @dataclass
 class Engine:
-    """Executes steps; the first one sets it up, which may take some seconds.
+    """Executes steps; the first call also sets the engine up, which may take some seconds.
 
     Args:
-        state: of the run.
+        state: state of the run.
 
     Attributes:
-        name: what runs the steps.
-        reason: why.
-        seconds: that the first step took; None before it.
+        name: name of the engine that executes the steps.
+        reason: why it was chosen.
+        seconds: duration of the first step; None before it.
     """
 
     state: State
@@ -61,7 +61,7 @@ class Engine:
         self.name, self.reason = choose(self.state.experiment)
 
     def __call__(self, index: Tensor) -> None:
-        """One update from the training pictures at ``index`` ``[B]``."""
+        """Perform one update on the training images at ``index`` ``[B]``."""
         if self._step is not None:
             self._step(index)
             return
@@ -72,17 +72,17 @@ class Engine:
 
     def _prepare(self, index: Tensor) -> Callable[[Tensor], None]:
         size = min(self.state.experiment.config.batch_size, len(self.state.train))
-        rows = torch.arange(size, device=index.device)  # resumed, a run may begin at a smaller one
+        rows = torch.arange(size, device=index.device)  # a resumed run may begin at a smaller batch
         if self.name == "eager":
             return self._eagerly
         try:
-            # A task may draw from torch's own generator, which a trial must not move.
+            # A task may draw from torch's global generator, which a trial must not advance.
             gpus = [index.device] if index.device.type == "cuda" else []
             with torch.random.fork_rng(devices=gpus):
                 return _FAST[self.name](self.state, rows)
         except RelaxitError:
             raise
-        except Exception as error:  # a compiler's errors have no common class
+        except Exception as error:  # compiler errors have no common base class
             what = f"{type(error).__name__}: {_first_line(error)}"
             if self.state.experiment.config.engine != "auto":
                 raise ConfigurationError(
@@ -98,37 +98,37 @@ class Engine:
 
 
 def choose(e: Experiment) -> tuple[EngineName, str]:
-    """What is to execute the steps of a run, and why."""
-    asked = e.config.engine
-    if asked != "auto":
-        return asked, "as asked"
+    """Choose the engine of a run; return its name and the reason."""
+    requested = e.config.engine
+    if requested != "auto":
+        return requested, "as requested"
     if e.device.type == "cuda":
         return "graph", "CUDA"
     if e.device.type == "cpu":
         return _on_the_cpu(e)
-    return "eager", f"the only one for {e.device.type}"
+    return "eager", f"the only engine for {e.device.type}"
 
 
 def _on_the_cpu(e: Experiment) -> tuple[EngineName, str]:
-    """Compiled where the run is long enough; from sizes alone, so that it is always the same."""
+    """Choose ``compile`` for long runs; from sizes only, so that the choice can be repeated."""
     if not e.relaxation.capabilities.compiles:
         return "eager", f"relaxation {e.relaxation.name!r} does not compile"
     setup = e.setup
     if setup.estimator.evaluations(setup.relaxation, setup.latents) > 4:
         return (
             "eager",
-            f"the many values of estimator {setup.estimator.name!r} take long to compile",
+            f"the many cost evaluations of estimator {setup.estimator.name!r} compile slowly",
         )
     saved = expected_saving(e)
     if saved < _LEAST_SAVING:
-        return "eager", f"compiling would save {saved:.0f} s, and takes 15 to 50"
+        return "eager", f"compiling would save {saved:.0f} s and takes 15 to 50 s"
     return "compile", f"saves about {saved:.0f} s"
 
 
 def expected_saving(e: Experiment) -> float:
-    """Seconds that a run on the CPU would be shorter by if its steps were compiled.
+    """Estimate how many seconds a run on the CPU would save if its steps were compiled.
 
-    Per step: dispatch, and passes over the tensors between the matrix products.
+    Compiling saves dispatch, and passes over the tensors between the matrix multiplications.
     """
     setup = e.setup
     entries = setup.relaxation.param_shape.numel() + setup.relaxation.event_shape.numel()
@@ -137,6 +137,6 @@ def expected_saving(e: Experiment) -> float:
 
 
 def _first_line(error: Exception) -> str:
-    """What an error says, short enough for a line."""
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-    return shorten(said, 200)
+    """Return the first line of an error message, shortened."""
+    message = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    return shorten(message, 200)

@@ -1,4 +1,4 @@
-"""Copies of all that a step changes, to undo steps that were only a trial."""
+"""A copy of everything that a step changes, to undo trial steps."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Snapshot"]
 
 
 class Snapshot:
-    """Copies of all that a step changes, to undo steps that were only a trial.
+    """A copy of everything that a step changes, to undo trial steps.
 
-    Everything keeps its place in memory: :meth:`restore` copies back.
+    Tensors keep their addresses: :meth:`restore` copies in place.
     """
 
     def __init__(self, state: State) -> None:
@@ -25,16 +25,16 @@ class Snapshot:
         self.noise = state.generator.get_state()
 
     def require_tensors(self) -> None:
-        """Refuse a step that has changed anything of the model that is no tensor.
+        """Raise if a step has changed an attribute of the model that is not a tensor.
 
-        A fast engine works with what stood there when it was set up, in every step.
+        Engines other than eager would use the value from their setup in every step.
 
         Raises:
-            RuntimeError: naming it.
+            RuntimeError: naming the attribute.
         """
         for name, value in self._plain():
             if value != self.plain.get(name, value):
-                raise RuntimeError(f"a step changes {name} of the model, which is no tensor")
+                raise RuntimeError(f"a step changes {name} of the model, which is not a tensor")
 
     def _plain(self) -> Iterator[tuple[str, object]]:
         for path, module in self.state.experiment.model.named_modules():
@@ -56,7 +56,7 @@ class Snapshot:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Undo what was done since. A moment of the optimizer that was not there becomes 0."""
+        """Restore the copies. Moments of the optimizer that did not exist yet become 0."""
         for name, tensor in self._tensors():
             if name in self.copies:
                 tensor.copy_(self.copies[name])

@@ -1,4 +1,4 @@
-"""Several seeds or temperatures of one experiment: batched in one step, or in turn."""
+"""Several seeds or temperatures of one experiment, trained as one batched step or in turn."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
 """Several seeds or temperatures of one experiment, trained as one batched step.
 
-Weights, order of the pictures and noise of each member are those of the same run alone,
-so that each member *is* that run, up to the rounding of batched matrix products. What is saved is
-the work per step that does not grow with the number of members: small tensors, launches of
-kernels, Python.
+Weights, order of the images and noise of each member are those of the same run trained alone, so
+each member *is* that run, up to the rounding of batched matrix multiplications. Batching saves the
+overhead per step that does not grow with the number of members: small tensors, kernel launches and
+Python.
 
 The parameters of all members are stacked, ``[S, ...]``, and a task's terms run under
-``torch.func.vmap``. Every step of the optimizer is elementwise, so that one over the stacked
-parameters is the same as S of them. What a task does in :meth:`~relaxit.training.task.Task.terms`
-must therefore run under ``vmap``: no look at values, and noise through :mod:`relaxit.noise`.
+``torch.func.vmap``. The step of the optimizer is elementwise, so that one step over the stacked
+parameters is the same as S separate ones. :meth:`~relaxit.training.task.Task.terms` must therefore
+run under ``vmap``: it must not depend on values in Python, and must draw noise through
+:mod:`relaxit.noise`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _REPORT_SECONDS = 0.2
 
 
 class _Member(nn.Module):
-    """One step of a run as a function of its parameters and buffers."""
+    """One step of a run, as a function of its parameters and buffers."""
 
     def __init__(self, e: Experiment) -> None:
         super().__init__()
@@ -53,37 +54,37 @@ class _Member(nn.Module):
     def forward(
         self, batch: Part, kl_weight: float, streams: Streams
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Mean loss ``[]``, what :func:`totals_of` sums, and the buffers after the step."""
+        """Return the mean loss ``[]``, the sums of :func:`totals_of`, and the new buffers."""
         step = Step(self.temperature(), kl_weight, cast(torch.Generator, streams))
         terms = self.task.terms(self.setup, self.model, batch, step)
         check_shapes(self.task, terms)
         loss = terms.loss.mean()
-        # Read off here, so that a buffer that was replaced counts as one changed in place.
+        # Read here, so that replacing a buffer has the same effect as changing it in place.
         return loss, totals_of(terms, loss.detach()), dict(self.named_buffers())
 
 
 class Ensemble:
-    """S runs that differ in seed and temperature only, as one.
+    """S runs that differ in seed and temperature only, trained as one.
 
     Members are numbered from 0, in the order of the experiments.
 
-    The models of the experiments are views of the stacked parameters: they are up to date at any
-    moment, and each can be evaluated, drawn or saved by itself.
+    The parameters of the experiments' models are views of the stacked parameters. They are always
+    up to date, and each model can be evaluated, drawn or saved separately.
 
-    A member whose loss is no longer finite is lost: it takes no part in :meth:`rows` from then on
-    and stands in :attr:`lost`. The others do not notice.
+    A member whose loss is no longer finite is lost: it is listed in :attr:`lost` and excluded from
+    :meth:`rows` from then on. The others are not affected.
 
     Args:
-        experiments: of :func:`relaxit.training.experiment.build_all`.
+        experiments: experiments built by :func:`relaxit.training.experiment.build_all`.
 
     Attributes:
-        epoch: epochs that are done.
-        step: optimizer steps since the beginning.
-        seconds: spent in the training steps of this epoch, of all members together.
+        epoch: number of finished epochs.
+        step: number of optimizer steps since the beginning.
+        seconds: time spent in the training steps of this epoch, for all members together.
 
     Raises:
-        Unsupported: if what is trained does not run under ``torch.func.vmap``; nothing has changed
-            then, and the experiments can be trained one by one.
+        Unsupported: if the training step does not run under ``torch.func.vmap``. The experiments
+            are then unchanged and can be trained one by one.
 
     Example:
         >>> from relaxit.training.config import resolve
@@ -117,46 +118,46 @@ class Ensemble:
         self._rehearse()
         for number, member in enumerate(members):
             self._make_views(member, number)
-        still = ("temperature.", f"model.{ESTIMATOR_STATE}.")
+        undecayed = ("temperature.", f"model.{ESTIMATOR_STATE}.")
         self.optimizer = build_optimizer(
             first.config.optimizer,
-            [p for name, p in self.parameters.items() if not name.startswith(still)],
-            [p for name, p in self.parameters.items() if name.startswith(still)],
+            [p for name, p in self.parameters.items() if not name.startswith(undecayed)],
+            [p for name, p in self.parameters.items() if name.startswith(undecayed)],
         )
         self.totals = torch.zeros(len(members), 2 + len(first.task.metrics), device=first.device)
         self._first_bad = FirstBad((len(members),), first.device)
 
     @property
     def lost(self) -> dict[int, int]:
-        """Numbers of the members whose loss was not finite, with the first such step. Waits."""
+        """First step with a loss that was not finite, by number of the member. Synchronises."""
         steps = enumerate(self._first_bad.step.tolist())
         return {number: step for number, step in steps if step >= 0}
 
     @property
     def images_done(self) -> int:
-        """Training images of this epoch that each member has seen."""
+        """Number of training images that each member has processed in this epoch."""
         return min(self.position * self.experiments[0].config.batch_size, len(self.train))
 
     def _terms(
         self, batch: Part, state: dict[str, Tensor], kl_weight: float
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Losses ``[S]``, sums ``[S, M]``, buffers ``[S, ...]``."""
+        """Compute losses ``[S]``, sums ``[S, M]`` and buffers ``[S, ...]``."""
 
-        def one(
-            own: dict[str, Tensor], index: Tensor, images: Tensor, labels: Tensor | None
+        def member_terms(
+            state: dict[str, Tensor], index: Tensor, images: Tensor, labels: Tensor | None
         ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
             part = Part(images, batch.levels, labels)
             arguments = (part, kl_weight, Streams(self.generators, index))
-            return cast(Any, functional_call(self._template, own, arguments))
+            return cast(Any, functional_call(self._template, state, arguments))
 
         labels = None if batch.labels is None else 0
-        mapped: Callable[..., Any] = vmap(one, in_dims=(0, 0, 0, labels))
-        found: tuple[Tensor, Tensor, dict[str, Tensor]]
-        found = mapped(state, self._index, batch.images, batch.labels)
-        return found
+        mapped: Callable[..., Any] = vmap(member_terms, in_dims=(0, 0, 0, labels))
+        terms: tuple[Tensor, Tensor, dict[str, Tensor]]
+        terms = mapped(state, self._index, batch.images, batch.labels)
+        return terms
 
     def _rehearse(self) -> None:
-        """One step on copies, of which only an error is left."""
+        """Run a trial step without side effects, to raise its errors early."""
         buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
         states = [generator.get_state() for generator in self.generators]
         size = min(self.experiments[0].config.batch_size, len(self.train))
@@ -168,7 +169,7 @@ class Ensemble:
             torch.autograd.grad(losses.sum(), list(self.parameters.values()), allow_unused=True)
         except RelaxitError:
             raise
-        except Exception as error:  # whatever vmap, or code that knows no Streams, raised
+        except Exception as error:  # any error of vmap, or of code that does not support Streams
             e = self.experiments[0]
             raise Unsupported(
                 f"task {e.task.name!r} with relaxation {e.relaxation.name!r} and estimator "
@@ -182,20 +183,20 @@ class Ensemble:
 
     @torch.no_grad()
     def _make_views(self, member: _Member, number: int) -> None:
-        for name, own in member.named_parameters():
-            own.data = self.parameters[name].detach()[number]
+        for name, parameter in member.named_parameters():
+            parameter.data = self.parameters[name].detach()[number]
         for name, _ in list(member.named_buffers()):
             path, _, leaf = name.rpartition(".")
             setattr(member.get_submodule(path), leaf, self.buffers[name][number])
 
     def _take(self, index: Tensor) -> Part:
-        """The pictures at ``index`` ``[S, B]``: ``[S, B, P]``, and labels ``[S, B]``."""
+        """Return the images ``[S, B, P]`` at ``index`` ``[S, B]``, and their labels ``[S, B]``."""
         flat = self.train.take(index.flatten())
         labels = None if flat.labels is None else flat.labels.unflatten(0, index.shape)
         return Part(flat.images.unflatten(0, index.shape), flat.levels, labels)
 
     def train_step(self, index: Tensor) -> None:
-        """One update of every member, from its training pictures at ``index`` ``[S, B]``."""
+        """Perform one update of every member, on its training images at ``index`` ``[S, B]``."""
         first = self.experiments[0]
         for e in self.experiments:
             e.temperature.set_step(self.step)
@@ -223,11 +224,15 @@ class Ensemble:
         self.position += 1
 
     def run_epoch(self, stop: object = None, report: Callback | None = None) -> bool:
-        """Train to the end of the epoch, or until ``stop`` is true. True if it was finished.
+        """Train to the end of the epoch, or until ``stop`` is true.
 
         Args:
-            stop: looked at after each step.
-            report: who is told of images, counted for each member, and of means over members.
+            stop: stop request, whose truth value is checked after each step.
+            report: callback for progress; it gets the images of all members together, and means
+                over the members.
+
+        Returns:
+            Whether the epoch is finished.
 
         Raises:
             DivergenceError: if all members are lost.
@@ -235,15 +240,15 @@ class Ensemble:
         first = self.experiments[0]
         size = first.config.batch_size
         orders = torch.stack([e.order(self.epoch) for e in self.experiments])
-        began, told, seen = time.perf_counter(), 0.0, 0
+        began, last_report, seen = time.perf_counter(), 0.0, 0
         for start in range(self.position * size, orders.shape[1], size):
             index = orders[:, start : start + size]
             with matmuls(first.config.precision, first.device):
                 self.train_step(index)
             seen += index.numel()
-            if report is not None and (now := time.perf_counter()) - told > _REPORT_SECONDS:
+            if report is not None and (now := time.perf_counter()) - last_report > _REPORT_SECONDS:
                 report.step(seen, self.means())
-                seen, told = 0, now
+                seen, last_report = 0, now
             if stop:
                 break
         self._check_weights()
@@ -251,7 +256,7 @@ class Ensemble:
         return self.position == first.steps_per_epoch
 
     def _check_weights(self) -> None:
-        """Look at the weights that the last of the losses led to."""
+        """Check the weights after the last update."""
         count = len(self.experiments)
         sound = torch.ones(count, dtype=torch.bool, device=self.totals.device)
         for parameter in self.parameters.values():
@@ -263,30 +268,30 @@ class Ensemble:
             number, step = min(lost.items(), key=lambda item: item[1])
             config = self.experiments[number].config
             raise DivergenceError(
-                f"no loss of the {count} members is finite any more, the first at step {step} "
+                f"the loss of all {count} members is not finite, first at step {step} "
                 f"(seed {config.seed}, temperature {config.temperature.initial}). "
                 "A lower --lr or a higher --temperature usually helps"
             )
 
     def means(self) -> dict[str, float]:
-        """Loss and training metrics of this epoch so far, over all members. Waits."""
+        """Return loss and training metrics of this epoch, over all members. Synchronises."""
         return mean_metrics(self.experiments[0].task, self.totals.sum(0).tolist())
 
     def rows(self, evaluate: bool = True) -> dict[int, Row]:
-        """Metrics of the epoch by number of the member, as a run alone would have them.
+        """Return the metrics of the epoch by number of the member, as for separate runs.
 
-        Those that are lost are left out.
+        Lost members are left out.
 
         Args:
-            evaluate: whether the held-out parts are looked at.
+            evaluate: whether the held-out parts are evaluated.
         """
-        found: dict[int, Row] = {}
+        rows: dict[int, Row] = {}
         lost = self.lost
         for number, totals in enumerate(self.totals.tolist()):
             if number not in lost:
                 e = self.experiments[number]
-                found[number] = metrics_row(e, self.epoch + 1, self.step, totals, evaluate)
-        return found
+                rows[number] = metrics_row(e, self.epoch + 1, self.step, totals, evaluate)
+        return rows
 
     def next_epoch(self) -> None:
         """Begin the next epoch."""

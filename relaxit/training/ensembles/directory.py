@@ -1,4 +1,4 @@
-"""An ensemble on disk: a folder of run directories, with what they have in common on top."""
+"""The directory of an ensemble: the run directories of its members, and their summary."""
 
 from __future__ import annotations
 
@@ -22,56 +22,59 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class EnsembleDirectory:
-    """Names the files of an ensemble and guards what may be written where."""
+    """Paths of the files of an ensemble, with checks before anything is overwritten."""
 
     path: Path
 
     @property
     def file(self) -> Path:
-        """Members, their last metrics, means and standard errors, as JSON."""
+        """JSON file of the members, their last metrics, means and standard errors."""
         return self.path / ENSEMBLE_FILE
 
     @property
     def table(self) -> Path:
-        """The same as a Markdown table."""
+        """Markdown file with a table of the same."""
         return self.path / "table.md"
 
     @property
     def curves(self) -> Path:
-        """The metrics by epoch, a picture."""
+        """Figure of the metrics by epoch."""
         return self.path / "curves.png"
 
     @classmethod
     def fresh(cls, config: RunConfig) -> EnsembleDirectory:
-        """Make ``runs/<recipe>-<relaxation>-<dataset>-<time>``; it is ours alone.
+        """Create a new directory ``runs/<recipe>-<relaxation>-<dataset>-<time>``.
+
+        No other process gets the same directory.
 
         Raises:
-            CheckpointError: if it cannot be made.
+            CheckpointError: if it cannot be created.
         """
         return cls(RunDirectory.fresh(config).path)
 
     def member(self, name: str) -> RunDirectory:
-        """The run directory of a member, which may not be there yet."""
+        """Return the run directory of a member, which need not exist yet."""
         return RunDirectory(self.path / name)
 
     def check_free(self, overwrite: bool) -> None:
-        """Refuse a path that cannot become this ensemble, without touching anything.
+        """Check that the ensemble may be written to this path, without changing anything.
 
         Raises:
-            ConfigurationError: if it exists and is not to be overwritten, or is something else.
+            ConfigurationError: if an ensemble exists and ``overwrite`` is false, or the path is
+                not the directory of an ensemble.
             CheckpointError: if it cannot be written.
         """
         check_place(self.path)
         if self.path.is_dir() and any(self.path.iterdir()):
             if self._members() is None:
                 raise ConfigurationError(
-                    f"{self.path} exists and is not the folder of an ensemble; choose another --out"
+                    f"{self.path} exists and is not an ensemble directory; choose another --out"
                 )
             if not overwrite:
                 raise ConfigurationError(f"{self.path} exists: --overwrite replaces it")
 
     def create(self, overwrite: bool) -> None:
-        """Make the folder, without the files of a former ensemble; what else lies there stays.
+        """Create the directory; files of a former ensemble are removed, other files are kept.
 
         Raises:
             ConfigurationError, CheckpointError: as :meth:`check_free`.
@@ -103,11 +106,11 @@ class EnsembleDirectory:
         write_atomically(self.table, text)
 
     def _members(self) -> Sequence[str] | None:
-        """Names of the members that were written here; None if this is no ensemble."""
+        """Return the names of the members that were written here; None if there is no ensemble."""
         try:
             saved = json.loads(self.file.read_text(encoding="utf-8"))
             names = [str(member["name"]) for member in saved["members"]]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        # A file may say anything: nothing outside this folder is a member.
+        # The file is not trusted: nothing outside this directory is a member.
         return [name for name in names if Path(name).name == name != ".."]

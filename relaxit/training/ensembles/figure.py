@@ -1,4 +1,4 @@
-"""The curves of an ensemble: means over like runs, with a band one standard deviation wide."""
+"""The curves of an ensemble: means over seeds, with a band of one standard deviation each way."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from relaxit.training.task import Display, Row
 __all__ = ["draw_ensemble_curves"]
 
 _PARTS = ("train", "validation", "test")
-_SMALL_RUN = 15  # epochs; below, each point gets a marker
+_SMALL_RUN = 15  # epochs; with fewer, each point gets a marker
 Runs = Sequence[Sequence[Row]]
-"""Rows of each of several runs that differ in their seed only."""
+"""The rows of several runs that differ in their seed only."""
 
 
 def draw_ensemble_curves(groups: Sequence[tuple[str, Runs]], display: Display, path: Path) -> None:
-    """Write one panel for each shown metric, epochs to the right, as a PNG file.
+    """Write one panel for each displayed metric to a PNG file, with epochs on the horizontal axis.
 
-    One group has a curve for each part of the data; of several each has one, for the last part
-    that there is.
+    A single group has one curve for each part of the data. Several groups have one curve each, for
+    the last part that is present.
 
     Args:
-        groups: title of each group of like runs, and their metrics by epoch.
-        display: whose ``columns`` are shown; all metrics if it has none.
-        path: the file, written whole or not at all.
+        groups: title of each group of runs that differ in their seed only, and their metrics by
+            epoch.
+        display: its ``columns`` are shown; all metrics if it has none.
+        path: the file, written atomically.
     """
     row = groups[0][1][0][-1]
     split = dict.fromkeys(key.partition("_")[2] for key in metrics_of(row))
@@ -58,10 +59,10 @@ def draw_ensemble_curves(groups: Sequence[tuple[str, Runs]], display: Display, p
 
 
 def _by_epoch(runs: Runs, metric: str) -> tuple[list[float], list[MetricSummary]]:
-    """Epochs at which all runs have the metric, and its spread there."""
+    """Return the epochs at which all runs have the metric, and its summary at each."""
     tables = [{row["epoch"]: row[metric] for row in run if metric in row} for run in runs]
-    common = sorted(set.intersection(*(set(each) for each in tables)))
-    return common, [metric_summary([each[epoch] for each in tables]) for epoch in common]
+    common = sorted(set.intersection(*(set(values) for values in tables)))
+    return common, [metric_summary([values[epoch] for values in tables]) for epoch in common]
 
 
 def _plot(axes: Any, epochs: Sequence[float], spreads: Sequence[MetricSummary], label: str) -> None:
@@ -82,7 +83,7 @@ def _extent(spreads: Sequence[MetricSummary]) -> list[float]:
 
 
 def _bound(axes: Any, late: Sequence[float]) -> None:
-    """Let the first tenth of a long run leave the picture, where the curves are steep."""
+    """Limit the axis to all but the first tenth of a long run, where the curves are steep."""
     values = np.array(late)[np.isfinite(late)]
     if len(values):
         margin = 0.05 * (values.max() - values.min()) or 0.01

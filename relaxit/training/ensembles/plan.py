@@ -1,4 +1,4 @@
-"""Which runs an ensemble is made of, and whether they train as one or in turn."""
+"""The runs of an ensemble, and whether they train as one batched step or in turn."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["Mode", "Plan", "batching_pays", "runs_batched"]
 Mode = Literal["auto", "always", "never"]
 
 _MOST_PRODUCTS = 50_000_000
-"""Weights times batch size, above which a CPU gains nothing by an ensemble.
+"""Number of weights times batch size, above which batching does not pay on a CPU.
 
-Ten seeds of a VAE on one core, time as an ensemble over time in turn: 0.41 at 3e5, 0.50 at 4e6,
-0.60 at 1e7, 0.87 at 3.5e7, 1.03 at 1.1e8 (MNIST; 1.3 on two cores).
-That was before a run alone drew by a fast form: on digits it is now 0.84 with the default networks,
-and 0.77 with hidden layers of 64 and 32 units.
+Time as an ensemble divided by time in turn, for ten seeds of a VAE on one core: 0.41 at 3e5, 0.50
+at 4e6, 0.60 at 1e7, 0.87 at 3.5e7, 1.03 at 1.1e8 (MNIST; 1.3 on two cores).
+These were measured before a single run used the fused implementation of sampling: on digits the
+ratio is now 0.84 with the default networks, and 0.77 with hidden layers of 64 and 32 units.
 """
 
 
@@ -30,18 +30,18 @@ class Plan:
     """Every seed at every temperature.
 
     Attributes:
-        seeds: those of the runs; that of the configuration alone if empty.
-        temperatures: at step 0; that of the configuration alone if empty.
+        seeds: seeds of the runs; if empty, only that of the configuration.
+        temperatures: temperatures at step 0; if empty, only that of the configuration.
     """
 
     seeds: tuple[int, ...] = ()
     temperatures: tuple[float, ...] = ()
 
     def configs(self, config: RunConfig) -> dict[str, RunConfig]:
-        """The configuration of each run by its name, temperatures in the outer loop.
+        """Return the configuration of each run by name, with temperatures in the outer loop.
 
         Raises:
-            ConfigurationError: if one of them is not what a configuration may have.
+            ConfigurationError: if a seed or a temperature is invalid.
 
         Example:
             >>> from relaxit.training.config import resolve
@@ -52,22 +52,23 @@ class Plan:
             >>> Plan(seeds=(7, 8)).configs(config)["seed-8"].seed
             8
         """
-        found: dict[str, RunConfig] = {}
+        configs: dict[str, RunConfig] = {}
         for tau in self.temperatures or (config.temperature.initial,):
             for seed in self.seeds or (config.seed,):
                 words = [f"temperature-{tau}"] if self.temperatures else []
                 words += [f"seed-{seed}"] if self.seeds else []
-                own = {"seed": seed, "temperature": {"initial": tau}}
-                found["-".join(words)] = resolve([config.model_dump(mode="json"), own])
-        return found
+                changes = {"seed": seed, "temperature": {"initial": tau}}
+                configs["-".join(words)] = resolve([config.model_dump(mode="json"), changes])
+        return configs
 
 
 def batching_pays(experiment: Experiment, count: int) -> bool:
-    """Whether an ensemble is faster than as many runs in turn.
+    """Whether an ensemble is faster than the same number of runs in turn.
 
-    On a GPU always: a small model leaves it idle most of the time. On a CPU only where a step is
-    not arithmetic, for that is the same either way: a step of a hundred pictures through a network
-    of a million weights takes as long, or longer, for ten weights of it at once fit no cache.
+    On a GPU it always is, since a small model leaves the GPU idle most of the time. On a CPU it is
+    only where overhead dominates a step, since the amount of arithmetic is the same: with a
+    hundred images per step and a million weights, an ensemble takes as long or longer, because the
+    weights of ten networks at once exceed the cache.
     """
     if count < 2:
         return False
@@ -80,23 +81,24 @@ def batching_pays(experiment: Experiment, count: int) -> bool:
 def runs_batched(
     experiments: Sequence[Experiment], mode: Mode = "auto"
 ) -> tuple[Ensemble | None, str]:
-    """The runs as one ensemble where that is wanted, possible and faster; otherwise None.
+    """Return the runs as one ensemble if batching is enabled, possible and faster, else None.
 
     Args:
-        experiments: of :func:`relaxit.training.experiment.build_all`.
-        mode: ``auto`` decides by :func:`batching_pays`.
+        experiments: experiments built by :func:`relaxit.training.experiment.build_all`.
+        mode: ``always``, ``never``, or ``auto``, which decides by :func:`batching_pays`.
 
     Returns:
-        With None, why what was wanted cannot be; empty if it was not wanted.
+        The ensemble or None, and why batching, which would be faster, is not possible; empty
+        otherwise.
 
     Raises:
-        Unsupported: with ``always``, if they cannot be trained as an ensemble.
+        Unsupported: with ``always``, if the runs cannot be trained as an ensemble.
     """
     if mode == "never" or (mode == "auto" and not batching_pays(experiments[0], len(experiments))):
         return None, ""
     engine = experiments[0].config.engine
     if mode == "auto" and engine not in ("auto", "eager"):
-        return None, f"engine {engine!r} runs one training at a time"
+        return None, f"engine {engine!r} trains one run at a time"
     try:
         return Ensemble(experiments), ""
     except Unsupported as error:

@@ -1,7 +1,8 @@
-"""Trains the members of an ensemble, each into a run directory of its own.
+"""Trains the members of an ensemble, each with a run directory of its own.
 
-As one batched step where that is faster, in turn by :func:`relaxit.training.loop.train` otherwise:
-what is written is the same, and each member can be evaluated, drawn and continued alone.
+They train as one batched step where that is faster, otherwise in turn by
+:func:`relaxit.training.loop.train`. The files are the same in both cases, and each member can be
+evaluated, drawn and resumed separately.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ class Member:
     """One run of an ensemble.
 
     Attributes:
-        name: of its folder.
-        experiment: what is trained.
+        name: name of its directory.
+        experiment: its experiment.
         run: its run directory.
         rows: metrics of its epochs so far.
         state: ``waiting`` until it begins, ``training``, ``finished``, ``stopped`` by a signal, or
             ``diverged``.
-        reason: what a diverged one says.
+        reason: error message if it diverged.
     """
 
     name: str
@@ -58,35 +59,40 @@ class Member:
 
     @property
     def temperature(self) -> float:
-        """At step 0."""
+        """Temperature at step 0."""
         return self.experiment.config.temperature.initial
 
     def open(self, overwrite: bool = True) -> None:
-        """Make the run directory."""
+        """Create the run directory."""
         self.run.create(overwrite)
         self.run.write_config(self.experiment.config, self.experiment.images.format)
         self.state = "training"
 
 
 class EnsembleCallback(Protocol):
-    """Who is told how an ensemble goes."""
+    """Interface of the callback that is notified of the progress of an ensemble."""
 
     def began(self, way: str, reason: str) -> None:
-        """Members train as ``one step`` or ``in turn``; why, if the former was wanted."""
+        """Called when training begins.
+
+        Args:
+            way: ``one step`` or ``in turn``.
+            reason: why batching, which would be faster, is not possible; empty otherwise.
+        """
 
     def watch(self, member: Member | None) -> contextlib.AbstractContextManager[Callback]:
-        """Who is told of the member that trains next, or of all together if None."""
+        """Return the callback for the member that trains next, or for all together if None."""
 
 
 @dataclass
 class EnsembleOutcome:
-    """How an ensemble ended.
+    """Result of an ensemble.
 
     Attributes:
-        members: all of them, those that diverged or did not begin too.
+        members: all members, including those that diverged or did not begin.
         way: ``one step`` or ``in turn``.
-        reason: why not as one step, though that was wanted.
-        seconds: from the first step to the last picture.
+        reason: why batching, which would be faster, was not possible; empty otherwise.
+        seconds: duration from the first step to the last figure.
         exit_code: 0, 130 (Ctrl-C) or 143 (SIGTERM).
     """
 
@@ -98,30 +104,30 @@ class EnsembleOutcome:
 
     @property
     def compared(self) -> list[Member]:
-        """Members that can be compared: sound, and as far as any of them is."""
+        """Members that can be compared: not diverged, and with the largest number of steps."""
         sound = [m for m in self.members if m.rows and m.state != "diverged"]
         furthest = max((m.rows[-1]["step"] for m in sound), default=0)
         return [m for m in sound if m.rows[-1]["step"] == furthest]
 
     @property
     def groups(self) -> list[tuple[str, list[Member]]]:
-        """Those of :attr:`compared` that differ in their seed only, and what they have in common.
+        """The members :attr:`compared`, grouped by temperature, with a title for each group.
 
-        The title is empty if there is one temperature.
+        The title is empty if there is only one temperature.
         """
-        found: dict[float, list[Member]] = {}
+        by_tau: dict[float, list[Member]] = {}
         for member in self.compared:
-            found.setdefault(member.temperature, []).append(member)
+            by_tau.setdefault(member.temperature, []).append(member)
         several = len({member.temperature for member in self.members}) > 1
-        return [(f"temperature {tau}" if several else "", each) for tau, each in found.items()]
+        return [(f"temperature {tau}" if several else "", group) for tau, group in by_tau.items()]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Column headings and rows of texts, see :func:`.summary.table`."""
+        """Return column headings and rows of cells, see :func:`.summary.table`."""
         last = [(title, {m.name: m.rows[-1] for m in members}) for title, members in self.groups]
         return table(last, self.members[0].experiment.task.display)
 
     def summary(self) -> dict[str, Any]:
-        """What ``ensemble.json`` holds."""
+        """Return the content of ``ensemble.json``."""
         return {
             "way": self.way,
             "reason": self.reason,
@@ -134,24 +140,25 @@ class EnsembleOutcome:
 
 def train_members(
     members: Sequence[Member],
-    folder: EnsembleDirectory,
+    directory: EnsembleDirectory,
     progress: EnsembleCallback,
     mode: Mode = "auto",
 ) -> EnsembleOutcome:
-    """Train all members to the last epoch, or to a signal; the folder is complete either way.
+    """Train all members to the last epoch or until a signal; the directory is then complete.
 
-    A member whose loss is no longer finite is given its last good weights and left out; the others
-    do not notice.
+    A member whose loss is no longer finite gets its last good weights back and is left out; the
+    others are not affected.
 
     Args:
-        members: at least one, of one task and data set.
-        folder: where to; it exists.
-        progress: who is told.
-        mode: whether as one batched step, see :func:`relaxit.training.ensembles.plan.runs_batched`.
+        members: at least one member, all of one task and data set.
+        directory: directory of the ensemble, which must exist.
+        progress: callback that is notified of progress.
+        mode: whether to batch the members in one step, see
+            :func:`relaxit.training.ensembles.plan.runs_batched`.
 
     Raises:
-        DivergenceError: if no member is left; after saving.
-        CheckpointError: if the disk refuses.
+        DivergenceError: if all members have diverged; everything is saved first.
+        CheckpointError: if a file cannot be written.
     """
     outcome = EnsembleOutcome(list(members))
     began = time.perf_counter()
@@ -159,32 +166,32 @@ def train_members(
     outcome.way = "in turn" if ensemble is None else "one step"
     progress.began(outcome.way, outcome.reason)
     with StopRequest() as stop:
-        folder.write(outcome.summary())
+        directory.write(outcome.summary())
         if ensemble is None:
-            _in_turn(outcome, folder, progress, stop)
+            _in_turn(outcome, directory, progress, stop)
         else:
-            _together(ensemble, outcome, folder, progress, stop)
+            _together(ensemble, outcome, directory, progress, stop)
         outcome.seconds = time.perf_counter() - began
         unfinished = any(member.state in ("waiting", "stopped") for member in members)
         outcome.exit_code = stop.exit_code if unfinished else 0
-        _conclude(outcome, folder)
+        _conclude(outcome, directory)
     if all(member.state == "diverged" for member in members):
-        raise DivergenceError(f"every run of {folder.path} diverged: {members[0].reason}")
+        raise DivergenceError(f"every run of {directory.path} diverged: {members[0].reason}")
     return outcome
 
 
-def _conclude(outcome: EnsembleOutcome, folder: EnsembleDirectory) -> None:
-    """Write what stands on top of the members."""
-    folder.write(outcome.summary())
-    folder.write_table(markdown(*outcome.table()))
+def _conclude(outcome: EnsembleOutcome, directory: EnsembleDirectory) -> None:
+    """Write the files that summarise the members."""
+    directory.write(outcome.summary())
+    directory.write_table(markdown(*outcome.table()))
     lines = [(title, [m.rows for m in members]) for title, members in outcome.groups]
     if lines:
-        draw_ensemble_curves(lines, outcome.members[0].experiment.task.display, folder.curves)
+        draw_ensemble_curves(lines, outcome.members[0].experiment.task.display, directory.curves)
 
 
 def _in_turn(
     outcome: EnsembleOutcome,
-    folder: EnsembleDirectory,
+    directory: EnsembleDirectory,
     progress: EnsembleCallback,
     stop: StopRequest,
 ) -> None:
@@ -193,21 +200,21 @@ def _in_turn(
             break
         member.open()
         try:
-            with progress.watch(member) as report:
-                done = train(member.experiment, member.run, report)
+            with progress.watch(member) as callback:
+                run_outcome = train(member.experiment, member.run, callback)
         except DivergenceError as error:
             member.rows = [*member.run.read_metrics()]
             member.state, member.reason = "diverged", str(error)
         else:
-            member.rows = done.rows
-            member.state = "stopped" if done.exit_code else "finished"
-        folder.write(outcome.summary())
+            member.rows = run_outcome.rows
+            member.state = "stopped" if run_outcome.exit_code else "finished"
+        directory.write(outcome.summary())
 
 
 def _together(
     ensemble: Ensemble,
     outcome: EnsembleOutcome,
-    folder: EnsembleDirectory,
+    directory: EnsembleDirectory,
     progress: EnsembleCallback,
     stop: StopRequest,
 ) -> None:
@@ -218,13 +225,13 @@ def _together(
     saved = time.monotonic()
     with contextlib.ExitStack() as stack:
         trackers = [stack.enter_context(Tracker(member.run)) for member in members]
-        report = stack.enter_context(progress.watch(None))
+        callback = stack.enter_context(progress.watch(None))
         while ensemble.epoch < epochs and not stop:
             for number in _sound(members):
                 trainers[number].guard.trust(ensemble.step)
             try:
-                finished = ensemble.run_epoch(stop, report)
-            except DivergenceError:  # of all; each says so below
+                finished = ensemble.run_epoch(stop, callback)
+            except DivergenceError:  # of all members; each is recorded as diverged below
                 finished = False
             _part_from_lost(ensemble, members, trainers)
             for number in _sound(members):
@@ -233,14 +240,14 @@ def _together(
                 trackers[number].log(members[number].rows)
             if not _sound(members):
                 break
-            report.epoch(mean_row([members[number].rows[-1] for number in _sound(members)]))
+            callback.epoch(mean_row([members[number].rows[-1] for number in _sound(members)]))
             if finished:
                 ensemble.next_epoch()
             if time.monotonic() - saved > _SAVE_SECONDS:
                 for tracker in trackers:
-                    tracker.flush()  # a saved state without its metrics could not be continued
+                    tracker.flush()  # a saved state without its metrics could not be resumed
                 _save(ensemble, members, trainers)
-                folder.write(outcome.summary())
+                directory.write(outcome.summary())
                 saved = time.monotonic()
     _save(ensemble, members, trainers)
     for number in _sound(members):
@@ -250,12 +257,12 @@ def _together(
 
 
 def _sound(members: Sequence[Member]) -> list[int]:
-    """Numbers of the members that are being trained and have not diverged."""
+    """Return the indices of the members that are training and have not diverged."""
     return [number for number, member in enumerate(members) if member.state == "training"]
 
 
 def _bring_up(trainer: Trainer, ensemble: Ensemble, number: int) -> None:
-    """Bring the trainer of a member, whose weights are shared, to where the ensemble stands."""
+    """Bring the trainer of a member, which shares its weights, to the state of the ensemble."""
     trainer.epoch, trainer.position = ensemble.epoch, ensemble.position
     trainer.step = ensemble.step
     trainer.seconds = ensemble.seconds / len(ensemble.experiments)  # its share
@@ -266,7 +273,7 @@ def _bring_up(trainer: Trainer, ensemble: Ensemble, number: int) -> None:
 def _part_from_lost(
     ensemble: Ensemble, members: Sequence[Member], trainers: Sequence[Trainer]
 ) -> None:
-    """Give members that were lost in this epoch their last good weights, and save them."""
+    """Restore the last good weights of members that diverged in this epoch, and save them."""
     for number, step in ensemble.lost.items():
         member, guard = members[number], trainers[number].guard
         if member.state != "training":
@@ -281,35 +288,35 @@ def _part_from_lost(
 
 
 def _save(ensemble: Ensemble, members: Sequence[Member], trainers: Sequence[Trainer]) -> None:
-    """Write weights and state of all that are sound."""
+    """Write weights and state of all members that have not diverged."""
     moments = ensemble.optimizer.state_dict()["state"]
     for number, (member, trainer) in enumerate(zip(members, trainers, strict=True)):
         if member.state == "diverged":
             continue
         _bring_up(trainer, ensemble, number)
-        own = trainer.optimizer.state_dict()
-        own["state"] = {key: _part(stacked, number) for key, stacked in moments.items()}
-        trainer.optimizer.load_state_dict(own)
+        state = trainer.optimizer.state_dict()
+        state["state"] = {key: _part(stacked, number) for key, stacked in moments.items()}
+        trainer.optimizer.load_state_dict(state)
         save_model(member.experiment.model, member.run.model_file)
         save_state(trainer.state_dict(), member.run.state_file)
 
 
 def _part(stacked: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """What the optimizer keeps for one member; the count of steps is common to all."""
+    """Return the optimizer state of one member; the step count is shared by all members."""
     return {key: value[number] if value.dim() else value for key, value in stacked.items()}
 
 
 def _about(member: Member) -> dict[str, Any]:
-    found = {
+    about = {
         "name": member.name,
         "seed": member.seed,
         "temperature": member.temperature,
         "state": member.state,
     }
     if member.reason:
-        found["reason"] = member.reason
+        about["reason"] = member.reason
     last = member.rows[-1] if member.rows else {}
-    return {**found, "metrics": without_nan(last)}
+    return {**about, "metrics": without_nan(last)}
 
 
 def _about_group(members: Sequence[Member]) -> dict[str, Any]:
@@ -320,8 +327,8 @@ def _about_group(members: Sequence[Member]) -> dict[str, Any]:
         "seeds": [member.seed for member in members],
         "metrics": without_nan(
             {
-                key: {"mean": found.mean, "standard_error": found.error}
-                for key, found in spreads.items()
+                key: {"mean": spread.mean, "standard_error": spread.error}
+                for key, spread in spreads.items()
             }
         ),
     }

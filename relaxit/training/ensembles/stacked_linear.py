@@ -1,8 +1,8 @@
-"""Linear layers of stacked members, with gradients of the weights in the order they lie in.
+"""Linear layers of stacked members, whose weight gradients have the memory layout of the weights.
 
 Under ``torch.func.vmap`` torch's own layer multiplies by a transposed view of the stacked weights,
-and their gradient comes back transposed: it is copied into order, which for ten networks with 512
-and 256 hidden units took a fifth of a step. Here it is worked out in order.
+and the gradient is returned transposed. The copy into the layout of the weights took a fifth of a
+step for ten networks with 512 and 256 hidden units. Here it is computed in that layout.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["StackedLinear", "stack_linear_layers"]
 
 
 class StackedLinear(nn.Linear):
-    """``nn.Linear`` that is fast where ``vmap`` runs over its weights; the same values anywhere.
+    """``nn.Linear`` that is fast under ``vmap`` over its weights and returns the same values.
 
     Example:
         >>> layer = StackedLinear(3, 2)
@@ -29,15 +29,15 @@ class StackedLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         if torch.is_autocast_enabled(input.device.type):
             return super().forward(input)  # torch chooses the dtypes
-        product: Tensor = _Affine.apply(input, self.weight, self.bias)
-        return product
+        output: Tensor = _Affine.apply(input, self.weight, self.bias)
+        return output
 
 
 def stack_linear_layers(module: nn.Module) -> None:
-    """Make every ``nn.Linear`` in a module, no class derived from it, a :class:`StackedLinear`."""
-    for each in module.modules():
-        if type(each) is nn.Linear:
-            each.__class__ = StackedLinear
+    """Turn every ``nn.Linear`` in a module, but no subclass of it, into :class:`StackedLinear`."""
+    for layer in module.modules():
+        if type(layer) is nn.Linear:
+            layer.__class__ = StackedLinear
 
 
 class _Affine(torch.autograd.Function):
@@ -78,12 +78,12 @@ class _Affine(torch.autograd.Function):
 
 
 def _first(tensor: Tensor, dim: int | None, info: Any) -> Tensor:
-    """With the dimension of the members in front."""
+    """Return the tensor with the dimension of the members first."""
     return tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
 
 
 class _StackedAffine(torch.autograd.Function):
-    """The same for S of them: ``[S, *, I]``, ``[S, O, I]``, ``[S, O]``."""
+    """The same for S stacked members: ``[S, *, I]``, ``[S, O, I]``, ``[S, O]``."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -114,7 +114,7 @@ class _StackedAffine(torch.autograd.Function):
     def vmap(
         info: Any, in_dims: tuple[int | None, ...], x: Tensor, weight: Tensor, bias: Tensor | None
     ) -> tuple[Tensor, int]:
-        # Another vmap outside: its members join the inner ones.
+        # An outer vmap: its dimension is merged with that of the members.
         at_x, at_weight, at_bias = in_dims
         x, weight = _first(x, at_x, info), _first(weight, at_weight, info)
         bias = None if bias is None else _first(bias, at_bias, info).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Metrics over the members of an ensemble: means, their standard errors, tables of them."""
+"""Metrics over the members of an ensemble: means, standard errors and tables."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Cells = list[list[str]]
 
 @dataclass(frozen=True)
 class MetricSummary:
-    """Mean and scatter of one metric over runs.
+    """Mean and spread of one metric over runs.
 
     Attributes:
-        count: runs.
-        mean: over them.
-        deviation: standard deviation of a run; None for fewer than two.
+        count: number of runs.
+        mean: mean over the runs.
+        deviation: standard deviation over the runs; None for fewer than two.
     """
 
     count: int
@@ -44,7 +44,7 @@ class MetricSummary:
 
 
 def metric_summary(values: Sequence[float]) -> MetricSummary:
-    """Of at least one value.
+    """Compute the summary of at least one value.
 
     Example:
         >>> metric_summary([1.0, 2.0, 3.0, 4.0]).mean
@@ -59,32 +59,33 @@ def metric_summary(values: Sequence[float]) -> MetricSummary:
 
 
 def mean_row(rows: Sequence[Row]) -> dict[str, float | int]:
-    """One row in place of several of the same epoch: times add up, all else is a mean.
+    """Average the rows of one epoch over members; times are summed.
 
     Args:
-        rows: of members that trained together, each with its share of the time.
+        rows: rows of members that trained together, each with its share of the time.
     """
-    found: dict[str, float | int] = {}
+    mean: dict[str, float | int] = {}
     for key, value in rows[0].items():
-        alike = key in ("epoch", "step", "partial")
-        found[key] = value if alike else statistics.fmean(row[key] for row in rows)
-    found["seconds"] = sum(row["seconds"] for row in rows)
-    return found
+        common = key in ("epoch", "step", "partial")
+        mean[key] = value if common else statistics.fmean(row[key] for row in rows)
+    mean["seconds"] = sum(row["seconds"] for row in rows)
+    return mean
 
 
 def metrics_of(row: Row) -> list[str]:
-    """Names of the metrics of some part of the data."""
+    """Return the names of the metrics of the data parts."""
     return [key for key in row if key.startswith(tuple(f"{part}_" for part in _PARTS))]
 
 
 def table(
     groups: Sequence[tuple[str, Mapping[str, Row]]], display: Display
 ) -> tuple[list[str], Cells]:
-    """Column headings, and a row for each member and each group of several, as texts.
+    """Return column headings, and rows of cells for all members and for means over groups.
 
     Args:
-        groups: title of each group of like runs, and the last rows of its members by name.
-        display: which metrics are shown, and with how many decimals.
+        groups: title of each group of runs that differ in their seed only, and the last rows of
+            its members by name.
+        display: the metrics that are shown, and their number of decimals.
 
     Example:
         >>> shown = Display(columns={"error": "error"}, decimals=2)
@@ -105,15 +106,15 @@ def table(
 
 
 def _shown(row: Row, display: Display) -> dict[str, str]:
-    """Headings by metric: of the held-out parts, or of the training part if there are none."""
+    """Return headings by metric, of the held-out parts or else of the training part."""
     held_out = [part for part in _PARTS[1:] if any(k.startswith(f"{part}_") for k in row)]
-    found = {
+    headings = {
         f"{part}_{metric}": f"{part} {heading}"
         for part in held_out or ["train"]
         for metric, heading in display.columns.items()
         if f"{part}_{metric}" in row
     }
-    return found or {key: key.replace("_", " ") for key in metrics_of(row)}
+    return headings or {key: key.replace("_", " ") for key in metrics_of(row)}
 
 
 def _number(value: float | int | None, decimals: int) -> str:
@@ -124,11 +125,11 @@ def _plus_minus(members: Mapping[str, Row], key: str, decimals: int) -> str:
     values = [row[key] for row in members.values() if key in row]
     if len(values) < 2:
         return ""
-    found = metric_summary(values)
-    return f"{found.mean:.{decimals}f} ± {found.error:.{decimals}f}"
+    summary = metric_summary(values)
+    return f"{summary.mean:.{decimals}f} ± {summary.error:.{decimals}f}"
 
 
 def markdown(columns: Sequence[str], cells: Cells) -> str:
-    """A table as Markdown."""
+    """Format a table as Markdown."""
     lines = [columns, ["---"] * len(columns), *cells]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,4 +1,4 @@
-"""A run on disk: its directory, what is saved in it, and how it is loaded again."""
+"""A run on disk: its directory, its files, and how it is loaded again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights to share (safetensors) and the state to continue from (read with ``weights_only``)."""
+"""Weights to share (safetensors) and the state to resume from (read with ``weights_only``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["load_model", "load_state", "save_model", "save_state"]
 
 
 def save_model(model: nn.Module, path: Path) -> None:
-    """Write the weights as safetensors, whole or not at all."""
+    """Write the weights as safetensors, atomically."""
     from safetensors.torch import save
 
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
@@ -27,7 +27,7 @@ def load_model(model: nn.Module, path: Path) -> None:
     """Read weights into a model of the same architecture.
 
     Raises:
-        CheckpointError: if the file is absent or damaged, or holds another architecture.
+        CheckpointError: if the file is missing or damaged, or the architecture differs.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -38,26 +38,27 @@ def load_model(model: nn.Module, path: Path) -> None:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {one_line(error)}") from error
-    own = model.state_dict()
-    for name in sorted(own.keys() | tensors.keys()):
-        ours = list(own[name].shape) if name in own else "absent"
+    current = model.state_dict()
+    for name in sorted(current.keys() | tensors.keys()):
+        ours = list(current[name].shape) if name in current else "absent"
         theirs = list(tensors[name].shape) if name in tensors else "absent"
         if ours != theirs:
             raise CheckpointError(
-                f"{path} is of another architecture: {name} is {theirs} there, {ours} here"
+                f"{path} is of another architecture: {name} is {theirs} in the file, "
+                f"{ours} in the model"
             )
     model.load_state_dict(tensors)
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
-    """Write tensors and plain values, whole or not at all."""
+    """Write tensors and plain values, atomically."""
     buffer = io.BytesIO()
     torch.save(_compact(state), buffer)
     write_atomically(path, buffer.getvalue())
 
 
 def _compact(value: Any) -> Any:
-    """Views copied: one would be written with everything that it is a view of."""
+    """Copy views, since a view would be saved with the whole storage behind it."""
     if isinstance(value, torch.Tensor):
         return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
     if isinstance(value, dict):
@@ -68,16 +69,16 @@ def _compact(value: Any) -> Any:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read what :func:`save_state` wrote. Code in the file is never run.
+    """Read a file that :func:`save_state` wrote. Code in the file is never run.
 
     Raises:
-        CheckpointError: if the file is absent or damaged.
+        CheckpointError: if the file is missing or damaged.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} is missing: the run cannot be continued")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever its parser met
+    except Exception as error:  # torch.load may raise any error of its parser
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is damaged or refused: {reason}") from error
+        raise CheckpointError(f"{path} is damaged or unsafe to load: {reason}") from error
     return state

@@ -1,4 +1,4 @@
-"""A run on disk: configuration, metrics, weights, pictures. Each file whole at any moment."""
+"""The directory of a run: configuration, metrics, weights and figures, written atomically."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from relaxit.training.runs import provenance
 __all__ = ["ENSEMBLE_FILE", "RunDirectory", "check_place"]
 
 ENSEMBLE_FILE = "ensemble.json"
-"""What marks the folder of an ensemble, whose sub-folders are runs."""
+"""The file that marks the directory of an ensemble, whose subdirectories are runs."""
 _FORMAT = 1
 _OWN_FILES = ("config.json", "metrics.jsonl", "model.safetensors", "train_state.pt")
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Names the files of a run and guards what may be written where."""
+    """Paths of the files of a run, with checks before anything is overwritten."""
 
     path: Path
 
@@ -59,26 +59,29 @@ class RunDirectory:
 
     @classmethod
     def fresh(cls, config: RunConfig) -> RunDirectory:
-        """Make ``runs/<recipe>-<relaxation>-<dataset>-<time>``; it is ours alone.
+        """Create a new directory ``runs/<recipe>-<relaxation>-<dataset>-<time>``.
+
+        No other process gets the same directory.
 
         Raises:
-            CheckpointError: if it cannot be made.
+            CheckpointError: if it cannot be created.
         """
         words = (config.recipe, config.relaxation.name, config.data.name)
         stem = "-".join(re.sub(r"[^\w.-]", "-", word) for word in words if word)
         base = f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
         for number in itertools.count(1):
             path = Path("runs") / (base if number == 1 else f"{base}-{number}")
-            # Another run may have been started in the same second: the maker of the folder has it.
+            # Another run may start in the same second: the one that creates the directory owns it.
             if _make(path):
                 break
         return cls(path)
 
     def check_free(self, overwrite: bool) -> None:
-        """Refuse a path that cannot become this run, without touching anything.
+        """Check that the run may be written to this path, without changing anything.
 
         Raises:
-            ConfigurationError: if it exists and is not to be overwritten, or is something else.
+            ConfigurationError: if a run exists and ``overwrite`` is false, or the path is not a
+                run directory.
             CheckpointError: if it cannot be written.
         """
         check_place(self.path)
@@ -94,14 +97,14 @@ class RunDirectory:
                 )
 
     def create(self, overwrite: bool) -> None:
-        """Make the folder, without the files of a former run; what else lies there stays.
+        """Create the directory; files of a former run are removed, other files are kept.
 
         Raises:
             ConfigurationError, CheckpointError: as :meth:`check_free`.
         """
         if _make(self.path):
             return
-        self.check_free(overwrite)  # again: something may have come since
+        self.check_free(overwrite)  # again: it may have changed in the meantime
         try:
             for name in (*_OWN_FILES, *_images()):
                 (self.path / name).unlink(missing_ok=True)
@@ -111,11 +114,11 @@ class RunDirectory:
             raise CheckpointError(f"{self.path} cannot be emptied: {error.strerror}") from error
 
     def write_config(self, config: RunConfig, images: Format) -> None:
-        """Write ``config.json``: the whole configuration, versions, and every plugin's version.
+        """Write ``config.json``: the configuration, and the versions of packages and plugins.
 
         Args:
-            config: with the options of relaxation, estimator and task in full.
-            images: what the model is sized from, so that samples need no data set.
+            config: the configuration, with all options of relaxation, estimator and task.
+            images: format of the images, so that the model can be built without the data set.
         """
         saved = {
             "format": _FORMAT,
@@ -129,7 +132,7 @@ class RunDirectory:
         write_atomically(self.config_file, json.dumps(saved, indent=2) + "\n")
 
     def is_run(self) -> bool:
-        """Whether a run was written here, whole or not."""
+        """Whether a run was written here, complete or not."""
         try:
             saved = json.loads(self.config_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -137,33 +140,33 @@ class RunDirectory:
         return isinstance(saved, dict) and {"format", "config"} <= saved.keys()
 
     def images(self) -> Format:
-        """Size, levels and number of classes of the pictures the run was trained on.
+        """Read the format of the images that the run was trained on.
 
         Raises:
-            CheckpointError: if the configuration does not tell.
+            CheckpointError: if the configuration lacks it or is damaged.
         """
         try:
             saved = json.loads(self.config_file.read_text(encoding="utf-8"))
             height, width = saved["image_size"]
-            # Older runs say nothing of these two; all of them are autoencoders, which ask for none.
+            # Older runs lack these two; all of them are autoencoders, which do not use them.
             levels, classes = saved.get("levels", 255), saved.get("classes", 0)
             return Format((int(height), int(width)), int(levels), int(classes))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{self.config_file} is damaged: {error!r}") from error
 
     def read_config(self) -> RunConfig:
-        """The configuration of a finished or interrupted run.
+        """Read the configuration of a finished or interrupted run.
 
         Raises:
-            CheckpointError: if this is no run directory, or its configuration is damaged.
-            PluginError: if it needs a plugin that is not there, naming its distribution or file.
+            CheckpointError: if this is not a run directory, or its configuration is damaged.
+            PluginError: if a plugin is missing, naming its distribution or file.
         """
         config, plugins = self._read()
         provenance.require_plugins(config, plugins, self.path)
         return config
 
     def plugin_changes(self) -> list[str]:
-        """A sentence for each plugin file whose content is not what the run was trained with.
+        """Return a message for each plugin file whose content has changed since the run.
 
         Raises:
             CheckpointError, PluginError: as :meth:`read_config`.
@@ -173,17 +176,18 @@ class RunDirectory:
         return provenance.plugin_changes(config, plugins, self.path)
 
     def _read(self) -> tuple[RunConfig, list[dict[str, Any]]]:
-        """The configuration, and the records of the plugins it was made with."""
+        """Read the configuration and the records of the plugins that the run was trained with."""
         if not self.config_file.is_file():
             if (self.path / ENSEMBLE_FILE).is_file():
                 first = min((p.parent for p in self.path.glob("*/config.json")), default="none yet")
-                raise CheckpointError(f"{self.path} is an ensemble; name one of its runs: {first}")
+                raise CheckpointError(f"{self.path} is an ensemble; pass one of its runs: {first}")
             raise CheckpointError(f"{self.path} is not a run directory: it has no config.json")
         try:
             saved: Any = json.loads(self.config_file.read_text(encoding="utf-8"))
             if saved["format"] != _FORMAT:
                 raise CheckpointError(
-                    f"{self.config_file} has format {saved['format']}, this relaxit reads {_FORMAT}"
+                    f"{self.config_file} has format {saved['format']}; "
+                    f"this version of relaxit reads format {_FORMAT}"
                 )
             config = RunConfig.model_validate_json(json.dumps(saved["config"]))
         except ValidationError as error:
@@ -200,11 +204,11 @@ class RunDirectory:
         return config, plugins
 
     def write_metrics(self, rows: Sequence[Mapping[str, float | int]]) -> None:
-        """Write all epochs so far, a JSON object on a line each."""
+        """Write the metrics of all epochs so far, one JSON object per line."""
         write_atomically(self.metrics_file, "".join(json.dumps(row) + "\n" for row in rows))
 
     def read_metrics(self) -> list[dict[str, float]]:
-        """All whole epochs so far; the row of an interrupted one is left out.
+        """Read the metrics of all complete epochs; that of an interrupted one is left out.
 
         Raises:
             CheckpointError: if the file is damaged.
@@ -220,26 +224,26 @@ class RunDirectory:
 
 
 def _images() -> set[str]:
-    """Names of the pictures that a run of any registered task may have left."""
+    """Return the file names of the figures of all registered tasks."""
     return {name for task in default_registry().items("task").values() for name in task.files}
 
 
 def check_place(path: Path) -> None:
-    """Refuse a path that cannot be written as a folder, without touching anything.
+    """Check that a directory may be written at a path, without changing anything.
 
     Raises:
-        ConfigurationError: if something else is there.
+        ConfigurationError: if the path exists and is not a directory.
         CheckpointError: if it cannot be written.
     """
     if path.exists() and not path.is_dir():
-        raise ConfigurationError(f"{path} exists and is not a folder; choose another --out")
+        raise ConfigurationError(f"{path} exists and is not a directory; choose another --out")
     parent = next(p for p in (path, *path.absolute().parents) if p.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise CheckpointError(f"{path} cannot be written: {parent} is not a writable folder")
+        raise CheckpointError(f"{path} cannot be written: {parent} is not a writable directory")
 
 
 def _make(path: Path) -> bool:
-    """Make a folder; False if it was there."""
+    """Create a directory; return False if it exists."""
     try:
         path.mkdir(parents=True)
     except FileExistsError:

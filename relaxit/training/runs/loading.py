@@ -1,4 +1,4 @@
-"""A run directory back into objects: for evaluation and sampling."""
+"""Loads the objects of a run directory, for evaluation and sampling."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class LoadedRun(NamedTuple):
 
 
 def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> Experiment:
-    """The experiment of a run, with its trained weights, in evaluation mode.
+    """Load the experiment of a run, with its trained weights, in evaluation mode.
 
     Args:
         path: run directory.
-        device: where to put it, whatever it was trained on.
-        data_dir: folder of the data files, if they have moved.
+        device: device to load it to, which may differ from the device of training.
+        data_dir: directory of the data files, if they have moved.
 
     Raises:
-        CheckpointError: if this is no run directory, or its files are damaged.
-        PluginError: if a plugin it needs is missing, naming the one to install.
+        CheckpointError: if this is not a run directory, or its files are damaged.
+        PluginError: if a plugin is missing, naming the one to install.
         DataError: if the data set is missing.
     """
     run = RunDirectory(path)
@@ -49,11 +49,11 @@ def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> E
 
 
 def open_model(path: Path, device: str = "auto") -> LoadedRun:
-    """The trained model of a run alone, in evaluation mode; no data set is read.
+    """Load only the trained model of a run, in evaluation mode; no data set is read.
 
     Raises:
-        CheckpointError: if this is no run directory, or its files are damaged.
-        PluginError: if a plugin it needs is missing, naming the one to install.
+        CheckpointError: if this is not a run directory, or its files are damaged.
+        PluginError: if a plugin is missing, naming the one to install.
     """
     run = RunDirectory(path)
     task, setup = build_task(run.read_config())

@@ -1,6 +1,6 @@
-"""Which plugins a run was made with, and whether those at hand are the same.
+"""The plugins that a run was trained with, compared with those that are registered now.
 
-Nothing is imported because a run's file says so: the record only names what the user must give.
+Nothing is imported because a run's file names it: the record only tells the user what to provide.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["plugin_changes", "record_plugins", "require_plugins"]
 
 
 def record_plugins() -> list[dict[str, Any]]:
-    """Every plugin with its version; a plugin file with its name and the hash of its content."""
+    """Return every plugin with its version; a plugin file with its name and SHA-256 hash."""
     entries = []
     for plugin in default_registry().plugins:
         entry: dict[str, Any] = {
@@ -34,11 +34,11 @@ def record_plugins() -> list[dict[str, Any]]:
 
 
 def require_plugins(config: RunConfig, recorded: Sequence[Mapping[str, Any]], run: Path) -> None:
-    """Make sure that every name of a run's configuration is registered.
+    """Check that every plugin name in a run's configuration is registered.
 
     Raises:
-        PluginError: if one is not, with what to install or which file to give; or if its plugin is
-            broken, or two plugins claim it.
+        PluginError: if a name is not registered, with the package to install or the file to pass;
+            or if its plugin is broken, or two plugins provide it.
     """
     for kind, name in _names(config):
         try:
@@ -46,30 +46,30 @@ def require_plugins(config: RunConfig, recorded: Sequence[Mapping[str, Any]], ru
         except UnknownName as error:
             source = _source(recorded, kind, name)
             if "file" in source:
-                came, remedy = f"the file {source['file']}", f"add --plugin PATH/{source['file']}"
+                origin, remedy = f"the file {source['file']}", f"add --plugin PATH/{source['file']}"
             else:
-                came = f"{source.get('distribution', '')} {source.get('version', '')}".strip()
-                came, remedy = came or "an unknown package", "install that plugin"
+                origin = f"{source.get('distribution', '')} {source.get('version', '')}".strip()
+                origin, remedy = origin or "an unknown package", "install that plugin"
             raise PluginError(
-                f"{run} needs {kind} {name!r}, which came from {came}: {remedy}"
+                f"{run} needs {kind} {name!r}, which came from {origin}: {remedy}"
             ) from error
 
 
 def plugin_changes(
     config: RunConfig, recorded: Sequence[Mapping[str, Any]], run: Path
 ) -> list[str]:
-    """What now comes from another content than the plugin file that a run was trained with."""
-    found = []
+    """Return a message for each plugin file whose content has changed since the run."""
+    changes = []
     for kind, name in _names(config):
         source, now = _source(recorded, kind, name), default_registry().provider(kind, name)
         if "file" not in source or source.get("sha256") == now.sha256:
             continue
         there = now.source + (f" (sha256 {now.sha256[:12]})" if now.sha256 else "")
-        found.append(
+        changes.append(
             f"{run} was trained with {kind} {name!r} from {source['file']} "
             f"(sha256 {str(source.get('sha256'))[:12]}), which now comes from {there}"
         )
-    return found
+    return changes
 
 
 def _names(config: RunConfig) -> Iterator[tuple[str, str]]:
@@ -80,7 +80,7 @@ def _names(config: RunConfig) -> Iterator[tuple[str, str]]:
 
 
 def _source(recorded: Sequence[Mapping[str, Any]], kind: str, name: str) -> Mapping[str, Any]:
-    """The record of the plugin that a name came from; empty if it is not known."""
+    """Return the record of the plugin that provided a name; empty if there is none."""
     distribution, _, bare = name.rpartition(":")
     for entry in recorded:
         provided = entry.get("provides", {}).get(kind, ())

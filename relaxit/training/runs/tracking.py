@@ -1,4 +1,4 @@
-"""Where metrics go: a JSON line an epoch, and TensorBoard events. Local files, no network."""
+"""Logs metrics to local files: one line of JSON per epoch, and TensorBoard events."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _WRITE_SECONDS = 1.0
 class Tracker:
     """Writes each epoch's metrics to ``metrics.jsonl`` and to TensorBoard.
 
-    The file is written whole and synced, which took as long as a short epoch; so of epochs that
-    follow each other within a second only the last writes it. :meth:`flush` and the end of the
-    context write what is left.
+    The file is rewritten completely and synced, which takes as long as a short epoch. It is
+    therefore written at most once per second; :meth:`flush` and the end of the context write the
+    remaining epochs.
 
-    TensorBoard is a convenience: what goes wrong there is warned of once and stops nothing.
+    TensorBoard is optional: if it fails, there is one warning and training goes on.
     """
 
     def __init__(self, run: RunDirectory) -> None:
@@ -48,7 +48,7 @@ class Tracker:
             self._give_up(error)
 
     def log(self, rows: Sequence[Mapping[str, float | int]]) -> None:
-        """Record the last of the epochs so far."""
+        """Log the last of the epochs so far."""
         self._unwritten = rows
         if time.monotonic() - self._written > _WRITE_SECONDS:
             self.flush()
@@ -63,7 +63,7 @@ class Tracker:
             self._give_up(error)
 
     def flush(self) -> None:
-        """Write the metrics now."""
+        """Write the pending metrics now."""
         if self._unwritten:
             self.run.write_metrics(self._unwritten)
             self._unwritten, self._written = (), time.monotonic()

@@ -350,7 +350,7 @@ class UnlistedValues(Choice):
 
 class _Unlisted(_Law):
     def _enumerate_support(self):
-        return DiscreteDistribution.values(self)
+        return DiscreteDistribution._enumerate_support(self)
 
 
 class CoarseEntropy(Choice):

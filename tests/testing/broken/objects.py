@@ -105,7 +105,7 @@ class AnswersThoughDenied(Density):
 class TakesNan(MaskedChoice):
     """Takes NaN for legal params."""
 
-    caught_by = "illegal_params_are_refused"
+    caught_by = "invalid_params_are_rejected"
 
     def valid_params(self, params):
         return params.new_ones(params.shape[:-1], dtype=torch.bool)
@@ -114,7 +114,7 @@ class TakesNan(MaskedChoice):
 class TakesMasksItDenies(Choice):
     """Takes ``-inf`` though it claims no masks."""
 
-    caught_by = "masks_are_refused_where_denied"
+    caught_by = "masks_are_rejected_where_denied"
 
     def valid_params(self, params):
         return ~params.isnan().any(-1)
@@ -123,7 +123,7 @@ class TakesMasksItDenies(Choice):
 class AllMasked(MaskedChoice):
     """Takes rows in which everything is masked."""
 
-    caught_by = "legal_params_work"
+    caught_by = "valid_params_work"
 
     def valid_params(self, params):
         return ~params.isnan().any(-1) & (params < torch.inf).all(-1)
@@ -226,7 +226,7 @@ class FirstTemperature(Choice):
 class GrowsWithTemperature(Choice):
     """Expands params to the shape of the temperature instead of refusing."""
 
-    caught_by = "temperature_that_enlarges_is_refused"
+    caught_by = "temperature_that_enlarges_is_rejected"
 
     def __call__(self, params, temperature=1.0, **options):
         if isinstance(temperature, torch.Tensor) and temperature.dim() > params.dim() - 1:
@@ -260,7 +260,7 @@ class HalfEntropies(Choice):
 class PromotesIntegers(Choice):
     """Takes integers for params, silently."""
 
-    caught_by = "unclaimed_dtypes_are_refused"
+    caught_by = "unclaimed_dtypes_are_rejected"
 
     def __call__(self, params, temperature=1.0, **options):
         params = params if params.is_floating_point() else params.float()

@@ -124,7 +124,7 @@ class TableOnTheCpu(Choice):
 class IgnoresTemperature(Choice):
     """Softmax of the scores at whatever temperature (the tutorial that shifts by it instead)."""
 
-    caught_by = "cooling"
+    caught_by = "low_temperature_gives_hard_values"
 
     def relax(self, scores, temperature):
         return scores.softmax(-1)

@@ -1,8 +1,10 @@
 """Permutations and matchings for relaxit: structures, sorting, tasks.
 
-Installed beside relaxit, its structures are found by name. What is called directly is here:
-:func:`sort`, :func:`rank`, :func:`topk`, :func:`soft_permutation`, :func:`hard_permutation` and
-:func:`sinkhorn`. Names are imported when first used, so that looking them up loads no PyTorch.
+Once the package is installed beside relaxit, its structures are found by name. The functions to
+call directly are :func:`sort`, :func:`rank`, :func:`topk`, :func:`soft_permutation`,
+:func:`hard_permutation` and :func:`residual`; Sinkhorn's operator is
+:func:`relaxit_permutation.sinkhorn.sinkhorn`. Names are imported on first use, so that looking them
+up does not load PyTorch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What relaxit-permutation registers: structures, data sets, tasks, recipes and benchmarks."""
+"""Plugin hooks of relaxit-permutation: structures, data sets, tasks, recipes and benchmarks."""
 
 from __future__ import annotations
 

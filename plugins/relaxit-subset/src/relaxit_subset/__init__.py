@@ -1,7 +1,7 @@
 """k-subsets for relaxit: structures, estimators and a task.
 
-Installed beside relaxit, they are found by name. Names are imported when first used, so that
-looking them up loads no PyTorch.
+Once the package is installed beside relaxit, they are found by name. Names are imported on first
+use, so that looking them up does not load PyTorch.
 """
 
 from __future__ import annotations

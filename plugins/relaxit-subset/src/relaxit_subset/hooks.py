@@ -1,4 +1,4 @@
-"""What relaxit-subset registers: structures, estimators, a task, recipes and benchmarks."""
+"""Plugin hooks of relaxit-subset: structures, estimators, a task, recipes and benchmarks."""
 
 from __future__ import annotations
 

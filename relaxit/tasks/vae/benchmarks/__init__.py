@@ -1,4 +1,4 @@
-"""Training steps and whole runs of the autoencoder, beside an old tutorial's script."""
+"""Training steps and whole runs of the autoencoder, compared with an old tutorial's script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The matrix products of a training step and nothing else: a lower bound of its time."""
+"""The matrix multiplications of a training step alone: a lower bound of its time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def training_matmuls(
     precision: Precision,
     device: torch.device,
 ) -> Callable[[], Tensor]:
-    """A function that does the products of one step of an autoencoder, both objectives.
+    """Return a function that does the matmuls of one step of an autoencoder, both objectives.
 
     Forward through both networks; backward, for the weights of every layer and for the inputs of
-    all but the first; and once more forward through the decoder, for the unrelaxed draw. Results go
-    into memory that is there already.
+    all but the first; and once more forward through the decoder, for the unrelaxed draw. Results
+    are written to preallocated memory.
 
     Args:
-        encoder: widths of its layers, that of the pictures first.
+        encoder: widths of its layers, that of the images first.
         decoder: widths of its layers, that of the draw first.
-        batch: pictures in a step.
-        precision: of the products; inputs of bfloat16 are of that type already.
-        device: where.
+        batch: images per step.
+        precision: precision of the matmuls; for bfloat16 the inputs have that type already.
+        device: device of the matrices.
 
     Example:
         >>> step = training_matmuls([6, 4], [4, 6], 3, "float32", torch.device("cpu"))
@@ -60,7 +60,7 @@ def training_matmuls(
 
 
 class _Layer:
-    """Inputs ``[B, in]``, weights ``[out, in]``, outputs ``[B, out]``, and room for slopes."""
+    """Inputs ``[B, in]``, weights ``[out, in]``, outputs ``[B, out]``, and memory for slopes."""
 
     def __init__(
         self, fan_in: int, fan_out: int, batch: int, dtype: torch.dtype, device: torch.device
@@ -75,10 +75,10 @@ class _Layer:
 
 
 def flops(encoder: Sequence[int], decoder: Sequence[int], batch: int) -> int:
-    """Operations of such a step, two for a multiplication and its addition.
+    """Return the operations of such a step, two for a multiplication and its addition.
 
     Example:
-        >>> flops([6, 4], [4, 6], 1)  # 24 weights a layer: forward, weights, one input, again
+        >>> flops([6, 4], [4, 6], 1)  # 24 weights per layer: forward, weights, one input, again
         288
     """
     first, *rest = [a * b for a, b in pairwise(encoder)]

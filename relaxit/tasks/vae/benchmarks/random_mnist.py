@@ -1,4 +1,4 @@
-"""Pictures for a benchmark where nobody has MNIST's files: random ones, in files like those."""
+"""Images for a benchmark without the MNIST files: random ones, in files of the same format."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SIDE = 28
 
 @contextlib.contextmanager
 def mnist_files(directory: Path | None) -> Iterator[Path]:
-    """A folder with MNIST's files: the given one, or one of random pictures that is then removed.
+    """Yield a directory of MNIST files: the given one, or a temporary one with random images.
 
     Args:
-        directory: that has ``MNIST/raw``; None for random pictures.
+        directory: directory that has ``MNIST/raw``; None for random images.
     """
     if directory is not None:
         yield directory
@@ -32,15 +32,15 @@ def mnist_files(directory: Path | None) -> Iterator[Path]:
 
 
 def write_random(directory: Path, train: int = 60_000, test: int = 10_000) -> None:
-    """Uniform grey levels and classes, as many as MNIST has, in its format.
+    """Write uniform grey levels and classes, as many as MNIST has, in its format.
 
-    A step takes as long as with digits, but for one thing: digits have pixels that are always
-    black, whose moments in Adam sink below the smallest normal number, where a CPU is slow.
+    A step takes as long as with digits, with one exception: digits have pixels that are always
+    black, whose Adam moments fall below the smallest normal number, where a CPU is slow.
 
     Args:
-        directory: ``MNIST/raw`` is made in it.
-        train: training pictures.
-        test: test pictures.
+        directory: directory in which ``MNIST/raw`` is created.
+        train: number of training images.
+        test: number of test images.
 
     Reference: LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11), 1998 (the idx format).
     """

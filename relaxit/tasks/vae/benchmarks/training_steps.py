@@ -23,28 +23,30 @@ from relaxit.training.engines import EngineName
 __all__ = ["RECIPE", "TrainingSteps", "TrainingStepsOptions"]
 
 RECIPE = "tutorial-mnist"
-"""The script's model and settings as ours."""
+"""The recipe with the script's model and settings."""
 
 _HIDDEN = (512, 256)
 _NOTES = {
     "tutorial": "the script of an old tutorial",
-    "products": "the matrix products of such a step, forward, backward and for the hard draw",
+    "products": "the matmuls of such a step: forward, backward and for the hard sample",
 }
 
 
 class TrainingStepsOptions(Options):
     """Options of :class:`TrainingSteps`."""
 
-    steps: int = Field(default=100, ge=1, description="training steps of a call, 100 pictures each")
-    images: str = Field(default="MNIST", description="what the files hold, for the record")
-    data_dir: str = Field(description="folder with MNIST's files, or such", repr=False)
+    steps: int = Field(default=100, ge=1, description="training steps per call, of 100 images each")
+    images: str = Field(default="MNIST", description="what the files contain, for the record")
+    data_dir: str = Field(
+        description="directory of the MNIST files, or files like them", repr=False
+    )
 
 
 class TrainingSteps(Benchmark):
-    """So many training steps, relaxed and unrelaxed objective, pictures fetched as each does it.
+    """A block of training steps with both objectives; each implementation loads images its own way.
 
-    Every implementation trains a model of its own, and goes on from call to call: what is timed is
-    the steady state. Set-up, compilation and a first block are in the first call.
+    Every implementation trains a model of its own and continues from call to call, so the steady
+    state is timed. The first call includes set-up, compilation and a first block.
     """
 
     api = 1
@@ -66,7 +68,7 @@ class TrainingSteps(Benchmark):
             )
             for precision, engine in itertools.product(precisions, engines)
         ]
-        times_lower_bound = [
+        lower_bounds = [
             Implementation(
                 f"products {precision}",
                 lambda precision=precision: self._products(device, precision),  # type: ignore[misc]
@@ -82,7 +84,7 @@ class TrainingSteps(Benchmark):
             reference=True,
             baseline="tutorial",
         )
-        return [script, *ours, *times_lower_bound]
+        return [script, *ours, *lower_bounds]
 
     def _script(self, device: torch.device) -> Callable[[], Tensor]:
         model = tutorial.TutorialVae().to(device)
@@ -133,13 +135,13 @@ class TrainingSteps(Benchmark):
 
 
 def _endless(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Batches of one epoch after the other."""
+    """Yield the batches of one epoch after the other."""
     while True:
         yield from loader
 
 
 def _orders(trainer: Trainer) -> Iterator[Tensor]:
-    """The same as indices of the pictures, as a run takes them."""
+    """Yield batches of image indices, in the order of a run."""
     for epoch in itertools.count():
         order = trainer.experiment.order(epoch)
         yield from order.split(trainer.experiment.config.batch_size)

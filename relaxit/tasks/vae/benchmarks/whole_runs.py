@@ -12,20 +12,20 @@ __all__ = ["training_programs"]
 
 
 def training_programs(epochs: int, data_dir: Path, device: str) -> list[Program]:
-    """Both, with evaluation after each epoch and a picture at the end.
+    """Return both programs, with evaluation after each epoch and a figure at the end.
 
     Args:
-        epochs: of each.
-        data_dir: folder with MNIST's files.
-        device: of both.
+        epochs: epochs of each.
+        data_dir: directory of the MNIST files.
+        device: device of both.
 
     Example:
         >>> [each.name for each in training_programs(10, Path("data"), "cpu")]
         ['tutorial, 10 epochs', 'relaxit train, 10 epochs']
     """
-    where = ("--data-dir", str(data_dir.absolute()), "--epochs", str(epochs), "--device", device)
-    script = (sys.executable, "-m", "relaxit.bench.tutorial", *where, "--out", "samples.png")
-    ours = (*RELAXIT, "train", "--recipe", RECIPE, *where, "--out", "run", "--overwrite")
+    flags = ("--data-dir", str(data_dir.absolute()), "--epochs", str(epochs), "--device", device)
+    script = (sys.executable, "-m", "relaxit.bench.tutorial", *flags, "--out", "samples.png")
+    ours = (*RELAXIT, "train", "--recipe", RECIPE, *flags, "--out", "run", "--overwrite")
     return [
         Program(f"tutorial, {epochs} epochs", script, "the script", reference=True),
         Program(

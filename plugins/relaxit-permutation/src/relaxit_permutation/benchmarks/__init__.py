@@ -1,3 +1,3 @@
-"""The benchmarks of relaxit-permutation."""
+"""Benchmarks of relaxit-permutation."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What is published for permutations, in its plain form: what the benchmarks compare with."""
+"""Published algorithms for permutations, written as published: baselines of the benchmarks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from torch import Tensor
 __all__ = ["log_sinkhorn", "log_sinkhorn_until", "published_matching"]
 
 _LOOK = 10
-"""Iterations between two looks at the sums, for which the matrix itself is needed."""
+"""Iterations between two checks of the sums, for which the matrix itself is needed."""
 
 
 def log_sinkhorn(scores: Tensor, iterations: int) -> Tensor:  # [..., n, n] -> [..., n, n]
-    """So many iterations on the logarithms: rows are normalised, then columns.
+    """Run Sinkhorn's iterations on the logarithms: rows are normalised, then columns.
 
-    Each writes two whole matrices, and autograd keeps them all. Columns sum to 1 afterwards, rows
-    as far as the iterations led. Scores are divided by the temperature before.
+    Each iteration writes two full matrices, all of which autograd keeps. Afterwards columns sum to
+    1, and rows do approximately, depending on the number of iterations. Scores must already be
+    divided by the temperature.
 
     Reference: Mena et al., arXiv:1802.08665, appendix A; the order of rows and columns, and 20
     iterations, as in the repository perrying/gumbel-sinkhorn.
@@ -36,12 +37,12 @@ def log_sinkhorn(scores: Tensor, iterations: int) -> Tensor:  # [..., n, n] -> [
 def log_sinkhorn_until(
     scores: Tensor, tolerance: float, iterations: int
 ) -> Tensor:  # [..., n, n] -> [..., n, n]
-    """:func:`log_sinkhorn` until all rows sum to 1, looked at every ten iterations.
+    """Run :func:`log_sinkhorn` until all rows sum to 1, checked every ten iterations.
 
     Args:
-        scores: already divided by the temperature.
+        scores: scores ``[..., n, n]``, already divided by the temperature.
         tolerance: largest error of a row sum at which to stop.
-        iterations: at most.
+        iterations: largest number of iterations.
 
     Example:
         >>> soft = log_sinkhorn_until(torch.tensor([[4.0, 0.0], [0.0, 0.0]]), 1e-4, 1000)
@@ -67,7 +68,7 @@ def _iteration(scores: Tensor) -> Tensor:
 
 
 def published_matching(scores: Tensor) -> Tensor:  # [batch, n, n] -> [batch, n, n]
-    """Best matchings, matrix by matrix: each a sparse matrix of scipy's that is made dense.
+    """Compute the best matchings one by one, each through a sparse scipy matrix that is made dense.
 
     Reference: the helper for hard matchings in the repository perrying/gumbel-sinkhorn.
 

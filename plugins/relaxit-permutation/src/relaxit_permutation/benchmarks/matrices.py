@@ -1,4 +1,4 @@
-"""Sinkhorn's operator and hard matchings beside the published forms."""
+"""Benchmarks of Sinkhorn's operator and hard matchings against the published algorithms."""
 
 from __future__ import annotations
 
@@ -25,44 +25,46 @@ from relaxit_permutation.sinkhorn.scaling import scale
 __all__ = ["HardMatching", "SinkhornConvergence", "SinkhornIterations"]
 
 _UNROLLED = 20
-"""Iterations up to which the unrolled form is compiled: each takes about a second."""
+"""Most iterations for which the unrolled loop is compiled: each takes about a second."""
 
 
 class MatrixSizes(Options):
-    """Sizes of all that begins with a batch of square matrices."""
+    """Sizes of benchmarks whose input is a batch of square matrices."""
 
-    batch: int = Field(default=64, ge=1, description="matrices")
-    n: int = Field(default=100, ge=1, description="rows and columns of a matrix")
+    batch: int = Field(default=64, ge=1, description="number of matrices")
+    n: int = Field(default=100, ge=1, description="number of rows and columns of a matrix")
     scale: float = Field(default=1.0, ge=0, description="scale of the Gumbel scores")
 
 
 class IterationSizes(MatrixSizes):
     """Sizes of :class:`SinkhornIterations`."""
 
-    temperature: float = Field(default=1.0, gt=0, description="what scores are divided by")
-    iterations: int = Field(default=100, ge=1, description="Sinkhorn iterations")
+    temperature: float = Field(default=1.0, gt=0, description="divisor of the scores")
+    iterations: int = Field(default=100, ge=1, description="number of Sinkhorn iterations")
 
 
 class ConvergenceSizes(MatrixSizes):
     """Sizes of :class:`SinkhornConvergence`."""
 
-    batch: int = Field(default=16, ge=1, description="matrices")
-    temperature: float = Field(default=0.1, gt=0, description="what scores are divided by")
+    batch: int = Field(default=16, ge=1, description="number of matrices")
+    temperature: float = Field(default=0.1, gt=0, description="divisor of the scores")
     tolerance: float = Field(default=1e-4, gt=0, description="error of the sums to reach")
     cap: int = Field(
-        default=2000, ge=1, description="iterations after which those without Newton's give up"
+        default=2000,
+        ge=1,
+        description="largest number of iterations of implementations without Newton's method",
     )
 
 
 class MatchingSizes(MatrixSizes):
     """Sizes of :class:`HardMatching`."""
 
-    batch: int = Field(default=256, ge=1, description="matrices")
-    n: int = Field(default=10, ge=1, description="rows and columns of a matrix")
+    batch: int = Field(default=256, ge=1, description="number of matrices")
+    n: int = Field(default=10, ge=1, description="number of rows and columns of a matrix")
 
 
 class _Scored(Benchmark):
-    """Shared inputs: Gumbel scores, as Gumbel-Sinkhorn draws them, and a gradient that arrives."""
+    """Shared inputs: Gumbel scores, as Gumbel-Sinkhorn draws them, and an upstream gradient."""
 
     structure = "permutation"
     Options = MatrixSizes
@@ -81,11 +83,11 @@ class _Scored(Benchmark):
 
 
 class SinkhornIterations(_Scored):
-    """So many iterations of Sinkhorn's, forward and backward: value and gradient.
+    """A given number of Sinkhorn iterations, forward and backward: value and gradient.
 
-    At equal numbers of iterations, but for one implementation that stops by itself. The published
-    form differentiates the iterations that were made, the others their limit, so the limit is what
-    all are compared with.
+    All implementations make the same number of iterations, except one that stops by itself. The
+    published algorithm differentiates the iterations that were made, and the others differentiate
+    their limit, so all are compared with the limit.
     """
 
     api = 1
@@ -93,8 +95,8 @@ class SinkhornIterations(_Scored):
     summary = "Sinkhorn's iterations, forward and backward"
     references = ("arXiv:1802.08665 (Gumbel-Sinkhorn)", "arXiv:2205.06688 (implicit gradient)")
     error_is = (
-        "distance from the limit of endlessly many iterations and its gradient: what the number of "
-        "iterations leaves is part of it"
+        "distance from the limit of infinitely many iterations and its gradient, including the "
+        "error due to the number of iterations"
     )
     Options = IterationSizes
     options: IterationSizes
@@ -133,10 +135,12 @@ class SinkhornIterations(_Scored):
             Implementation(
                 "log form",
                 lambda: make(published),
-                "the published form, autograd through all iterations",
+                "as published, autograd through all iterations",
                 reference=True,
             ),
-            Implementation("sinkhorn", lambda: make(equal), "as many sweeps, implicit gradient"),
+            Implementation(
+                "sinkhorn", lambda: make(equal), "the same number of sweeps, implicit gradient"
+            ),
             Implementation(
                 "sinkhorn, default",
                 lambda: make(default),
@@ -147,7 +151,7 @@ class SinkhornIterations(_Scored):
         ]
 
     def oracle(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The limit and its implicit gradient in float64, which no iterations are left out of."""
+        """The limit and its implicit gradient in float64, iterated until convergence."""
         scores, vector = (part.double() for part in self._drawn(device))
         scores.requires_grad_()
         soft = sinkhorn(scores, self.options.temperature)
@@ -155,13 +159,15 @@ class SinkhornIterations(_Scored):
 
 
 class SinkhornConvergence(_Scored):
-    """A doubly stochastic matrix ``[batch, n, n]``, the sums right to a tolerance; no gradient."""
+    """Doubly stochastic matrices ``[batch, n, n]``, accurate to a tolerance; without gradient."""
 
     api = 1
     name = "sinkhorn-convergence"
     summary = "Sinkhorn's operator until rows and columns sum to one"
     references = ("arXiv:1802.08665 (Gumbel-Sinkhorn)", "arXiv:1710.06635 (Sinkhorn-Newton)")
-    error_is = "the largest error of a row or column sum; above the tolerance, time ran to the cap"
+    error_is = (
+        "the largest error of a row or column sum; above the tolerance if the cap was reached"
+    )
     Options = ConvergenceSizes
     options: ConvergenceSizes
 
@@ -182,7 +188,7 @@ class SinkhornConvergence(_Scored):
 
         return [
             Implementation(
-                "log form", lambda: plain, "looks at the sums every ten iterations", reference=True
+                "log form", lambda: plain, "checks the sums every ten iterations", reference=True
             ),
             Implementation("sweeps", lambda: sweeps, "without Newton's method"),
             Implementation(
@@ -191,11 +197,11 @@ class SinkhornConvergence(_Scored):
         ]
 
     def oracle(self, device: torch.device) -> Tensor:
-        """Errors of the sums there should be, ``[batch]``: none."""
+        """Expected errors of the sums ``[batch]``, which are 0."""
         return torch.zeros(self.options.batch, dtype=torch.float64, device=device)
 
     def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """Errors of the sums, ``[batch]``."""
+        """Errors of the sums ``[batch]``."""
         assert isinstance(result, Tensor)
         return residual(result.double())
 
@@ -207,7 +213,7 @@ class HardMatching(_Scored):
     name = "hard-matching"
     summary = "best matchings of a batch of matrices"
     references = ("arXiv:1802.08665 (Gumbel-Sinkhorn)",)
-    error_is = "total score of a matching less the best one's"
+    error_is = "total score of a matching minus that of the best matching"
     Options = MatchingSizes
     options: MatchingSizes
 
@@ -217,7 +223,7 @@ class HardMatching(_Scored):
             Implementation(
                 "published",
                 lambda: lambda: published_matching(scores),
-                "a sparse matrix for each, made dense",
+                "a sparse matrix per matching, made dense",
                 reference=True,
             ),
             Implementation(
@@ -227,8 +233,8 @@ class HardMatching(_Scored):
 
     def oracle(self, device: torch.device) -> Tensor:
         """The best total score of each matrix, ``[batch]``."""
-        every = self.inputs(device)[0].double().cpu().numpy()
-        best = [each[linear_sum_assignment(each, maximize=True)].sum() for each in every]
+        matrices = self.inputs(device)[0].double().cpu().numpy()
+        best = [scores[linear_sum_assignment(scores, maximize=True)].sum() for scores in matrices]
         return torch.from_numpy(np.array(best))
 
     def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor:

@@ -1,7 +1,7 @@
-"""Differentiable sorting and ranking of plain values beside other packages.
+"""Benchmarks of differentiable sorting and ranking of plain values against other packages.
 
-The implementations relax differently, and a temperature of one is not that of another. So times are
-of the same piece of work, and the error is that of a law which a permutation keeps.
+The implementations use different relaxations, whose temperatures are not comparable. So the times
+are for the same task, and the error is that of a property that every permutation has.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _NOTES: dict[SortRelaxation, str] = {
 class SortingSizes(Options):
     """Sizes of both benchmarks."""
 
-    batch: int = Field(default=64, ge=1, description="rows")
-    n: int = Field(default=32, ge=2, description="values of a row")
+    batch: int = Field(default=64, ge=1, description="number of rows")
+    n: int = Field(default=32, ge=2, description="number of values in a row")
     temperature: float = Field(
         default=0.1, gt=0, description="temperature, inverse steepness, strength of regularisation"
     )
@@ -56,7 +56,7 @@ class _Valued(Benchmark):
         return (drawn.to(device) * self.options.scale,)
 
     def _maker(self, device: torch.device, *event: int) -> Callable[[Function], Call]:
-        """What makes calls, forward and backward, of functions to results ``[batch, *event]``."""
+        """Return a wrapper that runs functions with results ``[batch, *event]`` and backward."""
         leaf = self.inputs(device)[0].requires_grad_()
         generator = torch.Generator().manual_seed(1)
         vector = torch.randn((self.options.batch, *event), generator=generator).to(device)
@@ -72,7 +72,7 @@ class _Valued(Benchmark):
         return make
 
     def _published(self, values: Tensor, iterations: int) -> Tensor:
-        """The soft matrix by the log form, of the scores that our ``sinkhorn`` has."""
+        """The soft matrix by the published algorithm, of the scores that our ``sinkhorn`` uses."""
         n = self.options.n
         anchors = n - 1 - 2 * torch.arange(n, dtype=values.dtype, device=values.device)
         scores = anchors.unsqueeze(-1) * values.unsqueeze(-2)
@@ -91,7 +91,7 @@ class SoftSorting(_Valued):
         "arXiv:1903.08850 (NeuralSort)",
         "arXiv:2105.04019 (diffsort)",
     )
-    error_is = "the largest error of a row or column sum; rows alone sum to 1 in some relaxations"
+    error_is = "the largest error of a row or column sum; in some relaxations only rows sum to 1"
 
     def implementations(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
@@ -132,31 +132,31 @@ class SoftSorting(_Valued):
             Implementation(
                 "diffsort, bitonic",
                 lambda: network("bitonic"),
-                "log(n)^2 layers of them",
+                "log(n)^2 layers of soft comparisons",
                 baseline="diffsort",
             ),
         ]
 
     def oracle(self, device: torch.device) -> Tensor:
-        """Errors of the sums there should be, ``[batch]``: none."""
+        """Expected errors of the sums ``[batch]``, which are 0."""
         return torch.zeros(self.options.batch, dtype=torch.float64, device=device)
 
     def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """Errors of the sums, ``[batch]``."""
+        """Errors of the sums ``[batch]``."""
         return residual(result[0].double())
 
 
 class SoftRanks(_Valued):
-    """Soft ranks, from 1 for the smallest value, and the gradient of the values: ``[batch, n]``.
+    """Soft ranks, 1 for the smallest value, and their gradient, each ``[batch, n]``.
 
-    Here is torchsort, which has ranks and sorted values, and no matrix.
+    torchsort is compared here because it provides ranks and sorted values but no matrix.
     """
 
     api = 1
     name = "soft-ranks"
     summary = "soft ranks of values, forward and backward"
     references = ("arXiv:2002.08871 (torchsort)", "arXiv:1905.11885 (ranks by transport)")
-    error_is = "mean of a row's soft ranks less (n + 1) / 2, which some relaxations do not keep"
+    error_is = "mean soft rank of a row minus (n + 1) / 2, which some relaxations do not preserve"
 
     def implementations(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
@@ -195,16 +195,16 @@ class SoftRanks(_Valued):
             Implementation(
                 "torchsort, kl",
                 lambda: projected("kl"),
-                "the same with an entropy",
+                "projection with an entropic regulariser, compiled C++",
                 baseline="torchsort",
             ),
         ]
 
     def oracle(self, device: torch.device) -> Tensor:
-        """Means of the ranks, ``[batch]``."""
+        """Means of the exact ranks ``[batch]``."""
         mean = (self.options.n + 1) / 2
         return torch.full((self.options.batch,), mean, dtype=torch.float64, device=device)
 
     def compared(self, result: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """Means of the ranks, ``[batch]``."""
+        """Means of the soft ranks ``[batch]``."""
         return result[0].double().mean(-1)

@@ -1,21 +1,23 @@
-r"""Perturb scores with Gumbel noise and scale: what permutations and matchings have in common.
+r"""Gumbel-Sinkhorn: the code that permutations and matchings share.
 
-Scores s = theta + G, one Gumbel variable an entry. The soft value is Sinkhorn's operator at
-s / temperature, the hard one the best matching of s, its limit at temperature 0.
+Scores s = theta + G have one Gumbel variable per entry. The soft sample is Sinkhorn's operator at
+s / temperature, and the hard sample is its limit at temperature 0, the best matching of s.
 
-**There is no law to speak of**: the probability that a permutation is the best one under the noise
-has no formula, nor has the density of the soft value. So ``log_prob`` and ``discrete`` raise.
+**There is no known distribution**: neither the probability that a permutation is the best one under
+the noise nor the density of the soft sample has a formula. So ``log_prob`` and ``discrete`` raise.
 
-**The KL divergence is a bound**, that of the noise. The matching is a function of the perturbed
-scores, so its law is no further from uniform than theirs is from scores of zero (data processing):
+**The KL divergence is a bound**, the divergence of the noise. The matching is a function of the
+perturbed scores, so by data processing its divergence from uniform is at most that of the perturbed
+scores from scores of zero:
 
     KL <= sum_ij D_ij - 1 + exp(-D_ij),    D_ij = theta_ij + u_i + v_j,
 
-for any u and v, which the matching does not depend on. We take the best: those at which the rows
-and columns of exp(-D) have mean 1, which Sinkhorn's operator finds. It is 0 if theta is a sum of
-functions of row and column, as it should be. For a wide matrix v changes the matching, and is 0.
-No law is further from uniform than the logarithm of the number of matchings, so the bound ends
-there: an encoder that has paid for certainty pays no more for being surer, and gets no gradient.
+for any u and v, on which the matching does not depend. The best u and v are used: those at which
+the rows and columns of exp(-D) have mean 1, found by Sinkhorn's operator. The bound is 0 if theta
+is a sum of a function of the row and one of the column, as it should be. For a wide matrix v
+changes the matching, so v is 0. No distribution diverges from uniform by more than the logarithm of
+the number of matchings, so the bound is capped there. At the cap a more certain encoder has no
+larger bound, and there is no gradient.
 
 References: Mena et al., arXiv:1802.08665 (relaxation, and the bound without u and v, appendix);
 Paulus et al., arXiv:2006.08063.
@@ -73,13 +75,13 @@ class GumbelSinkhorn(PerturbAndRelax):
         return polytope.matchings(*self.event_shape)
 
     def valid_params(self, params: Tensor) -> Tensor:
-        """No NaN and no ``+inf``, and what is not masked has a matching of all rows."""
+        """Whether there is no NaN and no ``+inf``, and the unmasked entries have a matching."""
         legal = ~(params.isnan() | (params == torch.inf)).flatten(-2).any(-1)
         return legal & matchable(params != -torch.inf)
 
     @property
     def illegal_params(self) -> str:
-        return "NaN, +inf, or masks that leave no matching, as where a whole row is masked"
+        return "NaN, +inf, or masks that leave no matching, such as a fully masked row"
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
         o = self.options
@@ -92,17 +94,17 @@ class GumbelSinkhorn(PerturbAndRelax):
         )
 
     def argmax(self, scores: Tensor) -> Tensor:
-        """The best matching, on the CPU: with scores on a GPU the device is waited for."""
+        """Return the best matching, computed on the CPU; scores on a GPU are synchronised."""
         return assign(scores.detach())
 
     def hard(self, soft: Tensor) -> Tensor:
-        """The matching M of the greatest product of entries: nearest in KL(M, soft).
+        """Return the matching M with the greatest product of entries: the nearest in KL(M, soft).
 
-        That is the best matching of ``log soft``, which is the perturbed scores up to shifts of
-        rows and columns, so it is the hard value of the same draw, unless rounding to a short dtype
-        decides (in bfloat16 in up to one draw of 25 for n = 10, at temperature 10). The best
-        matching of ``soft`` itself, nearest in Euclid's distance, is another one in some draws.
-        Of a wide matrix the share of each column that stays free counts too.
+        It is the best matching of ``log soft``, which equals the perturbed scores up to shifts of
+        rows and columns. So it is the hard sample of the same draw, unless rounding to a short
+        dtype changes it (in bfloat16 in up to one draw in 25 for n = 10, at temperature 10). The
+        best matching of ``soft`` itself, the nearest in Euclidean distance, differs in some draws.
+        For a wide matrix the unassigned share of each column counts too.
         """
         dtype = torch.promote_types(soft.dtype, torch.float32)
         wide = soft.detach().to(dtype)
@@ -113,27 +115,28 @@ class GumbelSinkhorn(PerturbAndRelax):
         return assign(scores).to(soft.dtype)
 
     def kl_to_uniform(self, params: Tensor) -> Tensor:
-        """A **bound from above** on the KL divergence from the uniform law, in nats, ``[*batch]``.
+        """Return an **upper bound** ``[*batch]`` on the KL divergence to uniform, in nats.
 
-        The divergence of the Gumbel noise, see :mod:`relaxit_permutation.gumbel_sinkhorn.base`, at
-        most the logarithm of the number of matchings, where its gradient ends. Where entries are
-        masked it is that of the others, and this logarithm is added: the law among what is left is
-        not known to be any nearer to uniform. First derivatives are right; second ones, for square
-        matrices, leave out how v changes.
+        It is the divergence of the Gumbel noise, see
+        :mod:`relaxit_permutation.gumbel_sinkhorn.base`, capped at the logarithm of the number of
+        matchings, where there is no gradient. Where entries are masked, it is the divergence for
+        the other entries plus this logarithm, because the distribution over the remaining matchings
+        is not known to be nearer to uniform. First derivatives are correct. Second derivatives, for
+        square matrices, do not account for the change of v.
         """
-        there = params != -torch.inf
-        weights = there.to(params.dtype)
-        x = torch.where(there, -params, -torch.inf)
+        allowed = params != -torch.inf
+        weights = allowed.to(params.dtype)
+        x = torch.where(allowed, -params, -torch.inf)
         m, n = self.event_shape
         if m == n:
-            # Sums of the rows and columns of exp(-D): as many as there are entries.
-            # Any v gives a bound, so nobody need be warned of sums that are a little off.
-            wanted = weights.sum(-1), weights.sum(-2)
-            _, v, _ = scaled(x.detach(), *wanted, tolerance=math.inf)
+            # The rows and columns of exp(-D) sum to their number of entries.
+            # Any v gives a bound, so slightly inaccurate sums need no warning.
+            sums = weights.sum(-1), weights.sum(-2)
+            _, v, _ = scaled(x.detach(), *sums, tolerance=math.inf)
             x = x + v.unsqueeze(-2)
         count = weights.sum(-1, keepdim=True)
         minus = x - x.logsumexp(-1, keepdim=True) + count.log()
-        noise = -torch.where(there, minus, 0.0).sum((-1, -2))
-        masked = ~there.flatten(-2).all(-1)
+        noise = -torch.where(allowed, minus, 0.0).sum((-1, -2))
+        masked = ~allowed.flatten(-2).all(-1)
         most = self.log_cardinality
         return noise.clamp_max(most) + masked.to(params.dtype) * most

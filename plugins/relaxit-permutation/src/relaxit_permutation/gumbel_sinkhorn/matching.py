@@ -14,11 +14,12 @@ __all__ = ["Matching"]
 
 
 class Matching(GumbelSinkhorn):
-    """Each of m rows gets a column of its own, n - m columns stay free.
+    """Each of m rows is assigned its own column; n - m columns stay free.
 
-    Params and values are ``[*batch, rows, columns]``; rows of a soft value sum to 1, columns to 1
-    at most. It is ``permutation`` with n - m further rows whose scores are all 0 and get no noise;
-    being alike they are one row of mass n - m. With as many rows as columns it is ``permutation``.
+    Params and values are ``[*batch, rows, columns]``. Rows of a soft sample sum to 1, and columns
+    to at most 1. It is ``permutation`` with n - m further rows whose scores are all 0 without
+    noise; because these rows are equal, they are represented by one row of mass n - m. With as many
+    rows as columns it is ``permutation``.
 
     Example:
         >>> import torch, relaxit
@@ -35,7 +36,7 @@ class Matching(GumbelSinkhorn):
     summary = "m rows to n columns, one to one: Gumbel-Sinkhorn, Hungarian algorithm"
     references = ("arXiv:1802.08665 (Gumbel-Sinkhorn)",)
     expected_failures: ClassVar[Mapping[str, str]] = {
-        "hard_is_the_nearest_vertex": "nearest in the KL divergence that counts free columns too"
+        "hard_is_the_nearest_vertex": "nearest in a KL divergence that also counts free columns"
     }
     Options = MatchingOptions
     options: MatchingOptions

@@ -1,4 +1,4 @@
-"""Options of the structures."""
+"""Options of the Gumbel-Sinkhorn structures."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ __all__ = ["MatchingOptions", "PermutationOptions", "SinkhornOptions"]
 
 
 class SinkhornOptions(Options):
-    """How far Sinkhorn's operator goes."""
+    """Tolerance and iteration limits of Sinkhorn's operator."""
 
     tolerance: float = Field(
         default=TOLERANCE,
         gt=0,
-        description="error of row and column sums above which to warn; the effort is the same",
+        description="error of row and column sums above which to warn; does not change the effort",
     )
-    iterations: int = Field(default=ITERATIONS, ge=1, description="Sinkhorn sweeps at most")
+    iterations: int = Field(
+        default=ITERATIONS, ge=1, description="largest number of Sinkhorn sweeps"
+    )
     newton: int = Field(
-        default=STEPS, ge=0, description="Newton steps at most, where sweeps are too slow"
+        default=STEPS,
+        ge=0,
+        description="largest number of Newton steps, where sweeps are too slow",
     )
 
 
@@ -30,7 +34,7 @@ class _Items(Options):
     n: int = Field(ge=1, description="number of items, and of ranks")
 
 
-class PermutationOptions(SinkhornOptions, _Items):  # listed from the last base on: n comes first
+class PermutationOptions(SinkhornOptions, _Items):  # fields of the last base come first: n
     """Options of :class:`~relaxit_permutation.gumbel_sinkhorn.permutation.Permutation`."""
 
 
@@ -46,6 +50,6 @@ class MatchingOptions(SinkhornOptions, _Sides):
     def _rows_fit(self) -> Self:
         if self.rows > self.columns:
             raise ValueError(
-                f"rows = {self.rows} cannot be matched to columns = {self.columns} different ones"
+                f"rows = {self.rows} exceeds columns = {self.columns}; rows must be at most columns"
             )
         return self

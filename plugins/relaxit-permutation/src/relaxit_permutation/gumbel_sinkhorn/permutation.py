@@ -11,22 +11,22 @@ __all__ = ["Permutation"]
 
 
 class Permutation(GumbelSinkhorn):
-    """Orders of n items by Gumbel-Sinkhorn: a doubly stochastic matrix, in the limit a permutation.
+    """Orders of n items by Gumbel-Sinkhorn: doubly stochastic matrices, permutations in the limit.
 
     Params and values are ``[*batch, n, n]``. **Rows are ranks, columns are items**, and the order
-    is descending: a P with P[i, j] = 1 gives item j rank i, and ``P @ x`` is x in that order. The
-    param of entry i, j is the score of item j at rank i.
+    is descending: P[i, j] = 1 gives item j rank i, and ``P @ x`` is x in that order. The param of
+    entry i, j is the score of item j at rank i.
 
-    Soft values are doubly stochastic to ``tolerance`` (1e-4), at any temperature: Sinkhorn's
-    sweeps, then Newton's method where they are too slow, and a
-    :class:`~relaxit_permutation.sinkhorn.operator.SinkhornWarning` with the error if that is not
-    enough. The gradient is that of the limit, by one linear system, whatever the number of sweeps.
+    Soft samples are doubly stochastic to ``tolerance`` (1e-4) at any temperature. They are computed
+    by Sinkhorn's sweeps, followed by Newton's method where sweeps are too slow. If the tolerance is
+    not reached, a :class:`~relaxit_permutation.sinkhorn.operator.SinkhornWarning` reports the
+    error. The gradient is that of the limit and takes one linear system for any number of sweeps.
 
-    Hard values are the best assignment of the perturbed scores (scipy), on the CPU.
+    Hard samples are the best assignments of the perturbed scores, computed by scipy on the CPU.
 
-    There is no density and no mass; the KL divergence is a bound from above, see
-    :mod:`relaxit_permutation.gumbel_sinkhorn.base`. Where that will not do, see
-    ``permutation-plackett-luce``. Params of ``-inf`` exclude an entry.
+    There is no density and no mass, and the KL divergence is an upper bound; see
+    :mod:`relaxit_permutation.gumbel_sinkhorn.base`. Where this is not sufficient, see
+    ``permutation-plackett-luce``. A param of ``-inf`` excludes an entry.
 
     Example:
         >>> import torch, relaxit

@@ -1,3 +1,3 @@
-"""Permutation matrices: where they lie, and the best one for given scores."""
+"""Permutation matrices: their supports, and the best one for given scores."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""The best matching of a batch of score matrices: scipy's linear assignment, matrix by matrix.
+"""Best matchings of a batch of score matrices: scipy's linear assignment, matrix by matrix.
 
-Two operators, opaque to ``torch.compile`` and ``vmap``, because scipy works on the CPU alone. On a
-GPU the scores are fetched, so the device is waited for.
+The two operators are opaque to ``torch.compile`` and ``vmap``, because scipy runs on the CPU only.
+Scores on a GPU are copied to the CPU, which synchronises with the device.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from relaxit import DomainError
 __all__ = ["assign", "matchable"]
 
 _UNIT = 2.0**-16
-"""Of scores, so that sums of the largest numbers there are do not overflow."""
+"""Factor of the scores, so that sums of the largest representable numbers do not overflow."""
 
 
 @torch.library.custom_op("relaxit_permutation::assign", mutates_args=())
 def assign(scores: Tensor) -> Tensor:  # [..., m, n] -> [..., m, n]
-    """The matching with the greatest sum of scores, as zeros and ones in the dtype of scores.
+    """Return the matching with the greatest sum of scores, as zeros and ones in the scores' dtype.
 
-    Every row is matched, to columns that differ; ties are decided by scipy, to a matching always.
+    Every row is matched to a different column. scipy breaks ties, so that the result is always a
+    matching.
 
     Args:
-        scores: ``[..., m, n]`` with m <= n; ``-inf`` excludes an entry.
+        scores: scores ``[..., m, n]`` with m <= n; ``-inf`` excludes an entry.
 
     Raises:
-        DomainError: for NaN, ``+inf``, or where what is excluded leaves no matching.
+        DomainError: if scores contain NaN or ``+inf``, or the excluded entries leave no matching.
 
     Example:
         >>> assign(torch.tensor([[5.0, 4.0], [4.0, 0.0]]))
@@ -39,7 +40,7 @@ def assign(scores: Tensor) -> Tensor:  # [..., m, n] -> [..., m, n]
 
     Reference: Crouse, IEEE Trans. Aerosp. Electron. Syst. 52 (2016), the algorithm of scipy.
     """
-    from scipy.optimize import linear_sum_assignment  # slow to import, and not always needed
+    from scipy.optimize import linear_sum_assignment  # slow to import, not always needed
 
     m, n = scores.shape[-2:]
     wide = scores.detach().to("cpu", torch.float64).reshape(-1, m, n)
@@ -47,16 +48,18 @@ def assign(scores: Tensor) -> Tensor:  # [..., m, n] -> [..., m, n]
     chosen = np.empty((len(costs), m), dtype=np.int64)
     try:
         for row, cost in zip(chosen, costs, strict=True):
-            row[:] = linear_sum_assignment(cost)[1]  # rows come in order
+            row[:] = linear_sum_assignment(cost)[1]  # scipy returns rows in order
     except ValueError as error:
-        raise DomainError(f"no best matching: {error} (NaN, +inf or too much excluded)") from error
+        raise DomainError(
+            f"no best matching: {error} (NaN, +inf or too many entries excluded)"
+        ) from error
     index = torch.from_numpy(chosen).to(scores.device).reshape(*scores.shape[:-1], 1)
     return torch.zeros_like(scores, memory_format=torch.contiguous_format).scatter_(-1, index, 1.0)
 
 
 @torch.library.custom_op("relaxit_permutation::matchable", mutates_args=())
 def matchable(allowed: Tensor) -> Tensor:  # [..., m, n] of bool -> [...] of bool
-    """Whether all rows can be matched to different columns by allowed entries alone.
+    """Whether all rows can be matched to different columns using only allowed entries.
 
     Example:
         >>> matchable(torch.tensor([[[True, False], [True, False]], [[True, False], [True, True]]]))
@@ -64,10 +67,10 @@ def matchable(allowed: Tensor) -> Tensor:  # [..., m, n] of bool -> [...] of boo
     """
     shape = allowed.shape
     flat = allowed.detach().cpu().reshape(-1, *shape[-2:]).numpy()
-    found: Any = flat.all((-1, -2))
-    for i in np.flatnonzero(~found):
-        found[i] = _is_feasible(np.where(flat[i], 0.0, np.inf))
-    return torch.from_numpy(found).to(allowed.device).reshape(shape[:-2])
+    feasible: Any = flat.all((-1, -2))
+    for i in np.flatnonzero(~feasible):
+        feasible[i] = _is_feasible(np.where(flat[i], 0.0, np.inf))
+    return torch.from_numpy(feasible).to(allowed.device).reshape(shape[:-2])
 
 
 def _is_feasible(costs: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Dimensions mapped by ``vmap``, for operators that take batches anyway."""
+"""Dimensions mapped by ``vmap``, for operators that support batches themselves."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ __all__ = ["in_front"]
 
 
 def in_front(tensor: Tensor, dim: int | None, size: int, rank: int) -> Tensor:
-    """The mapped dimension in front; a tensor that has none gets it, or is left to broadcast.
+    """Move the mapped dimension to the front.
+
+    A tensor without a mapped dimension is expanded by one, or is left to broadcast.
 
     Args:
-        tensor: what an operator's rule for ``vmap`` was given.
-        dim: its mapped dimension, if it has one.
-        size: of the mapped dimension.
-        rank: how many dimensions the result has at least; 0 for a tensor that must not broadcast.
+        tensor: argument of an operator's ``vmap`` rule.
+        dim: mapped dimension of the tensor, if it has one.
+        size: size of the mapped dimension.
+        rank: smallest number of dimensions of the result; 0 for a tensor that must not broadcast.
     """
     if dim is None:
         return tensor if rank else tensor.expand(size, *tensor.shape)

@@ -1,4 +1,4 @@
-"""Where permutations, matchings and their soft values lie."""
+"""Supports of permutations, matchings and their soft samples."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from relaxit.constraints import tolerance
 __all__ = ["DOUBLY_STOCHASTIC", "bipartite", "matching", "matchings", "row_stochastic"]
 
 DOUBLY_STOCHASTIC = 1e-4
-"""How far a row or column sum of a soft value may be from 1."""
+"""Largest accepted deviation of a row or column sum of a soft sample from 1."""
 
 
 def _sums_off(value: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Row and column sums less 1, and what is granted to rounding."""
+    """Return row and column sums minus 1, and the tolerance for rounding errors."""
     wide = value.to(torch.promote_types(value.dtype, torch.float32))
-    granted = tolerance(value, value.shape[-1])
-    return wide.sum(-1) - 1, wide.sum(-2) - 1, granted
+    slack = tolerance(value, value.shape[-1])
+    return wide.sum(-1) - 1, wide.sum(-2) - 1, slack
 
 
 class _Bipartite(constraints.Constraint):
-    """Non-negative matrices whose rows sum to 1, and columns to 1 or, if wide, at most to 1."""
+    """Non-negative matrices whose rows sum to 1, and columns to 1 or, if m < n, at most 1."""
 
     event_dim = 2
 
     def check(self, value: Tensor) -> Tensor:
-        rows, columns, granted = _sums_off(value)
-        granted += DOUBLY_STOCHASTIC
+        rows, columns, slack = _sums_off(value)
+        slack += DOUBLY_STOCHASTIC
         if value.shape[-2] == value.shape[-1]:
             columns = columns.abs()
         off = torch.maximum(rows.abs().amax(-1), columns.amax(-1))
-        return (value >= 0).flatten(-2).all(-1) & (off <= granted)
+        return (value >= 0).flatten(-2).all(-1) & (off <= slack)
 
 
 class _RowStochastic(constraints.Constraint):
@@ -44,12 +44,12 @@ class _RowStochastic(constraints.Constraint):
     event_dim = 2
 
     def check(self, value: Tensor) -> Tensor:
-        rows, _, granted = _sums_off(value)
-        return (value >= 0).flatten(-2).all(-1) & (rows.abs() <= granted).all(-1)
+        rows, _, slack = _sums_off(value)
+        return (value >= 0).flatten(-2).all(-1) & (rows.abs() <= slack).all(-1)
 
 
 class _Matching(constraints.Constraint):
-    """Matrices of exact zeros and ones: a one in each row, at most one in a column."""
+    """Matrices of exact zeros and ones: a one in each row, at most one in each column."""
 
     event_dim = 2
     is_discrete = True
@@ -65,7 +65,7 @@ matching = _Matching()
 
 
 def matchings(rows: int, columns: int) -> Tensor:  # [N, rows, columns]
-    """All matchings of a small instance, as zeros and ones in float64.
+    """Return all matchings of a small instance, as zeros and ones in float64.
 
     Example:
         >>> matchings(2, 3).shape

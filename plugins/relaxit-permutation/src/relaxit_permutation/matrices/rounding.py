@@ -1,8 +1,8 @@
-"""Orders as matrices, and the permutation that a soft matrix stands for.
+"""Orders as matrices, and the permutation to which a soft matrix rounds.
 
-The convention of this package: a permutation matrix P has P[i, j] = 1 if item j has rank i. Rows
-are ranks, from the greatest score down, columns are items, and ``P @ x`` sorts x. (diffsort returns
-the transpose.)
+The convention of this package is that a permutation matrix P has P[i, j] = 1 if item j has rank i.
+Rows are ranks, from the greatest score down, columns are items, and ``P @ x`` sorts x. (diffsort
+returns the transpose.)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["matrix_of", "order_of", "sorting_matrix"]
 
 
 def matrix_of(order: Tensor, dtype: torch.dtype) -> Tensor:  # [..., n] -> [..., n, n]
-    """The matrix whose row i has its one in column ``order[i]``, the item of rank i.
+    """Return the matrix whose row i has its one in column ``order[i]``, the item of rank i.
 
     Example:
         >>> matrix_of(torch.tensor([2, 0, 1]), torch.float32)
@@ -28,7 +28,7 @@ def matrix_of(order: Tensor, dtype: torch.dtype) -> Tensor:  # [..., n] -> [...,
 
 
 def sorting_matrix(scores: Tensor) -> Tensor:  # [..., n] -> [..., n, n]
-    """The permutation matrix that sorts scores, in descending order; tied ones keep theirs.
+    """Return the permutation matrix that sorts scores in descending order; ties keep their order.
 
     Example:
         >>> sorting_matrix(torch.tensor([0.5, 0.5, 2.0])) @ torch.tensor([1.0, 2.0, 3.0])
@@ -38,13 +38,13 @@ def sorting_matrix(scores: Tensor) -> Tensor:  # [..., n] -> [..., n, n]
 
 
 def order_of(soft: Tensor) -> Tensor:  # [..., n, n] -> [..., n]
-    """The item of each rank: a permutation, whatever the non-negative matrix.
+    """Return the item of each rank, which is a permutation for every non-negative matrix.
 
-    If the rows have their maxima in different columns, that is the order, and its matrix is the
-    nearest of all. Otherwise items are put in the order of their mean rank under their column,
-    equal ones in the order of their numbers. Rows of SoftSort and NeuralSort have their maximum at
-    the item of that rank, and their mean ranks are in the same order; only rounding makes two rows
-    agree, and then the order found is as near as rounding tells.
+    If the maxima of the rows lie in different columns, they give the order, and its matrix is the
+    nearest permutation matrix. Otherwise items are sorted by their mean rank under their column,
+    and ties by their index. Rows of SoftSort and NeuralSort have their maximum at the item of that
+    rank, and the mean ranks are in the same order. Two of their rows can share a maximum only by
+    rounding, and then the order is correct up to rounding.
 
     Example:
         >>> order_of(torch.tensor([[0.4, 0.3, 0.3], [0.1, 0.6, 0.3], [0.0, 0.1, 0.9]]))

@@ -1,3 +1,3 @@
-"""The Plackett-Luce distribution of orders, and its relaxation."""
+"""The Plackett-Luce distribution over orders, and its relaxation."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""An order as a sequence of choices, each a softmax over the items that are left."""
+"""An order as a sequence of choices, each a softmax over the remaining items."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["in_order", "log_choices", "log_mass"]
 
 
 def in_order(scores: Tensor, order: Tensor) -> Tensor:  # [*batch, n], [..., n] -> [..., n]
-    """The scores of the items of an order; batch shapes broadcast."""
-    full = torch.broadcast_shapes(scores.shape, order.shape)
-    return scores.expand(full).gather(-1, order.expand(full))
+    """Return the scores of the items in a given order; batch shapes broadcast."""
+    shape = torch.broadcast_shapes(scores.shape, order.shape)
+    return scores.expand(shape).gather(-1, order.expand(shape))
 
 
 def log_choices(ordered: Tensor) -> Tensor:  # [..., n] -> [..., n, n]
-    """Log-probability, at step i, that the item of rank j is next; ``-inf`` for one that is gone.
+    """Return the log-probability, at step i, that the item of rank j is next; ``-inf`` if gone.
 
     Example:
         >>> log_choices(torch.zeros(2)).exp()
@@ -28,7 +28,7 @@ def log_choices(ordered: Tensor) -> Tensor:  # [..., n] -> [..., n, n]
 
 
 def log_mass(choices: Tensor) -> Tensor:  # [..., n, n] -> [...]
-    """Log-probability that the items are chosen in order.
+    """Return the log-probability that the items are chosen in order.
 
     Example:
         >>> log_mass(log_choices(torch.zeros(3))).exp()

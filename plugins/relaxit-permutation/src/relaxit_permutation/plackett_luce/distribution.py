@@ -1,4 +1,4 @@
-"""The Plackett-Luce law of orders: items are drawn one by one, without being put back."""
+"""The Plackett-Luce distribution over orders: items are drawn one by one without replacement."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from relaxit_permutation.plackett_luce.choices import in_order, log_choices, log
 __all__ = ["MOST_EXACT", "MOST_LISTED", "PlackettLuce"]
 
 MOST_EXACT = 12
-"""Entropy and divergences are sums over the sets of items, for up to so many items. With gradients
-100 rows of 12 items take 0.1 s and 70 MB on one core; each further item doubles both."""
+"""Largest number of items for which entropy and divergences are computed, as sums over sets. With
+gradients, 100 rows of 12 items take 0.1 s and 70 MB on one core; each further item doubles both."""
 MOST_LISTED = 8
-"""All orders are listed for up to so many items."""
+"""Largest number of items for which all orders are listed."""
 
 
 class PlackettLuce(DiscreteDistribution):
@@ -25,20 +25,20 @@ class PlackettLuce(DiscreteDistribution):
 
         log p(sigma) = sum_i [ s_{sigma_i} - log sum_{j >= i} exp(s_{sigma_j}) ]
 
-    where sigma_i is the item of rank i: P[i, j] = 1 if item j has rank i, ``P @ x`` sorts x, rows
-    are ranks. The descending order of s + Gumbel noise has this law.
+    where sigma_i is the item of rank i. P[i, j] = 1 if item j has rank i, ``P @ x`` sorts x, and
+    rows are ranks. The descending order of s + Gumbel noise has this distribution.
 
-    * Mass, mode and draws are exact for any n, and so are the marginals: a sum over sets of items
-      (:mod:`relaxit_permutation.plackett_luce.lattice`) for up to 12 items, beyond that an integral
-      (:mod:`relaxit_permutation.plackett_luce.rank_race`), exact to rounding.
-    * Entropy and KL divergences are exact for up to 12 items, with gradients. Beyond they raise;
-      :meth:`entropy_estimate` and :meth:`kl_estimate` are means over draws with their standard
-      errors.
+    * Mass, mode and samples are exact for any n, and so are the marginals: a sum over sets of items
+      (:mod:`relaxit_permutation.plackett_luce.lattice`) for up to 12 items, and beyond that an
+      integral (:mod:`relaxit_permutation.plackett_luce.rank_race`), exact up to rounding.
+    * Entropy and KL divergences are exact for up to 12 items, with gradients, and raise beyond
+      that. :meth:`entropy_estimate` and :meth:`kl_estimate` are means over samples with their
+      standard errors.
     """
 
     @property
     def n(self) -> int:
-        """How many items there are."""
+        """Number of items."""
         return self.event_shape[-1]
 
     def _log_prob(self, value: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class PlackettLuce(DiscreteDistribution):
         return lattice.entropy(self.scores)
 
     def _mean(self) -> Tensor:
-        """Probability ``[*batch, n, n]``, in row i and column j, that item j has rank i."""
+        """Probabilities ``[*batch, n, n]``, in row i and column j, that item j has rank i."""
         exact = lattice if self.n <= MOST_EXACT else rank_race
         return exact.marginals(self.scores)
 
@@ -73,13 +73,13 @@ class PlackettLuce(DiscreteDistribution):
         """
         if self.n > MOST_LISTED:
             raise Unsupported(
-                f"{self.relaxation.name}: the orders of n = {self.n} items are too many to list "
+                f"{self.relaxation.name}: there are too many orders of n = {self.n} items to list "
                 f"(at most n = {MOST_LISTED}, 40320 orders)"
             )
         return polytope.matchings(self.n, self.n)
 
     def kl(self, other: PlackettLuce) -> Tensor:
-        """KL divergence ``[*batch]`` from the other law, in nats.
+        """KL divergence ``[*batch]`` from the other distribution, in nats.
 
         Raises:
             Unsupported: for more than 12 items.
@@ -95,14 +95,14 @@ class PlackettLuce(DiscreteDistribution):
     def entropy_estimate(
         self, samples: int = 1000, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """An estimate of the entropy and its standard error, each ``[*batch]``, in nats.
+        """Estimate the entropy and the standard error of the estimate, each ``[*batch]``, in nats.
 
-        Unbiased, with an unbiased gradient; see
+        The estimate is unbiased and has an unbiased gradient; see
         :mod:`relaxit_permutation.plackett_luce.monte_carlo`. It takes O(samples n^2) operations and
-        numbers a row.
+        numbers per row.
 
         Args:
-            samples: independent draws, at least 2.
+            samples: number of independent samples, at least 2.
             generator: source of randomness; the global one if None.
 
         Raises:
@@ -119,18 +119,19 @@ class PlackettLuce(DiscreteDistribution):
     def kl_estimate(
         self, other: PlackettLuce, samples: int = 1000, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """An estimate of the KL divergence from another law, and its standard error, in nats.
+        """Estimate the KL divergence from another distribution, and the standard error, in nats.
 
-        Made like :meth:`entropy_estimate`. Up to rounding it is never negative.
+        The method is that of :meth:`entropy_estimate`. Up to rounding the estimate is never
+        negative.
 
         Args:
-            other: a law of as many items; batch shapes broadcast.
-            samples: independent draws, at least 2.
+            other: distribution with the same number of items; batch shapes broadcast.
+            samples: number of independent samples, at least 2.
             generator: source of randomness; the global one if None.
 
         Raises:
             DomainError: for fewer than 2 samples.
-            Unsupported: for a law of another relaxation.
+            Unsupported: for a distribution of another relaxation.
         """
         if self.relaxation != other.relaxation:
             raise Unsupported(
@@ -142,6 +143,6 @@ class PlackettLuce(DiscreteDistribution):
         if self.n > MOST_EXACT:
             raise Unsupported(
                 f"{self.relaxation.name}: the {what} of n = {self.n} items is a sum over "
-                f"2^{self.n} sets, made for up to n = {MOST_EXACT}; q.discrete.{instead}() gives "
-                "an estimate and its standard error"
+                f"2^{self.n} sets, computed only up to n = {MOST_EXACT}; q.discrete.{instead}() "
+                "returns an estimate and its standard error"
             )

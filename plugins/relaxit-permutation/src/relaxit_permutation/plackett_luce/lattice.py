@@ -1,18 +1,19 @@
 r"""Plackett-Luce as a walk through sets: exact sums over all orders, without listing them.
 
-An order is drawn by choosing the next item, with probability softmax, among those that are left.
-How the walk goes on depends on the set R that is left, not on the way there, so that with
+An order is drawn by repeatedly choosing the next item, with softmax probabilities, among the
+remaining ones. The next choice depends only on the set R of remaining items, not on their history.
+So with
 
     P(R) = sum_{j not in R} P(R + j) softmax_{R + j}(s)_j,      P(all items) = 1,
 
-whatever is a sum over the choices of an order is a sum over sets: 2^n of them, not n!.
+every expectation of a sum over the choices of an order is a sum over 2^n sets instead of n! orders:
 
     P(item j has rank i)  =  sum_{|R| = n - i} P(R) softmax_R(s)_j          (ranks from 0)
     entropy               =  sum_R P(R) H(softmax_R(s))
     KL divergence         =  sum_R P(R) KL(softmax_R(s), softmax_R(s'))
 
-The last two are the chain rule; all their terms have one sign, and nothing cancels. The sets are
-numbered by tensor arithmetic alone, which a compiler can follow.
+The last two follow from the chain rule. Their terms all have the same sign, and nothing cancels.
+The sets are numbered by tensor arithmetic only, which ``torch.compile`` can trace.
 
 References: Plackett, Applied Statistics 24 (1975); Luce, "Individual Choice Behavior" (1959); Held
 and Karp, J. SIAM 10 (1962) (sums over sets instead of orders).
@@ -29,15 +30,15 @@ from torch import Tensor
 __all__ = ["Step", "entropy", "kl", "marginals", "walk"]
 
 Step = tuple[Tensor, Tensor, Tensor]
-"""For all C sets of m items: who is in them ``[C, m]``, the probability ``[*batch, C]`` that just
-they are left, and the log-probability ``[*batch, C, m]`` of each of them to be chosen next."""
+"""For all C sets of m items: their items ``[C, m]``, the probability ``[*batch, C]`` that exactly
+these items remain, and the log-probability ``[*batch, C, m]`` of each item to be chosen next."""
 
 
 def walk(scores: Tensor) -> Iterator[Step]:
-    """The sets of n, n - 1, ..., 1 items, size by size.
+    """Yield the sets of n, n - 1, ..., 1 items, all sets of one size at a time.
 
     Args:
-        scores: ``[*batch, n]``, finite.
+        scores: finite scores ``[*batch, n]``.
 
     Example:
         >>> [reached for _, reached, _ in walk(torch.zeros(2))]
@@ -54,11 +55,11 @@ def walk(scores: Tensor) -> Iterator[Step]:
 
 
 def _levels(n: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """For all sets of each size: their items, and the number of the set without each of them."""
+    """Return, for all sets of each size, their items and the index of the set without each item."""
     item = torch.arange(n, device=device)
     masks = torch.arange(1 << n, device=device)
     held = (masks.unsqueeze(-1) >> item) & 1  # [2^n, n]
-    by_size = held.sum(-1).argsort(stable=True)  # sets of one size are neighbours
+    by_size = held.sum(-1).argsort(stable=True)  # sets of the same size are adjacent
     place = by_size.argsort()
     first_items = held.argsort(dim=-1, descending=True, stable=True)
     levels, end = [], 1 << n
@@ -73,13 +74,13 @@ def _levels(n: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
 
 
 def _collect(flow: Tensor, target: Tensor, size: int) -> Tensor:  # [*batch, C, m] -> [*batch, size]
-    """Sums of the entries of ``flow`` that have the same ``target`` ``[C, m]``."""
+    """Sum the entries of ``flow`` that have the same ``target`` ``[C, m]``."""
     zeros = torch.zeros_like(flow[..., 0, :1]).expand(*flow.shape[:-2], size)
     return zeros.index_add(-1, target.flatten(), flow.flatten(-2))
 
 
 def marginals(scores: Tensor) -> Tensor:  # [*batch, n] -> [*batch, n, n]
-    """Probability, in row i and column j, that item j has rank i.
+    """Return the probabilities, in row i and column j, that item j has rank i.
 
     Example:
         >>> marginals(torch.tensor([0.0, 1.0]))
@@ -94,7 +95,7 @@ def marginals(scores: Tensor) -> Tensor:  # [*batch, n] -> [*batch, n, n]
 
 
 def entropy(scores: Tensor) -> Tensor:  # [*batch, n] -> [*batch]
-    """Entropy of the order in nats.
+    """Return the entropy of the order in nats.
 
     Example:
         >>> entropy(torch.zeros(3)).exp()  # six orders
@@ -108,7 +109,7 @@ def entropy(scores: Tensor) -> Tensor:  # [*batch, n] -> [*batch]
 
 
 def kl(scores: Tensor, other: Tensor | None) -> Tensor:  # [*batch, n] twice -> [*batch]
-    """KL divergence in nats from the law with the other scores, or from the uniform one if None.
+    """Return the KL divergence in nats from the distribution of the other scores, uniform if None.
 
     Example:
         >>> kl(torch.tensor([0.0, 1.0]), None)

@@ -1,4 +1,4 @@
-"""Permutations by sorting noisy scores: Plackett-Luce, relaxed by SoftSort or NeuralSort."""
+"""Permutations by sorting perturbed scores: Plackett-Luce, relaxed by SoftSort or NeuralSort."""
 
 from __future__ import annotations
 
@@ -24,42 +24,43 @@ __all__ = ["PermutationPlackettLuce", "PlackettLuceOptions"]
 
 
 class PlackettLuceOptions(Options):
-    """How many items are put in order, and how the order is smoothed."""
+    """Number of items, and the relaxation of their order."""
 
     n: int = Field(ge=1, description="number of items, and of ranks")
     relaxation: Literal["softsort", "neuralsort"] = Field(
         default="softsort",
-        description="soft matrix: softsort (cheaper), or neuralsort (colder for distant ranks)",
+        description="soft matrix: softsort (cheaper), or neuralsort (sharper for distant ranks)",
     )
 
 
 class PermutationPlackettLuce(PerturbAndRelax):
     """Orders of n items, drawn one by one in proportion to ``exp(score)``, without replacement.
 
-    Params are one score an item, ``[*batch, n]``, values are matrices ``[*batch, n, n]`` with
-    P[i, j] = 1 if item j has rank i: rows are ranks, from the greatest score down, columns items,
-    and ``P @ x`` puts x in order. (diffsort returns the transpose.) Adding a constant to all scores
+    Params are one score per item, ``[*batch, n]``. Values are matrices ``[*batch, n, n]`` with
+    P[i, j] = 1 if item j has rank i: rows are ranks, from the greatest score down, columns are
+    items, and ``P @ x`` sorts x. (diffsort returns the transpose.) Adding a constant to all scores
     changes nothing.
 
-    The order of Gumbel-perturbed scores is a draw of the law, so the hard value of a draw follows
-    it exactly. Mass, marginals, mode and draws are exact for any n; entropy and KL divergences for
-    up to 12 items, with estimates and their standard errors beyond, see :class:`PlackettLuce`.
-    :meth:`kl_to_uniform`, made for training, is exact for up to 12 items and beyond that a **bound
-    from above**; ``kl_is_exact`` tells.
+    The order of Gumbel-perturbed scores is an exact sample, so the hard sample of ``draw()``
+    follows the discrete distribution exactly. Mass, marginals, mode and samples are exact for any
+    n. Entropy and KL divergences are exact for up to 12 items, with estimates and their standard
+    errors beyond that; see :class:`PlackettLuce`. :meth:`kl_to_uniform`, made for training, is
+    exact for up to 12 items and an **upper bound** beyond that, as ``kl_is_exact`` tells.
 
-    The relaxed sample is a soft sorting matrix of the perturbed scores: SoftSort by default, which
-    is one matrix of differences, or NeuralSort, which takes up to twice as long and is colder for
-    items with others in between. Both have rows that sum to one and columns that do not; no density
-    of theirs is known, so there is no ``log_prob`` of soft values.
+    The soft sample is a soft sorting matrix of the perturbed scores: SoftSort by default, which
+    takes one matrix of differences, or NeuralSort, which takes up to twice as long and is sharper
+    for items with others in between. Both have rows that sum to one and columns that do not. Their
+    density is not known, so there is no ``log_prob`` of soft samples.
 
-    The row maxima of both are a permutation at every temperature, so that ``hard`` of a soft value
-    is the nearest vertex, and agrees with the hard value of its draw unless rounding makes scores
-    tie. Of 20 000 draws of 10 items at temperatures 1, 0.1 and 0.01 it agreed, in float32, in all;
-    in bfloat16 in 99.6, 99.9 and 100.0 % (SoftSort), 99.9, 100.0 and 100.0 % (NeuralSort). It is a
-    permutation for any matrix; if the row maxima share a column, one near to it rather than the
-    nearest, see :func:`~relaxit_permutation.matrices.rounding.order_of`.
+    At every temperature the row maxima of both form a permutation, so that ``hard`` of a soft
+    sample is the nearest vertex and agrees with the hard sample of the draw unless rounding makes
+    scores tie. In 20 000 draws of 10 items each at temperatures 1, 0.1 and 0.01, it always agreed
+    in float32, and in bfloat16 in 99.6, 99.9 and 100.0 % (SoftSort) and in 99.9, 100.0 and 100.0 %
+    (NeuralSort) of the draws. ``hard`` returns a permutation for any matrix. If row maxima share a
+    column, it is near to the matrix but not necessarily the nearest; see
+    :func:`~relaxit_permutation.matrices.rounding.order_of`.
 
-    An infinite score is refused: two items of rate 0 have no order between them.
+    Infinite scores are rejected, because the order of two items of rate 0 would be undefined.
 
     Example:
         >>> import torch
@@ -78,9 +79,9 @@ class PermutationPlackettLuce(PerturbAndRelax):
 
     api = 1
     name = "permutation-plackett-luce"
-    summary = "orders of n items: Plackett-Luce law, SoftSort or NeuralSort"
+    summary = "orders of n items: Plackett-Luce distribution, SoftSort or NeuralSort"
     references = (
-        "Plackett, Applied Statistics 24 (1975) (the law)",
+        "Plackett, Applied Statistics 24 (1975) (the distribution)",
         "Yellott, J. Math. Psychol. 15 (1977) (Gumbel noise)",
         "arXiv:2006.16038 (SoftSort)",
         "arXiv:1903.08850, equation 5 (NeuralSort), section 4 (Plackett-Luce)",
@@ -131,11 +132,11 @@ class PermutationPlackettLuce(PerturbAndRelax):
         shape: torch.Size = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Gumbel-perturbed scores given their order.
+        """Draw Gumbel-perturbed scores given their order.
 
         The perturbed score of an item is -log of the time at which its clock, of rate exp(score),
-        rings. Given the order s_1 .. s_n the times between rings are independent, each exponential
-        with the total rate of the clocks that are left,
+        rings. Given the order s_1 .. s_n the times between rings are independent, and each is
+        exponential with the total rate of the remaining clocks,
 
             X_{s_i} = -log sum_{j <= i} E_j exp(-LSE(scores of s_j .. s_n)).
         """
@@ -144,13 +145,16 @@ class PermutationPlackettLuce(PerturbAndRelax):
         full = shape + torch.broadcast_shapes(scores.shape, rank.shape)
         g = self.noise(full, dtype=scores.dtype, device=scores.device, generator=generator)
         ordered = in_order(scores, hard.argmax(-1))
-        rates = _log_sums(ordered.flip(-1)).flip(-1)  # log, of all that are left
-        found = -_log_sums(-g - rates)
-        return (found - _ties(found.detach())).gather(-1, rank.expand(full))
+        rates = _log_sums(ordered.flip(-1)).flip(-1)  # log of the rate of all remaining clocks
+        by_rank = -_log_sums(-g - rates)
+        return (by_rank - _ties(by_rank.detach())).gather(-1, rank.expand(full))
 
     def hard(self, soft: Tensor) -> Tensor:
-        """The nearest permutation where the row maxima lie in different columns, as those of soft
-        samples do but for rounding; otherwise the order of the mean ranks of the columns."""
+        """Return the nearest permutation if the row maxima lie in different columns.
+
+        The row maxima of soft samples do, up to rounding. Otherwise items are sorted by the mean
+        ranks of their columns.
+        """
         return matrix_of(order_of(soft), soft.dtype)
 
     @property
@@ -158,13 +162,13 @@ class PermutationPlackettLuce(PerturbAndRelax):
         return self.options.n <= MOST_EXACT
 
     def kl_to_uniform(self, params: Tensor) -> Tensor:
-        """KL divergence ``[*batch]`` from the uniform law, in nats; beyond 12 items a bound.
+        """Return the KL divergence ``[*batch]`` to uniform in nats; a bound beyond 12 items.
 
-        The bound is the divergence between the perturbed scores themselves, of which the order is a
-        function: ``n (mean s + log mean e^{-s})``, minimal over the constant that may be added to
-        the scores. For nearly equal scores it is half the sum of squares about their mean. It grows
-        without limit with the spread of the scores, where the divergence itself stays below log n!:
-        as a loss it holds the scores together.
+        The bound is the divergence between the perturbed scores, of which the order is a function:
+        ``n (mean s + log mean e^{-s})``, minimised over the constant that may be added to the
+        scores. For nearly equal scores it is half the sum of squared deviations from their mean.
+        It grows without limit with the spread of the scores, whereas the divergence itself stays
+        below log n!. As a loss it therefore limits the spread of the scores.
         """
         if self.kl_is_exact:
             return lattice.kl(params, None)
@@ -173,9 +177,10 @@ class PermutationPlackettLuce(PerturbAndRelax):
 
 
 def _ties(falling: Tensor) -> Tensor:  # [..., n] -> same
-    """What to take off numbers that should fall, in rows in which rounding made two of them tie.
+    """Return corrections to subtract from numbers that should decrease strictly.
 
-    A few units in the last place more from each number to the next; 0 in all other rows.
+    In rows in which rounding made two numbers tie, the correction grows by a few units in the last
+    place from each number to the next; it is 0 in all other rows.
     """
     step = torch.finfo(falling.dtype).eps * falling.abs().cummax(-1).values
     broken = (falling[..., 1:] >= falling[..., :-1]).any(-1, keepdim=True)
@@ -183,10 +188,11 @@ def _ties(falling: Tensor) -> Tensor:  # [..., n] -> same
 
 
 def _log_sums(x: Tensor) -> Tensor:
-    """Log of the running sums of ``exp(x)`` over the last dimension.
+    """Return the log of the cumulative sums of ``exp(x)`` over the last dimension.
 
-    By n^2 numbers, as many as a value has: torch's ``logcumsumexp`` has NaN for a second derivative
-    where the first meets a zero, and an estimator that learns by its own square asks for it.
+    It takes n^2 numbers, as many as a value has. torch's ``logcumsumexp`` has NaN second
+    derivatives where its first derivative meets a zero, and estimators that minimise their own
+    variance need second derivatives.
     """
     n = x.shape[-1]
     later = torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)

@@ -1,8 +1,8 @@
-"""Sinkhorn's iterations on CUDA in one program for each matrix: when that is taken.
+"""Sinkhorn's iterations on CUDA in one program per matrix: the choice of this implementation.
 
-:func:`relaxit_permutation.sinkhorn.sweeps.sweep` asks here first. The program is in
-:mod:`relaxit_permutation.sinkhorn.triton_kernels`; where Triton cannot compile it there is one
-warning, and from then on the plain form is taken.
+:func:`relaxit_permutation.sinkhorn.sweeps.sweep` tries it first. The program is in
+:mod:`relaxit_permutation.sinkhorn.triton_kernels`. If Triton cannot compile it, there is one
+warning, and the reference implementation is used from then on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 __all__ = ["MOST", "sweep"]
 
 MOST = 128
-"""Rows, or columns, of the largest matrix that a program can hold."""
+"""Largest number of rows, or of columns, of a matrix that a program can hold."""
 
 _there = find_spec("triton") is not None
 """Whether Triton is installed and has not failed yet."""
@@ -25,13 +25,13 @@ _there = find_spec("triton") is not None
 def sweep(
     x: Tensor, u: Tensor, v: Tensor, rows: Tensor, columns: Tensor, iterations: int, aim: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
-    """As :func:`relaxit_permutation.sinkhorn.sweeps.sweep`, or None where the program cannot do it.
+    """Run :func:`relaxit_permutation.sinkhorn.sweeps.sweep`, or return None if not supported.
 
-    Each matrix stops by itself when its sums are right to ``aim``, and nothing waits for it.
+    Each matrix stops by itself when its sums are accurate to ``aim``, without synchronisation.
 
     Example:
-        >>> one = torch.ones(1, 2, 1)
-        >>> sweep(torch.zeros(1, 2, 2), one, one.mT, one, one.mT, 10, 1e-5)  # not on the CPU
+        >>> ones = torch.ones(1, 2, 1)
+        >>> sweep(torch.zeros(1, 2, 2), ones, ones.mT, ones, ones.mT, 10, 1e-5)  # not on the CPU
     """
     if not _taken(x):
         return None
@@ -39,7 +39,7 @@ def sweep(
         from relaxit_permutation.sinkhorn import triton_kernels
 
         return triton_kernels.sweep(x, u, v, rows, columns, iterations, aim)
-    except Exception as error:  # whatever a compiler may raise on somebody's machine
+    except Exception as error:  # a compiler may raise anything on an unknown machine
         _give_up(error)
         return None
 
@@ -53,8 +53,8 @@ def _give_up(error: Exception) -> None:
     _there = False
     reason = (str(error).strip().splitlines() or [""])[-1]
     warnings.warn(
-        "Sinkhorn's iterations are made in plain PyTorch from here on, which is slower: Triton "
-        f"failed with {type(error).__name__}: {reason}",
+        "Sinkhorn's iterations will run in plain PyTorch from now on, which is slower, because "
+        f"Triton failed with {type(error).__name__}: {reason}",
         RuntimeWarning,
         stacklevel=2,
     )

@@ -3,13 +3,13 @@ r"""Sinkhorn's operator: the doubly stochastic matrix nearest to scores, differe
     P = argmax over doubly stochastic P of   <P, scores> / temperature + H(P)
       = exp(scores / temperature + u_i + v_j)
 
-with the entropy H(P) = -sum P log P and the u, v that make rows and columns sum to 1. As the
-temperature falls, P tends to the permutation with the greatest score.
+with the entropy H(P) = -sum P log P, where u and v make rows and columns sum to 1. As the
+temperature decreases, P tends to the permutation with the greatest score.
 
-**The gradient** is that of the limit, not of the iterations that led there. For an arriving
-gradient G it is P * (G - lambda_i - mu_j), G less its part across the polytope: lambda and mu are
-such that rows and columns of the result sum to 0, one linear system of n equations. It needs P and
-nothing else, whatever the number of iterations, and has gradients of its own.
+**The gradient** is that of the limit, not of the iterations. For an upstream gradient G it is
+P * (G - lambda_i - mu_j), a projection of G onto the tangent space of the polytope: lambda and mu
+make rows and columns of the result sum to 0, which takes one linear system of n equations. It needs
+only P, whatever the number of iterations, and is itself differentiable.
 
 References: Sinkhorn, Knopp, Pacific J. Math. 21 (1967); Mena, Belanger, Linderman, Snoek,
 "Learning Latent Permutations with Gumbel-Sinkhorn Networks", arXiv:1802.08665; Eisenberger et al.,
@@ -46,24 +46,25 @@ def sinkhorn(
     newton: int = STEPS,
     tolerance: float = TOLERANCE,
 ) -> Tensor:
-    """The soft permutation matrix of scores; of a wide matrix, the soft matching.
+    """Return the soft permutation matrix of scores or, for a wide matrix, the soft matching.
 
     Args:
-        scores: ``[..., m, n]`` with m <= n. ``-inf`` excludes an entry.
-        temperature: positive; float, or tensor that broadcasts against scores.
-        iterations: Sinkhorn's sweeps at most, before Newton's method takes over.
-        newton: Newton's steps at most; 0 leaves it at sweeps.
-        tolerance: error of a sum above which a :class:`SinkhornWarning` is given, on the CPU.
+        scores: scores ``[..., m, n]`` with m <= n; ``-inf`` excludes an entry.
+        temperature: positive float, or tensor that broadcasts against scores.
+        iterations: largest number of Sinkhorn sweeps before Newton's method takes over.
+        newton: largest number of Newton steps; with 0 only sweeps are made.
+        tolerance: error of a sum above which a :class:`SinkhornWarning` is issued, on the CPU.
 
     Returns:
-        ``[..., m, n]`` in the dtype of scores: rows sum to 1; columns too if m = n, otherwise to 1
-        at most. NaN where scores are NaN, or where what is excluded leaves a row without an entry.
+        ``[..., m, n]`` in the dtype of scores. Rows sum to 1; columns sum to 1 if m = n, and
+        otherwise to at most 1. The result is NaN where scores are NaN, or where the excluded
+        entries leave a row empty.
 
     Raises:
-        TypeError: if scores are not of a floating dtype.
-        ShapeError: if scores are no matrices, or have more rows than columns.
-        DomainError: if a temperature that is a number is not finite and positive (tensors are not
-            looked at), iterations are less than 1, or newton less than 0.
+        TypeError: if scores are not of a floating-point dtype.
+        ShapeError: if scores are not matrices, or have more rows than columns.
+        DomainError: if the temperature is a number that is not finite and positive (tensors are not
+            checked), iterations is less than 1, or newton is less than 0.
 
     Example:
         >>> soft = sinkhorn(torch.tensor([[2.0, 0.0], [0.0, 0.0]]), 0.5)
@@ -72,9 +73,11 @@ def sinkhorn(
                 [0.1192, 0.8808]])
     """
     if not scores.is_floating_point():
-        raise TypeError(f"sinkhorn: scores must be a floating tensor, got {scores.dtype}")
+        raise TypeError(f"sinkhorn: scores must be a floating-point tensor, got {scores.dtype}")
     if scores.dim() < 2 or not 1 <= scores.shape[-2] <= scores.shape[-1]:
-        raise ShapeError(f"sinkhorn: scores must be [*, m, n], m <= n, got {list(scores.shape)}")
+        raise ShapeError(
+            f"sinkhorn: scores must have shape [*, m, n] with m <= n, got {list(scores.shape)}"
+        )
     _check_settings(temperature, iterations, newton)
     x = quotient(scores.to(compute_dtype(scores.dtype)), temperature)
     m, n = scores.shape[-2:]
@@ -90,7 +93,7 @@ def _check_settings(temperature: float | Tensor, iterations: int, newton: int) -
         check_temperature_value(temperature)
     if iterations < 1 or newton < 0:
         raise DomainError(
-            f"sinkhorn: iterations must be 1 or more and newton 0 or more, got {iterations} and "
+            f"sinkhorn: iterations must be at least 1 and newton at least 0, got {iterations} and "
             f"{newton}"
         )
 
@@ -103,33 +106,33 @@ def scaled(
     newton: int = STEPS,
     tolerance: float = TOLERANCE,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``exp(x)`` scaled to given sums of rows and columns, differentiable in x.
+    """Scale ``exp(x)`` to given sums of rows and columns, differentiably in x.
 
     Args:
-        x: ``[..., m, n]``, float32 or float64.
-        rows, columns: positive sums that broadcast to ``[..., m]`` and ``[..., n]``, of the same
+        x: scores ``[..., m, n]``, float32 or float64.
+        rows, columns: positive sums that broadcast to ``[..., m]`` and ``[..., n]``, with the same
             total.
         iterations, newton, tolerance: as for :func:`sinkhorn`.
 
     Returns:
-        The matrix; its column potentials ``[..., n]`` and relative errors ``[...]``, without
-        gradient. Where potentials were too large to be known to a digit, they say nothing of
-        entries that count nothing.
+        The matrix ``[..., m, n]``, and without gradient its column potentials ``[..., n]`` and
+        relative errors ``[...]``. Where potentials were too large to have any accurate digit, they
+        hold no information on negligible entries.
     """
-    found: tuple[Tensor, Tensor, Tensor] = _Scaled.apply(
+    result: tuple[Tensor, Tensor, Tensor] = _Scaled.apply(
         x, rows, columns, iterations, newton, _aim(x.dtype) if newton else 0.0, tolerance
     )
-    return found
+    return result
 
 
 def _aim(dtype: torch.dtype) -> float:
-    """Error of the sums that is aimed at where there is no reason to stop before."""
-    # Written out: a number from elsewhere may be a symbol to a compiler.
+    """Return the error of the sums at which to stop."""
+    # Written as literals: a global number may be symbolic in compiled code.
     return 1e-5 if dtype == torch.float32 else 1e-13
 
 
 def residual(soft: Tensor) -> Tensor:  # [..., m, n] -> [...]
-    """How far rows and columns of a soft value are from their sums: the largest error of each.
+    """Return the largest error of the row and column sums of each soft matrix.
 
     Example:
         >>> residual(torch.tensor([[0.5, 0.5], [0.5, 0.4]]))
@@ -156,7 +159,7 @@ class _Scaled(torch.autograd.Function):
         aim: float,
         tolerance: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        # Dynamo before PyTorch 2.12 wants every argument by its name.
+        # Dynamo before PyTorch 2.12 needs every argument to be named.
         return scale(x, rows, columns, iterations, steps, aim, tolerance)
 
     @staticmethod
@@ -171,11 +174,11 @@ class _Scaled(torch.autograd.Function):
 
 
 def _along(p: Tensor, gradient: Tensor) -> Tensor:
-    """``P * (G - lambda_i - mu_j)`` with rows and columns that sum to 0."""
+    """Compute ``P * (G - lambda_i - mu_j)`` with rows and columns that sum to 0."""
     if torch.compiler.is_compiling():
         return _projected(p, gradient, full_precision_matmul)
-    # Float32 may not do where products are shortened, or may be by the time that autograd makes
-    # second derivatives of all of this.
+    # Float32 may be insufficient where matmuls run at reduced precision, or may do so by the time
+    # autograd computes second derivatives of this.
     recorded = torch.is_grad_enabled() and p.requires_grad
     if p.dtype == torch.float32 and (recorded or has_reduced_precision(p.device)):
         return _projected(p.double(), gradient.double(), torch.matmul).to(p.dtype)
@@ -185,7 +188,7 @@ def _along(p: Tensor, gradient: Tensor) -> Tensor:
 def _projected(p: Tensor, gradient: Tensor, times: Product) -> Tensor:
     flow = p * gradient
     rows = p.sum(-1, keepdim=True)
-    mean = flow.sum(-1, keepdim=True) / rows  # lambda_i less the share of mu
+    mean = flow.sum(-1, keepdim=True) / rows  # lambda_i without the contribution of mu
     lack = flow.sum(-2, keepdim=True) - times(mean.mT, p)
     mu = torch.linalg.solve_ex(system(p, rows, times), lack.mT)[0].mT
     return flow - p * (mean - times(mu, p.mT).mT / rows + mu)

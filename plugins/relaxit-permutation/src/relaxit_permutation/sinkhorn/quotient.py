@@ -1,4 +1,4 @@
-"""Scores over the temperature, as Sinkhorn's operator takes them, at both ends of the range."""
+"""Scores divided by the temperature for Sinkhorn's operator, at both ends of the range."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from relaxit_permutation.sinkhorn.reduced import shifts
 __all__ = ["quotient", "roomy"]
 
 COLD, HOT = 1e-8, 1e30
-"""Temperatures beyond which more is done than to divide."""
+"""Temperatures below and above which a plain division is not enough."""
 _ENDS = 1e290
-"""Temperatures beyond it, or below its inverse, are taken for these."""
+"""Temperatures are clamped to the range from its inverse to this value."""
 _UNIT = 2.0**-64
-"""Of values at the upper end of float64."""
+"""Factor of values at the upper end of float64."""
 
 
 def quotient(scores: Tensor, temperature: float | Tensor) -> Tensor:
-    """``scores / temperature``, up to what is added to rows and columns.
+    """Return ``scores / temperature``, up to constants added to rows and columns.
 
-    At very low temperatures, and on the CPU wherever a quotient overflows, it is the reduced scores
-    that are divided: see :mod:`relaxit_permutation.sinkhorn.reduced`.
+    At very low temperatures, and on the CPU wherever a quotient overflows, the reduced scores are
+    divided instead: see :mod:`relaxit_permutation.sinkhorn.reduced`.
 
     Args:
-        scores: ``[..., m, n]``, float32 or float64.
+        scores: scores ``[..., m, n]``, float32 or float64.
         temperature: as for :func:`~relaxit_permutation.sinkhorn.operator.sinkhorn`.
 
     Returns:
-        ``[..., m, n]``; if m < n with one further row, which stands for n - m rows of scores 0:
-        they take the columns that nobody takes, and are all alike.
+        ``[..., m, n]``; if m < n, with one further row, which represents n - m equal rows of scores
+        0 that take the remaining columns.
     """
     x = _with_rest(divide_by_temperature(scores, temperature))
     if not (_extreme(temperature) or _overflown(scores, x)):
@@ -56,14 +56,14 @@ def _with_rest(scores: Tensor) -> Tensor:
 
 
 def _kept(temperature: float | Tensor) -> float | Tensor:
-    """A temperature in float64, kept where quotients by it have finite gradients."""
+    """Return the temperature in float64, clamped so that quotients have finite gradients."""
     if isinstance(temperature, Tensor):
         return _widened(temperature).clamp(1 / _ENDS, _ENDS)
     return min(max(temperature, 1 / _ENDS), _ENDS)
 
 
 def _extreme(temperature: float | Tensor) -> bool:
-    """Whether a temperature is, as far as can be told at once, at an end of the range.
+    """Whether a temperature is at an end of the range; False if checking needs synchronisation.
 
     Example:
         >>> _extreme(1e-3), _extreme(1e-30), _extreme(torch.tensor(1e35))
@@ -78,14 +78,15 @@ def _extreme(temperature: float | Tensor) -> bool:
 
 
 def roomy(values: Tensor, temperature: float | Tensor) -> tuple[Tensor, float | Tensor]:
-    """Values and temperature whose differences, products with n and quotients do not overflow.
+    """Return values and temperature in a range where the relaxations do not overflow.
 
-    They are as they were but at the ends of the range; there they are in float64, in another unit
-    if need be. What is relaxed depends on their quotients alone.
+    Differences of the values, their products with n and their quotients by the temperature do not
+    overflow. Values and temperature change only at the ends of the range; there they become
+    float64, in another unit if necessary. The relaxation depends on their quotients only.
 
     Args:
-        values: ``[..., n]``, finite, float32 or float64.
-        temperature: positive; float, or tensor ``[..., 1]``.
+        values: finite values ``[..., n]``, float32 or float64.
+        temperature: positive float, or tensor ``[..., 1]``.
     """
     most = float(values.detach().abs().amax()) if _open(values) and values.numel() else 0.0
     if not (most > HOT or _extreme(temperature)):
@@ -95,21 +96,21 @@ def roomy(values: Tensor, temperature: float | Tensor) -> tuple[Tensor, float | 
 
 
 def _overflown(scores: Tensor, x: Tensor) -> bool:
-    """Whether a finite score has an infinite quotient, as far as can be told at once."""
+    """Whether a finite score has an infinite quotient; False if checking needs synchronisation."""
     if not _open(x) or math.isfinite(float(x.detach().sum())):
         return False
     return bool((x.isinf()[..., : scores.shape[-2], :] & scores.isfinite()).any())
 
 
 def _open(tensor: Tensor) -> bool:
-    """Whether to look at numbers costs nothing."""
+    """Whether the numbers of a tensor can be read without synchronisation."""
     if torch.compiler.is_compiling() or tensor.device.type != "cpu":
         return False
     return not tracing.observed()
 
 
 def _widened(tensor: Tensor) -> Tensor:
-    """A tensor in float64. A gradient too large for its dtype comes back as a large number.
+    """Return a tensor in float64; gradients too large for its dtype come back as large numbers.
 
     Example:
         >>> x = torch.ones(1, requires_grad=True)
@@ -134,5 +135,5 @@ class _Widened(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        most = torch.finfo(ctx.dtype).max / 1024  # with room to add some
+        most = torch.finfo(ctx.dtype).max / 1024  # leaves room to add several
         return grad.clamp(-most, most).to(ctx.dtype)

@@ -1,19 +1,21 @@
-r"""Scores less the potentials of their best matching: for the ends of the range.
+r"""Scores reduced by the potentials of their best matching, for the ends of the range.
 
-Far below the differences of scores, the potentials of Sinkhorn's operator are so large that their
-rounding decides what is left, or scores over the temperature overflow. Then the potentials of the
-assignment problem come first, in float64:
+At temperatures far below the differences of scores, the potentials of Sinkhorn's operator are so
+large that their rounding errors dominate the result, or scores / temperature overflows. Then the
+potentials of the assignment problem are applied first, in float64:
 
     c_ij = scores_ij + u_i + v_j <= 0,      = 0 on a best matching.
 
-What is added to rows and columns changes nothing of what is looked for. The potentials that c /
-temperature still needs are small.
+Adding constants to rows and columns does not change the result. The potentials that c / temperature
+still needs are small.
 
-An entry whose best matching is far below the best one counts nothing, and is left out. To know them
-is needed, not only cheap: c is 0 at entries of no best matching too, and with them in place of
-everything below, the matrix would have a limit that no finite potentials reach.
+An entry is negligible, and is left out, if the best matching that contains it is far below the best
+matching. Finding these entries is necessary and not only a saving: c is also 0 at some entries that
+are in no best matching, and if they were kept while everything below were dropped, the limit of the
+matrix would not be reached with finite potentials.
 
-Reference: Ahuja, Magnanti, Orlin, "Network Flows", 1993, chapters 9 and 12 (longest ways as duals).
+Reference: Ahuja, Magnanti, Orlin, "Network Flows", 1993, chapters 9 and 12 (longest paths as
+duals).
 """
 
 from __future__ import annotations
@@ -29,32 +31,32 @@ from relaxit_permutation.matrices.batching import in_front
 __all__ = ["reduced", "shifts"]
 
 _LOST = 100.0
-"""Temperatures for each item of a matching, by which it is so far below the best that it counts
-nothing: exp(-100) an entry."""
+"""Deficit to the best matching, in temperatures per item, at which a matching is negligible:
+exp(-100) per entry."""
 _UNIT = 2.0**64
-"""Scores are divided by it, which changes no digit, so that sums of them do not overflow."""
+"""Divisor of scores, a power of two that changes no digits, so that their sums do not overflow."""
 
 
 @torch.library.custom_op("relaxit_permutation::shifts", mutates_args=())
 def shifts(scores: Tensor, temperature: Tensor, copies: int) -> Tensor:
-    """What to add to scores so that they are 0 on a best matching and nowhere above.
+    """Return shifts that make scores 0 on a best matching and nowhere positive.
 
     Args:
-        scores: ``[..., m, n]``; ``-inf`` excludes an entry.
-        temperature: positive, broadcasts to ``[..., 1, 1]``.
-        copies: how many rows the last one stands for, so that there are n.
+        scores: scores ``[..., m, n]``; ``-inf`` excludes an entry.
+        temperature: positive tensor that broadcasts to ``[..., 1, 1]``.
+        copies: number of rows that the last row represents, so that there are n rows in total.
 
     Returns:
-        ``[..., m, n]`` in float64, finite; ``-inf`` where an entry counts nothing. 0 for a matrix
-        that has no best matching.
+        ``[..., m, n]`` in float64: finite, or ``-inf`` where an entry is negligible. 0 for a matrix
+        without a best matching.
     """
     batch, (m, n) = scores.shape[:-2], scores.shape[-2:]
     x = scores.to("cpu", torch.float64).reshape(-1, m, n)
     cold = temperature.to("cpu", torch.float64).expand(*batch, 1, 1).reshape(-1, 1, 1)
     c, _ = reduced(x, cold, copies)
-    # What is left as it was may be infinite.
-    found = torch.where(c == x, 0.0, c - x)
-    return found.reshape(scores.shape).to(scores.device)
+    # Unchanged entries may be infinite.
+    shift = torch.where(c == x, 0.0, c - x)
+    return shift.reshape(scores.shape).to(scores.device)
 
 
 @shifts.register_fake
@@ -78,22 +80,22 @@ def _sound(x: Tensor, copies: int) -> Tensor:  # [B, m, n] -> [B] of bool
 
 
 def _square(x: Tensor, copies: int) -> Tensor:  # [B, m, n] -> [B, n, n]
-    """With the last row as often as it is meant."""
+    """Repeat the last row as many times as it represents rows."""
     last = x[:, -1:].expand(-1, copies - 1, -1)
     return torch.cat([x, last], 1) if copies > 1 else x
 
 
 def reduced(x: Tensor, temperature: Tensor, copies: int) -> tuple[Tensor, Tensor]:
-    """Reduced scores, and the potentials of columns that reduce them.
+    """Return reduced scores and the column potentials that reduce them.
 
     Args:
-        x: ``[B, m, n]``, float64 on the CPU.
-        temperature: ``[B, 1, 1]``, likewise.
+        x: scores ``[B, m, n]``, float64 on the CPU.
+        temperature: temperatures ``[B, 1, 1]``, float64 on the CPU.
         copies: as for :func:`shifts`.
 
     Returns:
-        c ``[B, m, n]``, never above 0, ``-inf`` where an entry counts nothing; v ``[B, 1, n]``. A
-        matrix that has no best matching stays as it is.
+        Reduced scores c ``[B, m, n]``, at most 0 and ``-inf`` where an entry is negligible, and
+        potentials v ``[B, 1, n]``. A matrix without a best matching stays unchanged.
     """
     c, v = x.clone(), torch.zeros_like(x[:, :1])
     sound = _sound(x, copies).nonzero().squeeze(-1)
@@ -107,40 +109,40 @@ def _reduced(x: Tensor, temperature: Tensor, copies: int) -> tuple[Tensor, Tenso
     s = _square(x / _UNIT, copies)
     best = assign(s)
     column, row = best.argmax(-1, keepdim=True), best.argmax(-2).unsqueeze(-1)
-    # From column to column: what the row that has the one would gain by the other.
-    ways = (s - s.gather(-1, column)).gather(-2, row.expand_as(s))
-    v = -_longest_to(ways)
+    # Gain from column to column: of the row matched to the first if moved to the second.
+    gains = (s - s.gather(-1, column)).gather(-2, row.expand_as(s))
+    v = -_longest_to(gains)
     u = -s.gather(-1, column) - v.mT.gather(-2, column)
     c = _settled(s, u, v)
     lengths = _longest(c.gather(-2, row.expand_as(s)))
-    # The way back closes the circle: what the best matching with this entry is below the best.
+    # The path back closes the cycle: how far the best matching with this entry is below the best.
     below = c + lengths.mT.gather(-2, column.expand_as(s))
-    counts = below / temperature * _UNIT >= -_LOST * n
-    c = torch.where(counts, c * _UNIT, -torch.inf)
+    relevant = below / temperature * _UNIT >= -_LOST * n
+    c = torch.where(relevant, c * _UNIT, -torch.inf)
     return c[:, :m], v * _UNIT
 
 
 def _settled(s: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """``s + u + v``, with 0 for what is rounding."""
+    """Compute ``s + u + v``, with rounding errors set to 0."""
     c = (s + u + v).clamp_max_(0.0)
     rounding = (4 * s.shape[-1] * torch.finfo(s.dtype).eps) * (s.abs() + u.abs() + v.abs())
     return torch.where((c >= -rounding) & (s > -torch.inf), 0.0, c)
 
 
-def _longest_to(ways: Tensor) -> Tensor:  # [B, n, n] -> [B, 1, n]
-    """Length of the longest way to each column, from any; 0 at least."""
-    v = torch.zeros_like(ways[:, :1])
-    for _ in range(ways.shape[-1]):
-        longer = torch.maximum(v, (v.mT + ways).amax(-2, keepdim=True))
+def _longest_to(gains: Tensor) -> Tensor:  # [B, n, n] -> [B, 1, n]
+    """Return the length, at least 0, of the longest path to each column from any other."""
+    v = torch.zeros_like(gains[:, :1])
+    for _ in range(gains.shape[-1]):
+        longer = torch.maximum(v, (v.mT + gains).amax(-2, keepdim=True))
         if torch.equal(longer, v):
             break
         v = longer
     return v
 
 
-def _longest(ways: Tensor) -> Tensor:  # [B, n, n] -> same
-    """Length of the longest way from each column to each other; no way is longer than 0."""
-    found = ways.clone()
-    for k in range(ways.shape[-1]):
-        found = torch.maximum(found, found[:, :, k : k + 1] + found[:, k : k + 1])
-    return found
+def _longest(gains: Tensor) -> Tensor:  # [B, n, n] -> same
+    """Return the length of the longest path between each pair of columns; gains are at most 0."""
+    lengths = gains.clone()
+    for k in range(gains.shape[-1]):
+        lengths = torch.maximum(lengths, lengths[:, :, k : k + 1] + lengths[:, k : k + 1])
+    return lengths

@@ -1,7 +1,7 @@
 """The scaling of a positive matrix to given row and column sums: sweeps, then Newton's method.
 
-It is one operator, opaque to ``torch.compile`` and ``vmap``: inside it may look at the error and
-stop. On the CPU it does. Elsewhere looking would make the device wait, so a fixed number of
+It is one operator, opaque to ``torch.compile`` and ``vmap``, so that it can check the error and
+stop. On the CPU it does so. On other devices the check would synchronise, so a fixed number of
 iterations is made.
 """
 
@@ -22,35 +22,35 @@ from relaxit_permutation.sinkhorn.sweeps import first_potentials, sweep
 __all__ = ["SinkhornWarning", "scale"]
 
 Found = tuple[Tensor, Tensor, Tensor]
-"""Matrices ``[B, m, n]``, potentials of their columns ``[B, 1, n]`` and errors ``[B]``."""
+"""Scaled matrices ``[B, m, n]``, column potentials ``[B, 1, n]`` and errors ``[B]``."""
 
 _UNWATCHED_SWEEPS = 20
 _UNWATCHED_STEPS = 18
-"""What is made where nobody looks: enough for Gumbel scores down to temperature 0.02."""
+"""Numbers where the error is not checked: enough for Gumbel scores down to temperature 0.02."""
 _POLISH = 10
-"""Sweeps after Newton's steps, of which they remove the last of the error."""
+"""Number of sweeps after Newton's steps, which remove the remaining error."""
 _FAR = 10.0
-"""Logarithm of a column's greatest entry, up or down, with which such sweeps may begin."""
+"""Largest absolute logarithm of a column's greatest entry with which these sweeps may begin."""
 _COARSE = 1e-3
-"""Error of a sum that is mended."""
+"""Error of a sum above which a matrix is recomputed."""
 _BLIND = 0.05
-"""Error of the logarithm of an entry, from the rounding of potentials, that is mended."""
+"""Error of log entries, from rounding of potentials, above which a matrix is recomputed."""
 _REST = 5
-"""Newton's steps more, where scores are so large that rounding has the last word."""
+"""Number of further Newton steps where scores are so large that rounding dominates."""
 
 
 class SinkhornWarning(RuntimeWarning):
-    """Row and column sums are not what was asked for, up to the tolerance.
+    """Row or column sums deviate from the desired sums by more than the tolerance.
 
     Attributes:
-        residual: the largest relative error of a sum.
-        tolerance: what was asked for.
-        matrices: how many matrices of the batch are concerned.
+        residual: largest relative error of a sum.
+        tolerance: requested tolerance.
+        matrices: number of matrices of the batch that exceed it.
     """
 
     def __init__(self, residual: float, tolerance: float, matrices: int) -> None:
         self.residual, self.tolerance, self.matrices = residual, tolerance, matrices
-        # One digit and no count, so that Python shows the same warning of many steps once.
+        # One digit and no count, so that Python shows the same warning from many steps only once.
         super().__init__(
             f"row or column sums are off by up to {residual:.0e}, more than {tolerance:.0e}; raise "
             "the temperature, `newton` or `iterations`"
@@ -70,19 +70,19 @@ def scale(
     """Scale ``exp(x)`` to row sums ``rows`` and column sums ``columns``.
 
     Args:
-        x: scores ``[..., m, n]``, float32 or float64; ``-inf`` is an entry that stays 0.
-        rows, columns: sums, that broadcast to ``[..., m]`` and ``[..., n]``.
-        iterations: sweeps at most.
-        steps: Newton's steps at most, but for a few more where rounding asks for them.
+        x: scores ``[..., m, n]``, float32 or float64; ``-inf`` gives an entry that stays 0.
+        rows, columns: desired sums, which broadcast to ``[..., m]`` and ``[..., n]``.
+        iterations: largest number of sweeps.
+        steps: largest number of Newton steps; rounding may require a few more.
         aim: relative error at which to stop.
-        tolerance: relative error above which to warn; nobody is warned off the CPU.
+        tolerance: relative error above which to warn, on the CPU only.
 
     Returns:
-        The matrix ``[..., m, n]``, column potentials ``[..., n]``, relative errors ``[...]``.
+        The matrix ``[..., m, n]``, column potentials ``[..., n]`` and relative errors ``[...]``.
     """
     batch, (m, n) = x.shape[:-2], x.shape[-2:]
     flat = x.reshape(-1, m, n)
-    # One short row for each matrix, which the loops write into their buffers.
+    # One short row per matrix, which the loops write into their buffers.
     r = rows.expand(*batch, m).reshape(-1, m, 1)
     c = columns.expand(*batch, n).reshape(-1, 1, n)
     watch = x.device.type == "cpu"
@@ -122,18 +122,18 @@ def _swept(
 
 
 def _go_on(x: Tensor, rows: Tensor, columns: Tensor, found: Found, steps: int, aim: float) -> None:
-    """Newton's method for the matrices that are left, of which ``found`` becomes what is found."""
-    left = (found[2] > aim).nonzero().squeeze(-1)
-    if len(left):
+    """Apply Newton's method to the matrices that have not converged, and update ``found``."""
+    remaining = (found[2] > aim).nonzero().squeeze(-1)
+    if len(remaining):
         x, v, rows, columns, off = (
-            each.index_select(0, left) for each in (x, found[1], rows, columns, found[2])
+            tensor.index_select(0, remaining) for tensor in (x, found[1], rows, columns, found[2])
         )
-        _replace(found, left, _finish(x, v, rows, columns, off, steps, aim, True))
+        _replace(found, remaining, _finish(x, v, rows, columns, off, steps, aim, True))
 
 
 def _replace(found: Found, index: Tensor, part: Found) -> None:
-    for whole, some in zip(found, part, strict=True):
-        whole.index_copy_(0, index, some)
+    for full, selected in zip(found, part, strict=True):
+        full.index_copy_(0, index, selected)
 
 
 def _finish(
@@ -146,10 +146,10 @@ def _finish(
     aim: float,
     watch: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Newton's steps from the potentials ``v``, then a few sweeps."""
+    """Make Newton steps from the potentials ``v``, then a few sweeps."""
     v = newton(x, v, rows, columns, residual, steps, aim, watch)
-    # Large scores and potentials have rounded sums. Taken as they are for the scores, they need
-    # small potentials, which have not.
+    # The sums of large scores and potentials are rounded. Taken as scores themselves, they need
+    # only small potentials, which add no such rounding errors.
     u = rows.log() - (x + v).logsumexp(-1, keepdim=True)
     rest = (x + u).add_(v)
     p, small, residual = _polish(rest, torch.zeros_like(v), rows, columns, watch)
@@ -160,7 +160,7 @@ def _finish(
 
 
 def _poor(v: Tensor, residual: Tensor) -> Tensor | None:
-    """Which matrices have sums that are wrong, or potentials that are known to no digit."""
+    """Return indices of matrices with wrong sums or potentials without an accurate digit."""
     rounding = torch.finfo(v.dtype).eps * v.abs().flatten(1).amax(1)
     right = (residual <= _COARSE) & (rounding <= _BLIND)
     return None if bool(right.all()) else right.logical_not_().nonzero().squeeze(-1)
@@ -176,39 +176,39 @@ def _mend(
     steps: int,
     aim: float,
 ) -> None:
-    """Begin anew with reduced scores.
+    """Recompute inaccurate matrices from reduced scores.
 
     Args:
-        found: matrices, potentials and errors, of which those of the matrices ``poor`` are replaced
-            by what is found now.
+        found: matrices, potentials and errors, updated for the matrices ``poor``.
+        poor: indices of the inaccurate matrices.
         x, rows, columns, iterations, steps, aim: as for :func:`_scale`.
     """
-    x, rows, columns = (each.index_select(0, poor) for each in (x, rows, columns))
+    x, rows, columns = (tensor.index_select(0, poor) for tensor in (x, rows, columns))
     copies = _copies(rows, columns)
     if copies is None:
         return
     c, shift = reduced(x.double(), x.new_ones(len(x), 1, 1, dtype=torch.float64), copies)
-    anew = _swept(c.to(x.dtype), rows, columns, iterations, steps, aim, True)
-    _go_on(c.to(x.dtype), rows, columns, anew, steps, aim)
-    _replace(found, poor, (anew[0], anew[1] + shift.to(x.dtype), anew[2]))
+    again = _swept(c.to(x.dtype), rows, columns, iterations, steps, aim, True)
+    _go_on(c.to(x.dtype), rows, columns, again, steps, aim)
+    _replace(found, poor, (again[0], again[1] + shift.to(x.dtype), again[2]))
 
 
 def _copies(rows: Tensor, columns: Tensor) -> int | None:
-    """How many columns the last row takes; None unless every other row takes one."""
+    """Return how many columns the last row takes; None unless every other row takes one."""
     shares = rows / columns[:, :, :1]
     last = columns.shape[-1] - rows.shape[-2] + 1
-    one, rest = shares[:, :-1] - 1, shares[:, -1:] - last
+    single, rest = shares[:, :-1] - 1, shares[:, -1:] - last
     even = columns - columns[:, :, :1]
-    worst = max(float(each.abs().amax()) for each in (one, rest, even) if each.numel())
+    worst = max(float(off.abs().amax()) for off in (single, rest, even) if off.numel())
     return last if worst < _COARSE else None
 
 
 def _polish(
     x: Tensor, v: Tensor, rows: Tensor, columns: Tensor, watch: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A few sweeps that begin with the column potentials ``v``: matrix, potentials, errors."""
+    """Make a few sweeps from the column potentials ``v``; return matrix, potentials and errors."""
     u = rows.log() - (x + v).logsumexp(-1, keepdim=True)
-    # Where scores of 1e8 and more have left rounding errors of dozens, a kernel that holds them.
+    # Scores of 1e8 and more may leave rounding errors of dozens; this brings the kernel in range.
     highest = (x + u).add_(v).amax(-2, keepdim=True)
     v = v - (highest - _FAR).clamp_min(0.0) - (highest + _FAR).clamp_max(0.0)
     p, _, v, residual = sweep(x, u, v, rows, columns, _POLISH, 0.0, watch)
@@ -235,9 +235,9 @@ def _(
     info: Any, in_dims: tuple[int | None, ...], x: Tensor, rows: Tensor, columns: Tensor, *rest: Any
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
     batched = in_front(x, in_dims[0], info.batch_size, 0)
-    # Dimensions of sums are counted from the right, so a new one in front must find its place.
+    # Dimensions of sums broadcast from the right, so the mapped one must be aligned in front.
     sums = (
-        in_front(each, dim, info.batch_size, batched.dim() - 1)
-        for each, dim in zip((rows, columns), in_dims[1:3], strict=True)
+        in_front(tensor, dim, info.batch_size, batched.dim() - 1)
+        for tensor, dim in zip((rows, columns), in_dims[1:3], strict=True)
     )
     return scale(batched, *sums, *rest), (0, 0, 0)

@@ -1,4 +1,4 @@
-"""Matrices over a temperature that was aligned with vectors."""
+"""Division of matrices by a temperature that is aligned with vectors."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from relaxit.temperature import divide_by_temperature, may_need_gradient
 __all__ = ["divide"]
 
 _LOST = 1e4
-"""Temperatures below the greatest entry of a row, at which an entry counts nothing."""
+"""Distance to the greatest entry of a row, in temperatures, at which an entry is negligible."""
 
 
 def divide(matrix: Tensor, temperature: float | Tensor) -> Tensor:
-    """``matrix / temperature``, for matrices ``[..., m, n]`` and a float or tensor ``[..., 1]``.
+    """Return ``matrix / temperature`` for matrices ``[..., m, n]``.
 
-    Differences of scores are divided, never the scores: at a low temperature the rounding errors of
-    large scores would show.
+    The matrix holds differences of scores. Scores themselves are never divided, because at a low
+    temperature this would magnify the rounding errors of large scores.
 
     Args:
-        matrix: of which a softmax is to be taken, the greatest entry of each row 0.
-        temperature: positive.
+        matrix: arguments ``[..., m, n]`` of a softmax, with 0 as the greatest entry of each row.
+        temperature: positive float, or tensor ``[..., 1]``.
 
     Example:
         >>> import torch
@@ -29,7 +29,7 @@ def divide(matrix: Tensor, temperature: float | Tensor) -> Tensor:
     """
     rows = temperature.unsqueeze(-1) if isinstance(temperature, Tensor) else temperature
     if isinstance(rows, Tensor) and may_need_gradient(rows):
-        # Its derivative there is nothing times a quotient that may have overflowed.
+        # There the derivative is 0 times a quotient that may have overflowed.
         lost = matrix.detach() < -_LOST * rows.detach()
         matrix = matrix.masked_fill(lost, -float("inf"))
     return divide_by_temperature(matrix, rows)

@@ -1,16 +1,16 @@
-r"""The Triton program of Sinkhorn's iterations: one matrix a program, held in registers throughout.
+r"""The Triton program of Sinkhorn's iterations: one matrix per program, held in registers.
 
 The iterations are those of :mod:`relaxit_permutation.sinkhorn.sweeps`, on ``K = exp(x + u + v)``:
 
     a = rows / (K b),    b = columns / (K^T a),
 
-and end when the sums are right, each matrix by itself, without anybody waiting to hear of it.
+and each matrix stops by itself when its sums are accurate, without synchronisation.
 
-An entry that is too small for K matters only once the scalings have grown by as much. Before they
-can have, they are absorbed into u and v, and K is formed anew. Here that is looked at after each
-iteration, so that no bound on the growth is needed; denormal numbers cost nothing.
+An entry that is too small for K matters only after the scalings have grown correspondingly. Before
+they can, they are absorbed into u and v, and K is recomputed. Here this is checked after each
+iteration, so that no bound on the growth is needed, and denormal numbers cost nothing.
 
-This file imports Triton; :mod:`relaxit_permutation.sinkhorn.cuda` imports it when it is needed.
+This file imports Triton, so :mod:`relaxit_permutation.sinkhorn.cuda` imports it only when needed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from torch import Tensor
 __all__ = ["sweep"]
 
 _ROOM = tl.constexpr(1e17)
-"""Growth of the scalings at which they are absorbed. A float32 below 1e-38 is 0; what was left out
-counts less than 1e-21 by then, and at most n^2 times that an iteration later."""
+"""Growth of the scalings at which they are absorbed. A float32 below 1e-38 is 0; by then, entries
+left out contribute less than 1e-21, and at most n^2 times that one iteration later."""
 _THREAD = 16
-"""Entries a thread holds."""
+"""Number of entries per thread."""
 
 
 @triton.jit
@@ -40,7 +40,7 @@ def kernel_of(
     here: tl.tensor,
     there: tl.tensor,
 ) -> tl.tensor:
-    """``exp(x + u + v)``; 0 in the padding."""
+    """Compute ``exp(x + u + v)``, and 0 in the padding."""
     return tl.exp(tl.load(x + here, mask=there, other=float("-inf")) + u[:, None] + v[None, :])
 
 
@@ -62,13 +62,13 @@ def sweep_program(
     HIGH: tl.constexpr,
     WIDE: tl.constexpr,
 ) -> None:
-    """Matrix ``p``, potentials ``left`` and ``top`` and error ``off`` of one ``[M, N]`` of x."""
+    """Compute ``p``, potentials ``left`` and ``top`` and error ``off`` for one matrix of x."""
     number = tl.program_id(0).to(tl.int64)
     i, j = tl.arange(0, HIGH), tl.arange(0, WIDE)
     down, across = number * M + i, number * N + j
     here = i[:, None] * N + j[None, :]
     there = (i < M)[:, None] & (j < N)[None, :]
-    # Padding has sums of 1 that are asked of it and, below, found in it.
+    # The desired sums of the padding are 1 and, below, its actual sums are 1 too.
     r = tl.load(rows + down, mask=i < M, other=1.0)
     c = tl.load(columns + across, mask=j < N, other=1.0)
     pad_row, pad_column = (i >= M).to(tl.float32), (j >= N).to(tl.float32)
@@ -79,7 +79,7 @@ def sweep_program(
     done, worst = 0, float("inf")
     while (done < iterations) & (worst > aim):
         sums = tl.sum(k * b[None, :], 1) + pad_row
-        # Columns are right after the first iteration; this is what it left of the rows.
+        # Column sums are exact after the first iteration; this is the remaining error of the rows.
         error = tl.max(tl.abs(a * sums / r - 1.0), 0)
         worst = tl.where(done > 0, error, float("inf"))
         a = r / sums
@@ -94,7 +94,7 @@ def sweep_program(
     k = k * a[:, None] * b[None, :]
     wrong = tl.abs((tl.sum(k, 1) + pad_row) / r - 1.0)
     askew = tl.abs((tl.sum(k, 0) + pad_column) / c - 1.0)
-    # Maxima skip a NaN; sums do not.
+    # Maxima ignore NaN, sums do not.
     nothing = tl.sum(wrong, 0) * 0.0 + tl.sum(askew, 0) * 0.0
     tl.store(off + number, tl.maximum(tl.max(wrong, 0), tl.max(askew, 0)) + nothing)
     tl.store(p + number * M * N + here, k, mask=there)
@@ -105,23 +105,23 @@ def sweep_program(
 def sweep(
     x: Tensor, u: Tensor, v: Tensor, rows: Tensor, columns: Tensor, iterations: int, aim: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """As :func:`relaxit_permutation.sinkhorn.sweeps.sweep`, in float32."""
+    """Run :func:`relaxit_permutation.sinkhorn.sweeps.sweep` in float32."""
     batch, m, n = x.shape
-    given = tuple(each.contiguous() for each in (x, u, v, rows, columns))
-    p, left, top = (torch.empty_like(each) for each in given[:3])
+    inputs = tuple(tensor.contiguous() for tensor in (x, u, v, rows, columns))
+    p, left, top = (torch.empty_like(tensor) for tensor in inputs[:3])
     off = x.new_empty(batch)
     device: AbstractContextManager[Any] = nullcontext()
-    if x.is_cuda:  # a program runs on the current device, which need not be the tensors'
+    if x.is_cuda:  # a program runs on the current device, which may not be that of the tensors
         device = torch.cuda.device(x.device)
     with device:
-        sweep_program[(batch,)](*given, p, left, top, off, iterations, aim, **tiling(m, n))
+        sweep_program[(batch,)](*inputs, p, left, top, off, iterations, aim, **tiling(m, n))
     return p, left, top, off
 
 
 def tiling(m: int, n: int) -> dict[str, int]:
-    """What the compiler is told about a size."""
+    """Return the compile-time arguments for a matrix size."""
     high, wide = triton.next_power_of_2(m), triton.next_power_of_2(n)
     warps = min(32, max(1, high * wide // (32 * _THREAD)))
-    # Said, because Triton means to change what it does where nothing is.
+    # Set explicitly, because Triton plans to change the default.
     compiler = {"num_warps": warps, "enable_fp_fusion": True}
     return {"M": m, "N": n, "HIGH": high, "WIDE": wide, **compiler}

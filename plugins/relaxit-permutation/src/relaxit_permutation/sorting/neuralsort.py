@@ -2,15 +2,15 @@ r"""NeuralSort: a unimodal row-stochastic matrix that sorts.
 
     P_i = softmax_j( ((n + 1 - 2i) x_j - sum_k |x_j - x_k|) / tau ),      i = 1 .. n.
 
-In this form large numbers are subtracted from each other. Written for the items in descending order
-x_(1) >= x_(2) >= ..., with gaps g_m = x_(m) - x_(m+1), the exponents of row i differ from their
-greatest one, that of item (i) itself, by minus the sum of the gaps between the two items, with
-weights 1, 3, 5, ... counted from rank i outwards:
+In this form large numbers are subtracted from each other. Let the items be in descending order
+x_(1) >= x_(2) >= ..., with gaps g_m = x_(m) - x_(m+1). Then the greatest exponent of row i is that
+of item (i), and the exponent of item (r) is lower by the sum of the gaps between the two items,
+with weights 1, 3, 5, ... counted from rank i outwards:
 
-    d(i, r) = sum_{m=i}^{r-1} (2 (m - i) + 1) g_m         for r > i, and likewise upwards,
+    d(i, r) = sum_{m=i}^{r-1} (2 (m - i) + 1) g_m         for r > i, and likewise upwards.
 
-a sum of terms of one sign, exact to the last bits at any scale, with ties, and at any temperature.
-So computed here. SoftSort is the same with all weights 1.
+All terms of this sum have the same sign, so it is accurate to the last bits at any scale, with
+ties, and at any temperature. It is the form used here. SoftSort is the same with all weights 1.
 
 Reference: Grover, Wang, Zweig, Ermon, "Stochastic Optimization of Sorting Networks via Continuous
 Relaxations", arXiv:1903.08850, equation 5.
@@ -28,15 +28,15 @@ __all__ = ["neuralsort"]
 
 
 def neuralsort(values: Tensor, temperature: float | Tensor, ranks: int | None = None) -> Tensor:
-    """The soft matrix ``[..., ranks, n]``, rows summing to 1; the first rows only if ``ranks``.
+    """Return the soft matrix ``[..., ranks, n]``, whose rows sum to 1.
 
-    It is invariant like :func:`~relaxit_permutation.sorting.softsort.softsort`, and much colder at
-    the same temperature, as the weights grow with the number of items in between.
+    It has the invariances of :func:`~relaxit_permutation.sorting.softsort.softsort`, and is much
+    sharper at the same temperature, because the weights grow with the number of items in between.
 
     Args:
-        values: ``[..., n]``, finite, float32 at least.
+        values: finite values ``[..., n]``, float32 or wider.
         temperature: float, or tensor ``[..., 1]``.
-        ranks: how many rows; all n if None.
+        ranks: number of rows to return, from the first on; all n if None.
 
     Example:
         >>> neuralsort(torch.tensor([0.0, 2.0, 1.0]), 1.0)

@@ -1,34 +1,33 @@
 r"""Differentiable sorting, ranking and top-k of plain values, without noise.
 
-    from relaxit_permutation.sorting.ranking import hard_permutation, rank, soft_permutation, sort,
-    topk
+    from relaxit_permutation import hard_permutation, rank, soft_permutation, sort, topk
 
-All of them are made of a soft permutation matrix P ``[..., n, n]`` of the values: rows are ranks,
-columns items, P[i, j] = 1 if item j has rank i, and ``P @ values`` sorts. (diffsort returns the
-transpose.) Three relaxations:
+All functions use a soft permutation matrix P ``[..., n, n]`` of the values: rows are ranks, columns
+are items, P[i, j] = 1 if item j has rank i, and ``P @ values`` sorts. (diffsort returns the
+transpose.) There are three relaxations:
 
-=============  =============  ============================================================
-name           P              cost
-=============  =============  ============================================================
+=============  =============  =============================================================
+name           P              cost and properties
+=============  =============  =============================================================
 ``softsort``   rows sum to 1  one matrix of differences; the default
-``neuralsort`` rows sum to 1  up to twice as long; colder for items with others in between
+``neuralsort`` rows sum to 1  up to twice as long; sharper for items with others in between
 ``sinkhorn``   doubly         an iteration; sums of values and of ranks are preserved
                stochastic
-=============  =============  ============================================================
+=============  =============  =============================================================
 
-What to know of all three:
+All three have these properties:
 
-* As the temperature falls to 0, P becomes the matrix of ``torch.sort``, if no two values are equal.
+* As the temperature tends to 0, P tends to the matrix of ``torch.sort`` if no two values are equal.
   Equal values have equal columns at every temperature, so that two items share two ranks evenly:
-  the soft matrix of ties is no permutation. :func:`hard_permutation` always is.
-* A constant added to all values changes no P. Values c x at temperature c t have the P of x at t:
-  choose the temperature in units of the gaps that should count as large. For two values all three
-  relaxations are the same, sigmoids of the gap over the temperature.
-* Gradients are finite at ties too, where the absolute difference has slope 0. Far below the
-  smallest gap they vanish, as those of a step do.
+  the soft matrix of ties is not a permutation. :func:`hard_permutation` always returns one.
+* Adding a constant to all values does not change P. Values c x at temperature c t have the P of x
+  at t: choose the temperature in units of the gaps that should count as large. For two values all
+  three relaxations are the same, sigmoids of the gap divided by the temperature.
+* Gradients are finite, also at ties, where the absolute difference has slope 0. At temperatures far
+  below the smallest gap they vanish, like those of a step function.
 
-For hard values whose gradient is that of the soft ones write ``hard + soft - soft.detach()``. For
-random orders, with a law and an entropy, see the relaxation ``permutation-plackett-luce``.
+For hard values with the gradient of the soft ones write ``hard + soft - soft.detach()``. For random
+orders, with a distribution and an entropy, see the relaxation ``permutation-plackett-luce``.
 
 References: :mod:`relaxit_permutation.sorting.softsort`,
 :mod:`relaxit_permutation.sorting.neuralsort`,
@@ -68,12 +67,12 @@ SortRelaxation = Literal["softsort", "neuralsort", "sinkhorn"]
 
 
 class TopK(NamedTuple):
-    """The k largest values and where they come from.
+    """The k largest values and the weights of the items in them.
 
     Attributes:
-        values: soft values ``[..., k]``, from the largest on.
-        weights: rows of the soft permutation matrix ``[..., k, n]``, what ``torch.topk`` has
-            indices for. ``weights.sum(-2)`` is a soft indicator of the items.
+        values: soft values ``[..., k]``, the largest first.
+        weights: rows of the soft permutation matrix ``[..., k, n]``, in place of the indices of
+            ``torch.topk``. ``weights.sum(-2)`` is a soft indicator of the items.
     """
 
     values: Tensor
@@ -87,19 +86,19 @@ def soft_permutation(
     *,
     descending: bool = True,
 ) -> Tensor:  # [..., n] -> [..., n, n]
-    """The soft matrix that sorts: row i has the weights of the items at rank i.
+    """Return the soft matrix that sorts; row i has the weights of the items at rank i.
 
     Args:
-        values: ``[..., n]``, finite, a floating dtype.
-        temperature: positive; a float, or a tensor that broadcasts to the leading shape ``[...]``.
+        values: finite values ``[..., n]`` of a floating-point dtype.
+        temperature: positive float, or tensor that broadcasts to the leading shape ``[...]``.
         relaxation: ``softsort``, ``neuralsort`` or ``sinkhorn``.
-        descending: whether rank 1 is that of the largest value.
+        descending: whether the largest value has rank 1.
 
     Raises:
-        ConfigurationError: for values of an integer dtype or an unknown relaxation.
-        ShapeError: for values without items, or a temperature that does not broadcast.
-        DomainError: for a temperature that is not positive; on the CPU outside compiled code also
-            for values that are not finite.
+        ConfigurationError: if values have an integer dtype or the relaxation is unknown.
+        ShapeError: if there are no items, or the temperature does not broadcast.
+        DomainError: if the temperature is not positive; on the CPU outside compiled code also if
+            values are not finite.
 
     Example:
         >>> soft_permutation(torch.tensor([0.0, 2.0, 1.0]), 0.1).round(decimals=3)
@@ -111,7 +110,7 @@ def soft_permutation(
 
 
 def hard_permutation(values: Tensor, *, descending: bool = True) -> Tensor:  # [..., n, n]
-    """The permutation matrix that sorts, without gradient. Equal values keep their order.
+    """Return the permutation matrix that sorts, without gradient; equal values keep their order.
 
     Args:
         values, descending: as for :func:`soft_permutation`.
@@ -136,7 +135,7 @@ def sort(
     *,
     descending: bool = True,
 ) -> Tensor:  # [..., n] -> [..., n]
-    """Softly sorted values: weighted means of the values, ``P @ values``.
+    """Return softly sorted values: weighted means of the values, ``P @ values``.
 
     Args:
         values, temperature, relaxation, descending: as for :func:`soft_permutation`.
@@ -159,15 +158,15 @@ def rank(
     *,
     descending: bool = True,
 ) -> Tensor:  # [..., n] -> [..., n]
-    """Soft ranks: 1 for the largest value, n for the smallest.
+    """Return soft ranks: 1 for the largest value, n for the smallest.
 
-    They count from 1, as those of statistics (``scipy.stats.rankdata``, torchsort) do, in which a
-    smallest value has rank 1; ``descending=False`` gives just those. The index into a sorted tensor
-    is one less.
+    They count from 1, as is usual in statistics (``scipy.stats.rankdata``, torchsort). There the
+    smallest value has rank 1, as here with ``descending=False``. The index into a sorted tensor is
+    one less.
 
-    The rank of an item is the mean of the ranks with the weights of its column, divided by their
-    sum, which is 1 for ``sinkhorn`` only. So it lies between 1 and n and is in the order of the
-    values, at every temperature; equal values have equal ranks.
+    The rank of an item is the mean of the ranks, weighted by its column, divided by the sum of the
+    weights, which is 1 for ``sinkhorn`` only. So at every temperature it lies between 1 and n and
+    ranks are in the order of the values; equal values have equal ranks.
 
     Args:
         values, temperature, relaxation, descending: as for :func:`soft_permutation`.
@@ -193,18 +192,18 @@ def topk(
     *,
     largest: bool = True,
 ) -> TopK:
-    """The k largest values, softly, and the weights of the items in them.
+    """Return the k largest values, softly, and the weights of the items in them.
 
-    Only k rows are made by ``softsort`` and ``neuralsort``: O(k n) numbers.
+    ``softsort`` and ``neuralsort`` compute only k rows: O(k n) numbers.
 
     Args:
-        k: how many, from 1 to n.
-        largest: whether the largest or the smallest values are taken.
+        k: number of values, from 1 to n.
+        largest: whether to take the largest or the smallest values.
         values, temperature, relaxation: as for :func:`soft_permutation`.
 
     Raises:
         ConfigurationError, ShapeError, DomainError: as :func:`soft_permutation`, and DomainError
-            for k out of range.
+            if k is out of range.
 
     Example:
         >>> best = topk(torch.tensor([0.0, 2.0, 1.0]), 2, 0.2)
@@ -229,11 +228,11 @@ def _soft(
     descending: bool,
     k: int | None = None,
 ) -> Tensor:
-    """The first k rows of the soft matrix, in float32 at least."""
+    """Return the first k rows of the soft matrix, in float32 or wider."""
     aligned = _check(owner, values, temperature)
     n = values.shape[-1]
     if k is not None and not 1 <= k <= n:
-        raise DomainError(f"{owner}: k must be from 1 to n = {n}, got {k}")
+        raise DomainError(f"{owner}: k must be between 1 and n = {n}, got {k}")
     x = (values if descending else -values).to(compute_dtype(values.dtype))
     x, aligned = roomy(x, aligned)
     if relaxation == "softsort":
@@ -243,19 +242,20 @@ def _soft(
     if relaxation == "sinkhorn":
         return _sinkhorn(x, aligned)[..., :k, :]
     known = ", ".join(get_args(SortRelaxation))
-    raise ConfigurationError(f"{owner}: no relaxation {relaxation!r}. Known: {known}")
+    raise ConfigurationError(f"{owner}: unknown relaxation {relaxation!r}. Known: {known}")
 
 
 def _sinkhorn(x: Tensor, temperature: float | Tensor) -> Tensor:
-    """Entropic transport of the values to equally spaced anchors, the largest to the first.
+    """Compute entropic transport of the values to equally spaced anchors, the largest to the first.
 
-    With the squared difference from anchors 1 apart as the cost, only twice the product of anchor
-    and value matters: the squares are the same for all matrices. The factors n + 1 - 2i are those
-    of NeuralSort.
+    The cost is the squared difference from anchors 1 apart. Only twice the product of anchor and
+    value matters, because the squares are the same for all matrices. The factors n + 1 - 2i are
+    those of NeuralSort.
     """
     n = x.shape[-1]
     anchors = n - 1 - 2 * torch.arange(n, dtype=x.dtype, device=x.device)
-    # What is added to all values adds to rows, which are scaled away; only the rounding counts.
+    # A constant added to all values is a constant per row, which the scaling removes; centring
+    # only reduces rounding errors.
     centred = x - x.detach().mean(-1, keepdim=True)
     scores = anchors.unsqueeze(-1) * centred.unsqueeze(-2)
     tau = temperature.unsqueeze(-1) if isinstance(temperature, Tensor) else temperature
@@ -267,12 +267,14 @@ def _applied(p: Tensor, values: Tensor) -> Tensor:  # [..., k, n], [..., n] -> [
 
 
 def _check(owner: str, values: Tensor, temperature: float | Tensor) -> float | Tensor:
-    """The temperature, aligned with values; refuses what cannot be sorted."""
+    """Reject values that cannot be sorted, and return the temperature aligned with values."""
     if not isinstance(values, Tensor) or not values.is_floating_point():
-        got = values.dtype if isinstance(values, Tensor) else type(values).__name__
-        raise ConfigurationError(f"{owner}: values must be a floating tensor, got {got}")
+        kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
+        raise ConfigurationError(f"{owner}: values must be a floating-point tensor, got {kind}")
     if values.dim() == 0 or values.shape[-1] == 0:
-        raise ShapeError(f"{owner}: values must be [*, n] with n >= 1, got {list(values.shape)}")
+        raise ShapeError(
+            f"{owner}: values must have shape [*, n] with n >= 1, got {list(values.shape)}"
+        )
     if not isinstance(temperature, Tensor):
         _check_number(owner, temperature)
     elif _known_false(temperature, (temperature.isfinite() & (temperature > 0)).all()):
@@ -291,7 +293,7 @@ def _check_number(owner: str, temperature: Any) -> None:
 
 
 def _known_false(tensor: Tensor, flag: Tensor) -> bool:
-    """Whether a flag is False, where that can be told at once: on the CPU, in eager code."""
+    """Whether a flag is False, if that can be read without synchronisation: CPU, eager code."""
     if tensor.device.type != "cpu" or torch.compiler.is_compiling():
         return False
     try:

@@ -2,8 +2,8 @@ r"""SoftSort: a row-stochastic matrix that sorts.
 
     P_i = softmax_j( -|x_(i) - x_j| / tau ),      x_(i) the i-th largest.
 
-Each row has its maximum at the item of that rank, so that its argmax is the argsort at every
-temperature. Columns do not sum to one: an item far from all others is under-represented.
+Each row has its maximum at the item of that rank, so that the argmax of the rows is the argsort at
+every temperature. Columns do not sum to one: an item far from all others is under-represented.
 
 Reference: Prillo and Eisenschlos, "SoftSort: A Continuous Relaxation for the argsort Operator",
 arXiv:2006.16038, equation 4 (with the absolute difference).
@@ -19,15 +19,15 @@ __all__ = ["softsort"]
 
 
 def softsort(values: Tensor, temperature: float | Tensor, ranks: int | None = None) -> Tensor:
-    """The soft matrix ``[..., ranks, n]``, rows summing to 1; the first rows only if ``ranks``.
+    """Return the soft matrix ``[..., ranks, n]``, whose rows sum to 1.
 
-    It does not change with a constant added to all values; at temperature c t values c x give the
+    Adding a constant to all values does not change it, and values c x at temperature c t give the
     matrix of x at t.
 
     Args:
-        values: ``[..., n]``, finite, float32 at least.
+        values: finite values ``[..., n]``, float32 or wider.
         temperature: float, or tensor ``[..., 1]``.
-        ranks: how many rows; all n if None.
+        ranks: number of rows to return, from the first on; all n if None.
 
     Example:
         >>> import torch

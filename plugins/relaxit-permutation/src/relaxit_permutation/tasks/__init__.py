@@ -1,3 +1,3 @@
-"""The tasks of relaxit-permutation."""
+"""Tasks of relaxit-permutation."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""What tasks that put n items in order have in common: which structures fit, and the best order.
+"""Shared code of tasks that order n items: the check of the structure, and the best order.
 
-For every structure whose values are n x n permutation matrices P with P[i, j] = 1 where item j goes
-to rank i, and whose params are either such a matrix of scores or one score an item.
+Every structure is supported whose values are n x n permutation matrices P, with P[i, j] = 1 where
+item j has rank i, and whose params are either an n x n matrix of scores or one score per item.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ __all__ = ["best_order", "check_order", "distributions"]
 
 
 def check_order(task: Task, setup: Setup) -> None:
-    """Refuse settings under which a task cannot put items in order.
+    """Reject settings under which a task cannot order items.
 
     Raises:
-        ConfigurationError: naming what does not fit and what would.
+        ConfigurationError: with the setting that is not supported and one that is.
     """
     if setup.latents != 1:
         raise ConfigurationError(
-            f"task {task.name!r} learns one order of each example, got {setup.latents} latents; "
+            f"task {task.name!r} learns one order per example, got {setup.latents} latents; "
             "set --latents 1"
         )
     event, params = setup.relaxation.event_shape, setup.relaxation.param_shape
     square = len(event) == 2 and event[0] == event[1]
     if not square or params not in (event, event[:1]):
         raise ConfigurationError(
-            f"task {task.name!r} needs values [n, n] and params [n, n] or [n], those of "
+            f"task {task.name!r} needs values [n, n] and params [n, n] or [n], but those of "
             f"{setup.relaxation!r} have shapes {list(event)} and {list(params)}; try --relaxation "
             "permutation"
         )
     if not (_has_distribution(setup) or isinstance(setup.relaxation, PerturbAndRelax)):
         raise ConfigurationError(
-            f"task {task.name!r} is evaluated without noise: {setup.relaxation!r} has neither a "
-            "discrete law with its mode nor an argmax; try --relaxation permutation"
+            f"task {task.name!r} is evaluated without noise, but {setup.relaxation!r} has neither "
+            "a discrete distribution with a mode nor an argmax; try --relaxation permutation"
         )
     if setup.networks.params_activation != "none":
         raise ConfigurationError(
@@ -47,18 +47,20 @@ def check_order(task: Task, setup: Setup) -> None:
 def distributions(
     setup: Setup, params: Tensor, temperature: Tensor, samples: int
 ) -> RelaxedDistribution:  # batch [samples, B]
-    """The law of each example's order, as often as samples are drawn of it.
+    """Return the distribution of each example's order, repeated once for each sample.
 
-    An estimator draws one value of each law of a batch; so every estimator can take several.
+    An estimator draws one sample for each distribution in a batch, so repeating the distributions
+    lets every estimator draw several samples.
     """
     q = setup.distribution(params, temperature)
     return q.expand((samples, *q.batch_shape))
 
 
 def best_order(setup: Setup, params: Tensor) -> Tensor:  # [..., n] int64
-    """The item at each rank in the best permutation, without noise.
+    """Return the item at each rank in the best permutation, without noise.
 
-    The mode of the discrete law; where there is none, the permutation of the highest score.
+    It is the mode of the discrete distribution or, where there is none, the permutation with the
+    highest score.
 
     Example:
         >>> import torch, relaxit

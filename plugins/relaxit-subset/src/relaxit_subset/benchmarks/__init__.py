@@ -1,3 +1,3 @@
-"""The benchmarks and gradient problems of relaxit-subset."""
+"""Benchmarks and gradient problems of relaxit-subset."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What is published for k-subsets, in its plain form: what the benchmarks compare with."""
+"""Published algorithms for k-subsets, written straightforwardly, as baselines of the benchmarks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["sequential_draw", "successive_softmax"]
 
 
 def successive_softmax(scores: Tensor, k: int, temperature: float) -> Tensor:  # [..., n]
-    """The sum of k softmaxes, each with the mass of those before it taken out of the scores.
+    """Return the sum of k softmaxes, each of scores reduced by the mass of the previous ones.
 
-    It sums to k, but its entries may exceed 1.
+    The result sums to k, but its entries may exceed 1.
 
     Reference: Xie and Ermon, arXiv:1901.10517, section 3.3.
 
@@ -33,7 +33,7 @@ def successive_softmax(scores: Tensor, k: int, temperature: float) -> Tensor:  #
 def sequential_draw(
     logits: Tensor, k: int, generator: torch.Generator | None = None
 ) -> Tensor:  # [batch, n] -> [batch, n]
-    """An exact draw, item by item, from the whole table of the recursion: O(n k) memory a row."""
+    """Draw an exact sample item by item from the full recursion table: O(n k) memory per row."""
     table = [torch.full((len(logits), k + 1), -1e30, dtype=logits.dtype, device=logits.device)]
     table[0][:, 0] = 0
     for logit in logits.split(1, -1):

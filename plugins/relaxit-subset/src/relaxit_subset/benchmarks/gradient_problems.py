@@ -1,4 +1,4 @@
-"""The setting in which estimators for k-subsets were compared, as a gradient problem."""
+"""The setting in which SIMPLE was compared with other estimators, as a gradient problem."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ class SubsetStudyOptions(SubsetOptions):
 
     n: int = Field(default=10, ge=1, description="number of items")
     k: int = Field(default=5, ge=0, description="number of items that are chosen, at most n")
-    points: int = Field(default=10, ge=1, description="random params and costs averaged over")
+    points: int = Field(
+        default=10, ge=1, description="number of random params and costs to average over"
+    )
 
 
 class SubsetStudy(GradientProblem):
     """``|z - b|^2`` of a subset z, with logits ``N(0, I)`` and ``b = |N(0, I)|``.
 
-    The same cost is written in two ways, which agree on subsets, where ``z^2 = z``: as it stands,
-    and linear in z. An estimator that is exact for linear costs is so for the second only, and soft
-    values, which lie in between, cost something else.
+    The cost is written in two ways, as above and as a function that is linear in z. The two agree
+    on subsets, where ``z^2 = z``, but differ for soft samples. An estimator that is exact for
+    linear costs is exact for the second one only.
 
     Reference: Ahmed, Zeng, Niepert, Van den Broeck, "SIMPLE", arXiv:2210.01941, section 4.1.
     """
@@ -59,7 +61,7 @@ def _point(
     generator = around.generator(number)
     params = torch.randn(1, *relaxation.param_shape, generator=generator, dtype=torch.float64)
     b = torch.randn(relaxation.event_shape, generator=generator, dtype=torch.float64).abs()
-    params, b = (each.to(around.device, around.dtype) for each in (params, b))
+    params, b = (tensor.to(around.device, around.dtype) for tensor in (params, b))
     return Point(params, lambda z: cost(z.flatten(-1 - b.dim()), b.flatten()))
 
 

@@ -1,4 +1,4 @@
-"""k-subset work: exact marginals and their derivative, exact draws, relaxed draws."""
+"""Benchmarks of k-subsets: exact marginals and their derivative, exact and relaxed samples."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _TEMPERATURE = 0.5
 class SubsetSizes(Options):
     """Sizes of all subset benchmarks."""
 
-    batch: int = Field(default=256, ge=1, description="rows")
-    n: int = Field(default=1000, ge=2, description="items")
-    k: int = Field(default=50, ge=1, description="items that are chosen, less than n")
+    batch: int = Field(default=256, ge=1, description="number of rows")
+    n: int = Field(default=1000, ge=2, description="number of items")
+    k: int = Field(default=50, ge=1, description="number of items that are chosen, less than n")
     scale: float = Field(default=1.0, ge=0, description="standard deviation of the logits")
 
     @model_validator(mode="after")
@@ -36,7 +36,7 @@ class SubsetSizes(Options):
 
 
 class _Sized(Benchmark):
-    """Shared inputs: normally distributed logits, and the gradient that arrives."""
+    """Shared inputs: normally distributed logits and an upstream gradient."""
 
     structure = "subset"
     Options = SubsetSizes
@@ -47,14 +47,14 @@ class _Sized(Benchmark):
         return Subset(n=self.options.n, k=self.options.k)
 
     def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
-        """Logits ``[batch, n]``, and a vector for each row."""
+        """Logits and upstream gradients, each ``[batch, n]``."""
         shape = (2, self.options.batch, self.options.n)
         drawn = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
         return drawn[0] * self.options.scale, drawn[1]
 
     @property
     def exact(self) -> Callable[[Tensor], Tensor]:
-        """Marginals ``[batch, n]`` of logits, as the law works them out."""
+        """Function from logits to the marginals ``[batch, n]`` of the exact distribution."""
         relaxation = self.relaxation
         return lambda logits: relaxation.discrete(logits).mean
 
@@ -64,7 +64,7 @@ class _Sized(Benchmark):
 
 
 class SubsetMarginals(_Sized):
-    """Exact marginals of the conditional Poisson law, ``[batch, n]``."""
+    """Exact marginals ``[batch, n]`` of the conditional Poisson distribution."""
 
     api = 1
     name = "subset-marginals"
@@ -96,7 +96,7 @@ class SubsetMarginals(_Sized):
 
 
 class SubsetSlopes(_Sized):
-    """Marginals and their vector-Jacobian product, each ``[batch, n]``: a SIMPLE step."""
+    """Marginals and their vector-Jacobian product, each ``[batch, n]``, as SIMPLE needs them."""
 
     api = 1
     name = "subset-slopes"
@@ -139,12 +139,12 @@ class SubsetSlopes(_Sized):
 
 
 class SubsetDraw(_Sized):
-    """An exact draw, ``[batch, n]``; all rows have the same logits."""
+    """Exact samples ``[batch, n]``; all rows have the same logits."""
 
     api = 1
     name = "subset-draw"
     summary = "exact draw of k-subsets"
-    error_is = "mean over the batch less the exact marginals, mostly chance: about 2 / sqrt(batch)"
+    error_is = "batch mean minus exact marginals, mostly sampling noise: about 2 / sqrt(batch)"
 
     def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
         """Logits ``[batch, n]``, the same in each row."""
@@ -176,9 +176,9 @@ class SubsetDraw(_Sized):
 
 
 class SubsetRelaxed(_Sized):
-    """A relaxed draw and its backward pass: value and gradient, each ``[batch, n]``.
+    """A soft sample and its backward pass: sample and gradient, each ``[batch, n]``.
 
-    The implementations relax differently, so there is no answer to compare with.
+    The implementations use different relaxations, so there is no common result to compare with.
     """
 
     api = 1

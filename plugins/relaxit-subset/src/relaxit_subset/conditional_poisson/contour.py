@@ -1,34 +1,37 @@
-r"""Partition function and marginals of the conditional Poisson law, read off a circle.
+r"""Partition function and marginals of the conditional Poisson distribution, by a contour integral.
 
 Let z_i be independent bits with probability p_i = sigmoid(t_i), and condition on their sum being k.
 The probability P of that sum is a Fourier coefficient of F(phi) = prod_i (1 - p_i + p_i e^{i phi}),
 
     P = 1/M sum_j e^{-i k phi_j} F(phi_j),    phi_j = 2 pi (j + 1/2) / M,    j = 0 ... M - 1,
 
-and the conditional law is the mixture, with complex weights W_j = e^{-i k phi_j} F(phi_j) / (M P),
-of independent bits with means r_ij = p_i e^{i phi_j} / (1 - p_i + p_i e^{i phi_j}). So marginals
-are ``sum_j W_j r_ij`` and the covariance of z_i and z_l is ``sum_j W_j r_ij r_lj`` minus the
-product of their means: O(n M) operations, and memory for one vector of items.
+and the conditional distribution is the mixture, with complex weights
+W_j = e^{-i k phi_j} F(phi_j) / (M P), of independent bits with means
+r_ij = p_i e^{i phi_j} / (1 - p_i + p_i e^{i phi_j}). So marginals are ``sum_j W_j r_ij`` and the
+covariance of z_i and z_l is ``sum_j W_j r_ij r_lj`` minus the product of their means. This takes
+O(n M) operations, and memory for one vector of items.
 
 **Few points are enough**, whatever n and k. Logits are shifted so that the p_i sum to k
-(:mod:`relaxit_subset.relaxed.balance`; the law does not change). With V = sum_i p_i (1 - p_i):
+(:mod:`relaxit_subset.relaxed.balance`), which does not change the distribution. With
+V = sum_i p_i (1 - p_i):
 
-* the rule with M points adds up the probabilities of k, k +- M, k +- 2 M, ..., which Bernstein's
-  inequality bounds by e^{-L} for M >= L/3 + sqrt(L^2/9 + 2 L V);
-* ``|F(phi)| <= exp(-V (1 - cos phi))``, so points beyond the angle where that is e^{-L} are left
-  out.
+* the rule with M points adds the probabilities of k, k +- M, k +- 2 M, ..., and Bernstein's
+  inequality bounds the unwanted ones by e^{-L} for M >= L/3 + sqrt(L^2/9 + 2 L V);
+* ``|F(phi)| <= exp(-V (1 - cos phi))``, so points beyond the angle where this bound is e^{-L} are
+  left out.
 
-Each row has its own M. For a row with little variance M is small, for one with much variance few of
-the M points count; in the worst case 13 of them do for float32 (L = 18) and 27 for float64
-(L = 38), halved already by symmetry under conjugation. The half step keeps the points off 0 and pi,
-where a factor can vanish. P is at least of order 1 / sqrt(V) and ``|F|`` at most 1, so nothing
-cancels; to keep probabilities near 1 accurate as well, items with p_i > 1/2 are counted by their
-complements, the *minor* side. Factors are rounded, all in the same way where they are all alike: in
-float32, with 100 000 equal items, that costs the marginals four of their seven digits.
+Each row has its own M. For a row with a small variance M is small, and for a row with a large
+variance few of the M points count. In the worst case 13 points count for float32 (L = 18) and 27
+for float64 (L = 38), after halving by symmetry under conjugation. The half step keeps the points
+away from 0 and pi, where a factor can vanish. P is at least of order 1 / sqrt(V) and ``|F|`` is at
+most 1, so nothing cancels. To keep probabilities near 1 accurate as well, items with p_i > 1/2 are
+represented by their complements, the *minor* side. Factors are rounded, and equal factors are all
+rounded in the same direction: in float32, with 100 000 equal items, this costs the marginals four
+of their seven digits.
 
-References: the Fourier form of the Poisson-binomial law, Hong, Comput. Stat. Data Anal. 59 (2013);
-the conditional Poisson law, Chen, Dempster, Liu, Biometrika 81 (1994); its use for gradients,
-Ahmed, Zeng, Niepert, Van den Broeck, "SIMPLE", arXiv:2210.01941.
+References: Hong, Comput. Stat. Data Anal. 59 (2013) (the Fourier form of the Poisson-binomial
+distribution); Chen, Dempster, Liu, Biometrika 81 (1994) (the conditional Poisson distribution);
+Ahmed, Zeng, Niepert, Van den Broeck, "SIMPLE", arXiv:2210.01941 (its use for gradients).
 """
 
 from __future__ import annotations
@@ -44,38 +47,38 @@ __all__ = ["minor_marginals"]
 _EXPONENT = {torch.float32: 18.0, torch.float64: 38.0}
 """L: contributions below e^-L are left out."""
 _POINTS = {dtype: math.ceil(x * (1 + math.sqrt(10)) / 6) for dtype, x in _EXPONENT.items()}
-"""Points that are kept: those of half a circle at V = L / 2, where the most are needed."""
+"""Number of points that are kept: those of half a circle at V = L / 2, the worst case."""
 _CHUNK = 1 << 18
-"""Entries of a temporary: what stays in a core's cache. Larger batches go point by point."""
+"""Entries of a temporary that fits in the cache of a core. Larger batches go point by point."""
 
 
 def minor_marginals(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Log-probability of the sum, and the conditional probability of each item's minor side.
+    """Return the log-probability of the sum and the conditional probabilities of the minor sides.
 
     Args:
-        u: ``[..., n]``, minus the absolute value of logits t balanced to k (the error bounds hold
-            for no others); -inf for an item without a choice.
-        sign: ``[..., n]``, -1 where t > 0, so that the minor side means *not* chosen, and else 1.
-        k: how many items are chosen.
+        u: negative absolute values ``[..., n]`` of logits t that are balanced to k (the error
+            bounds hold for balanced logits only); -inf for an item without a choice.
+        sign: signs ``[..., n]``, -1 where t > 0, so that the minor side means *not* chosen, else 1.
+        k: number of items that are chosen.
 
     Returns:
         ``[...]`` log P(sum of z = k) of independent bits, and ``[..., n]`` marginals of the minor
-        side given that sum. Derivatives of every order in ``u``, in reverse mode; for the law's own
-        logits, whose constant shift is immaterial, they are exact.
+        side given that sum. Both have derivatives of every order in ``u``, in reverse mode. They
+        are exact for the logits of the distribution, for which a constant shift is immaterial.
     """
     log_probability, minor, *_ = _Contour.apply(u, sign, k)
     return log_probability, minor
 
 
 class _Tilted(NamedTuple):
-    """Rows of independent bits under the points of the circle; Q points are kept.
+    """Rows of independent bits and the weights of the Q points of the circle that are kept.
 
     Attributes:
-        minor: ``[..., n]`` probability of the minor side.
-        sign: ``[..., n]``, -1 where the minor side means not chosen.
-        real, imaginary: ``[..., Q]`` weights, doubled for their conjugates; their real part adds up
-            to 1.
-        versine, sine: ``[..., Q]``, 1 - cos and sin of the angles.
+        minor: probabilities ``[..., n]`` of the minor sides.
+        sign: signs ``[..., n]``, -1 where the minor side means not chosen.
+        real, imaginary: weights ``[..., Q]``, doubled for their conjugates; the real parts sum to
+            1.
+        versine, sine: 1 - cos and sin of the angles, ``[..., Q]``.
     """
 
     minor: Tensor
@@ -86,14 +89,14 @@ class _Tilted(NamedTuple):
     sine: Tensor
 
     def points(self) -> list[tuple[Tensor, ...]]:
-        """Weights and angles in chunks, each ``[..., q, 1]``."""
+        """Return weights and angles in chunks, each ``[..., q, 1]``."""
         columns = (self.real, self.imaginary, self.versine, self.sine)
         q = _chunk(self.minor)
         return list(zip(*(column.unsqueeze(-1).split(q, -2) for column in columns), strict=True))
 
 
 def _tilt(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, _Tilted]:
-    """Log-probability of the sum, and the weights of the points."""
+    """Return the log-probability of the sum and the weights of the points."""
     minor = torch.sigmoid(u)
     half, points = _steps(minor.detach())
     j = torch.arange(points, device=u.device, dtype=u.dtype)
@@ -108,7 +111,7 @@ def _tilt(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, _Tilted]:
             versine.unsqueeze(-1).split(q, -2), sine.unsqueeze(-1).split(q, -2), strict=True
         )
     ]
-    rest = k - (1 - sign).sum(-1, keepdim=True) / 2  # what the signed minor sides add up to
+    rest = k - (1 - sign).sum(-1, keepdim=True) / 2  # sum of the signed minor sides
     turn = torch.complex((rest * angle).cos(), -(rest * angle).sin())
     terms = torch.where(j < half, torch.cat(products, -1) * turn, 0.0) / half
     probability = terms.real.sum(-1, keepdim=True)
@@ -118,7 +121,7 @@ def _tilt(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, _Tilted]:
 
 
 def _steps(minor: Tensor) -> tuple[Tensor, int]:
-    """Half of M for each row, ``[..., 1]``, and how many points are kept."""
+    """Return half of M for each row, ``[..., 1]``, and the number of points that are kept."""
     exponent, n = _EXPONENT[minor.dtype], minor.shape[-1]
     variance = (minor * (1 - minor)).sum(-1, keepdim=True)
     whole = exponent / 3 + (exponent**2 / 9 + 2 * exponent * variance).sqrt()
@@ -131,12 +134,12 @@ def _chunk(minor: Tensor) -> int:
 
 
 def _over_points(x: Tensor) -> Tensor:  # [..., q, n] -> [..., n]
-    # A sum of one point, as it is in large batches, would take as long as four products.
+    # In large batches there is one point; summing over it would take as long as four products.
     return x.squeeze(-2) if x.shape[-2] == 1 else x.sum(-2)
 
 
 def _marginals(tilted: _Tilted) -> Tensor:
-    """``sum_j W_j r_ij`` of the minor sides, in real arithmetic."""
+    """Compute ``sum_j W_j r_ij`` of the minor sides in real arithmetic."""
     m, sign = tilted.minor.unsqueeze(-2), tilted.sign.unsqueeze(-2)
     major = 1 - m
     spread, signed = 2 * m * major, major * sign
@@ -145,11 +148,11 @@ def _marginals(tilted: _Tilted) -> Tensor:
         # e^{i phi} conj(h) = m + (1 - m) e^{i phi}, and |h|^2 = 1 - 2 m (1 - m) (1 - cos phi).
         numerator = real * (1 - major * versine) - signed * (imaginary * sine)
         total = total + _over_points(numerator / (1 - spread * versine))
-    return tilted.minor * total.clamp_min(0.0)  # of the order of 1, or zero but for rounding
+    return tilted.minor * total.clamp_min(0.0)  # of order 1, or zero up to rounding
 
 
 def _covariance(tilted: _Tilted, mean: Tensor, vector: Tensor) -> Tensor:
-    """Covariance of the signed minor sides, times a vector ``[..., n]``."""
+    """Multiply the covariance of the signed minor sides by a vector ``[..., n]``."""
     m, sign, v = (part.unsqueeze(-2) for part in (tilted.minor, tilted.sign, vector))
     product = m * (1 - m)
     spread, signed = 2 * product, product * sign
@@ -188,9 +191,10 @@ class _Contour(torch.autograd.Function):
 
 
 class _Covariance(torch.autograd.Function):
-    """The derivative of the marginals, times a vector; symmetric.
+    """The derivative of the marginals, which is symmetric, times a vector.
 
-    Arguments are named one by one: compiled code of torch before 2.15 cannot take ``*args`` here.
+    Arguments are named one by one because compiled code before torch 2.15 does not support
+    ``*args`` here.
     """
 
     generate_vmap_rule = True
@@ -221,7 +225,7 @@ class _Covariance(torch.autograd.Function):
         u, sign, vector, mean, real, imaginary, versine, sine = ctx.saved_tensors
         turned = _Covariance.apply(u, sign, grad, mean, real, imaginary, versine, sine, ctx.k)
 
-        # Third derivatives are rare: everything is worked out again, open to differentiation.
+        # Third derivatives are rare, so everything is recomputed with differentiable operations.
         def product(u: Tensor) -> Tensor:
             tilted = _tilt(u, sign, ctx.k)[1]
             return _covariance(tilted, _marginals(tilted), vector)

@@ -1,4 +1,4 @@
-"""The conditional Poisson law: independent bits, given that k of them are ones."""
+"""The conditional Poisson distribution: independent bits, given that k of them are ones."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ __all__ = ["ConditionalPoisson"]
 class ConditionalPoisson(DiscreteDistribution):
     """k-subsets S with probability proportional to ``exp(sum of the logits in S)``.
 
-    All quantities are written with the probabilities p of independent bits whose expected sum is k,
-    and P, the probability that their sum is k: the log-mass of z is the sum of the log-masses of
-    its bits minus log P, and so on. These are sums of terms of one sign, where the usual form, the
-    sum of the logits in S minus the log-partition function, subtracts numbers of hundreds.
+    All quantities are expressed with the probabilities p of independent bits whose expected sum is
+    k, and with P, the probability that their sum is k. The log-mass of z, for example, is the sum
+    of the log-masses of its bits minus log P. The terms of these sums have the same sign, whereas
+    the usual form, the sum of the logits in S minus the log-partition function, may subtract
+    numbers in the hundreds from each other.
 
     Attributes:
-        balanced: logits ``[*batch, n]``, shifted so that their bits are k on average.
+        balanced: logits ``[*batch, n]``, shifted so that the expected sum of their bits is k.
     """
 
     def __init__(self, relaxation: Any, params: Tensor) -> None:
@@ -50,7 +51,7 @@ class ConditionalPoisson(DiscreteDistribution):
         return self._chosen_and_not()[0]
 
     def _mode(self) -> Tensor:
-        """The k items with the greatest logits."""
+        """The k items with the largest logits."""
         return self.relaxation.hard(self.scores)
 
     def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
@@ -70,7 +71,7 @@ class ConditionalPoisson(DiscreteDistribution):
         return (chosen * left_out).to(self.params.dtype)
 
     def _sum_and_minor(self) -> tuple[Tensor, Tensor]:
-        """Log P and the marginals of the minor sides; worked out once, or again for a gradient."""
+        """Log P and the marginals of the minor sides, cached; recomputed if gradients need it."""
         wanted = torch.is_grad_enabled() and self.balanced.requires_grad
         if self._known is None or (wanted and not self._known[0].requires_grad):
             sign = self._sign()
@@ -78,22 +79,22 @@ class ConditionalPoisson(DiscreteDistribution):
         return self._known
 
     def _sign(self) -> Tensor:
-        """-1 for items whose bit is more probably a one, else 1; ``[*batch, n]``."""
+        """Signs ``[*batch, n]``: -1 for items whose bit is more likely a one, otherwise 1."""
         return 1 - 2 * self.balanced.detach().sign().clamp_min(0)
 
     def _chosen_and_not(self) -> tuple[Tensor, Tensor]:
-        """Probabilities that an item is chosen and that it is not, each without a cancellation."""
+        """Probabilities that an item is chosen and is not, both computed without cancellation."""
         sign = self._sign()
         change = sign * self._sum_and_minor()[1]
         return (1 - sign) / 2 + change, (1 + sign) / 2 - change
 
     def _cross_entropy(self, other: ConditionalPoisson) -> Tensor:
-        """Minus the expected log-mass, under this law, of the independent bits of another."""
+        """Negative expected log-mass, under this distribution, of another's independent bits."""
         chosen, left_out = self._chosen_and_not()
         yes, no = logsigmoid(other.balanced), logsigmoid(-other.balanced)
         return -(_weighted(chosen, yes) + _weighted(left_out, no)).sum(-1)
 
 
 def _weighted(mass: Tensor, log: Tensor) -> Tensor:
-    """``mass * log``, 0 where the mass is 0 whatever the logarithm."""
+    """Return ``mass * log``, and 0 where the mass is 0, whatever the logarithm."""
     return mass * log.masked_fill(mass.detach() == 0, 0.0)

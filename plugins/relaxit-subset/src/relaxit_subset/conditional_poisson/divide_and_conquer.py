@@ -1,11 +1,11 @@
-"""Exact draws from the conditional Poisson law, by divide and conquer.
+"""Exact samples from the conditional Poisson distribution, by divide and conquer.
 
-Items are the leaves of a binary tree. Going up, each node gets the law of the number of chosen
-items below it, were all items independent: the convolution of its children's. Going down from the
-root, where the number is k, each node divides its number between its children according to those
-laws. The depth is log2(n), and each level takes all nodes, rows and samples at once. With
-logits balanced (:mod:`relaxit_subset.relaxed.balance`) plain probabilities do: the numbers that are
-met lie near their means.
+Items are the leaves of a binary tree. On the way up, each node gets the distribution of the number
+of chosen items below it under independence: the convolution of the distributions of its children.
+On the way down from the root, where the number is k, each node splits its number between its
+children according to these distributions. The depth is log2(n), and each level is processed for
+all nodes, rows and samples at once. With balanced logits (:mod:`relaxit_subset.relaxed.balance`)
+the numbers that occur lie near their means, so that plain probabilities suffice.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ __all__ = ["draw"]
 def draw(
     logits: Tensor, k: int, shape: torch.Size, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Subsets ``[*shape, *batch, n]`` of 0 and 1, as integers.
+    """Draw subsets ``[*shape, *batch, n]`` as integers 0 and 1.
 
     Args:
-        logits: ``[*batch, n]``, balanced; may be infinite.
-        k: how many items are chosen.
-        shape: of the independent draws.
+        logits: balanced logits ``[*batch, n]``; may be infinite.
+        k: number of items that are chosen.
+        shape: shape of the independent samples.
         generator: source of randomness; the global one if None.
     """
     n = logits.shape[-1]
@@ -43,9 +43,9 @@ def draw(
 
 
 def _distributions(logits: Tensor, k: int) -> list[Tensor]:
-    """Laws of the numbers below the nodes, leaves first: ``[*batch, nodes, numbers]``.
+    """Return the distributions of the counts, leaves first: ``[*batch, nodes, counts]`` per level.
 
-    Numbers above k are not kept. The last items of a tree that is not full are never chosen.
+    Counts above k are dropped. The leaves that pad the tree to a power of two are never chosen.
     """
     n = logits.shape[-1]
     leaves = 1 << (n - 1).bit_length()
@@ -58,7 +58,7 @@ def _distributions(logits: Tensor, k: int) -> list[Tensor]:
 
 
 def _convolve(left: Tensor, right: Tensor, most: int) -> Tensor:
-    """The law of a sum, its first ``most`` entries."""
+    """Return the distribution of a sum of two counts, truncated to ``most`` entries."""
     width = left.shape[-1]
     size = max(width, min(2 * width - 1, most))
     total = torch.zeros_like(torch.nn.functional.pad(left, (0, size - width)))
@@ -69,16 +69,16 @@ def _convolve(left: Tensor, right: Tensor, most: int) -> Tensor:
 
 
 def _divide(number: Tensor, left: Tensor, right: Tensor, uniform: Tensor) -> Tensor:
-    """How many of ``number`` ``[..., nodes]`` go left, by inverting the distribution function."""
+    """Draw how many of ``number [..., nodes]`` go left, by inverting the distribution function."""
     width = left.shape[-1]
-    if width == 2:  # two items: only one of two has to be drawn, half of all the work
+    if width == 2:  # pairs of items, half of the work: one of the two is drawn, if any is
         first = left[..., 1] * right[..., 0]
         second = left[..., 0] * right[..., 1]
-        one = uniform * (first + second) < first
-        return torch.where(number == 1, one, number == 2).to(number.dtype)
-    others = number.unsqueeze(-1) - torch.arange(width, device=number.device)
-    possible = (others >= 0) & (others < width)
-    chances = right.expand(*number.shape, width).gather(-1, others.clamp(0, width - 1))
+        takes_first = uniform * (first + second) < first
+        return torch.where(number == 1, takes_first, number == 2).to(number.dtype)
+    remaining = number.unsqueeze(-1) - torch.arange(width, device=number.device)
+    possible = (remaining >= 0) & (remaining < width)
+    chances = right.expand(*number.shape, width).gather(-1, remaining.clamp(0, width - 1))
     steps = (left * chances * possible).cumsum(-1)
-    # The uniform number is below 1, and its product with the last step below that step.
+    # The uniform number is below 1, so its product with the last step is below that step.
     return (steps <= uniform.unsqueeze(-1) * steps[..., -1:]).sum(-1)

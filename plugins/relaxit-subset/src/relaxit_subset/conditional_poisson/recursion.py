@@ -1,7 +1,8 @@
-"""The readable form of the exact law: the recursion for elementary symmetric polynomials.
+"""Reference implementation of the partition function: elementary symmetric polynomials.
 
-It is the oracle of the tests and the reference of the benchmarks; the law itself uses
-:mod:`relaxit_subset.conditional_poisson.contour`, which is faster and needs less memory.
+The recursion is the oracle of the tests and the reference of the benchmarks. The distribution
+itself uses :mod:`relaxit_subset.conditional_poisson.contour`, which is faster and needs less
+memory.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ __all__ = ["log_partition"]
 
 
 def log_partition(logits: Tensor, k: int) -> Tensor:  # [..., n] -> [...]
-    """Logarithm of the sum, over all k-subsets, of the exponential of the sum of their logits.
+    """Return the logarithm of the sum of ``exp(sum of the logits in S)`` over all k-subsets S.
 
-    ``L_j`` is that logarithm for the j-subsets of the items so far; an item adds
-    ``L_j <- logaddexp(L_j, L_{j-1} + logit)``. The list grows with the items, so that no impossible
-    state has to be stood for by a large negative number: ``logaddexp`` of two of those has no
-    second derivative, and of two infinite ones no first.
+    ``L_j`` is this logarithm for the j-subsets of the items so far; each item updates
+    ``L_j <- logaddexp(L_j, L_{j-1} + logit)``. The list grows with the items, so that impossible
+    states need no placeholder: ``logaddexp`` of two large negative numbers has no second
+    derivative, and ``logaddexp`` of two infinite ones has no first derivative.
 
-    The first derivative is the marginals, the second their covariance.
+    The first derivative gives the marginals, the second their covariance.
 
     Example:
         >>> log_partition(torch.zeros(4), 2).exp()  # six pairs

@@ -1,4 +1,4 @@
-"""k of n items under the conditional Poisson law."""
+"""k of n items under the conditional Poisson distribution."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ __all__ = ["Subset"]
 
 
 class Subset(RelaxedSubset):
-    """k of n items, with probability proportional to ``exp(sum of the logits of those chosen)``.
+    """k of n items, with probability proportional to ``exp(sum of the logits of the chosen ones)``.
 
-    The law of independent bits given that k of them are ones (conditional Poisson). Adding a
-    constant to all logits changes nothing. Mass, marginals, entropy, KL divergences and draws are
-    exact, for any n and k, with gradients; see :class:`ConditionalPoisson`.
+    This is the distribution of independent bits given that k of them are ones (conditional
+    Poisson). Adding a constant to all logits changes nothing. Mass, marginals, entropy, KL
+    divergences and samples are exact for any n and k, and all but the samples have gradients; see
+    :class:`ConditionalPoisson`.
 
-    The relaxed sample perturbs logits with Gumbel noise and projects on the hypersimplex (see
-    :mod:`relaxit_subset.relaxed.relaxed_subset`). The k largest of Gumbel-perturbed logits follow
-    *another* law, that of ``subset-plackett-luce``, so the hard value of a draw is not distributed
-    as ``q.discrete``, and ``exact_rounding`` is denied. No noise that is independent for each item
-    is known to give this law. For exact hard values use ``q.sample_hard`` or an estimator that
-    draws them (``simple``, ``straight-through``).
+    The soft sample is the projection of Gumbel-perturbed logits onto the hypersimplex (see
+    :mod:`relaxit_subset.relaxed.relaxed_subset`). The k largest Gumbel-perturbed logits follow
+    *another* distribution, that of ``subset-plackett-luce``. So the hard sample of ``draw()`` does
+    not follow ``q.discrete``, and ``exact_rounding`` is False. No noise that is independent for
+    each item is known to give the conditional Poisson distribution. For exact hard samples use
+    ``q.sample_hard`` or an estimator that draws them (``simple``, ``straight-through``).
 
-    Params of ``-inf`` exclude an item, ``+inf`` forces it in.
+    A param of ``-inf`` excludes an item, ``+inf`` forces it in.
 
     Example:
         >>> import torch, relaxit
@@ -41,7 +42,7 @@ class Subset(RelaxedSubset):
 
     api = 1
     name = "subset"
-    summary = "k of n items: conditional Poisson law, projection on the hypersimplex"
+    summary = "k of n items: conditional Poisson distribution, projection onto the hypersimplex"
     references = (
         "Chen, Dempster, Liu, Biometrika 81 (1994) (conditional Poisson)",
         "arXiv:2210.01941 (SIMPLE)",

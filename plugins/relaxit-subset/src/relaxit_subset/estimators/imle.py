@@ -1,30 +1,32 @@
-r"""I-MLE: the best vertex of perturbed scores, and a difference of two of them as the gradient.
+r"""I-MLE: the best vertex of perturbed scores, with a difference of two vertices as the gradient.
 
-Forward z = MAP(theta + s eps), where MAP finds the vertex with the highest score. Backward, with g
-the gradient of the cost at z and the same noise,
+The forward pass is z = MAP(theta + s eps), where MAP finds the vertex with the highest score. The
+backward pass uses the same noise and the gradient g of the cost at z:
 
-    grad = (MAP(theta + s eps) - MAP(theta - lambda g + s eps)) / lambda:
+    grad = (MAP(theta + s eps) - MAP(theta - lambda g + s eps)) / lambda.
 
-the parameters are moved by a step of length lambda against the gradient, to a *target* law, and the
-estimate is the difference of the two samples, divided by the step. It needs one evaluation of the
-cost and two of the solver, and nothing but that solver: no law, no relaxation.
+The parameters are moved by lambda against the gradient, to a *target* distribution, and the
+estimate is the difference of the two samples divided by lambda. It takes one evaluation of the
+cost and two of the solver, and needs neither a distribution nor a relaxation.
 
-The gradient g is that of whatever is differentiated: where costs are averaged over a batch of B,
-g is B times smaller than for one row, and lambda must be B times larger to do the same.
+The gradient g is that of the quantity that is differentiated: where costs are averaged over a
+batch of B, g is B times smaller than for one row, and lambda must be B times larger for the same
+effect.
 
 **Noise.** Perturb-and-MAP draws from exp(<theta, z>) if <z, eps> is standard Gumbel for each z. If
 all z have the same number k of ones, the *sum of Gammas*
 
     eps = sum_{i=1}^{s} g_i / i  -  log(s) / k,     g_i ~ Gamma(shape 1/k, scale 1),
 
-has k-fold sums that are standard Gumbel as s grows (for k = 1 it is itself Gumbel noise, which is
-then used). For structures whose values differ in their sum it is wrong, and refused: whether they
-do is found out exactly, by maximising and minimising the sum with the solver.
+has k-fold sums that become standard Gumbel as s grows. (For k = 1 it becomes Gumbel noise, which
+is used directly.) For structures whose values differ in their sum it is wrong and is rejected.
+Whether they differ is determined exactly, by maximising and minimising the sum with the solver.
 
-It is not the default, for a measured reason. Those sums are not independent between overlapping z,
-and the law is far too peaked: for k = 5 of n = 10 it is .62 from the conditional Poisson law in
-total variation, where plain Gumbel noise, the relaxation's own, is .15 from it, and its gradients
-have more error at lambda up to 2.5 (docs/results.md).
+It is not the default because measurements speak against it. The sums of overlapping z are not
+independent, and the resulting distribution is far too peaked: for k = 5 of n = 10 its total
+variation distance from the conditional Poisson distribution is .62, compared with .15 for plain
+Gumbel noise, the noise of the relaxation. Its gradients also have a larger error at lambda up to
+2.5 (docs/results.md).
 
 Reference: Niepert, Minervini, Franceschi, "Implicit MLE: Backpropagating Through Discrete
 Exponential Family Distributions", arXiv:2106.01798, algorithm 1 and section 4.2.
@@ -58,21 +60,24 @@ __all__ = ["Imle", "sum_of_gammas"]
 class ImleOptions(Options):
     """Options of :class:`Imle`."""
 
-    lam: float = Field(1.0, gt=0, description="lambda, length of the step to the target law")
+    lam: float = Field(
+        1.0, gt=0, description="lambda, length of the step to the target distribution"
+    )
     noise: Literal["own", "sum-of-gammas", "auto"] = Field(
         "own",
-        description="the relaxation's; sum-of-gammas; or that where all values have the same sum",
+        description="own: that of the relaxation; sum-of-gammas; auto: sum-of-gammas where all "
+        "values have the same sum, otherwise own",
     )
     scale: float = Field(1.0, ge=0, description="factor of the noise; 0 solves for the mode")
-    terms: int = Field(10, ge=1, description="terms s of the sum of Gammas")
+    terms: int = Field(10, ge=1, description="number s of terms in the sum of Gammas")
 
 
 class Imle(SampleEstimator):
-    """Vertices of perturbed scores, with the gradient of implicit maximum likelihood.
+    """Best vertices of perturbed scores, with the gradient of implicit maximum likelihood.
 
-    For every relaxation that perturbs scores and has an ``argmax`` of them (any
-    :class:`relaxit.PerturbAndRelax` whose values have the shape of its params). Biased. The hard
-    values follow the perturb-and-MAP law, not ``q.discrete``.
+    It supports every relaxation that perturbs scores and has an ``argmax`` of them (any
+    :class:`relaxit.PerturbAndRelax` whose values have the shape of its params). It is biased. The
+    hard samples follow the perturb-and-MAP distribution, not ``q.discrete``.
 
     Example:
         >>> import torch, relaxit
@@ -104,8 +109,8 @@ class Imle(SampleEstimator):
             )
         if self.options.noise == "sum-of-gammas" and relaxation.common_sum() is None:
             raise Unsupported(
-                f"estimator {self.name!r}: sum-of-gammas noise is right only where all values have "
-                f"the same sum, and those of {relaxation!r} have not; use noise=own"
+                f"estimator {self.name!r}: noise=sum-of-gammas requires values that all have the "
+                f"same sum, and those of {relaxation!r} do not; use noise=own"
             )
 
     def sample(
@@ -117,8 +122,8 @@ class Imle(SampleEstimator):
         self.check(q.relaxation)
         relaxation: Any = q.relaxation
         params = q.params.to(compute_dtype(q.params.dtype))
-        full = torch.Size(sample_shape) + params.shape
-        noise = self._noise(relaxation, full, params, generator)
+        shape = torch.Size(sample_shape) + params.shape
+        noise = self._noise(relaxation, shape, params, generator)
         scores = params + self.options.scale * noise
         value: Tensor = _Imle.apply(scores, relaxation, self.options.lam)
         return value.to(q.params.dtype)
@@ -131,11 +136,11 @@ class Imle(SampleEstimator):
         generator: torch.Generator | None,
     ) -> Tensor:
         kind: dict[str, Any] = {"dtype": params.dtype, "device": params.device}
-        same = relaxation.common_sum() if self.options.noise != "own" else None
-        if not same:  # nothing is chosen, or the noise would be wrong
+        common_sum = relaxation.common_sum() if self.options.noise != "own" else None
+        if not common_sum:  # nothing is chosen, or a sum of Gammas would be wrong
             drawn: Tensor = relaxation.noise(shape, generator=generator, **kind)
             return drawn
-        return sum_of_gammas(shape, same, self.options.terms, generator=generator, **kind)
+        return sum_of_gammas(shape, common_sum, self.options.terms, generator=generator, **kind)
 
 
 class _Imle(torch.autograd.Function):
@@ -168,14 +173,14 @@ def sum_of_gammas(
     device: torch.device | str | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Noise whose sums over k entries are standard Gumbel, the better the more terms.
+    """Draw noise whose sums over k entries are approximately standard Gumbel.
 
     Args:
         shape: shape of the result.
-        k: number of entries in a sum; 1 gives Gumbel noise, exactly.
-        terms: s in the formula above.
+        k: number of entries in a sum; 1 gives exact Gumbel noise.
+        terms: number s of terms in the formula above; more terms approximate better.
         dtype: float32 or float64.
-        device: where to draw.
+        device: device on which to draw.
         generator: source of randomness; the global one if None.
 
     Example:
@@ -185,7 +190,7 @@ def sum_of_gammas(
     """
     if k == 1:
         return gumbel(shape, dtype=dtype, device=device, generator=generator)
-    # As torch.distributions.Gamma does it, which takes no generator.
+    # The method of torch.distributions.Gamma, which takes no generator.
     alpha = torch.full((terms, *shape), 1 / k, dtype=dtype, device=device)
     drawn = standard_gamma(alpha, generator)
     order = torch.arange(1, terms + 1, dtype=dtype, device=device)

@@ -1,11 +1,12 @@
-"""SIMPLE: an exact draw forward, the derivative of the exact marginals backward.
+"""SIMPLE: exact samples forward, the derivative of the exact marginals backward.
 
-With marginals mu = E[z], the gradient of E[f(z)] is taken as that of ``<mu, grad f(z)>``, z drawn
-from the law itself. Exact for linear f, biased otherwise; no temperature, no noise but that of z.
-One evaluation of the cost, on vertices, one product with the covariance of the law.
+With marginals mu = E[z], the gradient of E[f(z)] is estimated by that of ``<mu, grad f(z)>``, where
+z is drawn from the discrete distribution. The estimate is exact for linear f and biased otherwise.
+It has no temperature and no noise other than that of z. It takes one evaluation of the cost, on
+vertices, and one product with the covariance of the distribution.
 
-It is ``straight-through`` at temperature 1; there the marginals are cooled with the temperature,
-here the temperature plays no part, whatever a schedule makes of it.
+It equals ``straight-through`` at temperature 1. In ``straight-through`` the marginals depend on the
+temperature; here the temperature has no effect, whatever its schedule.
 
 Reference: Ahmed, Zeng, Niepert, Van den Broeck, "SIMPLE: A Gradient Estimator for k-Subset
 Sampling", arXiv:2210.01941, section 3.
@@ -23,9 +24,9 @@ __all__ = ["Simple"]
 
 
 class Simple(DrawEstimator):
-    """Values drawn from the discrete law, with the gradient of its marginals.
+    """Samples of the discrete distribution, with the gradient of its marginals.
 
-    Needs the discrete law, and nothing that is special to subsets.
+    It needs the discrete distribution and nothing that is specific to subsets.
 
     Example:
         >>> import torch, relaxit

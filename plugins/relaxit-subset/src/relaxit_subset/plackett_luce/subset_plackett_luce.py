@@ -1,4 +1,4 @@
-"""k of n items as Gumbel-top-k chooses them: the Plackett-Luce law, its order forgotten."""
+"""k of n items chosen by Gumbel-top-k: the Plackett-Luce distribution without the order."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from relaxit_subset.relaxed.relaxed_subset import RelaxedSubset
 __all__ = ["PlackettLuceSubset", "SubsetPlackettLuce"]
 
 MOST_SUMMED = 5000
-"""Entropy and divergences are sums over all subsets, up to so many."""
+"""Largest number of subsets for which entropy and divergences are computed, as sums over all."""
 MOST_TRAINED = 300
-"""The KL term of an objective is such a sum up to so many: with gradients it takes about 12 kB a
-subset, for each row."""
+"""Largest number of subsets for which the KL term of an objective is such a sum. With gradients it
+takes about 12 kB per subset and row."""
 
 
 class SubsetPlackettLuce(RelaxedSubset):
-    """The k items with the largest logits after Gumbel noise: k draws without replacement.
+    """The k items with the largest Gumbel-perturbed logits: k draws without replacement.
 
-    This is *not* the law of ``subset``: with n = 7 and k = 3 the two are about 0.08 apart in total
-    variation. Here the hard value of a draw follows the discrete law exactly. The mass of a subset
-    is the sum over the k! orders in which it can be drawn, worked out as a one-dimensional integral
-    (:mod:`relaxit_subset.plackett_luce.exponential_race`); marginals are one as well.
+    This is *not* the distribution of ``subset``: with n = 7 and k = 3 the total variation distance
+    between the two is about 0.08. Here the hard sample of ``draw()`` follows the discrete
+    distribution exactly. The mass of a subset is the sum over the k! orders in which it can be
+    drawn, computed as a one-dimensional integral
+    (:mod:`relaxit_subset.plackett_luce.exponential_race`). The marginals are such an integral too.
 
-    The relaxed sample is that of ``subset``, the projection on the hypersimplex.
+    The soft sample is that of ``subset``, the projection onto the hypersimplex.
 
-    Entropy and divergences have no closed form. They are sums over all subsets, exact for up to
-    5000 of them, beyond which they raise. :meth:`kl_to_uniform`, made for training, is exact for up
-    to 300 and beyond that a **bound from above**.
+    Entropy and divergences have no closed form. They are computed as exact sums over all subsets
+    for up to 5000 subsets and raise beyond that. :meth:`kl_to_uniform`, made for training, is exact
+    for up to 300 subsets and an **upper bound** beyond that.
 
-    Params of ``-inf`` exclude an item, ``+inf`` forces it in.
+    A param of ``-inf`` excludes an item, ``+inf`` forces it in.
 
     Example:
         >>> import torch, relaxit
@@ -52,7 +53,7 @@ class SubsetPlackettLuce(RelaxedSubset):
 
     api = 1
     name = "subset-plackett-luce"
-    summary = "k of n items by Gumbel-top-k, projection on the hypersimplex"
+    summary = "k of n items by Gumbel-top-k, projection onto the hypersimplex"
     references = (
         "arXiv:1903.06059 (Gumbel-top-k)",
         "arXiv:2002.06043, appendix (mass of the unordered sample)",
@@ -74,12 +75,12 @@ class SubsetPlackettLuce(RelaxedSubset):
         return math.comb(self.options.n, self.options.k) <= MOST_TRAINED
 
     def kl_to_uniform(self, params: Tensor) -> Tensor:
-        """KL divergence ``[*batch]`` from the uniform law, in nats; beyond 300 subsets a bound.
+        """Return the KL divergence ``[*batch]`` to uniform in nats; a bound beyond 300 subsets.
 
-        The bound is the divergence between the perturbed logits themselves, of which the subset is
-        a function: ``n (mean theta + log mean e^{-theta})``, minimal over the constant that may be
-        added to theta. Masked or forced items are left out, and the log-ratio of the numbers of
-        subsets without and with them is added.
+        The bound is the divergence between the perturbed logits, of which the subset is a function:
+        ``n (mean theta + log mean e^{-theta})``, minimised over the constant that may be added to
+        theta. Masked or forced items are left out, and the log-ratio of the numbers of subsets
+        without and with them is added.
         """
         if self.kl_is_exact:
             return super().kl_to_uniform(params)
@@ -90,31 +91,31 @@ class SubsetPlackettLuce(RelaxedSubset):
         turned = torch.where(finite, -theta, -torch.inf)
         turned = torch.where(finite.any(-1, keepdim=True), turned, 0.0).logsumexp(-1)
         among_the_free = theta.sum(-1) + n * (turned - some.log())
-        # The divergence of what is uniform over the free items from what is uniform over all.
+        # KL divergence between the uniform distributions over subsets of free items and over all.
         k = self.options.k - (params == torch.inf).sum(-1)
         ways = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
         return among_the_free + (self.log_cardinality - ways)
 
 
 class PlackettLuceSubset(DiscreteDistribution):
-    """The law of the first k of n exponential clocks with log-rates ``[*batch, n]``."""
+    """The distribution of the first k of n exponential clocks with log-rates ``[*batch, n]``."""
 
     def __init__(self, relaxation: Any, params: Tensor) -> None:
         super().__init__(relaxation, params)
-        # A constant in all log-rates changes nothing but the rounding, which is to be small where
-        # it is decided who is in.
+        # A constant in all log-rates changes only the rounding, which must be small near the
+        # threshold that decides which items are chosen.
         last = self.scores.detach().topk(max(1, self.k), -1).values[..., -1:]
         self.scores = self.scores - torch.where(last.isfinite(), last, 0.0)
 
     @property
     def k(self) -> int:
-        """How many items are chosen."""
+        """Number of items that are chosen."""
         k: int = self.relaxation.options.k
         return k
 
     @property
     def count(self) -> int:
-        """How many subsets there are."""
+        """Number of subsets."""
         return math.comb(self.event_shape[0], self.k)
 
     def _log_prob(self, value: Tensor) -> Tensor:
@@ -123,7 +124,8 @@ class PlackettLuceSubset(DiscreteDistribution):
             return torch.zeros_like(scores[..., 0])
         chosen = value > 0.5
         rest = torch.where(chosen, -torch.inf, scores)
-        # Nobody else runs: whoever is in, is first. An item that was to be forced is not in: never.
+        # alone: no other clock can ring, so the set comes first. barred: a forced item is left out,
+        # so the mass is 0.
         alone = (rest == -torch.inf).all(-1)
         barred = (rest == torch.inf).any(-1)
         total = torch.where((alone | barred).unsqueeze(-1), 0.0, rest).logsumexp(-1)
@@ -138,7 +140,7 @@ class PlackettLuceSubset(DiscreteDistribution):
         """Entropy ``[*batch]`` in nats, summed over all subsets.
 
         Raises:
-            Unsupported: if they are more than 5000.
+            Unsupported: if there are more than 5000 subsets.
         """
         mass = self._masses("entropy")
         return -(mass.exp() * torch.where(mass == -torch.inf, 0.0, mass)).sum(0)
@@ -155,13 +157,14 @@ class PlackettLuceSubset(DiscreteDistribution):
         )
 
     def _mode(self) -> Tensor:
-        """The k items with the greatest logits: exchanging one for a slower one loses mass."""
+        """The k items with the largest logits: replacing one by a slower item reduces the mass."""
         return self.relaxation.hard(self.scores)
 
     def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
         scores = self.scores
-        full = shape + scores.shape
-        g = noise.gumbel(full, dtype=scores.dtype, device=scores.device, generator=generator)
+        g = noise.gumbel(
+            shape + scores.shape, dtype=scores.dtype, device=scores.device, generator=generator
+        )
         return self.relaxation.hard(scores + g)
 
     def _enumerate_support(self) -> Tensor:
@@ -169,23 +172,23 @@ class PlackettLuceSubset(DiscreteDistribution):
 
     def kl(self, other: PlackettLuceSubset) -> Tensor:
         batch = torch.broadcast_shapes(self.batch_shape, other.batch_shape)
-        mine = type(self)(self.relaxation, _over(self, batch))._masses("KL divergence")
-        theirs = type(self)(self.relaxation, _over(other, batch))._masses("KL divergence")
-        absent = mine == -torch.inf
-        difference = torch.where(absent, 0.0, mine) - torch.where(absent, 0.0, theirs)
-        return (mine.exp() * difference).sum(0)
+        log_p = type(self)(self.relaxation, _over(self, batch))._masses("KL divergence")
+        log_q = type(self)(self.relaxation, _over(other, batch))._masses("KL divergence")
+        absent = log_p == -torch.inf
+        difference = torch.where(absent, 0.0, log_p) - torch.where(absent, 0.0, log_q)
+        return (log_p.exp() * difference).sum(0)
 
     def _masses(self, what: str) -> Tensor:
-        """Log-mass of every subset, ``[N, *batch]``."""
+        """Return the log-mass ``[N, *batch]`` of every subset."""
         if self.count > MOST_SUMMED:
             raise Unsupported(
                 f"{self.relaxation.name}: the {what} is a sum over all subsets, and {self.count} "
-                f"are too many (at most {MOST_SUMMED}); relaxation 'subset' has it in closed form"
+                f"are too many (at most {MOST_SUMMED}); relaxation 'subset' has a closed form"
             )
         listed = self._enumerate_support().to(self.scores)
         return self._log_prob(listed.view(-1, *(1,) * len(self.batch_shape), *self.event_shape))
 
 
 def _over(distribution: PlackettLuceSubset, batch: torch.Size) -> Tensor:
-    """The law's params, expanded to a batch shape."""
+    """Expand the params of a distribution to a batch shape."""
     return distribution.params.expand(batch + distribution.event_shape)

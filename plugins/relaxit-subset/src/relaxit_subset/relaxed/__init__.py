@@ -1,3 +1,3 @@
-"""Relaxed k-subsets: what both distributions share."""
+"""Relaxed k-subsets: the code that both distributions share."""
 
 __all__: list[str] = []

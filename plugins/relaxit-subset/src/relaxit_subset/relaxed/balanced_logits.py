@@ -1,4 +1,4 @@
-"""The law of the logits of a relaxed k-subset, exact at any temperature."""
+"""The distribution of the logits of a relaxed k-subset, exact at any temperature."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class BalancedLogits(Distribution):
 
         log p(x) = lgamma(n) + (n - 1) log tau + sum_i b_i - n LSE(b),   b = theta - tau x
 
-    with respect to the n - 1 differences x_i - x_n; :mod:`relaxit_subset.relaxed.relaxed_subset`
-    derives it. Entries without a choice are -inf or +inf in a sample and are left out. Always
-    float32 or float64.
+    with respect to the n - 1 differences x_i - x_n; see the derivation in
+    :mod:`relaxit_subset.relaxed.relaxed_subset`. Entries without a choice are -inf or +inf in a
+    sample and are left out of the density. Computation is always in float32 or float64.
 
     Args:
-        params: ``[*batch, n]``.
+        params: logits ``[*batch, n]``.
         temperature: float, or tensor ``[*batch, 1]``.
-        k: how many items are chosen.
+        k: number of items that are chosen.
     """
 
     arg_constraints: ClassVar[dict[str, Constraint]] = {}
@@ -44,7 +44,7 @@ class BalancedLogits(Distribution):
 
     @staticmethod
     def decided_values(params: Tensor, k: int) -> Tensor:
-        """1 for items that are chosen for certain, 0 for all others, ``[*batch, n]``."""
+        """Return 1 for items that are certainly chosen and 0 for all others, ``[*batch, n]``."""
         return (centre(params, k) == torch.inf).to(params.dtype)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> BalancedLogits:
@@ -63,7 +63,7 @@ class BalancedLogits(Distribution):
     def rsample(
         self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
-        """Logits of soft values ``[*sample, *batch, n]`` with pathwise gradient."""
+        """Draw logits of soft samples, ``[*sample, *batch, n]``, with a pathwise gradient."""
         shape = as_size(sample_shape) + self.params.shape
         g = noise.gumbel(
             shape, dtype=self.params.dtype, device=self.params.device, generator=generator
@@ -76,13 +76,13 @@ class BalancedLogits(Distribution):
         theta = torch.where(free, self.params, 0.0)
         b = theta - self.temperature * torch.where(free, value, 0.0)
         count = free.sum(-1).to(b.dtype)
-        some = count > 0
-        # A row without a choice counts 0; its sum would be that of nothing.
-        top = torch.where(free | ~some.unsqueeze(-1), b, -torch.inf).logsumexp(-1)
+        has_choice = count > 0
+        # The log-density of a row without a choice is 0; its logsumexp would be over nothing.
+        top = torch.where(free | ~has_choice.unsqueeze(-1), b, -torch.inf).logsumexp(-1)
         total = torch.where(free, b, 0.0).sum(-1)
-        n = torch.where(some, count, 1.0)
+        n = torch.where(has_choice, count, 1.0)
         density = torch.lgamma(n) + (n - 1) * self._log_temperature() + total - n * top
-        return torch.where(some, density, 0.0)
+        return torch.where(has_choice, density, 0.0)
 
     def _log_temperature(self) -> float | Tensor:
         log = log_temperature(self.temperature, self.params.device)

@@ -1,4 +1,4 @@
-"""Where soft and hard k-subsets lie: the hypersimplex, and its vertices.
+"""Supports of soft and hard k-subsets: the hypersimplex and its vertices.
 
 The hypersimplex is the set of vectors in the unit cube whose entries sum to k; its vertices are the
 vectors of k ones and n - k zeros.
@@ -21,7 +21,7 @@ MOST_LISTED = 200_000
 
 
 class hypersimplex(Constraint):
-    """Vectors (last dimension) with entries from 0 to 1 that sum to ``k``, up to rounding.
+    """Vectors (last dimension) with entries in [0, 1] that sum to ``k``, up to rounding.
 
     Example:
         >>> hypersimplex(2).check(torch.tensor([[0.5, 0.5, 1.0], [1.5, 0.5, 0.0]]))
@@ -63,13 +63,13 @@ class k_hot(Constraint):
 
 
 def subsets(n: int, k: int, count: int) -> Tensor:  # [count, n]
-    """All k-subsets of n items as rows of zeros and ones, in lexicographic order.
+    """Return all k-subsets of n items as rows of zeros and ones, in lexicographic order.
 
     Args:
-        count: how many there are, the binomial coefficient.
+        count: number of subsets, the binomial coefficient.
 
     Raises:
-        Unsupported: if they are more than 200 000.
+        Unsupported: if there are more than 200 000 subsets.
 
     Example:
         >>> subsets(3, 2, 3)

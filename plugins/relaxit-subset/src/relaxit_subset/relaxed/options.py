@@ -1,4 +1,4 @@
-"""The options that all k-subset structures share."""
+"""Options that all k-subset structures share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["SubsetOptions"]
 
 
 class SubsetOptions(Options):
-    """How many items there are, and how many of them are chosen.
+    """Number of items, and number of items that are chosen.
 
     Example:
         >>> SubsetOptions(n=20, k=10)
@@ -25,5 +25,5 @@ class SubsetOptions(Options):
     @model_validator(mode="after")
     def _k_fits(self) -> Self:
         if self.k > self.n:
-            raise ValueError(f"k = {self.k} of n = {self.n} items cannot be chosen; k must be <= n")
+            raise ValueError(f"k = {self.k} exceeds n = {self.n}; k must be at most n")
         return self

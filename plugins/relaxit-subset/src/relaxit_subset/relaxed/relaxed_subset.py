@@ -1,29 +1,29 @@
-r"""The relaxed half that all k-subset structures share: perturb, project, and its density.
+r"""The relaxation that all k-subset structures share: perturb and project, and its density.
 
-Scores s = theta + G with standard Gumbel noise are projected on the hypersimplex, with the binary
+Scores s = theta + G with standard Gumbel noise are projected onto the hypersimplex, with the binary
 entropy as the regulariser,
 
     y = argmax_y <s, y> / tau + sum_i H(y_i)  =  sigmoid(s / tau - c),    sum_i y_i = k,
 
-where H is the entropy of a bit and the shift c makes the sum k. Why this one:
+where H is the entropy of a bit and the shift c makes the sum k. The reasons for this relaxation:
 
-* It stays in the hypersimplex, and its vertices are its limits at temperature 0. (The successive
-  softmax of Xie and Ermon sums to k but has entries of up to 3.75 at temperature 1.)
-* It costs one pass and a scalar equation a row, with an implicit gradient: no loop over k.
-* **It has a density**, as the Concrete law does. With x = logit(y), the differences x_i - x_n are
-  those of s / tau, the shift being the same for all; integrating the n Gumbel densities over the
-  shift gives, with b = theta - tau x and n free items,
+* It stays in the hypersimplex, and tends to the vertices as the temperature tends to 0. (The
+  successive softmax of Xie and Ermon sums to k but has entries of up to 3.75 at temperature 1.)
+* It costs one pass and a scalar equation per row, with an implicit gradient: no loop over k.
+* **It has a density**, as the Concrete distribution does. With x = logit(y), the differences
+  x_i - x_n are those of s / tau, because the shift is the same for all entries. Integrating the n
+  Gumbel densities over the shift gives, with b = theta - tau x and n free items,
 
       log p = lgamma(n) + (n - 1) log tau + sum_i b_i - n LSE(b)
 
   for these n - 1 differences. Their Jacobian with respect to any n - 1 entries of y is
   ``sum_i v_i / prod_i v_i``, v = y (1 - y), which gives the density on the hypersimplex.
 
-For k = 1 this is not the softmax: two items at temperature tau give the Concrete law of
+For k = 1 this is not the softmax: two items at temperature tau give the Concrete distribution of
 temperature 2 tau.
 
-Masked items (-inf) are exact zeros, forced ones (+inf) exact ones, and both drop out of n and the
-sums. Where they leave no choice the density counts 0.
+Masked items (-inf) are exact zeros, forced items (+inf) exact ones, and both drop out of n and the
+sums. Where they leave no choice, the log-density is 0.
 
 References: Paulus et al., "Gradient Estimation with Stochastic Softmax Tricks", arXiv:2006.08063
 (the relaxation, with this regulariser); Amos, Koltun, Kolter, "The Limited Multi-Label
@@ -51,7 +51,7 @@ __all__ = ["RelaxedSubset", "undecided"]
 
 
 class RelaxedSubset(PerturbAndRelax):
-    """k of n items; params and values ``[*batch, n]``. What is missing is the discrete law."""
+    """k of n items, params and values ``[*batch, n]``; subclasses add the discrete distribution."""
 
     Options = SubsetOptions
 
@@ -77,7 +77,7 @@ class RelaxedSubset(PerturbAndRelax):
         return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
     def valid_params(self, params: Tensor) -> Tensor:
-        """No NaN, at most k items forced, at least k not masked."""
+        """Whether there is no NaN, at most k items are forced and at least k are not masked."""
         forced = (params == torch.inf).sum(-1)
         left = (params != -torch.inf).sum(-1)
         k = self.options.k
@@ -89,12 +89,12 @@ class RelaxedSubset(PerturbAndRelax):
         return f"NaN, fewer than k = {k} items not masked, or more than k = {k} forced"
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        # Centred before the division, which would make rounding errors of large scores visible.
+        # Centred before the division, which would magnify rounding errors of large scores.
         x = divide_by_temperature(centre(scores, self.options.k), temperature)
         return torch.sigmoid(x - balance(x, self.options.k))
 
     def argmax(self, scores: Tensor) -> Tensor:
-        chosen = scores.topk(self.options.k, -1).indices  # k different ones, also among ties
+        chosen = scores.topk(self.options.k, -1).indices  # k different indices, even with ties
         return torch.zeros_like(scores).scatter(-1, chosen, 1.0)
 
     def finish(self, soft: Tensor, params: Tensor) -> Tensor:
@@ -104,11 +104,11 @@ class RelaxedSubset(PerturbAndRelax):
         return torch.where(undecided(params.detach(), self.options.k), inner, soft)
 
     def log_prob(self, params: Tensor, temperature: float | Tensor, value: Tensor) -> Tensor:
-        """Log-density ``[..., *batch]`` of a stored soft value.
+        """Return the log-density ``[..., *batch]`` of a stored soft sample.
 
-        Entries near 1 are stored with an error of 6e-8 in float32, of which their logit, and so the
-        density, is made: good to 1e-4 at temperature 1, off by nats below one half, where
-        :meth:`log_space` is exact.
+        Entries near 1 are stored with an error of 6e-8 in float32, which their logits, and so the
+        density, inherit: the result is accurate to 1e-4 at temperature 1 and off by nats below
+        temperature 0.5, where :meth:`log_space` is exact.
         """
         dtype = compute_dtype(params.dtype)
         free = undecided(params, self.options.k)
@@ -117,7 +117,7 @@ class RelaxedSubset(PerturbAndRelax):
         spread = y * (1 - y)
         jacobian = _log_sum(spread, free) - torch.where(free, spread.log(), 0.0).sum(-1)
         density = self.log_space(params, temperature).log_prob(x) + jacobian
-        # An entry without a choice is no coordinate; what does not obey it is no value.
+        # Entries without a choice are no coordinates; a wrong one puts the value off the support.
         forced = BalancedLogits.decided_values(params, self.options.k)
         outside = (~free & (value != forced.to(value.dtype))).any(-1)
         return density.masked_fill(outside, -torch.inf)
@@ -130,13 +130,13 @@ class RelaxedSubset(PerturbAndRelax):
 
 
 def undecided(params: Tensor, k: int) -> Tensor:
-    """Which items of ``[..., n]`` have a choice, given what is masked and forced."""
+    """Whether each item of ``[..., n]`` has a choice, given the masked and forced items."""
     left = (params != -torch.inf).sum(-1, keepdim=True)
     forced = (params == torch.inf).sum(-1, keepdim=True)
     return params.isfinite() & (forced < k) & (k < left)
 
 
 def _log_sum(spread: Tensor, free: Tensor) -> Tensor:
-    """``log sum_i v_i`` over free items; 0 for a row that has none."""
+    """Return ``log sum_i v_i`` over free items; 0 for a row without free items."""
     total = torch.where(free, spread, 0.0).sum(-1)
     return torch.where(free.any(-1), total, 1.0).log()

@@ -1,3 +1,3 @@
-"""The tasks of relaxit-subset."""
+"""Tasks of relaxit-subset."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Puzzles as a picture: what was cut, what came of the shuffle, and what was put together."""
+"""Figures of puzzles: the original, scrambled and recovered images."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from relaxit_permutation.tasks.jigsaw.puzzle import Grid, Puzzle, arranged
 __all__ = ["WRONG", "draw_puzzles", "strip"]
 
 WRONG = (0.84, 0.15, 0.16)
-"""Red, green and blue, in [0, 1], of ink in a wrong place."""
+"""Red, green and blue, in [0, 1], of pixels in a wrong place."""
 
 _COLUMNS = 10
 _LINE = (0.7, 0.8, 0.95)  # between pieces
 _GAP = 3  # pixels of such a line
-_SIDE = 112  # pixels of a picture, about
+_SIDE = 112  # approximate size of an image in pixels
 
 
 def strip(grid: Grid, pieces: Tensor, right: Tensor | None = None) -> Tensor:
-    """Pictures side by side, ``[height, width, 3]``, enlarged, with lines between their pieces.
+    """Draw enlarged images side by side, ``[height, width, 3]``, with lines between their pieces.
 
     Args:
-        grid: how they are cut.
-        pieces: ``[B, n, F]`` in [0, 1]; 1 is drawn in black.
-        right: places with the right pixels, ``[B, n]``; the others are drawn in :data:`WRONG`, on
-            a ground of the same colour, so that a blank piece shows as well.
+        grid: grid of the pieces.
+        pieces: pieces ``[B, n, F]`` with pixels in [0, 1]; 1 is drawn in black.
+        right: places ``[B, n]`` with the right pixels. The others are drawn in :data:`WRONG`, on a
+            background of the same colour, so that blank pieces are visible as well.
     """
     count, n, _ = pieces.shape
     factor = max(1, _SIDE // max(grid.size))
@@ -50,24 +50,24 @@ def strip(grid: Grid, pieces: Tensor, right: Tensor | None = None) -> Tensor:
 
 
 def draw_puzzles(grid: Grid, puzzle: Puzzle, order: Tensor, path: Path) -> None:
-    """Write puzzles as a PNG file, ten a block: original, scrambled and recovered.
+    """Write a PNG file of puzzles, ten per block: original, scrambled and recovered.
 
     Args:
-        grid: how pictures are cut.
-        puzzle: the pieces.
-        order: the piece put in each place, ``[B, n]``.
-        path: the file, written whole or not at all.
+        grid: grid of the pieces.
+        puzzle: solution and shuffled pieces.
+        order: index ``[B, n]`` of the piece in each place.
+        path: path of the file, which is written atomically.
     """
-    found, right = arranged(puzzle.pieces, order), puzzle.in_place(order)
+    recovered, right = arranged(puzzle.pieces, order), puzzle.in_place(order)
     rows = []
-    for start in range(0, len(found), _COLUMNS):
+    for start in range(0, len(recovered), _COLUMNS):
         block = slice(start, start + _COLUMNS)
         rows += [
             ("original", strip(grid, puzzle.solution[block])),
             ("scrambled", strip(grid, puzzle.pieces[block])),
-            ("recovered", strip(grid, found[block], right[block])),
+            ("recovered", strip(grid, recovered[block], right[block])),
         ]
-    shape, shown = rows[0][1].shape, min(len(found), _COLUMNS)
+    shape, shown = rows[0][1].shape, min(len(recovered), _COLUMNS)
     height = 9.2 * shown / _COLUMNS * shape[0] / shape[1]  # inches
     figure = blank_figure(9.2, len(rows) * (height + 0.1), layout=None)
     figure.subplots_adjust(0, 0, 1, 1, hspace=0.1)

@@ -1,4 +1,4 @@
-"""Pictures as the pieces of a square grid: cut, shuffled, and put together."""
+"""Images as the pieces of a square grid: cut, shuffle and reassemble."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["Grid", "Puzzle", "arranged", "shuffled"]
 
 @dataclass(frozen=True)
 class Grid:
-    """How pictures are cut.
+    """Square grid of pieces into which images are cut.
 
     Attributes:
-        size: height and width of a picture in pixels, both multiples of ``side``.
-        side: pieces in a row, and in a column.
+        size: height and width of an image in pixels, both multiples of ``side``.
+        side: number of pieces per row and per column.
 
     Example:
         >>> grid = Grid((2, 4), 2)
@@ -39,35 +39,40 @@ class Grid:
         return self.size[0] // self.side, self.size[1] // self.side
 
     def cut(self, images: Tensor) -> Tensor:
-        """Pictures ``[B, P]`` to their pieces ``[B, n, P / n]``, row by row of the grid."""
+        """Cut images ``[B, P]`` into pieces ``[B, n, P / n]``, row by row of the grid."""
         height, width = self.piece
         rows = images.reshape(len(images), self.side, height, self.side, width)
         return rows.transpose(2, 3).reshape(len(images), self.side**2, height * width)
 
     def joined(self, pieces: Tensor) -> Tensor:
-        """Pieces ``[B, n, P / n]`` in their places to pictures ``[B, P]``."""
+        """Join pieces ``[B, n, P / n]`` in their places into images ``[B, P]``."""
         height, width = self.piece
         rows = pieces.reshape(len(pieces), self.side, self.side, height, width)
         return rows.transpose(2, 3).reshape(len(pieces), -1)
 
 
 class Puzzle(NamedTuple):
-    """Pieces ``[B, n, F]`` of pictures: in their places, and shuffled."""
+    """Pieces ``[B, n, F]`` of images.
+
+    Attributes:
+        solution: pieces in their places.
+        pieces: shuffled pieces.
+    """
 
     solution: Tensor
     pieces: Tensor
 
     def in_place(self, order: Tensor) -> Tensor:
-        """Which places have the right pixels, ``[B, n]`` of bool.
+        """Whether each place ``[B, n]`` has the right pixels.
 
         Args:
-            order: the piece put in each place, ``[B, n]`` int64.
+            order: index ``[B, n]`` of the piece in each place, int64.
         """
         return (arranged(self.pieces, order) == self.solution).all(-1)
 
 
 def shuffled(solution: Tensor, generator: torch.Generator | None = None) -> Puzzle:
-    """A puzzle of pieces ``[B, n, F]``: each picture's in an order of its own, all equally likely.
+    """Return a puzzle of pieces ``[B, n, F]``, each image in its own uniformly random order.
 
     Example:
         >>> puzzle = shuffled(torch.arange(4.0).reshape(1, 4, 1), torch.Generator().manual_seed(0))
@@ -81,5 +86,5 @@ def shuffled(solution: Tensor, generator: torch.Generator | None = None) -> Puzz
 
 
 def arranged(pieces: Tensor, order: Tensor) -> Tensor:  # [B, n, F], [B, n] -> [B, n, F]
-    """The pieces that an order puts in each place; exactly their pixels, on every device."""
+    """Return the pieces that an order puts in each place, with unchanged pixels on every device."""
     return pieces.gather(1, order.unsqueeze(-1).expand_as(pieces))

@@ -1,11 +1,11 @@
-"""Jigsaw puzzles as a task: pictures are cut into pieces, shuffled, and put together again.
+"""Jigsaw puzzles as a task: images are cut into pieces, shuffled and reassembled.
 
-A network f scores the n pieces of a picture for the n places of a square grid; the relaxed
+A network f scores the n pieces of an image for the n places of a square grid. The relaxed
 permutation P of these scores puts the pieces back, softly in training:
 
-    minimise over f   E_{P ~ q(f(pieces))} [ mean over pixels of  (P pieces - picture)^2 ].
+    minimise over f   E_{P ~ q(f(pieces))} [ mean over pixels of  (P pieces - image)^2 ].
 
-No label is needed but the picture itself. What is evaluated is the best permutation without noise.
+No labels are needed. Evaluation uses the best permutation without noise.
 
 Reference: Mena, Belanger, Linderman, Snoek, "Learning Latent Permutations with Gumbel-Sinkhorn
 Networks", arXiv:1802.08665, section 5.2.
@@ -31,23 +31,25 @@ from relaxit_permutation.tasks.sorting_numbers.model import HEADS, Scorer
 
 __all__ = ["Jigsaw", "Solver"]
 
-_ROWS = 1000  # pictures evaluated at a time
-_SHOWN = 20
+_ROWS = 1000  # images evaluated at a time
+_SHOWN = 20  # puzzles in the figure
 
 
 class JigsawOptions(Options):
     """Options of :class:`Jigsaw`."""
 
-    samples: int = Field(1, ge=1, description="permutations drawn for each picture of a step")
+    samples: int = Field(
+        1, ge=1, description="number of permutations drawn for each image in a step"
+    )
     context: int = Field(
         2,
         ge=0,
-        description="self-attention layers, by which a piece sees the others; 0: each by itself",
+        description="number of self-attention layers between pieces; 0 scores each separately",
     )
 
 
 class Solver(nn.Module):
-    """How pictures are cut, and the scores of their pieces for the places."""
+    """The grid of the pieces, and the network that scores pieces for the places."""
 
     def __init__(self, grid: Grid, scorer: Scorer) -> None:
         super().__init__()
@@ -55,39 +57,39 @@ class Solver(nn.Module):
         self.scorer = scorer
 
     def forward(self, pieces: Tensor) -> Tensor:
-        """Pieces ``[B, n, F]`` to params ``[B, *param_shape]``."""
+        """Map pieces ``[B, n, F]`` to params ``[B, *param_shape]``."""
         params: Tensor = self.scorer(pieces)
         return params
 
 
 class Jigsaw(Task):
-    """Learn to put shuffled pieces of pictures in their places.
+    """Learn to put shuffled pieces of images in their places.
 
-    The n pieces are those of a square grid: 4 are 2x2, 9 are 3x3. The metrics: ``in_place``, the
-    share of places with the right pixels; ``solved``, the share of pictures with no other;
-    ``squared_error`` a pixel. Pieces with the same pixels, as the blank ones at the edge of a
-    digit, are interchangeable: by pixels, not by number, a place is right or wrong.
+    The n pieces form a square grid: 4 are 2x2, 9 are 3x3. The metrics are ``in_place``, the share
+    of places with the right pixels; ``solved``, the share of images in which all places have the
+    right pixels; and ``squared_error`` per pixel. A place is right if its pixels are, so pieces
+    with the same pixels, such as blank pieces at the edge of a digit, are interchangeable.
 
     Example:
         >>> import relaxit
         >>> permutation, pathwise = relaxit.get("permutation", n=4), relaxit.estimator("pathwise")
         >>> Jigsaw().statement(Setup(permutation, pathwise, latents=1))
-        'squared error of pictures put together by soft permutations of their pieces'
+        'squared error of images reassembled by soft permutations of their pieces'
     """
 
     api = 1
     name = "jigsaw"
-    summary = "shuffled pieces of pictures are put together"
+    summary = "reassemble shuffled pieces of images"
     Options = JigsawOptions
     references = ("arXiv:1802.08665, section 5.2",)
     files = ("jigsaw.png", "curves.png")
     display = Display(
         bar="squared error {train_loss:.4f}",
         line="squared error {train_loss:.4f}, of test pieces {test_in_place:.2%} in place, "
-        "{test_solved:.2%} of pictures solved",
+        "{test_solved:.2%} of images solved",
         title="hard permutations without noise",
         columns={"in_place": "in place", "solved": "solved", "squared_error": "squared error"},
-        unit="hard permutations without noise; shares of pieces and of pictures",
+        unit="hard permutations without noise; shares of pieces and of images",
     )
 
     def check(self, setup: Setup) -> None:
@@ -96,8 +98,8 @@ class Jigsaw(Task):
         n = setup.relaxation.event_shape[0]
         if math.isqrt(n) ** 2 != n:
             raise ConfigurationError(
-                f"task {self.name!r} cuts pictures into a square grid of pieces, which {n} pieces "
-                f"are not; set -o n={max(2, round(math.sqrt(n))) ** 2}"
+                f"task {self.name!r} cuts images into a square grid of pieces, and {n} is not a "
+                f"square number; set -o n={max(2, round(math.sqrt(n))) ** 2}"
             )
         hidden = setup.networks.hidden
         if self.options.context and (not hidden or hidden[-1] % HEADS):
@@ -108,7 +110,7 @@ class Jigsaw(Task):
 
     def statement(self, setup: Setup) -> str:
         kind = "hard" if setup.estimator.hard else "soft"
-        return f"squared error of pictures put together by {kind} permutations of their pieces"
+        return f"squared error of images reassembled by {kind} permutations of their pieces"
 
     def build(self, setup: Setup, image_format: Format) -> Solver:
         side = math.isqrt(setup.relaxation.event_shape[0])
@@ -116,10 +118,10 @@ class Jigsaw(Task):
         if height % side or width % side:
             shared = math.gcd(height, width)
             fits = [f"n={k * k}" for k in range(2, shared + 1) if shared % k == 0][:3]
-            mend = f"set -o {' or '.join(fits)}" if fits else "choose another --dataset"
+            advice = f"set -o {' or '.join(fits)}" if fits else "choose another --dataset"
             raise ConfigurationError(
-                f"task {self.name!r}: pictures of {height}x{width} pixels cannot be cut into "
-                f"{side}x{side} pieces alike; {mend}"
+                f"task {self.name!r}: images of {height}x{width} pixels cannot be cut into "
+                f"{side}x{side} equal pieces; {advice}"
             )
         return Solver(
             Grid(image_format.size, side),
@@ -151,7 +153,7 @@ class Jigsaw(Task):
             right = puzzle.in_place(order)
             error = _squared_error(arranged(puzzle.pieces, order), solution)
             sums = [right.float().mean(-1), right.all(-1).float(), error]
-            totals += torch.stack([each.sum() for each in sums]).cpu()
+            totals += torch.stack([values.sum() for values in sums]).cpu()
         in_place, solved, error = (totals / len(part)).tolist()
         return {"in_place": in_place, "solved": solved, "squared_error": error}
 
@@ -170,9 +172,9 @@ class Jigsaw(Task):
 
 
 def _solver(model: nn.Module) -> Solver:
-    assert isinstance(model, Solver)  # of our own making, in build()
+    assert isinstance(model, Solver)  # made in build()
     return model
 
 
-def _squared_error(found: Tensor, wanted: Tensor) -> Tensor:  # [..., n, F] -> [...]
-    return (found - wanted).square().mean((-1, -2))
+def _squared_error(pieces: Tensor, solution: Tensor) -> Tensor:  # [..., n, F] -> [...]
+    return (pieces - solution).square().mean((-1, -2))

@@ -1,4 +1,4 @@
-"""The network that scores items for ranks: equivariant to the order in which the items come."""
+"""The network that scores items for ranks, equivariant to the order of the items."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch import Tensor, nn
 __all__ = ["HEADS", "Scorer"]
 
 HEADS = 4
-"""Heads of an attention layer; the width must be a multiple of it."""
+"""Number of heads of an attention layer; the width must be a multiple of it."""
 
 
 class Scorer(nn.Module):
-    """The scores of items for ranks, from what describes each item.
+    """Network from the features of items to their scores for ranks.
 
-    Without context each item goes through one perceptron by itself. Layers of context, between the
-    perceptron's hidden layers and its last one, are self-attention without positions, by which
-    every item sees the others, but not in which order they come.
+    Without context layers a perceptron scores each item separately. Context layers, between the
+    hidden layers of the perceptron and its last layer, are self-attention without positions: every
+    item sees the others, but not their order.
 
     Args:
-        features: numbers F that describe an item.
+        features: number F of features of an item.
         hidden: widths of the hidden layers.
-        param_shape: ``[n, n]``, scores of n items for n ranks; or ``[n]``, one score an item.
-        context: number of self-attention layers, as wide as the last hidden layer.
+        param_shape: ``[n, n]``, scores of n items for n ranks; or ``[n]``, one score per item.
+        context: number of self-attention layers, with the width of the last hidden layer.
 
     Example:
         >>> network = Scorer(1, (32,), torch.Size((5, 5)))
@@ -50,7 +50,7 @@ class Scorer(nn.Module):
         self.network = nn.Sequential(*layers)
 
     def forward(self, items: Tensor) -> Tensor:
-        """Items ``[B, n, F]`` to params ``[B, *param_shape]``: rows are ranks, columns items."""
+        """Map items ``[B, n, F]`` to params ``[B, *param_shape]``; rows are ranks."""
         scores: Tensor = self.network(items)
         return scores.transpose(-1, -2).reshape(len(items), *self.param_shape)
 

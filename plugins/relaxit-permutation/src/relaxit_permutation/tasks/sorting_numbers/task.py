@@ -1,11 +1,11 @@
-"""Sorting as a task: from lists of n numbers and their sorted forms a network learns to sort.
+"""Sorting as a task: a network learns to sort from lists of n numbers and their sorted versions.
 
-A network f sees each number x_j by itself and gives its scores for the n ranks; no score depends on
-another number of the list. The relaxed permutation P of these scores is fitted by
+A network f sees each number x_j separately and returns its scores for the n ranks; no score depends
+on another number of the list. The relaxed permutation P of these scores is trained to
 
     minimise over f   E_{P ~ q(f(x))} [ mean over ranks of  (P x - sorted(x))^2 ],
 
-greatest number first. What is evaluated is the best permutation without noise, on other lists.
+with the greatest number first. Evaluation uses the best permutation without noise, on other lists.
 
 Reference: Mena, Belanger, Linderman, Snoek, "Learning Latent Permutations with Gumbel-Sinkhorn
 Networks", arXiv:1802.08665, section 5.1.
@@ -25,22 +25,24 @@ from relaxit_permutation.tasks.sorting_numbers.model import Scorer
 
 __all__ = ["SortingNumbers", "joined"]
 
-_NUMBERS = 20_000  # evaluated at a time
+_NUMBERS = 20_000  # numbers evaluated at a time
 
 
 class SortingNumbersOptions(Options):
     """Options of :class:`SortingNumbers`."""
 
-    samples: int = Field(5, ge=1, description="permutations drawn for each list of a step")
+    samples: int = Field(
+        5, ge=1, description="number of permutations drawn for each list in a step"
+    )
 
 
 class SortingNumbers(Task):
-    """Learn to sort lists of n numbers, where n is that of the structure.
+    """Learn to sort lists of n numbers, where n is an option of the structure.
 
-    Trained on a data set of single numbers, which are joined into lists as they come; so
-    ``batch_size`` counts numbers, and a step sees ``batch_size / n`` lists. An example is a list.
-    The metrics: ``wrong``, the share of ranks with a number that does not belong there;
-    ``lists_wrong``, the share of lists with any such; ``squared_error`` of hard permutations.
+    The data set consists of single numbers, which are joined into lists in the order in which they
+    come. So ``batch_size`` counts numbers, and a step sees ``batch_size / n`` lists. An example is
+    a list. The metrics are ``wrong``, the share of ranks with a wrong number; ``lists_wrong``, the
+    share of lists with a wrong number; and ``squared_error`` of hard permutations.
 
     Example:
         >>> import relaxit
@@ -51,7 +53,7 @@ class SortingNumbers(Task):
 
     api = 1
     name = "sorting-numbers"
-    summary = "lists of n numbers are sorted, as learned from examples"
+    summary = "learn to sort lists of n numbers from examples"
     Options = SortingNumbersOptions
     references = ("arXiv:1802.08665, section 5.1",)
     display = Display(
@@ -74,13 +76,13 @@ class SortingNumbers(Task):
         n = setup.relaxation.event_shape[0]
         if setup.batch_size < n:
             raise ConfigurationError(
-                f"task {self.name!r}: a batch of {setup.batch_size} numbers fills no list of {n}; "
-                f"set --batch-size {n} or more"
+                f"task {self.name!r}: a batch of {setup.batch_size} numbers is too small for a "
+                f"list of {n}; set --batch-size {n} or more"
             )
         if setup.binarise != "none":
             raise ConfigurationError(
-                f"task {self.name!r}: numbers that are made 0 or 1 have no order; leave "
-                "data.binarise (--binarise) out"
+                f"task {self.name!r}: binarised numbers cannot be sorted; leave out data.binarise "
+                "(--binarise)"
             )
 
     def statement(self, setup: Setup) -> str:
@@ -91,7 +93,7 @@ class SortingNumbers(Task):
         if image_format.pixels != 1:
             height, width = image_format.size
             raise ConfigurationError(
-                f"task {self.name!r} needs a data set of numbers, got pictures of {height}x{width} "
+                f"task {self.name!r} needs a data set of numbers, got images of {height}x{width} "
                 "pixels; set --dataset numbers"
             )
         return Scorer(1, setup.networks.hidden, setup.relaxation.param_shape)
@@ -106,41 +108,41 @@ class SortingNumbers(Task):
         ):
             if 0 < len(part) < n:
                 raise ConfigurationError(
-                    f"task {self.name!r}: the {name} part of {len(part)} numbers fills no list of "
-                    f"{n}; choose a smaller -o n, or a larger part"
+                    f"task {self.name!r}: the {name} set of {len(part)} numbers is too small for a "
+                    f"list of {n}; set a smaller -o n, or use a larger {name} set"
                 )
 
     def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
         x = joined(setup.read(batch, step.generator), setup.relaxation.event_shape[0])
-        wanted = x.sort(-1, descending=True).values
+        target = x.sort(-1, descending=True).values
 
         def cost(p: Tensor) -> Tensor:  # [S, E, n, n] -> [S, E]
-            return _squared_error((p @ x.unsqueeze(-1)).squeeze(-1), wanted)
+            return _squared_error((p @ x.unsqueeze(-1)).squeeze(-1), target)
 
         q = distributions(setup, model(x.unsqueeze(-1)), step.temperature, self.options.samples)
         return Terms(setup.surrogate(model, q, cost, step.generator).mean(0))
 
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
-        del seed  # no noise in it
+        del seed  # there is no noise
         n = setup.relaxation.event_shape[0]
         lists = joined(setup.read(part), n)
         totals = torch.zeros(3, dtype=torch.float64)
         for x in lists.split(max(1, _NUMBERS // n)):
-            wanted = x.sort(-1, descending=True).values
-            found = x.gather(-1, best_order(setup, model(x.unsqueeze(-1))))
-            wrong = found != wanted
-            sums = [wrong.float().mean(-1), wrong.any(-1).float(), _squared_error(found, wanted)]
-            totals += torch.stack([each.sum() for each in sums]).cpu()
+            target = x.sort(-1, descending=True).values
+            ordered = x.gather(-1, best_order(setup, model(x.unsqueeze(-1))))
+            wrong = ordered != target
+            sums = [wrong.float().mean(-1), wrong.any(-1).float(), _squared_error(ordered, target)]
+            totals += torch.stack([values.sum() for values in sums]).cpu()
         wrong_share, lists_wrong, error = (totals / len(lists)).tolist()
         return {"wrong": wrong_share, "lists_wrong": lists_wrong, "squared_error": error}
 
 
 def joined(numbers: Tensor, n: int) -> Tensor:
-    """Numbers ``[B, 1]`` as lists ``[E, n]``, in their order; every number is in one.
+    """Join numbers ``[B, 1]`` into lists ``[E, n]``, in their order; every number is in a list.
 
-    What is left for the last list is filled up with the first numbers, again and again if there
-    are fewer than n: a small last batch of an epoch is then a list like any other, not an empty
-    one, whose mean would be NaN.
+    The last list is filled up with the first numbers, repeatedly if there are fewer than n. So a
+    small last batch of an epoch is a list like any other, and not an empty one, whose mean would be
+    NaN.
 
     Example:
         >>> joined(torch.arange(5.0)[:, None], 3)
@@ -152,5 +154,5 @@ def joined(numbers: Tensor, n: int) -> Tensor:
     return numbers[index, 0].reshape(count, n)
 
 
-def _squared_error(found: Tensor, wanted: Tensor) -> Tensor:  # [..., n] -> [...]
-    return (found - wanted).square().mean(-1)
+def _squared_error(ordered: Tensor, target: Tensor) -> Tensor:  # [..., n] -> [...]
+    return (ordered - target).square().mean(-1)

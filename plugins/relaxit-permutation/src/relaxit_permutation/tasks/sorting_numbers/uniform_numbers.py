@@ -1,7 +1,7 @@
-"""Uniform numbers, to be put in order: a data set of pictures of one pixel.
+"""Uniform numbers to be sorted: a data set of images of one pixel.
 
-A task joins several of them into a list. The trainer shuffles the training part anew each epoch,
-so that the lists of an epoch are not those of another.
+A task joins several of them into a list. The trainer shuffles the training set in each epoch, so
+that the lists differ between epochs.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from relaxit.data import Dataset, Images
 __all__ = ["UniformNumbers"]
 
 _TRAIN, _TEST = 60_000, 20_000
-_GRID = 1 << 17  # float32 holds its points exactly
+_GRID = 1 << 17  # float32 represents its points exactly
 
 
 class UniformNumbers(Dataset):
-    """80 000 numbers of [0, 1), always the same ones; the last 20 000 are the test part.
+    """A fixed set of 80 000 numbers in [0, 1); the last 20 000 are the test set.
 
-    They are drawn without replacement from the multiples of 2^-17: no two are equal, so that every
-    list of them has one order only, and no two are nearer than 7.6e-6, which is well above the
-    rounding of scores in float32.
+    They are drawn without replacement from the multiples of 2^-17. No two are equal, so that every
+    list has a unique order, and no two are closer than 7.6e-6, which is well above rounding errors
+    of scores in float32.
 
     Example:
         >>> images = UniformNumbers().load(Path())
@@ -35,7 +35,7 @@ class UniformNumbers(Dataset):
 
     api = 1
     name = "numbers"
-    summary = "80 000 uniform numbers in [0, 1), for lists to be sorted: no download"
+    summary = "80 000 uniform numbers in [0, 1) to be sorted in lists; no download"
 
     def load(self, directory: Path, download: bool = False) -> Images:
         del directory, download

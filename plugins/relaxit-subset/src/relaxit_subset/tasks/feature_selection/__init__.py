@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "relaxit_subset.tasks.feature_selection.figures": ["COLOUR", "mean_picture", "overlay"],
+        "relaxit_subset.tasks.feature_selection.figures": ["COLOUR", "mean_image", "overlay"],
         "relaxit_subset.tasks.feature_selection.model": ["perceptron"],
         "relaxit_subset.tasks.feature_selection.task": ["FeatureSelection", "selection"],
     },

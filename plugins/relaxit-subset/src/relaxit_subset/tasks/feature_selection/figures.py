@@ -1,4 +1,4 @@
-"""The chosen pixels in colour over the mean training picture."""
+"""Figures of the chosen pixels, in colour over the mean training image."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _WIDTH = 720  # pixels, about
 
 
 def overlay(chosen: Tensor, mean: Tensor, size: tuple[int, int]) -> Tensor:
-    """Colours ``[height, width, 3]`` of a mean picture ``[P]`` with pixels chosen, ``[P]``.
+    """Return colours ``[height, width, 3]`` of a mean image ``[P]`` with chosen pixels ``[P]``.
 
-    The mean is shown faintly, white where it is 0; chosen pixels in :data:`COLOUR`, all alike.
+    The mean is drawn faintly, white where it is 0, and all chosen pixels in :data:`COLOUR`.
     """
     grey = (1 - 0.6 * mean / mean.max().clamp_min(1e-6)).unsqueeze(-1).expand(-1, 3)
     sheet = torch.where((chosen > 0.5).unsqueeze(-1), grey.new_tensor(COLOUR), grey)
@@ -29,18 +29,18 @@ def overlay(chosen: Tensor, mean: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def mean_image(train: Part) -> Tensor:
-    """Mean of stored pictures in [0, 1], ``[P]``."""
+    """Return the mean ``[P]`` of stored images, in [0, 1]."""
     sums = [read_batch(part.images, part.levels).sum(0) for part in train.split(10_000)]
     return torch.stack(sums).sum(0) / len(train)
 
 
 def draw_selected(chosen: Tensor, images: Images, path: Path) -> None:
-    """Write chosen pixels ``[P]`` over the mean training picture as a PNG file.
+    """Write a PNG file of the chosen pixels over the mean training image.
 
     Args:
-        chosen: ones for the chosen pixels.
-        images: the pictures.
-        path: the file, written whole or not at all.
+        chosen: ones for the chosen pixels, zeros for the others, ``[P]``.
+        images: images of the data set.
+        path: path of the file, which is written atomically.
     """
     sheet = overlay(chosen, mean_image(images.part("train")), images.size).cpu()
     factor = max(1, _WIDTH // images.size[1])

@@ -1,4 +1,4 @@
-"""The model of feature selection: a score for each pixel, and a classifier behind them."""
+"""The model of feature selection: a score for each pixel, and a classifier of chosen pixels."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Selector", "perceptron"]
 
 
 class Selector(nn.Module):
-    """A score for each pixel, and a classifier of the pixels that are let through.
+    """A score for each pixel, and a classifier of the chosen pixels.
 
     Args:
-        pixels: size P of a picture.
-        classes: number of classes C.
+        pixels: number P of pixels of an image.
+        classes: number C of classes.
         hidden: widths of the classifier's hidden layers.
-        score_rate: the scores are this multiple of the weights that the optimiser moves, so that
-            Adam, whose steps do not depend on the scale of gradients, moves them as much faster.
+        score_rate: ratio of the scores to the weights that the optimiser updates. Adam's steps do
+            not depend on the scale of gradients, so the scores move faster by this factor.
     """
 
     def __init__(
@@ -32,17 +32,17 @@ class Selector(nn.Module):
 
     @property
     def params(self) -> Tensor:
-        """Parameters of the law of the subset, ``[P]``."""
+        """Params ``[P]`` of the distribution of the subset."""
         return self.score_rate * self.slow_scores
 
     def logits(self, x: Tensor, z: Tensor) -> Tensor:
-        """Pictures ``[B, P]`` and pixels let through ``[..., P]`` to logits ``[..., B, C]``."""
-        found: Tensor = self.classifier(x * z.unsqueeze(-2))
-        return found
+        """Map images ``[B, P]`` and chosen pixels ``[..., P]`` to logits ``[..., B, C]``."""
+        logits: Tensor = self.classifier(x * z.unsqueeze(-2))
+        return logits
 
 
 def perceptron(sizes: Sequence[int]) -> nn.Sequential:
-    """Linear layers of these sizes with ReLU between."""
+    """Build linear layers of these sizes with ReLU in between."""
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]

@@ -1,12 +1,12 @@
-"""Feature selection as a task: the pixels from which a classifier recognises the class best.
+"""Feature selection as a task: learn the pixels from which a classifier recognises the class best.
 
-One subset for all pictures, learned end to end with the classifier f:
+One subset for all images is learned end to end with the classifier f:
 
-    minimise over theta, f   E_{z ~ q_theta} [ mean over pictures of  cross-entropy(f(x * z), y) ].
+    minimise over theta, f   E_{z ~ q_theta} [ mean over images of  cross-entropy(f(x * z), y) ].
 
-The parameters theta are one score a pixel and no function of the picture, so one draw serves a
-whole batch: the same held-out accuracy as one draw a picture, at a fraction of the work. What is
-evaluated is the *mode* of the discrete law, the k pixels with the best scores.
+The params theta are one score per pixel and do not depend on the image, so one sample serves a
+whole batch: this gave the same held-out accuracy as one sample per image, at a fraction of the
+cost. Evaluation uses the *mode* of the discrete distribution, the k pixels with the highest scores.
 
 References: Chen, Song, Wainwright, Jordan, "Learning to Explain", arXiv:1802.07814 (a subset for
 each input); Abid, Balin, Zou, "Concrete Autoencoders", arXiv:1901.09346 (one for all).
@@ -30,8 +30,8 @@ from relaxit_subset.tasks.feature_selection.model import Selector
 
 __all__ = ["FeatureSelection", "inclusion", "selection"]
 
-_ROWS = 1000  # pictures evaluated at a time
-_DRAWS = 256  # for inclusion probabilities where there is no discrete law
+_ROWS = 1000  # images evaluated at a time
+_DRAWS = 256  # samples for inclusion probabilities where there is no discrete distribution
 
 
 class FeatureSelectionOptions(Options):
@@ -45,17 +45,18 @@ class FeatureSelectionOptions(Options):
 
 
 class FeatureSelection(Task):
-    """Choose pixels and train the classifier that sees no others, at the same time.
+    """Choose pixels and train a classifier that sees only these pixels, at the same time.
 
-    For every structure whose params and values are vectors with an entry a pixel, and for every
-    estimator that it admits. The metric ``shared`` is the number of pixels that two independent
-    draws have in common on average: at first k^2 / pixels, in the end k, when the law has decided.
+    The task supports every structure whose params and values are vectors with one entry per pixel,
+    with every estimator that supports the structure. The metric ``shared`` is the average number of
+    pixels that two independent samples have in common: k^2 / pixels at first, and k at the end,
+    when the distribution has become deterministic.
 
     Example:
         >>> import relaxit
         >>> subset, simple = relaxit.get("subset", n=784, k=50), relaxit.estimator("simple")
         >>> FeatureSelection().statement(Setup(subset, simple, latents=1))
-        'cross-entropy of a classifier that sees the pixels of one draw'
+        'cross-entropy of a classifier that sees the pixels of one hard sample'
     """
 
     api = 1
@@ -69,10 +70,10 @@ class FeatureSelection(Task):
     display = Display(
         bar="loss {train_loss:.3f}  accuracy {train_accuracy:.1%}",
         line="loss {train_loss:.3f}, accuracy train {train_accuracy:.2%} test {test_accuracy:.2%}, "
-        "two draws share {test_shared:.1f} pixels",
+        "two samples share {test_shared:.1f} pixels",
         title="with the best pixels",
         columns={"accuracy": "accuracy", "cross_entropy": "cross-entropy", "shared": "shared"},
-        unit="with the best pixels; shared: pixels that two draws have in common",
+        unit="with the best pixels; shared: number of pixels that two samples have in common",
     )
 
     def check(self, setup: Setup) -> None:
@@ -82,12 +83,12 @@ class FeatureSelection(Task):
                 f"task {self.name!r} learns one subset, got {setup.latents} latents; set "
                 "--latents 1"
             )
-        shape, other = setup.relaxation.event_shape, setup.relaxation.param_shape
-        if len(shape) != 1 or shape != other:
+        event_shape, param_shape = setup.relaxation.event_shape, setup.relaxation.param_shape
+        if len(event_shape) != 1 or event_shape != param_shape:
             raise ConfigurationError(
-                f"task {self.name!r} needs values and params that are vectors with an entry a "
-                f"pixel, those of {setup.relaxation!r} have shapes {list(shape)} and "
-                f"{list(other)}; try --relaxation subset"
+                f"task {self.name!r} needs values and params that are vectors with one entry per "
+                f"pixel, but those of {setup.relaxation!r} have shapes {list(event_shape)} and "
+                f"{list(param_shape)}; try --relaxation subset"
             )
         if setup.networks.params_activation != "none":
             raise ConfigurationError(
@@ -95,15 +96,17 @@ class FeatureSelection(Task):
             )
 
     def statement(self, setup: Setup) -> str:
-        values = "pixels of one draw" if setup.estimator.hard else "soft values of one draw"
-        return f"cross-entropy of a classifier that sees the {values}"
+        seen = "pixels of one hard sample"
+        if not setup.estimator.hard:
+            seen = "pixels weighted by one soft sample"
+        return f"cross-entropy of a classifier that sees the {seen}"
 
     def build(self, setup: Setup, image_format: Format) -> Selector:
         chosen_from = setup.relaxation.event_shape.numel()
         if chosen_from != image_format.pixels:
             raise ConfigurationError(
-                f"task {self.name!r}: {setup.relaxation!r} chooses among {chosen_from} items, a "
-                f"picture has {image_format.pixels} pixels; set -o n={image_format.pixels}"
+                f"task {self.name!r}: {setup.relaxation!r} chooses among {chosen_from} items, but "
+                f"an image has {image_format.pixels} pixels; set -o n={image_format.pixels}"
             )
         return Selector(
             image_format.pixels,
@@ -116,7 +119,7 @@ class FeatureSelection(Task):
         selector, labels = _selector(model), _labels(batch)
         x = setup.read(batch, step.generator)
 
-        def cost(z: Tensor) -> Tensor:  # [P] -> [], one draw for the batch
+        def cost(z: Tensor) -> Tensor:  # [P] -> [], one sample for the batch
             return cross_entropy(selector.logits(x, z), labels)
 
         q = setup.distribution(selector.params, step.temperature)
@@ -154,7 +157,10 @@ class FeatureSelection(Task):
 
 
 def selection(setup: Setup, model: Selector) -> Tensor:
-    """The best pixels as zeros and ones ``[P]``: the mode of the discrete law, or the argmax."""
+    """Return the best pixels as zeros and ones ``[P]``: the mode of the discrete distribution.
+
+    For a relaxation without a discrete distribution, the argmax of the params.
+    """
     params = model.params.detach()
     if setup.relaxation.capabilities.discrete_distribution:
         mode: Tensor = setup.distribution(params).discrete.mode
@@ -163,7 +169,10 @@ def selection(setup: Setup, model: Selector) -> Tensor:
 
 
 def inclusion(setup: Setup, model: Selector, generator: torch.Generator) -> Tensor:
-    """Probability ``[P]`` that a pixel is chosen: exact, or from draws if there is no law."""
+    """Return the probability ``[P]`` that a pixel is chosen.
+
+    It is exact, or estimated from samples if there is no discrete distribution.
+    """
     q = setup.distribution(model.params.detach())
     if setup.relaxation.capabilities.discrete_distribution:
         return q.discrete.mean
@@ -171,10 +180,10 @@ def inclusion(setup: Setup, model: Selector, generator: torch.Generator) -> Tens
 
 
 def _selector(model: nn.Module) -> Selector:
-    assert isinstance(model, Selector)  # of our own making, in build()
+    assert isinstance(model, Selector)  # made in build()
     return model
 
 
 def _labels(part: Part) -> Tensor:
-    assert part.labels is not None  # needs_labels
+    assert part.labels is not None  # because of needs_labels
     return part.labels
