@@ -350,7 +350,7 @@ def test_broken_distributions_are_named(session, monkeypatch):
     checks.work(session, result)
     assert [row["name"] for row in result.figures["rows"]] == ["mine", "rloo"]  # not arm
     assert result.failures == [
-        {"what": "rloo: a_law of rloo()", "why": "0.1 is not 0"},
+        {"what": "rloo: a_distribution of rloo()", "why": "0.1 is not 0"},
         {"what": "relaxit check theirs", "why": "error: no such thing"},
     ]
 

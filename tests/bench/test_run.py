@@ -64,7 +64,7 @@ def test_what_is_known_is_found():
     assert found["right"].ratio == 1.0
     assert found["raises"].reason.startswith("RuntimeError: ")
     assert "[[1]]" in found["short"].reason
-    assert found["absent"].reason == "a_peer_that_nobody_has is not installed"
+    assert found["absent"].reason == "a_baseline_that_nobody_has is not installed"
     assert found["refuses"].reason == "needs a quiet room"
     assert found["raises"].seconds is None
     assert not report.broken

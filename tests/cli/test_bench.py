@@ -53,7 +53,7 @@ def test_a_table_says_what_was_measured_on_what(known, capsys):
     assert right[3:] == [right[3], "1.00", "1.00", "0.00191", "0.0e+00", "0.0e+00"]
     assert "  2 rounds; ratios to right, the best baseline is right" in lines
     assert "  inputs 0.00191 MiB" in lines
-    assert "  absent: skipped: a_peer_that_nobody_has is not installed" in lines
+    assert "  absent: skipped: a_baseline_that_nobody_has is not installed" in lines
     assert any(line.startswith("  raises: failed: RuntimeError: ") for line in lines)
     assert err == ""
 
@@ -346,7 +346,7 @@ def test_training_is_shown_as_seconds_of_an_epoch(images, capsys):
     report.measurements = [Measurement("one", "", False, seconds=spread, times_lower_bound=2.0)]
     show(report, steps=50)  # of 600
     lines = capsys.readouterr().out.splitlines()
-    assert "(steps 50, pictures MNIST)" in lines[0]
+    assert "(steps 50, images MNIST)" in lines[0]
     assert "s per epoch" in lines[2]
     (row,) = [line.split() for line in lines if line.split()[:1] == ["one"]]
     assert row == ["one", "6", "4.8", "9", "-", "2"]
