@@ -109,20 +109,20 @@ class UnknownName(ConfigurationError, LookupError):
 
 
 def one_line(text: object) -> str:
-    """Return a text, or the message of an error, on one line.
+    r"""Return a text, or the message of an error, on one line.
 
     Example:
-        >>> one_line(ValueError("two\\nlines"))
+        >>> one_line(ValueError("two\nlines"))
         'two lines'
     """
     return " ".join(str(text).split())
 
 
 def error_summary(error: BaseException, longest: int = 300) -> str:
-    """Return type and message of an error on one line, short enough for a table.
+    r"""Return type and message of an error on one line, short enough for a table.
 
     Example:
-        >>> error_summary(ValueError("two\\nlines"))
+        >>> error_summary(ValueError("two\nlines"))
         'ValueError: two lines'
     """
     return shorten(f"{type(error).__name__}: {one_line(error)}".removesuffix(": "), longest)

@@ -27,10 +27,10 @@ def without_nan(value: Any) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """Return a document as indented text, after :func:`without_nan`.
+    r"""Return a document as indented text, after :func:`without_nan`.
 
     Example:
         >>> json_text([float("inf")])
-        '[\\n  null\\n]'
+        '[\n  null\n]'
     """
     return json.dumps(without_nan(value), indent=2, allow_nan=False)

@@ -98,7 +98,7 @@ def torchvision_problem() -> str:
     except (ImportError, RuntimeError) as error:  # operators of another torch: RuntimeError
         return (
             f"torchvision cannot be imported with this torch ({error_summary(error)}): "
-            "reinstall both together, in matching versions"
+            "reinstall both together, as a pair"
         )
     return ""
 

@@ -199,6 +199,7 @@ def extremes_are_finite(case: RelaxationCase) -> None:
 
 
 def finite_slope(slope: Tensor) -> bool:
+    """Return whether a gradient is finite, as far as its dtype allows."""
     # A correct gradient of 1e5 overflows in float16.
     short = torch.finfo(slope.dtype).bits < 32
     return not bool(slope.isnan().any()) if short else bool(slope.isfinite().all())
