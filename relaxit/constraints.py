@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from relaxit.dtypes import compute_dtype
+
 __all__ = ["boolean", "one_hot", "one_of", "simplex", "tolerance", "unit_interval"]
 
 
@@ -24,7 +26,7 @@ class _Simplex(constraints.Constraint):
     event_dim = 1
 
     def check(self, value: Tensor) -> Tensor:
-        wide = torch.promote_types(value.dtype, torch.float32)
+        wide = compute_dtype(value.dtype)
         off = (value.to(wide).sum(-1) - 1).abs()
         return (value >= 0).all(-1) & (off <= tolerance(value, value.shape[-1]))
 

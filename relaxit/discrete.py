@@ -20,6 +20,7 @@ from relaxit import shapes
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
+from relaxit.shapes import Shape
 
 if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation
@@ -124,7 +125,7 @@ class DiscreteDistribution(Distribution, ABC):
 
     @final
     def sample(
-        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw values ``[*sample, *batch, *event_shape]``, in the dtype of params, no gradient."""
         with torch.no_grad(), without_autocast(self.scores):

@@ -24,7 +24,9 @@ from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import DomainError, Unsupported
 from relaxit.float16 import restore_float32
-from relaxit.temperature import without_overflow
+from relaxit.shapes import Shape
+from relaxit.temperature import align_temperature, check_temperature_value, without_overflow
+from relaxit.tracing import can_read_values, known_false
 
 if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation
@@ -69,9 +71,9 @@ class RelaxedDistribution(Distribution):
         self.relaxation = relaxation
         self.params = params
         self.temperature = temperature
-        aligned = shapes.align_temperature(name, temperature, batch_shape, rank)
+        aligned = align_temperature(name, temperature, batch_shape, rank)
         if isinstance(aligned, Tensor):  # its logarithm is a term of the density
-            aligned = aligned.to(torch.promote_types(aligned.dtype, torch.float32))
+            aligned = aligned.to(compute_dtype(aligned.dtype))
             if aligned.dtype != compute_dtype(params.dtype):  # rounded to that, perhaps to 0
                 info = torch.finfo(torch.float32)
                 aligned = aligned.clamp(info.tiny, info.max)
@@ -79,7 +81,7 @@ class RelaxedDistribution(Distribution):
         self.aligned_temperature = aligned
         if not isinstance(aligned, Tensor):
             self.aligned_temperature = without_overflow(aligned, compute_dtype(params.dtype))
-        self._checked = _checks_values(params) if validate_args is None else validate_args
+        self._checked = can_read_values(params) if validate_args is None else validate_args
         if self._checked:
             self._check_values()
         super().__init__(batch_shape, relaxation.event_shape, validate_args=False)
@@ -88,10 +90,10 @@ class RelaxedDistribution(Distribution):
         name, temperature = self.relaxation.name, self.temperature
         if isinstance(temperature, Tensor):
             ok = temperature.detach().isfinite() & (temperature.detach() > 0)
-            if _known_false(ok.all()):
+            if known_false(ok.all()):
                 raise DomainError(f"{name}: temperature must be finite and > 0 everywhere")
         valid = self.relaxation.valid_params(self.params.detach())
-        if _known_false(_all(valid)):
+        if known_false(_all(valid)):
             raise DomainError(
                 f"{name}: illegal params in {int((~valid).sum())} of {valid.numel()} parameter "
                 f"sets ({self.relaxation.illegal_params})"
@@ -113,7 +115,7 @@ class RelaxedDistribution(Distribution):
         return self.relaxation.support
 
     def rsample(
-        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw a soft sample ``[*sample, *batch, *event]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape)
@@ -121,14 +123,14 @@ class RelaxedDistribution(Distribution):
             return self.relaxation.rsample(self.params, self.aligned_temperature, shape, generator)
 
     def sample(
-        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw a soft sample ``[*sample, *batch, *event]`` without gradient."""
         with torch.no_grad():
             return self.rsample(sample_shape, generator)
 
     def draw(
-        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Draw a soft and a hard sample from the same noise; only the soft one has a gradient."""
         shape = shapes.as_size(sample_shape)
@@ -142,7 +144,7 @@ class RelaxedDistribution(Distribution):
             return self.relaxation.hard(soft.detach())
 
     def sample_hard(
-        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw a hard sample ``[*sample, *batch, *event]``, without gradient.
 
@@ -174,7 +176,7 @@ class RelaxedDistribution(Distribution):
         if self._checked:
             density = result.detach()
             undefined = (density.isnan() | (density == torch.inf)).any()
-            if _known_false(self.support.check(value.detach()).all() & ~undefined):
+            if known_false(self.support.check(value.detach()).all() & ~undefined):
                 raise DomainError(
                     f"{self.relaxation.name}: the relaxed distribution has no density at this "
                     "value, which is a vertex or outside the support. For the mass of a hard value "
@@ -194,7 +196,7 @@ class RelaxedDistribution(Distribution):
             return
         eps, temperature = torch.finfo(dtype).eps, self.temperature
         within: Any = temperature * eps < 1
-        if _known_false(within.all() if isinstance(within, Tensor) else within):
+        if known_false(within.all() if isinstance(within, Tensor) else within):
             raise DomainError(
                 f"{self.relaxation.name}: at temperature {temperature} soft values are so nearly "
                 f"uniform that {dtype} does not resolve their density; use {1 / eps:.3g} at most"
@@ -264,28 +266,13 @@ def _number(name: str, temperature: Any, dtype: torch.dtype) -> float:
     plain = isinstance(temperature, int | float | numbers.Real)
     if not plain or isinstance(temperature, bool):
         raise TypeError(f"{name}: temperature must be a number or tensor, got {temperature!r}")
-    shapes.check_temperature_value(float(temperature))
+    check_temperature_value(float(temperature))
     if temperature > (most := torch.finfo(dtype).max):
         raise DomainError(f"{name}: temperature {temperature} exceeds {most:.3g} ({dtype})")
     return float(temperature)
-
-
-def _checks_values(tensor: Tensor) -> bool:
-    # The check would break the graph of compiled code, and would wait for a GPU.
-    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _all(flags: Tensor) -> Tensor:
     """Whether all flags are True; of an expanded flag only one copy is read."""
     repeated = flags.numel() > 1 and not any(flags.stride())
     return flags[(0,) * flags.dim()] if repeated else flags.all()
-
-
-def _known_false(flag: Tensor | bool) -> bool:
-    """Whether a 0-dim bool is known to be False; under vmap no branch may depend on it."""
-    try:
-        return not bool(flag)
-    except RuntimeError as error:
-        if "vmap" in str(error):
-            return False
-        raise

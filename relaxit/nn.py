@@ -13,7 +13,7 @@ from relaxit.estimators import SampleEstimator
 from relaxit.plugins import estimator as find_estimator
 from relaxit.plugins import get
 from relaxit.relaxation import Relaxation
-from relaxit.shapes import check_temperature_value
+from relaxit.temperature import check_temperature_value
 
 __all__ = ["Relax"]
 

@@ -19,9 +19,12 @@ from torch.autograd import forward_ad
 
 __all__ = [
     "PRIVATE",
+    "can_read_values",
     "constant_result",
     "fake_tensors",
     "followed",
+    "known_false",
+    "may_branch_on_values",
     "observed",
     "standard_gamma",
     "transforms_active",
@@ -83,6 +86,45 @@ def followed(tensor: Tensor) -> bool:
         False
     """
     return forward_ad.unpack_dual(tensor).tangent is not None or _is_batched(tensor)
+
+
+def can_read_values(tensor: Tensor) -> bool:
+    """Whether the numbers of a tensor can be read without waiting: on the CPU, in eager code.
+
+    Reading them would break the graph of compiled code, and would wait for a GPU.
+
+    Example:
+        >>> can_read_values(torch.ones(2))
+        True
+    """
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def may_branch_on_values(tensor: Tensor) -> bool:
+    """Whether code may branch on the numbers of a tensor and write into memory of its own.
+
+    This holds on the CPU, outside compilers, tracers, transforms and forward-mode differentiation.
+
+    Example:
+        >>> may_branch_on_values(torch.ones(2))
+        True
+    """
+    return can_read_values(tensor) and not observed() and not followed(tensor)
+
+
+def known_false(flag: Tensor | bool) -> bool:
+    """Whether a 0-dim bool is known to be False; under vmap no branch may depend on it.
+
+    Example:
+        >>> known_false(torch.tensor(False)), known_false(torch.tensor(True))
+        (True, False)
+    """
+    try:
+        return not bool(flag)
+    except RuntimeError as error:
+        if "vmap" in str(error):
+            return False
+        raise
 
 
 def _is_batched(tensor: Tensor) -> bool:

@@ -22,7 +22,8 @@ from torch.distributions.constraints import Constraint, real
 from torch.nn.functional import logsigmoid, softplus
 
 from relaxit import Capabilities, DiscreteDistribution, PerturbAndRelax, constraints, noise, shapes
-from relaxit.dtypes import compute_dtype
+from relaxit.dtypes import compute_dtype, smallest_stored
+from relaxit.shapes import Shape
 from relaxit.temperature import divide_by_temperature, log_temperature
 
 __all__ = ["Binary", "Bit", "LogitConcrete"]
@@ -97,9 +98,8 @@ class Binary(PerturbAndRelax):
 
     def finish(self, soft: Tensor, params: Tensor) -> Tensor:
         # Forced bits are not changed.
-        info = torch.finfo(soft.dtype)
-        least = 2.0**-24 if soft.dtype == torch.float16 else info.tiny
-        return torch.where(params.detach().isinf(), soft, soft.clamp(least, 1 - info.eps / 2))
+        least, most = smallest_stored(soft.dtype), 1 - torch.finfo(soft.dtype).eps / 2
+        return torch.where(params.detach().isinf(), soft, soft.clamp(least, most))
 
     def log_prob(self, params: Tensor, temperature: float | Tensor, value: Tensor) -> Tensor:
         forced = params.isinf()
@@ -187,7 +187,7 @@ class LogitConcrete(Distribution):
         return real
 
     def rsample(
-        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw logits of soft samples ``[*sample, *batch]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape) + self.params.shape

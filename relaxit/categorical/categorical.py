@@ -25,10 +25,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
-from relaxit import Capabilities, Options, PerturbAndRelax, constraints
+from relaxit import Capabilities, Options, PerturbAndRelax, constraints, tracing
 from relaxit.categorical.distributions import LogConcrete, OneHot, one_hot
 from relaxit.categorical.fast import cpu, cuda
-from relaxit.dtypes import compute_dtype
+from relaxit.dtypes import compute_dtype, smallest_stored
 from relaxit.noise import Source
 from relaxit.temperature import divide_by_temperature
 
@@ -97,7 +97,7 @@ class Categorical(PerturbAndRelax):
         return [cls(categories=2), cls(categories=5)]
 
     def valid_params(self, params: Tensor) -> Tensor:
-        if cpu.is_observed(params) and params.numel() and _all_finite(params):
+        if tracing.may_branch_on_values(params) and params.numel() and _all_finite(params):
             return _yes().expand(params.shape[:-1])  # five times as fast
         top = params.amax(-1)  # NaN if any entry is, -inf if all are masked
         return top.isfinite()
@@ -208,9 +208,7 @@ class Categorical(PerturbAndRelax):
         return (total + torch.where(hard > 0.5, top, rest)).masked_fill(masked, -torch.inf)
 
     def finish(self, soft: Tensor, params: Tensor) -> Tensor:
-        # float16 is clamped at its smallest subnormal number: a thousand entries of its smallest
-        # normal number would be 6 % of the row.
-        least = 2.0**-24 if soft.dtype == torch.float16 else torch.finfo(soft.dtype).tiny
+        least = smallest_stored(soft.dtype)
         return torch.maximum(soft, (params.detach() > -torch.inf).to(soft.dtype) * least)
 
     def log_prob(self, params: Tensor, temperature: float | Tensor, value: Tensor) -> Tensor:

@@ -9,10 +9,11 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real_vector
 
-from relaxit import DiscreteDistribution, noise, shapes
-from relaxit.categorical.fast import cpu, cuda, inverse_cdf
+from relaxit import DiscreteDistribution, noise, shapes, tracing
+from relaxit.categorical.fast import cuda, inverse_cdf
 from relaxit.categorical.fast.entropy import entropy
 from relaxit.dtypes import compute_dtype
+from relaxit.shapes import Shape
 from relaxit.temperature import divide_by_temperature, log_temperature
 
 __all__ = ["LogConcrete", "OneHot", "one_hot"]
@@ -48,7 +49,7 @@ class OneHot(DiscreteDistribution):
 
     def entropy(self) -> Tensor:
         """Compute the entropy ``[*batch]`` in nats."""
-        if cpu.is_observed(self.scores) and self.scores.numel():
+        if tracing.may_branch_on_values(self.scores) and self.scores.numel():
             return entropy(self.scores)
         log_probs = self.log_probs
         return -_times_log(log_probs.exp(), log_probs).sum(-1)
@@ -74,7 +75,7 @@ class OneHot(DiscreteDistribution):
             vertex = cuda.concrete(self.scores, 1.0, shape, generator, soft=False, hard=True)[1]
             assert vertex is not None
             return vertex
-        if cpu.is_observed(self.scores) and self.scores.numel():
+        if tracing.may_branch_on_values(self.scores) and self.scores.numel():
             return inverse_cdf.draw(self.scores, shape, generator)
         wide = self.event_shape[0] > 1024 and self.params.device.type != "mps"
         mass = self.probs.to(torch.float64) if wide else self.probs
@@ -133,7 +134,7 @@ class LogConcrete(Distribution):
         return real_vector
 
     def rsample(
-        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw log-values ``[*sample, *batch, K]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape) + self.params.shape

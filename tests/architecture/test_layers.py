@@ -19,7 +19,7 @@ LAYERS = [
         "shapes",
         "constraints",
     },
-    {"dtypes", "tracing", "arithmetic", "float16", "autograd", "temperature"},
+    {"tracing", "arithmetic", "float16", "autograd", "temperature"},
     {"noise"},
     {"distribution", "discrete", "relaxation"},
     {"perturb"},

@@ -25,7 +25,7 @@ from relaxit import noise, tracing
 from relaxit.arithmetic import has_reduced_precision
 from relaxit.temperature import may_need_gradient, representable
 
-__all__ = ["concrete", "is_observed", "row_sum", "straight_through", "usable"]
+__all__ = ["concrete", "row_sum", "straight_through", "usable"]
 
 _LOG2E = math.log2(math.e)
 _NOISE = 40.0
@@ -34,23 +34,13 @@ _RANGE = 100.0
 """Exponents of two within which nothing underflows or overflows in float32."""
 
 
-def is_observed(tensor: Tensor) -> bool:
-    """Whether code may branch on values and write into its own memory here.
-
-    This holds on the CPU, outside compilers, tracers, transforms and forward-mode differentiation.
-    """
-    return tensor.device.type == "cpu" and not (
-        torch.compiler.is_compiling() or tracing.observed() or tracing.followed(tensor)
-    )
-
-
 def usable(params: Tensor, temperature: float | Tensor) -> bool:
     """Whether :func:`concrete` may replace the reference implementation."""
     if may_need_gradient(temperature):
         return False
     if torch.compiler.is_compiling():
         return params.device.type == "cpu" and not tracing.transforms_active()
-    return is_observed(params) and params.numel() > 0
+    return tracing.may_branch_on_values(params) and params.numel() > 0
 
 
 def row_sum(x: Tensor) -> Tensor:
@@ -215,7 +205,7 @@ def _pull(soft: Tensor, grad: Tensor, temperature: float | Tensor, floored: bool
     """Multiply a vector by the symmetric Jacobian, in few passes if first order is enough."""
     if floored:  # clamped entries are constants
         grad = grad * (soft > torch.finfo(soft.dtype).tiny)
-    if torch.is_grad_enabled() or not is_observed(grad):
+    if torch.is_grad_enabled() or not tracing.may_branch_on_values(grad):
         return soft * (grad - (grad * soft).sum(-1, keepdim=True)) / temperature
     inner = torch.empty_like(soft)
     torch.mul(grad, soft, out=inner)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from relaxit import tracing
+from relaxit.dtypes import smallest_stored
 from relaxit.noise import Source
 from relaxit.temperature import may_need_gradient, representable
 
@@ -140,7 +141,7 @@ def _concrete(
         try:
             from relaxit.categorical.fast import triton_kernels
 
-            triton_kernels.draw(params, tau, seed, y, z, least(params.dtype))
+            triton_kernels.draw(params, tau, seed, y, z, smallest_stored(params.dtype))
         except Exception as error:  # a compiler may raise anything on a user's machine
             _give_up(error)
         else:
@@ -148,8 +149,8 @@ def _concrete(
     scores = params.float().repeat(copies, 1) + gumbel(seed, copies * len(params), params.shape[1])
     if soft:
         value = (scores / _aligned(tau, copies)).softmax(-1)
-        low = (scores > -torch.inf) & (value < least(y.dtype))
-        y.copy_(value.masked_fill_(low, least(y.dtype)))
+        low = (scores > -torch.inf) & (value < smallest_stored(y.dtype))
+        y.copy_(value.masked_fill_(low, smallest_stored(y.dtype)))
     if hard:
         z.zero_().scatter_(-1, scores.argmax(-1, keepdim=True), 1.0)
     return y, z
@@ -198,11 +199,6 @@ def _aligned(tau: Tensor | float, copies: int) -> Tensor | float:
     if not isinstance(tau, Tensor) or tau.numel() == 1:
         return tau
     return tau.float().repeat(copies).unsqueeze(-1)
-
-
-def least(dtype: torch.dtype) -> float:
-    """Return the lower bound of a stored soft value of a category that is not masked."""
-    return 2.0**-24 if dtype == torch.float16 else torch.finfo(dtype).tiny
 
 
 def _give_up(error: Exception) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relaxit.categorical.fast.cpu import is_observed, row_sum
+from relaxit.categorical.fast.cpu import row_sum
+from relaxit.tracing import may_branch_on_values
 
 __all__ = ["entropy"]
 
@@ -19,7 +20,7 @@ __all__ = ["entropy"]
 def entropy(logits: Tensor) -> Tensor:
     """Compute the entropy ``[*batch]`` in nats of the softmax of logits ``[*batch, K]``.
 
-    Requires :func:`relaxit.categorical.fast.cpu.is_observed`.
+    Requires :func:`relaxit.tracing.may_branch_on_values`.
 
     With s = logits - max and Z = sum(exp(s)): H = log Z - sum(s exp(s)) / Z, and
     dH / da_k = -p_k (log p_k + H).
@@ -45,7 +46,9 @@ class _Entropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         logits, probs, log_probs, value = ctx.saved_tensors
-        if torch.is_grad_enabled() or not is_observed(grad):  # from the logits, for autograd
+        if torch.is_grad_enabled() or not may_branch_on_values(
+            grad
+        ):  # from the logits, for autograd
             log_probs = logits.log_softmax(-1)
             probs = log_probs.exp()
             log_probs = log_probs.masked_fill(logits == -torch.inf, 0.0)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from relaxit.dtypes import compute_dtype
 from relaxit.errors import ShapeError, Unsupported
 from relaxit.testing.case import RelaxationCase, claims
 from relaxit.testing.check import Failed, relaxation_check, require
@@ -186,7 +187,7 @@ def dtype_and_device_are_kept(case: RelaxationCase) -> None:
         for name, tensor in stored.items():
             require(tensor.dtype == dtype, f"{name} of {dtype} params is {tensor.dtype}")
         for name, tensor in wide.items():
-            at_least = torch.promote_types(dtype, torch.float32)
+            at_least = compute_dtype(dtype)
             require(tensor.dtype == at_least, f"{name} of {dtype} params is {tensor.dtype}")
         for name, tensor in (stored | wide).items():
             require(tensor.device == params.device, f"{name} is on {tensor.device}")

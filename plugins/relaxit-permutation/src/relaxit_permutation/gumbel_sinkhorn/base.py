@@ -33,6 +33,7 @@ from torch import Tensor
 from torch.distributions.constraints import Constraint
 
 from relaxit import Capabilities, PerturbAndRelax
+from relaxit.dtypes import compute_dtype
 from relaxit_permutation.gumbel_sinkhorn.options import SinkhornOptions
 from relaxit_permutation.matrices import polytope
 from relaxit_permutation.matrices.assignment import assign, matchable
@@ -106,7 +107,7 @@ class GumbelSinkhorn(PerturbAndRelax):
         best matching of ``soft`` itself, the nearest in Euclidean distance, differs in some draws.
         For a wide matrix the unassigned share of each column counts too.
         """
-        dtype = torch.promote_types(soft.dtype, torch.float32)
+        dtype = compute_dtype(soft.dtype)
         wide = soft.detach().to(dtype)
         scores = wide.clamp_min(torch.finfo(dtype).tiny).log()
         if soft.shape[-2] < soft.shape[-1]:

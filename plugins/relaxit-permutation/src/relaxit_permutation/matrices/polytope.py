@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from relaxit.constraints import tolerance
+from relaxit.dtypes import compute_dtype
 
 __all__ = ["DOUBLY_STOCHASTIC", "bipartite", "matching", "matchings", "row_stochastic"]
 
@@ -19,7 +20,7 @@ DOUBLY_STOCHASTIC = 1e-4
 
 def _sums_off(value: Tensor) -> tuple[Tensor, Tensor, float]:
     """Return row and column sums minus 1, and the tolerance for rounding errors."""
-    wide = value.to(torch.promote_types(value.dtype, torch.float32))
+    wide = value.to(compute_dtype(value.dtype))
     slack = tolerance(value, value.shape[-1])
     return wide.sum(-1) - 1, wide.sum(-2) - 1, slack
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from relaxit.dtypes import compute_dtype
+
 __all__ = ["matrix_of", "order_of", "sorting_matrix"]
 
 
@@ -53,7 +55,7 @@ def order_of(soft: Tensor) -> Tensor:  # [..., n, n] -> [..., n]
         tensor([2, 0, 1])
     """
     n = soft.shape[-1]
-    wide = soft.to(torch.promote_types(soft.dtype, torch.float32))
+    wide = soft.to(compute_dtype(soft.dtype))
     rank = torch.arange(n, device=soft.device)
     greatest = wide.argmax(-1)
     different = (greatest.sort(-1).values == rank).all(-1, keepdim=True)

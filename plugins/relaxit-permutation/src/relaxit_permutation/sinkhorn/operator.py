@@ -26,7 +26,7 @@ from torch import Tensor
 from relaxit import DomainError, ShapeError
 from relaxit.arithmetic import full_precision_matmul, has_reduced_precision
 from relaxit.dtypes import compute_dtype
-from relaxit.shapes import check_temperature_value
+from relaxit.temperature import check_temperature_value
 from relaxit_permutation.sinkhorn.newton import Product, system
 from relaxit_permutation.sinkhorn.quotient import quotient
 from relaxit_permutation.sinkhorn.scaling import SinkhornWarning, scale

@@ -104,9 +104,7 @@ def _overflown(scores: Tensor, x: Tensor) -> bool:
 
 def _open(tensor: Tensor) -> bool:
     """Whether the numbers of a tensor can be read without synchronisation."""
-    if torch.compiler.is_compiling() or tensor.device.type != "cpu":
-        return False
-    return not tracing.observed()
+    return tracing.can_read_values(tensor) and not tracing.observed()
 
 
 def _widened(tensor: Tensor) -> Tensor:

@@ -44,9 +44,10 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from relaxit import shapes
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import ConfigurationError, DomainError, ShapeError
+from relaxit.temperature import align_temperature, check_temperature_value
+from relaxit.tracing import can_read_values, known_false
 from relaxit_permutation.matrices.rounding import sorting_matrix
 from relaxit_permutation.sinkhorn.operator import sinkhorn
 from relaxit_permutation.sinkhorn.quotient import roomy
@@ -277,11 +278,11 @@ def _check(owner: str, values: Tensor, temperature: float | Tensor) -> float | T
         )
     if not isinstance(temperature, Tensor):
         _check_number(owner, temperature)
-    elif _known_false(temperature, (temperature.isfinite() & (temperature > 0)).all()):
+    elif _any(temperature, ~(temperature.isfinite() & (temperature > 0))):
         raise DomainError(f"{owner}: temperature must be finite and > 0 everywhere")
-    if _known_false(values, values.isfinite().all()):
+    if _any(values, ~values.isfinite()):
         raise DomainError(f"{owner}: values must be finite")
-    return shapes.align_temperature(owner, temperature, values.shape[:-1], 1)
+    return align_temperature(owner, temperature, values.shape[:-1], 1)
 
 
 def _check_number(owner: str, temperature: Any) -> None:
@@ -289,16 +290,9 @@ def _check_number(owner: str, temperature: Any) -> None:
         raise ConfigurationError(
             f"{owner}: temperature must be a number or tensor, got {temperature!r}"
         )
-    shapes.check_temperature_value(float(temperature))
+    check_temperature_value(float(temperature))
 
 
-def _known_false(tensor: Tensor, flag: Tensor) -> bool:
-    """Whether a flag is False, if that can be read without synchronisation: CPU, eager code."""
-    if tensor.device.type != "cpu" or torch.compiler.is_compiling():
-        return False
-    try:
-        return not bool(flag)
-    except RuntimeError as error:
-        if "vmap" in str(error):
-            return False
-        raise
+def _any(tensor: Tensor, flags: Tensor) -> bool:
+    """Whether a flag is known to be set, if that can be read without synchronisation."""
+    return can_read_values(tensor) and known_false(~flags.any())

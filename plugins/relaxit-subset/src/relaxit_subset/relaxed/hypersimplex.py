@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions.constraints import Constraint
 
 from relaxit import Unsupported, constraints
+from relaxit.dtypes import compute_dtype
 
 __all__ = ["MOST_LISTED", "hypersimplex", "k_hot", "subsets"]
 
@@ -35,7 +36,7 @@ class hypersimplex(Constraint):
         super().__init__()
 
     def check(self, value: Tensor) -> Tensor:
-        wide = torch.promote_types(value.dtype, torch.float32)
+        wide = compute_dtype(value.dtype)
         slack = constraints.tolerance(value, value.shape[-1])
         inside = ((value >= 0) & (value <= 1)).all(-1)
         return inside & ((value.to(wide).sum(-1) - self.k).abs() <= slack * max(1, self.k))

@@ -40,7 +40,7 @@ from torch import Tensor
 from torch.distributions.constraints import Constraint
 
 from relaxit import PerturbAndRelax
-from relaxit.dtypes import compute_dtype
+from relaxit.dtypes import compute_dtype, smallest_stored
 from relaxit.temperature import divide_by_temperature
 from relaxit_subset.relaxed.balance import balance, centre
 from relaxit_subset.relaxed.balanced_logits import BalancedLogits
@@ -98,9 +98,7 @@ class RelaxedSubset(PerturbAndRelax):
         return torch.zeros_like(scores).scatter(-1, chosen, 1.0)
 
     def finish(self, soft: Tensor, params: Tensor) -> Tensor:
-        info = torch.finfo(soft.dtype)
-        least = 2.0**-24 if soft.dtype == torch.float16 else info.tiny
-        inner = soft.clamp(least, 1 - info.eps / 2)
+        inner = soft.clamp(smallest_stored(soft.dtype), 1 - torch.finfo(soft.dtype).eps / 2)
         return torch.where(undecided(params.detach(), self.options.k), inner, soft)
 
     def log_prob(self, params: Tensor, temperature: float | Tensor, value: Tensor) -> Tensor:

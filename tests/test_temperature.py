@@ -1,10 +1,23 @@
-"""Masked scores and a learned temperature: the gradient must not be NaN."""
+"""Temperatures: which are valid, how they meet the batch, and gradients under masks."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
 
 import pytest
 import torch
 
 import relaxit
-from relaxit.temperature import divide_by_temperature
+from relaxit.errors import DomainError, ShapeError
+from relaxit.temperature import (
+    align_temperature,
+    check_temperature_value,
+    divide_by_temperature,
+)
+
+BATCHES = [(), (1,), (3,), (2, 3), (3, 3), (2, 1, 3)]
+GIVEN = [(1,), (2,), (3,), (1, 3), (2, 1), (2, 3), (3, 1), (1, 1, 1), (2, 3, 1), (4,)]
 
 
 def test_equals_division_and_keeps_infinities():
@@ -54,3 +67,44 @@ def test_estimators_give_no_nan_at_the_extremes(dtype, estimator, size, tau):
         q = relaxit.get(name, **options)(params, tau)
         relaxit.estimator(estimator).sample(q, (50,)).sum(0).square().sum().backward()
         assert not params.grad.isnan().any(), name  # a float16 sum may overflow to inf
+
+
+@pytest.mark.parametrize("good", [1e-300, 0.5, 1, 7, 1e300])
+def test_good_temperature_value(good):
+    check_temperature_value(good)
+
+
+@pytest.mark.parametrize("bad", [0, 0.0, -0.0, -1, math.nan, math.inf, -math.inf])
+def test_bad_temperature_value(bad):
+    with pytest.raises(DomainError, match="temperature"):
+        check_temperature_value(bad)
+
+
+def broadcasts_within(given, batch):
+    try:
+        return torch.broadcast_shapes(given, batch) == torch.Size(batch)
+    except RuntimeError:
+        return False
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+@pytest.mark.parametrize(("batch", "given"), list(product(BATCHES, GIVEN)))
+def test_tensor_temperature_meets_the_batch(batch, given, rank):
+    # Oracle: torch's broadcasting of the temperature with a tensor of the batch shape.
+    batch = torch.Size(batch)
+    temperature = torch.rand(given)
+    if not broadcasts_within(given, batch):
+        with pytest.raises(ShapeError, match="does not broadcast"):
+            align_temperature("owner", temperature, batch, rank)
+        return
+    aligned = align_temperature("owner", temperature, batch, rank)
+    # 3 is also a batch size: a temperature that met the last dimension would go unnoticed else.
+    got = aligned * torch.ones(*batch, *(3,) * rank)
+    want = temperature.expand(batch).reshape(*batch, *(1,) * rank).expand(got.shape)
+    assert torch.equal(got, want)
+
+
+def test_scalar_temperature_is_left_alone():
+    scalar = torch.tensor(0.5)
+    assert align_temperature("owner", 0.5, torch.Size([3]), 1) == 0.5
+    assert align_temperature("owner", scalar, torch.Size([3]), 1) is scalar

@@ -20,6 +20,7 @@ import torch
 import relaxit
 from relaxit.categorical.fast import cuda
 from relaxit.categorical.fast.cuda import concrete, usable
+from relaxit.dtypes import smallest_stored
 from relaxit.noise import Streams
 from tests.conftest import needs_cuda
 from tests.helpers import averages, counts, fits, follows, seed
@@ -85,7 +86,7 @@ def cases():
         rows = ROWS[k]
         common = {"temperature": temperature_of(heat, rows)}
         given = {"params": logits(rows, k, dtype), "copies": copies, "soft": soft, "hard": hard}
-        least = cuda.least(dtype)
+        least = smallest_stored(dtype)
         yield {"what": "draw", **common, **given, "seed": key(5), "least": least}
         shape = (copies * rows, k)
         # Not quite normalised, as a rounded one is: the gradient takes it for what it is.
@@ -99,9 +100,9 @@ def interpreted(tmp_path_factory):
     """What went into the programs and what came out, in one run of the interpreter."""
     directory, given = tmp_path_factory.mktemp("kernels"), list(cases())
     torch.save(given, directory / "input")
-    command = [sys.executable, "-m", "tests.categorical.kernel_runner", "input", "output"]
+    command = [sys.executable, "-m", "tests.categorical.fast.kernel_runner", "input", "output"]
     command[-2:] = [str(directory / name) for name in command[-2:]]
-    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stderr
     return list(zip(given, torch.load(directory / "output"), strict=True))

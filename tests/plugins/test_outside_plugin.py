@@ -32,7 +32,7 @@ pytestmark = [
     ),
 ]
 
-CONTRACT = Path(__file__).parents[1] / "docs" / "contract.md"
+CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
 BINS = CONTRACT.read_text().partition("```python\n")[2].partition("```")[0]
 
 # Distribution, version and module of each plugin that is written here; the name of its entry

@@ -143,7 +143,7 @@ def test_a_file_trains(tmp_path, source, name, capsys):
 
 
 def test_the_minimal_plugin_of_the_contract_is_such_a_file():
-    page = (Path(__file__).parents[1] / "docs" / "contract.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "contract.md").read_text()
     source = page.partition("```python\n")[2].partition("```")[0]
     flags = ["--plugin", write(source, "bins.py"), "--relaxation", "bins", "--quiet"]
     assert run(["train", *SMALL, *flags, "--out", "run"]) == 0

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 # As Python itself does for `python .ci/gpu_check`.
-sys.path.insert(0, str(Path(__file__).parents[1] / ".ci" / "gpu_check"))
+sys.path.insert(0, str(Path(__file__).parents[2] / ".ci" / "gpu_check"))
 import benchmarks
 import checks
 import machine

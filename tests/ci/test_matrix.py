@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MATRIX = ROOT / ".ci" / "matrix"
 
 pytestmark = pytest.mark.skipif(not MATRIX.exists(), reason="not in a checkout")
@@ -147,7 +147,7 @@ def pretend(tmp_path, monkeypatch):
 
 
 def test_all_versions_one_after_another(pretend):
-    done, rows, asked = pretend("all", "--", "tests/test_noise.py", "-x")
+    done, rows, asked = pretend("all", "--", "tests/noise/test_noise.py", "-x")
     assert done.returncode == 0, done.stderr
     assert [(row[0], row[1]) for row in rows] == versions()
     assert {row[2] for row in rows} == {"3.11.0"}
@@ -157,7 +157,7 @@ def test_all_versions_one_after_another(pretend):
         f"pip install --no-compile torch=={a} torchvision=={b} -r requirements-dev.txt"
         for a, b in versions()
     ]
-    assert set(lines[1::2]) == {"pytest -n 2 --dist loadfile tests/test_noise.py -x"}
+    assert set(lines[1::2]) == {"pytest -n 2 --dist loadfile tests/noise/test_noise.py -x"}
 
 
 def test_the_ends_and_a_version_named_in_short(pretend):
