@@ -25,8 +25,6 @@ from relaxit.options import Configured, Options
 __all__ = ["Capabilities", "Options", "Relaxation", "RelaxedDistribution"]
 
 
-"""Version of this contract. A plugin states the version that it was written for."""
-
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 

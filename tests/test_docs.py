@@ -461,8 +461,9 @@ def test_command_lines_are_found():
 
 
 def environment_variables() -> set[str]:
-    """Every variable that some command reads, and those of the registry."""
-    found, nodes = {"RELAXIT_PLUGINS", "RELAXIT_DISABLE_PLUGINS"}, [typer.main.get_command(app)]
+    """Every variable that some command reads, and those of the registry and the cache."""
+    found = {"RELAXIT_PLUGINS", "RELAXIT_DISABLE_PLUGINS", "RELAXIT_CACHE_DIR"}
+    nodes = [typer.main.get_command(app)]
     while nodes:
         node = nodes.pop()
         nodes.extend(getattr(node, "commands", {}).values())

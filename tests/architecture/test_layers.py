@@ -18,6 +18,7 @@ LAYERS = [
         "options",
         "shapes",
         "constraints",
+        "dtypes",
     },
     {"tracing", "arithmetic", "float16", "autograd", "temperature"},
     {"noise"},

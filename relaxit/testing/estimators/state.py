@@ -160,7 +160,7 @@ def _stacked(
     """Return the estimate as a function of the state's tensors and of params."""
     cost = pair_cost(case, 2)  # created outside vmap, which would vary its random weights
 
-    class Step(nn.Module):
+    class EstimatorStep(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.state = base
@@ -168,7 +168,7 @@ def _stacked(
         def forward(self, params: Tensor) -> Tensor:
             return _estimate(case, self.state, params, cost=cost)
 
-    step = Step()
+    step = EstimatorStep()
 
     def function(weights: _Tensors, buffers: _Tensors, params: Tensor) -> Tensor:
         tensors = {f"state.{name}": tensor for name, tensor in (weights | buffers).items()}
