@@ -34,7 +34,7 @@ def figure(tmp_path_factory):
     return run("temperature.py", "figure.png", cwd=directory), directory / "figure.png"
 
 
-def test_temperature_writes_a_image(figure):
+def test_temperature_writes_an_image(figure):
     _, path = figure
     picture = imread(path)[..., :3]
     assert min(picture.shape[:2]) > 300

@@ -20,7 +20,7 @@ __all__ = ["cache_directory", "cached_document"]
 
 
 def cache_directory() -> Path:
-    """``relaxit`` in the user's cache directory; RELAXIT_CACHE_DIR names another."""
+    """Return RELAXIT_CACHE_DIR, or ``relaxit`` in the user's cache directory."""
     if chosen := os.environ.get("RELAXIT_CACHE_DIR"):
         return Path(chosen)
     if sys.platform == "win32":
@@ -29,22 +29,25 @@ def cache_directory() -> Path:
 
 
 def cached_document(name: str, compute: Callable[[], Any], fresh: bool = False) -> Any:
-    """A document of JSON, from the cache or computed and put there.
+    """Return a JSON document from the cache, or compute it and store it there.
+
+    The document is always computed if PyTorch is imported already: nothing would be gained, and the
+    program may have registered classes of its own. It is not stored if any plugin is broken,
+    because what is missing may be installed without a change of the plugin.
 
     Args:
-        name: of the document, such as ``"list"`` or ``"show-categorical"``.
-        compute: what makes it; it may import anything.
-        fresh: compute it, and leave the cache alone. So it is where PyTorch is loaded already.
+        name: name of the document, such as ``"list"`` or ``"show-categorical"``.
+        compute: function that computes the document from the plugins.
+        fresh: whether to compute the document without using the cache.
 
     Raises:
-        Exception: whatever ``compute`` raises. Nothing is kept then.
+        Exception: any exception of ``compute``; nothing is stored then.
     """
+    # Part of a name was typed by the user and need not be valid as a file name.
+    if fresh or _torch_is_loaded() or not re.fullmatch(r"[\w-]+", name):
+        return compute()
     from relaxit.plugins import plugins_fingerprint
 
-    if fresh or _torch_is_loaded():
-        return compute()
-    if not re.fullmatch(r"[\w-]+", name):  # what a user typed, and no name of a file
-        return compute()
     path = cache_directory() / f"{name}.json"
     key = plugins_fingerprint()
     try:
@@ -54,16 +57,24 @@ def cached_document(name: str, compute: Callable[[], Any], fresh: bool = False) 
     except (OSError, ValueError, KeyError, TypeError):
         pass
     document = compute()
-    _keep(path, {"fingerprint": key, "document": document})
+    if not _any_broken_plugin():
+        _store(path, {"fingerprint": key, "document": document})
     return document
 
 
 def _torch_is_loaded() -> bool:
-    """Whether nothing is gained; besides, a program may have registered classes of its own."""
     return "torch" in sys.modules
 
 
-def _keep(path: Path, content: dict[str, Any]) -> None:
+def _any_broken_plugin() -> bool:
+    if not _torch_is_loaded():  # so no plugin was loaded: the built-in recipes need none
+        return False
+    from relaxit.plugins import default_registry
+
+    return any(plugin.problems for plugin in default_registry().plugins)
+
+
+def _store(path: Path, content: dict[str, Any]) -> None:
     from relaxit.errors import RelaxitError
     from relaxit.files import write_atomically
 

@@ -9,6 +9,7 @@ import typer
 
 from relaxit.cli.output import print_json, print_table
 from relaxit.cli.plugin_option import PluginFiles
+from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from relaxit.plugins import PluginRecord
@@ -27,7 +28,8 @@ def plugins(
     json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
 ) -> None:
     """List plugins, and what is wrong with broken ones. Loading a plugin runs its code."""
-    del plugin_files  # loaded by the option itself
+    if plugin_files and not load:
+        raise ConfigurationError("--plugin FILE loads a plugin; omit --no-load")
     records = _loaded() if load else _discovered()
     listing = [
         {
@@ -47,12 +49,13 @@ def plugins(
         print_json(listing)
         return
     rows = []
-    for plugin in records:
+    for plugin, entry in zip(records, listing, strict=True):
         names = [name for group in plugin.provides.values() for name in group]
         facts = [*(plugin.problems or [", ".join(names)]), *plugin.remarks]
-        state = plugin.state if load or plugin.disabled else _NOT_LOADED
-        rows.append([plugin.name, plugin.source, state, "; ".join(filter(None, facts))])
-    print_table("plugins", ["name", "from", "state", "provides / problem / remark"], rows)
+        shown = "; ".join(filter(None, facts)) if load else plugin.target
+        rows.append([plugin.name, plugin.source, str(entry["state"]), shown])
+    content = "provides / problem / remark" if load else "module"
+    print_table("plugins", ["name", "from", "state", content], rows)
 
 
 def _loaded() -> list[PluginRecord]:

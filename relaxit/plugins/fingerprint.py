@@ -1,7 +1,7 @@
 """A short text that changes whenever an installed plugin may have changed.
 
-What ``relaxit list`` prints follows from the installed plugins alone, but asking them imports
-PyTorch. With a fingerprint of the plugins, the answer can be kept and printed again
+The output of ``relaxit list`` depends on the installed plugins alone, but loading them imports
+PyTorch. With a fingerprint of the plugins, the output can be cached
 (:mod:`relaxit.cli.document_cache`).
 """
 
@@ -24,14 +24,14 @@ _SETTINGS = ("RELAXIT_PLUGINS", "RELAXIT_DISABLE_PLUGINS")
 def plugins_fingerprint(
     points: Iterable[metadata.EntryPoint] | None = None, environ: Mapping[str, str] = os.environ
 ) -> str:
-    """A hash over the installed plugins, their versions and, if they are editable, their files.
+    """Return a hash of the installed plugins, their versions and their files.
 
-    Nothing is imported. A distribution that was installed from a wheel counts as changed if its
-    version or its metadata directory changed; an editable one if any of its Python files did.
+    Nothing is imported. The hash covers the list of installed files of a distribution, or, if it is
+    editable, the size and modification time of its code and recipes.
 
     Args:
         points: entry points of the plugins; the installed ones of our group if None.
-        environ: where the settings that turn plugins off are read.
+        environ: environment variables; those that disable plugins are part of the hash.
 
     Example:
         >>> plugins_fingerprint(points=[]) == plugins_fingerprint(points=[])
@@ -39,45 +39,49 @@ def plugins_fingerprint(
     """
     if points is None:
         points = metadata.entry_points(group=ENTRY_POINT_GROUP)
-    facts = [sys.version, *(environ.get(name, "") for name in _SETTINGS)]
+    facts = [sys.version, _torch_version(), *(environ.get(name, "") for name in _SETTINGS)]
     facts += sorted(line for point in points for line in _facts(point))
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
+
+
+def _torch_version() -> str:
+    # A plugin may work with one version and not with another.
+    try:
+        return metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _facts(point: metadata.EntryPoint) -> Iterator[str]:
     dist = point.dist
     yield f"{point.name} {point.value} {dist.name if dist else ''} {dist.version if dist else ''}"
-    top = point.module.partition(".")[0]
-    spec = util.find_spec(top)
-    if spec is None or spec.origin is None:
-        yield f"{top} is not there"
+    record = None if dist is None or _is_editable(dist) else dist.read_text("RECORD")
+    if record is not None:  # it holds a hash of each installed file
+        yield record
         return
-    # Files that pip has copied change together with the list of them.
-    record = None if dist is None or _is_editable(dist) else dist.locate_file(_record(dist))
-    origin = Path(spec.origin)
-    files = [Path(str(record))] if record else _python_files(origin)
-    for path in files:
-        try:
-            stat = path.stat()
-        except OSError:
-            continue
+    for path in _files(point.module):
+        stat = path.stat()
         yield f"{path} {stat.st_mtime_ns} {stat.st_size}"
 
 
-def _python_files(origin: Path) -> list[Path]:
-    """The code and recipes of a package, or the one file of a module."""
-    if origin.name != "__init__.py":
-        return [origin]
-    return sorted(path for path in origin.parent.rglob("*") if path.suffix in (".py", ".toml"))
+def _files(module: str) -> list[Path]:
+    """Return the code and recipes of the package that a module belongs to."""
+    top, *rest = module.split(".")
+    spec = util.find_spec(top)
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is None:  # a single file
+        return [Path(spec.origin)] if spec.origin else []
+    # Several distributions may share a namespace package, which has no file of its own.
+    part = [] if spec.origin else rest[:1]
+    return sorted(
+        path
+        for location in spec.submodule_search_locations
+        for path in Path(location, *part).rglob("*")
+        if path.suffix in (".py", ".toml")
+    )
 
 
 def _is_editable(dist: metadata.Distribution) -> bool:
-    """Whether the files may change without a new installation; yes if nobody says."""
-    if not dist.files:
-        return True
+    """Whether the files may change without a new installation."""
     return "editable" in (dist.read_text("direct_url.json") or "")
-
-
-def _record(dist: metadata.Distribution) -> str:
-    """Path of the list of installed files."""
-    return next((str(path) for path in dist.files or () if path.name == "RECORD"), "RECORD")

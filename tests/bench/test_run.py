@@ -175,7 +175,7 @@ def test_why_nothing_can_be_compiled(monkeypatch):
         cannot_compile.cache_clear()
 
 
-def test_a_implementation_that_gives_up_in_a_round_is_reported():
+def test_an_implementation_that_gives_up_in_a_round_is_reported():
     calls = iter(range(6))
 
     def tires():
@@ -189,7 +189,7 @@ def test_a_implementation_that_gives_up_in_a_round_is_reported():
     assert report.rounds == 4
 
 
-def test_ctrl_c_is_no_failure_of_a_implementation():
+def test_ctrl_c_is_no_failure_of_an_implementation():
     def interrupted():
         raise KeyboardInterrupt
 
@@ -253,7 +253,7 @@ def test_baselines_take_part_as_asked_and_ours_always(against, outcomes, referen
     assert report.measurements[-1].baseline == ""
 
 
-def test_without_a_implementation_of_its_own_a_benchmark_has_none_left():
+def test_without_an_implementation_of_its_own_a_benchmark_has_none_left():
     report = run(
         benchmark_of(Implementation("a", ones(1), baseline="torch")), against=frozenset({"pyro"})
     )
@@ -283,7 +283,7 @@ def test_times_are_in_units_of_the_lower_bound():
     )
 
 
-def test_a_implementation_may_be_the_lower_bound():
+def test_an_implementation_may_be_the_lower_bound():
     implementations = [
         Implementation("a", ones(6)),
         Implementation("least", ones(4), lower_bound=True),

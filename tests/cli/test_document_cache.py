@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 from relaxit.cli import document_cache
+from relaxit.cli.app import run
 from relaxit.cli.document_cache import cache_directory, cached_document
 
 
@@ -103,6 +105,26 @@ def test_the_second_answer_is_the_first_without_torch(words):
     second, imported = process(*words)
     assert second == first
     assert not imported
+
+
+def test_nothing_is_kept_while_a_plugin_is_broken(elsewhere, tmp_path, monkeypatch):
+    # What it lacks may be installed later, and the plugin itself is the same then.
+    info = tmp_path / "site" / "lacking-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lacking\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[relaxit.plugins]\nlacking = lacking.hooks\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
+    process("list")
+    _, imported = process("list")
+    assert imported
+    assert not elsewhere.exists()
+
+
+def test_no_load_and_a_file_contradict_each_other(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    assert run(["plugins", "--no-load", "--plugin", str(file)]) == 2
+    assert "omit --no-load" in capsys.readouterr().err
 
 
 def test_names_of_plugins_are_listed_without_torch():

@@ -78,6 +78,19 @@ def test_a_new_installation_changes_that_of_a_wheel(install):
     assert ours() != before
 
 
+def test_an_edited_file_of_a_namespace_package_changes_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for part in ("mine", "others"):
+        (tmp_path / "shared_namespace" / part).mkdir(parents=True)
+        (tmp_path / "shared_namespace" / part / "hooks.py").write_text("x = 1\n")
+    point = metadata.EntryPoint("one", "shared_namespace.mine.hooks", "relaxit.plugins")
+    before = plugins_fingerprint([point], {})
+    (tmp_path / "shared_namespace" / "others" / "more.py").write_text("y = 2\n")
+    assert plugins_fingerprint([point], {}) == before
+    (tmp_path / "shared_namespace" / "mine" / "more.py").write_text("y = 2\n")
+    assert plugins_fingerprint([point], {}) != before
+
+
 def test_settings_that_turn_plugins_off_change_it():
     assert plugins_fingerprint([], {"RELAXIT_PLUGINS": "none"}) != plugins_fingerprint([], {})
     assert plugins_fingerprint([], {"RELAXIT_DISABLE_PLUGINS": "a"}) != plugins_fingerprint([], {})

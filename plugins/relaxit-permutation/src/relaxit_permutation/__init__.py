@@ -43,7 +43,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit_permutation.plackett_luce.permutation_plackett_luce": ["PermutationPlackettLuce"],
         "relaxit_permutation.sinkhorn.operator": ["residual"],
         "relaxit_permutation.sinkhorn.scaling": ["SinkhornWarning"],
-        "relaxit_permutation.sorting.neuralsort": [],
         "relaxit_permutation.sorting.ranking": [
             "TopK",
             "hard_permutation",
