@@ -11,7 +11,7 @@ from torch import nn
 import relaxit
 from relaxit import ConfigurationError, DomainError, Estimator, Relax, Unsupported
 from relaxit.estimators.straight_through import StraightThrough
-from tests.helpers import counts, fits
+from relaxit.testing import count_values, wrong_frequencies
 from tests.test_relaxation import Rows
 
 BUILT_IN = ["pathwise", "straight-through", "st-gumbel"]
@@ -57,9 +57,9 @@ def test_eval_is_an_exact_vertex_without_gradient(estimator):
     assert not value.requires_grad
     assert bool(relaxit.constraints.one_hot.check(value).all())
     # Of the discrete law whatever the temperature. alpha = 2e-5.
-    observed = counts(value, torch.eye(3))
-    assert fits(observed, params.softmax(-1))
-    assert not fits(observed, (params / 5).softmax(-1))
+    observed = count_values(value, torch.eye(3))
+    assert not wrong_frequencies(observed, params.softmax(-1))
+    assert wrong_frequencies(observed, (params / 5).softmax(-1))
 
 
 def test_eval_of_a_relaxation_without_a_discrete_distribution():

@@ -18,6 +18,14 @@ from relaxit.testing.api import (
 )
 from relaxit.testing.case import Case
 from relaxit.testing.check import ALPHA, Check, ConformanceError, Outcome, Result
+from relaxit.testing.statistics import (
+    count_values,
+    wrong_distribution,
+    wrong_estimate,
+    wrong_frequencies,
+    wrong_mean,
+    wrong_shares,
+)
 
 __all__ = [
     "ALPHA",
@@ -30,6 +38,12 @@ __all__ = [
     "check_estimator",
     "check_relaxation",
     "checks",
+    "count_values",
     "parametrize_with_checks",
     "results",
+    "wrong_distribution",
+    "wrong_estimate",
+    "wrong_frequencies",
+    "wrong_mean",
+    "wrong_shares",
 ]

@@ -1,7 +1,14 @@
-"""Statistical comparisons with scipy, each at the false-alarm rate ALPHA."""
+"""Statistical comparisons with scipy, each at the false-alarm rate ALPHA.
+
+Each comparison returns what differs, as a sentence, and an empty text if nothing does. Thus a test
+asserts ``not wrong_mean(...)``, and ``wrong_mean(...)`` of a mutant.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
@@ -9,8 +16,9 @@ from torch import Tensor
 from relaxit.testing.check import ALPHA, require
 
 __all__ = [
-    "count",
+    "count_values",
     "threshold",
+    "wrong_distribution",
     "wrong_estimate",
     "wrong_frequencies",
     "wrong_mean",
@@ -23,8 +31,20 @@ FEW = 50
 """Below this expected count the chi-square distribution is inaccurate at ALPHA = 2e-5."""
 
 
-def count(values: Tensor, vertices: Tensor) -> Tensor:
-    """Count how often each of ``vertices`` ``[N, *event]`` occurs in ``values`` ``[M, *event]``."""
+def count_values(values: Tensor, vertices: Tensor) -> Tensor:
+    """Count how often each of ``vertices`` ``[N, *event]`` occurs in ``values`` ``[M, *event]``.
+
+    Returns:
+        Counts, ``[N]``, int64.
+
+    Raises:
+        AssertionError: a row of ``values`` is none of ``vertices``.
+
+    Example:
+        >>> import torch
+        >>> count_values(torch.eye(3)[[0, 2, 2]], torch.eye(3))
+        tensor([1, 0, 2])
+    """
     # Each row is identified by one number, which avoids M x N comparisons of events.
     rows = values.double().reshape(len(values), -1)
     listed = vertices.double().reshape(len(vertices), -1)
@@ -37,8 +57,52 @@ def count(values: Tensor, vertices: Tensor) -> Tensor:
     return torch.bincount(index, minlength=len(listed))
 
 
+def wrong_distribution(
+    values: Tensor, distribution: str | Callable[[np.ndarray], np.ndarray]
+) -> str:
+    """Compare independent numbers with a continuous distribution by a Kolmogorov-Smirnov test.
+
+    Args:
+        values: draws, of any shape.
+        distribution: name of a distribution of ``scipy.stats``, or its distribution function.
+
+    Returns:
+        What differs; empty if the numbers may be draws.
+
+    Example:
+        >>> import torch
+        >>> x = torch.linspace(0.001, 0.999, 1000)
+        >>> wrong_distribution(x, "uniform"), wrong_distribution(x.square(), "uniform")[:26]
+        ('', 'at 0.250 the distribution ')
+    """
+    test = stats.kstest(values.detach().double().cpu().flatten().numpy(), distribution)
+    if test.pvalue > ALPHA:
+        return ""
+    at, gap = test.statistic_location, test.statistic
+    return f"at {at:.3f} the distribution function is off by {gap:.3f}"
+
+
 def wrong_frequencies(observed: Tensor, mass: Tensor) -> str:
-    """Compare counts ``[N]`` with masses ``[N]`` by a chi-square test; return "" if they agree."""
+    """Compare counts with probabilities by a chi-square test.
+
+    Values that are expected less than 50 times are tested together; one of probability zero must
+    not occur at all.
+
+    Args:
+        observed: counts, ``[N]``.
+        mass: probabilities, ``[N]``, not necessarily normalised.
+
+    Returns:
+        What differs; empty if the counts agree.
+
+    Example:
+        >>> import torch
+        >>> fair = torch.tensor([0.5, 0.5])
+        >>> wrong_frequencies(torch.tensor([510, 490]), fair)
+        ''
+        >>> wrong_frequencies(torch.tensor([600, 400]), fair)
+        'a value should occur 500 times in 1000 draws, but occurred 600 times'
+    """
     p = mass.detach().double().cpu()
     seen = observed.double().cpu()
     never = int((seen[p == 0] > 0).sum())
@@ -91,7 +155,7 @@ def threshold(comparisons: int) -> float:
     return float(stats.norm.isf(ALPHA / 2 / max(comparisons, 1)))
 
 
-def wrong_mean(values: Tensor, mean: Tensor, error: Tensor | float = 0.0) -> str:
+def wrong_mean(values: Tensor, mean: Tensor | float, error: Tensor | float = 0.0) -> str:
     """Compare the mean of independent rows ``[M, ...]`` with an expected mean.
 
     Args:
@@ -103,7 +167,7 @@ def wrong_mean(values: Tensor, mean: Tensor, error: Tensor | float = 0.0) -> str
         What differs; empty if the means agree.
     """
     rows = values.detach().double().reshape(len(values), -1)
-    wanted = mean.detach().double().flatten()
+    wanted = torch.as_tensor(mean).detach().double().flatten().to(rows.device)
     known = torch.as_tensor(error, dtype=torch.float64).flatten().to(rows.device)
     return _wrong(rows.mean(0), wanted, (rows.var(0) / len(rows) + known.square()).sqrt())
 

@@ -13,8 +13,8 @@ from relaxit.data.dataset import Format, Images
 from relaxit.data.digits import Digits
 from relaxit.data.mnist import FashionMnist, Kmnist, Mnist
 from relaxit.errors import ConfigurationError, DataError
+from relaxit.testing import ALPHA
 
-ALPHA = 2e-5  # false-alarm rate of each statistical test
 SETS = [Mnist, FashionMnist, Kmnist]
 
 

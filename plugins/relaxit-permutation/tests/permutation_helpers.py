@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
-
-ALPHA = 2e-5
-"""False-alarm rate of one statistical test. Seeds are fixed, so none flickers."""
 
 INF = torch.inf
 LONG = (torch.float32, torch.float64)
@@ -168,13 +163,6 @@ def frequencies(theta: Tensor, draws: int, number: int) -> Tensor:
     """How often each matching is the best of ``theta`` plus Gumbel noise, ``[N]``."""
     noisy = theta + gumbel(draws, *theta.shape, number=number)
     return torch.bincount(totals(noisy).argmax(-1), minlength=len(listed(*theta.shape))).double()
-
-
-def alike(one: Tensor, other: Tensor) -> bool:
-    """Chi-square test of whether two samples of counts come from one law."""
-    table = np.stack([one.numpy(), other.numpy()])
-    table = table[:, table.sum(0) > 0]
-    return bool(stats.chi2_contingency(table, correction=False).pvalue > ALPHA)
 
 
 def close(got: Tensor, want: Tensor, atol: float, rtol: float = 0.0, what: str = "") -> None:

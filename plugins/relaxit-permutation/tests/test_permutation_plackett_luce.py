@@ -12,17 +12,23 @@ import math
 import numpy as np
 import pytest
 import torch
+from permutation_helpers import close
 from scipy import optimize, stats
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from relaxit.testing import cases, parametrize_with_checks, results
+from relaxit.testing import (
+    ALPHA,
+    cases,
+    count_values,
+    parametrize_with_checks,
+    results,
+    wrong_frequencies,
+)
 from relaxit_permutation import PlackettLuce
 from relaxit_permutation.plackett_luce import lattice, rank_race
 from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 
-ALPHA = 2e-5
-"""False-alarm rate of one statistical test. Seeds are fixed, so none flickers."""
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LONG = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 COMPILES = "compiled_equals_eager"
@@ -96,27 +102,9 @@ def tolerance(dtype: torch.dtype) -> float:
     return 1e-12 if dtype == torch.float64 else 1e-6
 
 
-def close(got: Tensor, want: Tensor, atol: float, rtol: float = 0.0, what: str = "") -> None:
-    got, want = got.detach().double(), want.detach().double()
-    torch.testing.assert_close(got, want, atol=atol, rtol=rtol, msg=lambda text: f"{what}: {text}")
-
-
-def fits(values: Tensor, log: Tensor) -> bool:
-    """Chi-square test, at rate ALPHA, of matrices ``[M, n, n]`` against masses of all orders."""
-    n = values.shape[-1]
-    code = n ** torch.arange(n)
-    known, seen = (x.argmax(-1) @ code for x in (matrices(n), values))
-    rank = known.argsort()
-    at = rank[torch.searchsorted(known[rank], seen)]
-    assert bool((known[at] == seen).all())
-    observed = torch.bincount(at, minlength=len(known)).double()
-    expected = log.exp() * len(values)
-    rare = expected < 10
-    cells = [(observed[~rare], expected[~rare])]
-    if float(expected[rare].sum()) >= 10:
-        cells.append((observed[rare].sum()[None], expected[rare].sum()[None]))
-    got, want = (np.concatenate(x) for x in zip(*cells, strict=True))
-    return bool(stats.chisquare(got, want / want.sum() * got.sum()).pvalue > ALPHA)
+def wrong_orders(values: Tensor, log: Tensor) -> str:
+    """What is wrong with matrices ``[M, n, n]``, given the log-masses of all orders."""
+    return wrong_frequencies(count_values(values, matrices(values.shape[-1])), log.exp())
 
 
 # --- mass, marginals, entropy, divergences ------------------------------------------------------
@@ -331,13 +319,15 @@ def test_draws_and_hard_values_follow_the_mass(n):
     scores = normal(n, number=4) * 1.5
     structure, mass = PermutationPlackettLuce(n=n), log_masses(scores)
     drawn = structure.discrete(scores).sample((40_000,), seed(1))
-    assert fits(drawn, mass)
+    assert not wrong_orders(drawn, mass)
     for temperature in (0.1, 5.0):
-        assert fits(structure(scores, temperature).draw((40_000,), seed(2))[1], mass)
-    assert fits(structure(scores.float(), 1.0).draw((40_000,), seed(3))[1].double(), mass)
+        assert not wrong_orders(structure(scores, temperature).draw((40_000,), seed(2))[1], mass)
+    assert not wrong_orders(
+        structure(scores.float(), 1.0).draw((40_000,), seed(3))[1].double(), mass
+    )
     for name, wrong in wrong_distributions(scores).items():
         same = n == 2 and name in ("transposed", "from the last on")  # there they are this law
-        assert fits(drawn, wrong) == same, name
+        assert (not wrong_orders(drawn, wrong)) == same, name
 
 
 def test_frequencies_of_many_items_are_the_marginals():
@@ -354,7 +344,7 @@ def test_frequencies_of_many_items_are_the_marginals():
 def test_rows_of_a_batch_are_independent():
     both = distribution(torch.zeros(2, 2)).sample((20_000,), seed(1))[..., 0, 0]
     joint = torch.bincount((2 * both[:, 0] + both[:, 1]).long(), minlength=4)
-    assert stats.chisquare(joint.numpy()).pvalue > ALPHA
+    assert not wrong_frequencies(joint, torch.ones(4))
 
 
 # --- estimates ----------------------------------------------------------------------------------

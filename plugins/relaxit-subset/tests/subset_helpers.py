@@ -8,13 +8,8 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
-
-ALPHA = 2e-5
-"""False-alarm rate of one statistical test. Seeds are fixed, so none flickers."""
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 INF = torch.inf
@@ -108,39 +103,3 @@ def close(got: Tensor, want: Tensor, atol: float, rtol: float = 0.0, what: str =
     """Assert ``|got - want| <= atol + rtol |want|``, infinities being equal to themselves."""
     got, want = got.detach().double(), want.detach().double()
     torch.testing.assert_close(got, want, atol=atol, rtol=rtol, msg=lambda text: f"{what}: {text}")
-
-
-def counts(values: Tensor, support: Tensor) -> np.ndarray:
-    """How often each row of ``support`` occurs among the rows of ``values``."""
-    code = 2.0 ** torch.arange(support.shape[-1], dtype=torch.float64)
-    keys, found = support.double() @ code, values.double() @ code
-    order = keys.argsort()
-    at = torch.searchsorted(keys[order], found).clamp_max(len(keys) - 1)
-    assert bool((keys[order][at] == found).all()), "a value that is no subset"
-    return torch.bincount(order[at], minlength=len(keys)).numpy()
-
-
-def fits(observed: np.ndarray, log_mass: Tensor) -> bool:
-    """Chi-square test of counts; rare subsets are put together, impossible ones must not occur."""
-    p = log_mass.detach().exp().double().numpy()
-    if observed[p == 0].any():
-        return False
-    expected = p / p.sum() * observed.sum()
-    rare = expected < 5
-    seen, wanted = observed[~rare], expected[~rare]
-    if expected[rare].sum() > 0:
-        few, number = expected[rare].sum(), observed[rare].sum()
-        if few < 5:  # too few for the chi-square law: a Poisson tail, and the rest by itself
-            if stats.poisson.sf(number - 1, few) < ALPHA:
-                return False
-            wanted = wanted / wanted.sum() * seen.sum()
-        else:
-            seen, wanted = np.append(seen, number), np.append(wanted, few)
-    if len(seen) < 2:
-        return True
-    return bool(stats.chisquare(seen, wanted).pvalue > ALPHA)
-
-
-def follows(values: Tensor, distribution: object, args: tuple[float, ...] = ()) -> bool:
-    """Kolmogorov-Smirnov test of numbers against a law of scipy.stats or its function."""
-    return bool(stats.kstest(values.double().flatten().numpy(), distribution, args).pvalue > ALPHA)

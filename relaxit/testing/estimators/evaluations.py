@@ -12,7 +12,7 @@ from relaxit.testing.check import ALPHA, estimator_check, require
 from relaxit.testing.estimators.costs import Cost, equal_rows
 from relaxit.testing.statistics import (
     DRAWS,
-    count,
+    count_values,
     wrong_frequencies,
     wrong_mean,
     wrong_shares,
@@ -78,7 +78,7 @@ def values_follow_the_discrete_distribution(case: EstimatorCase) -> None:
     cost, params = Cost(case), equal_rows(case, DRAWS)
     value = case.estimator.surrogate(case.relaxation(params, 0.5), cost, case.generator(1))
     seen, mass = cost.seen[0], case.on.masses(params[0].detach())
-    wrong = wrong_frequencies(count(seen, case.on.vertices), mass)
+    wrong = wrong_frequencies(count_values(seen, case.on.vertices), mass)
     require(not wrong, wrong)
     expected = (mass * Cost(case)(case.on.vertices)).sum()
     wrong = wrong_mean(value.detach(), expected)
@@ -103,7 +103,7 @@ def values_follow_the_draws(case: EstimatorCase) -> None:
     case.estimator.surrogate(q, cost, case.generator(1))
     drawn = q.draw((), case.generator(2))[1]
     hard = next(z for z in cost.seen if bool(case.relaxation.vertices.check(z).all()))
-    wrong = wrong_shares(*(count(z, case.on.vertices) for z in (hard, drawn)))
+    wrong = wrong_shares(*(count_values(z, case.on.vertices) for z in (hard, drawn)))
     require(not wrong, wrong)
 
 

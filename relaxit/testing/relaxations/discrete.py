@@ -18,7 +18,7 @@ from relaxit.testing.relaxations.gradients import (
     has_kl,
     no_differences,
 )
-from relaxit.testing.statistics import DRAWS, count, wrong_frequencies
+from relaxit.testing.statistics import DRAWS, count_values, wrong_frequencies
 
 __all__ = [
     "cardinality_by_enumeration",
@@ -183,7 +183,7 @@ def kl_to_uniform_is_a_bound(case: RelaxationCase) -> None:
     from uniform. Why: an objective with a smaller KL is not a bound."""
     params = case.params()
     hard = case.relaxation(params).draw((DRAWS,), case.generator(1))[1]
-    p = count(hard, case.vertices).double() / DRAWS
+    p = count_values(hard, case.vertices).double() / DRAWS
     drawn = math.log(len(p)) - float(torch.special.entr(p).sum())
     # The empirical entropy is too small by about N / 2M.
     log = p.clamp_min(1e-300).log()
@@ -206,7 +206,7 @@ def zero_params_are_uniform(case: RelaxationCase) -> None:
         require(off <= case.tolerance * 10, f"a mass is {off:.3g} (relative) from uniform")
         return
     hard = case.relaxation(zeros).draw((DRAWS,), case.generator(1))[1]
-    wrong = wrong_frequencies(count(hard, case.vertices), torch.ones(len(case.vertices)))
+    wrong = wrong_frequencies(count_values(hard, case.vertices), torch.ones(len(case.vertices)))
     require(not wrong, wrong)
 
 

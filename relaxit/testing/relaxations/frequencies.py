@@ -8,7 +8,7 @@ from torch import Tensor
 from relaxit.testing.case import RelaxationCase, countable
 from relaxit.testing.check import ALPHA, relaxation_check, require
 from relaxit.testing.relaxations.discrete import SHIFT
-from relaxit.testing.statistics import DRAWS, count, wrong_frequencies
+from relaxit.testing.statistics import DRAWS, count_values, wrong_frequencies
 
 __all__ = [
     "discrete_samples_follow_the_mass",
@@ -27,7 +27,7 @@ def discrete_samples_follow_the_mass(case: RelaxationCase) -> None:
     wrong."""
     for params in (case.params(), case.params(seed=2) + SHIFT):
         q = case.relaxation(params)
-        observed = count(q.sample_hard((DRAWS,), case.generator(1)), case.vertices)
+        observed = count_values(q.sample_hard((DRAWS,), case.generator(1)), case.vertices)
         wrong = wrong_frequencies(observed, case.masses(params))
         require(not wrong, wrong)
 
@@ -36,7 +36,7 @@ def _worst_draw(case: RelaxationCase) -> str:
     """Return what is wrong with the hard samples of draws; empty if nothing is."""
     for params in (case.params(), case.params(seed=2) + SHIFT):
         hard = case.relaxation(params, 0.5).draw((DRAWS,), case.generator(1))[1]
-        if wrong := wrong_frequencies(count(hard, case.vertices), case.masses(params)):
+        if wrong := wrong_frequencies(count_values(hard, case.vertices), case.masses(params)):
             return wrong
     return ""
 
@@ -80,7 +80,7 @@ def rows_follow_their_own_mass(case: RelaxationCase) -> None:
             draws, *(1,) * len(case.relaxation.param_shape)
         )
         for method, hard in _second(case, batched, draws).items():
-            observed = count(hard, case.vertices.to(dtype))
+            observed = count_values(hard, case.vertices.to(dtype))
             wrong = wrong_frequencies(observed, case.masses(batched[1]))
             require(not wrong, f"{method}, {dtype}: {wrong}")
 

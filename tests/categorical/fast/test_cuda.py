@@ -22,8 +22,9 @@ from relaxit.categorical.fast import cuda
 from relaxit.categorical.fast.cuda import concrete, usable
 from relaxit.dtypes import smallest_stored
 from relaxit.noise import Streams
+from relaxit.testing import count_values, wrong_distribution, wrong_frequencies, wrong_mean
 from tests.conftest import needs_cuda
-from tests.helpers import averages, counts, fits, follows, seed
+from tests.helpers import seed
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 
@@ -248,11 +249,11 @@ def test_noise_equals_that_of_whole_numbers(number):
 
 def test_noise_is_gumbel_and_uncorrelated():
     g = cuda.gumbel(key(11), 20_000, 7)
-    assert follows(g, "gumbel_r")
+    assert not wrong_distribution(g, "gumbel_r")
     centred = g.double() - g.double().mean()
-    assert averages((centred[:, :-1] * centred[:, 1:]).flatten(), 0.0)
-    assert averages((centred[:-1] * centred[1:]).flatten(), 0.0)
-    assert averages((centred * (cuda.gumbel(key(12), 20_000, 7) - g.mean())).flatten(), 0.0)
+    assert not wrong_mean((centred[:, :-1] * centred[:, 1:]).flatten(), 0.0)
+    assert not wrong_mean((centred[:-1] * centred[1:]).flatten(), 0.0)
+    assert not wrong_mean((centred * (cuda.gumbel(key(12), 20_000, 7) - g.mean())).flatten(), 0.0)
 
 
 # --- the operators ----------------------------------------------------------------------------
@@ -262,7 +263,7 @@ def test_noise_is_gumbel_and_uncorrelated():
 def test_hard_values_follow_the_discrete_distribution(k):
     a = torch.randn(k, generator=seed(3))
     _, hard = concrete(a, 1.0, torch.Size([20_000]), seed(4), soft=False, hard=True)
-    assert fits(counts(hard, torch.eye(k)), a.softmax(-1))
+    assert not wrong_frequencies(count_values(hard, torch.eye(k)), a.softmax(-1))
 
 
 def test_soft_values_follow_the_density():
@@ -270,7 +271,7 @@ def test_soft_values_follow_the_density():
     a, tau = torch.tensor([0.3, -0.4]), 0.6
     soft, _ = concrete(a, tau, torch.Size([20_000]), seed(5))
     ratio = (soft[:, 0].log() - soft[:, 1].log()) * tau - 0.7
-    assert follows(ratio, "logistic")
+    assert not wrong_distribution(ratio, "logistic")
 
 
 def test_seeds():
@@ -486,10 +487,10 @@ def test_gpu_distribution(k, gpu):
     mass = torch.zeros(10).index_add_(0, groups, a.softmax(-1))
     assert bool((hard.sum(-1) == 1).all())
     found = torch.bincount(groups[hard.argmax(-1).cpu()], minlength=10)
-    assert fits(found.double().numpy(), mass)
+    assert not wrong_frequencies(found, mass)
     # The greatest values of the noise, which decide: log-sums of exponentials stay exponential.
     soft, _ = concrete(torch.zeros(40_000, 2, device=gpu), 1.0, generator=source)
-    assert follows((soft[:, 0].log() - soft[:, 1].log()).cpu(), "logistic")
+    assert not wrong_distribution((soft[:, 0].log() - soft[:, 1].log()).cpu(), "logistic")
 
 
 @pytest.mark.gpu
