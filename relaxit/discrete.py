@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 from torch.distributions.kl import register_kl
 
@@ -20,6 +19,7 @@ from relaxit import shapes
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
+from relaxit.seeded_distribution import SeededDistribution
 from relaxit.shapes import Shape
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DiscreteDistribution"]
 
 
-class DiscreteDistribution(Distribution, ABC):
+class DiscreteDistribution(SeededDistribution, ABC):
     """Base class of the distributions that ``discrete`` returns.
 
     A relaxation may return any other distribution as well. Implement :meth:`_log_prob`,

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, final
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 from torch.distributions.kl import register_kl
 
@@ -24,6 +23,7 @@ from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import DomainError, Unsupported
 from relaxit.float16 import restore_float32
+from relaxit.seeded_distribution import SeededDistribution
 from relaxit.shapes import Shape
 from relaxit.temperature import align_temperature, check_temperature_value, without_overflow
 from relaxit.tracing import can_read_values, known_false
@@ -35,7 +35,7 @@ __all__ = ["RelaxedDistribution"]
 
 
 @final
-class RelaxedDistribution(Distribution):
+class RelaxedDistribution(SeededDistribution):
     """The distribution of a relaxed discrete variable.
 
     Example:
@@ -122,13 +122,6 @@ class RelaxedDistribution(Distribution):
         with without_autocast(self.params):
             return self.relaxation.rsample(self.params, self.aligned_temperature, shape, generator)
 
-    def sample(
-        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draw a soft sample ``[*sample, *batch, *event]`` without gradient."""
-        with torch.no_grad():
-            return self.rsample(sample_shape, generator)
-
     def draw(
         self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -153,11 +146,8 @@ class RelaxedDistribution(Distribution):
         """
         with torch.no_grad():
             if self.relaxation.capabilities.discrete_distribution:
-                distribution: Any = self.discrete  # torch's base class has no generator
-                value: Tensor = distribution.sample(
-                    shapes.as_size(sample_shape), generator=generator
-                )
-                return value
+                shape = shapes.as_size(sample_shape)
+                return self.discrete.sample(shape, generator=generator)
             return self.draw(sample_shape, generator)[1]
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -203,12 +193,12 @@ class RelaxedDistribution(Distribution):
             )
 
     @property
-    def discrete(self) -> Distribution:
+    def discrete(self) -> SeededDistribution:
         """Exact discrete distribution: mass, ``mean`` (marginals), ``mode``, entropy, samples."""
         return self.relaxation.discrete(self.params)
 
     @property
-    def log_space(self) -> Distribution:
+    def log_space(self) -> SeededDistribution:
         """The distribution of the soft sample in log coordinates, exact at any temperature."""
         return self.relaxation.log_space(self.params, self._exact_temperature)
 

@@ -14,13 +14,13 @@ from typing import ClassVar, Literal, Self, final
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
 from relaxit.autograd import replace_gradient
 from relaxit.distribution import RelaxedDistribution
 from relaxit.errors import Unsupported
 from relaxit.options import Configured, Options
+from relaxit.seeded_distribution import SeededDistribution
 
 __all__ = ["Capabilities", "Options", "Relaxation", "RelaxedDistribution"]
 
@@ -145,7 +145,7 @@ class Relaxation(Configured, ABC):
         """
         raise self.unsupported("log_prob, the density of the soft sample")
 
-    def log_space(self, params: Tensor, temperature: float | Tensor) -> Distribution:
+    def log_space(self, params: Tensor, temperature: float | Tensor) -> SeededDistribution:
         """Return the distribution of the soft sample in a coordinate where nothing underflows.
 
         That coordinate is the logarithm for a simplex and the logit for an interval;
@@ -160,7 +160,7 @@ class Relaxation(Configured, ABC):
         """Map a value of the :meth:`log_space` distribution to the soft value it stands for."""
         return value.exp()
 
-    def discrete(self, params: Tensor) -> Distribution:
+    def discrete(self, params: Tensor) -> SeededDistribution:
         """Return the exact discrete distribution that is relaxed.
 
         Raises:

@@ -17,12 +17,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real
 from torch.nn.functional import logsigmoid, softplus
 
 from relaxit import Capabilities, DiscreteDistribution, PerturbAndRelax, constraints, noise, shapes
 from relaxit.dtypes import compute_dtype, smallest_stored
+from relaxit.seeded_distribution import SeededDistribution
 from relaxit.shapes import Shape
 from relaxit.temperature import divide_by_temperature, log_temperature
 
@@ -160,7 +160,7 @@ class Bit(DiscreteDistribution):
         return _term(one, logsigmoid(other.scores)) + _term(zero, logsigmoid(-other.scores))
 
 
-class LogitConcrete(Distribution):
+class LogitConcrete(SeededDistribution):
     """The distribution of the logit of a binary Concrete value, exact at any temperature.
 
     Args:

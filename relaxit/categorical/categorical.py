@@ -22,7 +22,6 @@ from typing import Any
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints, tracing
@@ -30,6 +29,7 @@ from relaxit.categorical.distributions import LogConcrete, OneHot, one_hot
 from relaxit.categorical.fast import cpu, cuda
 from relaxit.dtypes import compute_dtype, smallest_stored
 from relaxit.noise import Source
+from relaxit.seeded_distribution import SeededDistribution
 from relaxit.temperature import divide_by_temperature
 
 __all__ = ["Categorical", "CategoricalOptions"]
@@ -224,7 +224,7 @@ class Categorical(PerturbAndRelax):
     def log_space(self, params: Tensor, temperature: float | Tensor) -> LogConcrete:
         return LogConcrete(params, temperature)
 
-    def discrete(self, params: Tensor) -> Distribution:
+    def discrete(self, params: Tensor) -> SeededDistribution:
         return OneHot(self, params)
 
 

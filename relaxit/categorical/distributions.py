@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real_vector
 
 from relaxit import DiscreteDistribution, noise, shapes, tracing
 from relaxit.categorical.fast import cuda, inverse_cdf
 from relaxit.categorical.fast.entropy import entropy
 from relaxit.dtypes import compute_dtype
+from relaxit.seeded_distribution import SeededDistribution
 from relaxit.shapes import Shape
 from relaxit.temperature import divide_by_temperature, log_temperature
 
@@ -97,7 +97,7 @@ class OneHot(DiscreteDistribution):
         return _times_log(log_probs.exp(), log_probs - other.log_probs).sum(-1)
 
 
-class LogConcrete(Distribution):
+class LogConcrete(SeededDistribution):
     """The distribution of the logarithm of a Concrete vector, exact at any temperature.
 
         log p(x) = lgamma(K) + (K - 1) log tau + sum_i s_i - K LSE(s),   s = a - tau x

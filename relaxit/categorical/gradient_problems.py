@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -110,7 +109,7 @@ class PolynomialCost(GradientProblem):
             return ((z - target).abs() ** power).mean(dims)
 
         leaf = params.clone().requires_grad_()
-        distribution: Any = relaxation.discrete(leaf)
+        distribution = relaxation.discrete(leaf)
         slope = abs(1 - target) ** power - abs(target) ** power
         (gradient,) = torch.autograd.grad(slope * distribution.mean.mean(), leaf)
         return Point(params, cost, gradient)

@@ -13,6 +13,7 @@ from relaxit.arithmetic import without_autocast
 from relaxit.errors import Unsupported
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.shapes import Shape
 
 __all__ = [
     "Cost",
@@ -129,7 +130,7 @@ class SampleEstimator(Estimator):
     def sample(
         self,
         q: RelaxedDistribution,
-        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
+        sample_shape: Shape = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Draw samples ``[*sample, *batch, *event]`` through which the gradient passes."""
@@ -176,7 +177,7 @@ class DrawEstimator(SampleEstimator):
     def sample(
         self,
         q: RelaxedDistribution,
-        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
+        sample_shape: Shape = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
         self.check(q.relaxation)

@@ -28,6 +28,7 @@ from relaxit.estimators.base import SampleEstimator
 from relaxit.options import Options
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.shapes import Shape, as_size
 
 __all__ = ["DecoupledOptions", "DecoupledStraightThroughGumbel"]
 
@@ -69,14 +70,14 @@ class DecoupledStraightThroughGumbel(SampleEstimator):
     def sample(
         self,
         q: RelaxedDistribution,
-        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
+        sample_shape: Shape = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
         self.check(q.relaxation)
         relaxation = q.relaxation
         assert isinstance(relaxation, PerturbAndRelax)
         params = q.params.to(compute_dtype(q.params.dtype))
-        full = torch.Size(sample_shape) + params.shape
+        full = as_size(sample_shape) + params.shape
         noise = relaxation.noise(
             full, dtype=params.dtype, device=params.device, generator=generator
         )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from relaxit.estimators.base import SampleEstimator
 from relaxit.relaxation import RelaxedDistribution
+from relaxit.shapes import Shape
 
 __all__ = ["Pathwise"]
 
@@ -40,7 +41,7 @@ class Pathwise(SampleEstimator):
     def sample(
         self,
         q: RelaxedDistribution,
-        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
+        sample_shape: Shape = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
         return q.rsample(sample_shape, generator)

@@ -37,6 +37,7 @@ from relaxit.estimators.base import SampleEstimator
 from relaxit.estimators.common import NOISES, noise_of, solver
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.shapes import Shape, as_size
 
 __all__ = ["Perturbed", "PerturbedOptions"]
 
@@ -83,7 +84,7 @@ class Perturbed(SampleEstimator):
     def sample(
         self,
         q: RelaxedDistribution,
-        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
+        sample_shape: Shape = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
         owner, scale, draws = f"estimator {self.name!r}", self.options.scale, self.options.draws
@@ -91,7 +92,7 @@ class Perturbed(SampleEstimator):
         drawn, score = noise_of(owner, relaxation, self.options.noise)
         params = q.params.to(compute_dtype(q.params.dtype))
         kind = {"dtype": params.dtype, "device": params.device, "generator": generator}
-        shape = torch.Size(sample_shape) + params.shape
+        shape = as_size(sample_shape) + params.shape
         first = drawn(shape, **kind)
         fixed = params.detach()
         with without_autocast(params):

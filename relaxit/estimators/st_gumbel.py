@@ -15,6 +15,7 @@ from relaxit import shapes
 from relaxit.arithmetic import without_autocast
 from relaxit.estimators.base import SampleEstimator
 from relaxit.relaxation import RelaxedDistribution
+from relaxit.shapes import Shape
 
 __all__ = ["StraightThroughGumbel"]
 
@@ -38,7 +39,7 @@ class StraightThroughGumbel(SampleEstimator):
     def sample(
         self,
         q: RelaxedDistribution,
-        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
+        sample_shape: Shape = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
         shape = shapes.as_size(sample_shape)

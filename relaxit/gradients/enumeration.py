@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,7 +78,7 @@ def enumerate_joint(relaxation: Relaxation, params: Tensor, cost: Cost) -> Joint
     vertices = relaxation.enumerate_vertices().to(params.device, params.dtype)
     variables = params.shape[0]
     leaf = params.detach().clone().requires_grad_()
-    distribution: Any = relaxation.discrete(leaf)
+    distribution = relaxation.discrete(leaf)
     single = distribution.log_prob(
         vertices.unsqueeze(1).expand(-1, *leaf.shape[:1], *vertices.shape[1:])
     )

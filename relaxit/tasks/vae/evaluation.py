@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,7 +91,7 @@ def importance_weighted_bound(
     for batch in stored.split(max(1, 20 * _rows(stored) // chunk)):
         x = read_batch(batch, levels, binarise, generator)
         params = model.encode(x)
-        posterior: Any = relaxation.discrete(params)  # torch's base class has no generator
+        posterior = relaxation.discrete(params)
         prior = relaxation.discrete(torch.zeros_like(params))
         log_sum = torch.full((len(batch),), -torch.inf, device=batch.device)
         for start in range(0, samples, chunk):

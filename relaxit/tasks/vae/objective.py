@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import InitVar, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -153,7 +153,7 @@ class NegativeElbo:
     ) -> tuple[Tensor, Tensor]:
         # In log space throughout: the density of a stored soft sample is not exact at a low
         # temperature, where its entries underflow.
-        posterior: Any = q.log_space  # torch's base class has no generator
+        posterior = q.log_space
         value = posterior.rsample((), generator=generator)
         tau = q.temperature if self.prior_temperature is None else self.prior_temperature
         prior = self.relaxation(torch.zeros_like(q.params), tau, validate_args=False).log_space

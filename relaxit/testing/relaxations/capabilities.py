@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -190,8 +189,8 @@ def _seen(case: RelaxationCase, params: Tensor) -> dict[str, Tensor]:
 
 
 def _mapped_back(case: RelaxationCase, q: RelaxedDistribution) -> Tensor:
-    distribution: Any = q.log_space  # in torch rsample takes no generator
-    return case.relaxation.from_log_space(distribution.rsample((50,), generator=case.generator(1)))
+    value = q.log_space.rsample((50,), generator=case.generator(1))
+    return case.relaxation.from_log_space(value)
 
 
 @relaxation_check(absent=claims("masks"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from relaxit.dtypes import compute_dtype
+from relaxit.perturb import PerturbAndRelax
 from relaxit.testing.case import RelaxationCase, claims, countable
 from relaxit.testing.check import ALPHA, relaxation_check, require
 from relaxit.testing.relaxations.capabilities import masked_params
@@ -31,14 +32,14 @@ _BELONG = ("given_scores_belong_to_their_vertex",)
 def _given(
     case: RelaxationCase, params: Tensor, hard: Tensor, *shape: int, seed: int = 1
 ) -> Tensor:
-    relaxation: Any = case.relaxation
+    relaxation = cast(PerturbAndRelax, case.relaxation)
     found: Tensor = relaxation.perturb_given(params, hard, torch.Size(shape), case.generator(seed))
     return found
 
 
 def _share(case: RelaxationCase, scores: Tensor, hard: Tensor) -> float:
     """Return the share of the scores whose argmax is the hard sample."""
-    relaxation: Any = case.relaxation
+    relaxation = cast(PerturbAndRelax, case.relaxation)
     best = relaxation.argmax(scores)
     rank = len(case.relaxation.event_shape)
     same = best == hard.to(best.dtype)
@@ -77,7 +78,7 @@ def given_scores_follow_perturb(case: RelaxationCase) -> None:
     """With a vertex drawn from the discrete distribution, the scores given this vertex have the
     moments of those of `perturb`, and so have the soft samples computed from them. Why: a control
     variate whose mean is taken under another distribution causes bias."""
-    relaxation: Any = case.relaxation
+    relaxation = cast(PerturbAndRelax, case.relaxation)
     params = case.params()
     hard = case.relaxation(params).sample_hard((ROWS,), case.generator(1))
     given = _features(case, _given(case, params, hard, seed=2))
@@ -88,7 +89,7 @@ def given_scores_follow_perturb(case: RelaxationCase) -> None:
 
 def _features(case: RelaxationCase, scores: Tensor) -> Tensor:
     """Return scores, their soft samples, and products of neighbouring entries, ``[ROWS, D]``."""
-    relaxation: Any = case.relaxation
+    relaxation = cast(PerturbAndRelax, case.relaxation)
     soft = relaxation.relax(scores, 0.7).reshape(ROWS, -1)
     flat = scores.reshape(ROWS, -1)
     products = [flat * flat.roll(1, -1), soft * soft.roll(1, -1), soft * flat.sum(-1, keepdim=True)]
@@ -125,7 +126,7 @@ def given_scores_have_their_own_noise(case: RelaxationCase) -> None:
     require(torch.equal(rows, again), "the same seed gives different scores")
     require_independence(rows.transpose(0, 1), "two rows of perturb_given")
     require_independence(_given(case, zeros, hard[:, 0], 2), "two draws of perturb_given")
-    relaxation: Any = case.relaxation
+    relaxation = cast(PerturbAndRelax, case.relaxation)
     free = [relaxation.perturb_given(zeros, hard[:10, 0]) for _ in range(2)]
     require(not torch.equal(*free), "without a generator two calls give the same scores")
 
@@ -135,7 +136,7 @@ def given_scores_obey_masks(case: RelaxationCase) -> None:
     """With a masked entry, scores given a vertex are not NaN, belong to the vertex, and give soft
     samples in the support with finite gradients. Why: 0 * inf and inf - inf are NaN and spread to
     the encoder."""
-    relaxation: Any = case.relaxation
+    relaxation = cast(PerturbAndRelax, case.relaxation)
     for masked, _ in masked_params(case):
         params = masked.clone().requires_grad_()
         hard = case.relaxation(masked).sample_hard((20,), case.generator(1))
@@ -156,7 +157,7 @@ def given_scores_obey_masks(case: RelaxationCase) -> None:
 def vmap_of_given_scores(case: RelaxationCase) -> None:
     """Under `torch.func.vmap` with `randomness='same'`, scores given a vertex equal those of a
     loop. Why: ensembles of seeds are trained as one batch."""
-    relaxation: Any = case.relaxation
+    relaxation = cast(PerturbAndRelax, case.relaxation)
     params = case.params(3)
     hard = case.relaxation(params).sample_hard((), case.generator(1))
 

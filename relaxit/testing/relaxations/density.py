@@ -111,7 +111,7 @@ def log_space_agrees_with_log_prob(case: RelaxationCase) -> None:
     """The log-densities in log space and of the soft sample differ by a function of the value
     alone. Why: the difference is the Jacobian of the change of coordinates, which does not depend
     on params."""
-    x = case.relaxation(case.params(20), 1.0).log_space.rsample((5,), generator=case.generator(1))  # type: ignore[call-arg]
+    x = case.relaxation(case.params(20), 1.0).log_space.rsample((5,), generator=case.generator(1))
     x = x.detach()
     soft = case.relaxation.from_log_space(x)
     differences = []
@@ -129,7 +129,7 @@ def log_space_samples_are_the_soft_ones(case: RelaxationCase) -> None:
     moments of soft samples. Why: the relaxed objective draws them there and passes them to a
     decoder."""
     q = case.relaxation(case.params(), 0.7)
-    x = q.log_space.rsample((100_000,), generator=case.generator(1))  # type: ignore[call-arg]
+    x = q.log_space.rsample((100_000,), generator=case.generator(1))
     back = case.relaxation.from_log_space(x)
     require(
         bool(case.relaxation.support.check(back).all()), "a sample mapped back is outside support"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,9 +104,7 @@ def log_space_gradients_are_right(case: RelaxationCase) -> None:
     temperature = torch.tensor([0.6, 1.5], dtype=case.dtype, device=case.device).requires_grad_()
 
     def sample(a: Tensor, t: Tensor) -> Tensor:
-        distribution: Any = case.relaxation(a, t).log_space  # in torch rsample takes no generator
-        value: Tensor = distribution.rsample((2,), generator=case.generator(1))
-        return value
+        return case.relaxation(a, t).log_space.rsample((2,), generator=case.generator(1))
 
     def back(a: Tensor, t: Tensor) -> Tensor:
         return case.relaxation.from_log_space(sample(a, t))

@@ -45,7 +45,8 @@ def _samplers(case: RelaxationCase, params: Tensor) -> dict[str, Sampler]:
     }
     if case.relaxation.capabilities.log_space:
         distribution = q.log_space
-        samplers["log_space.rsample"] = lambda shape, g: distribution.rsample(shape, generator=g)  # type: ignore[call-arg]
+        samplers["log_space.rsample"] = lambda shape, g: distribution.rsample(shape, generator=g)
+        samplers["log_space.sample"] = lambda shape, g: distribution.sample(shape, generator=g)
     return samplers
 
 

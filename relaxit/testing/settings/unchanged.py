@@ -62,9 +62,8 @@ def _samples(case: RelaxationCase, params: Tensor, temperature: float, hard: Ten
     samples["rsample"] = q.rsample((), case.generator(2))
     samples["sample_hard"] = q.sample_hard((), case.generator(3))
     if case.relaxation.capabilities.log_space:
-        distribution: Any = q.log_space  # in torch rsample takes no generator
-        samples["log_space.rsample"] = value = distribution.rsample((), generator=case.generator(4))
-        samples["log_space.log_prob"] = distribution.log_prob(value)
+        samples["log_space.rsample"] = value = q.log_space.rsample((), case.generator(4))
+        samples["log_space.log_prob"] = q.log_space.log_prob(value)
         samples["from_log_space"] = case.relaxation.from_log_space(value)
     if case.relaxation.capabilities.conditional:
         assert isinstance(case.relaxation, PerturbAndRelax)  # has the capability

@@ -52,6 +52,7 @@ from relaxit import (
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.noise import gumbel
+from relaxit.shapes import Shape, as_size
 from relaxit.tracing import standard_gamma
 
 __all__ = ["Imle", "sum_of_gammas"]
@@ -116,13 +117,13 @@ class Imle(SampleEstimator):
     def sample(
         self,
         q: RelaxedDistribution,
-        sample_shape: torch.Size | tuple[int, ...] = torch.Size(),
+        sample_shape: Shape = torch.Size(),
         generator: torch.Generator | None = None,
     ) -> Tensor:
         self.check(q.relaxation)
         relaxation: Any = q.relaxation
         params = q.params.to(compute_dtype(q.params.dtype))
-        shape = torch.Size(sample_shape) + params.shape
+        shape = as_size(sample_shape) + params.shape
         noise = self._noise(relaxation, shape, params, generator)
         scores = params + self.options.scale * noise
         value: Tensor = _Imle.apply(scores, relaxation, self.options.lam)

@@ -6,19 +6,19 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint, real_vector
 
 from relaxit import noise
 from relaxit.dtypes import compute_dtype
-from relaxit.shapes import as_size
+from relaxit.seeded_distribution import SeededDistribution
+from relaxit.shapes import Shape, as_size
 from relaxit.temperature import divide_by_temperature, log_temperature
 from relaxit_subset.relaxed.balance import balance, centre
 
 __all__ = ["BalancedLogits"]
 
 
-class BalancedLogits(Distribution):
+class BalancedLogits(SeededDistribution):
     """Vectors x ``[*, n]`` with ``sum_i sigmoid(x_i) = k``: the logits of a relaxed k-subset.
 
         log p(x) = lgamma(n) + (n - 1) log tau + sum_i b_i - n LSE(b),   b = theta - tau x
@@ -61,7 +61,7 @@ class BalancedLogits(Distribution):
         return real_vector
 
     def rsample(
-        self, sample_shape: Any = torch.Size(), generator: torch.Generator | None = None
+        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
     ) -> Tensor:
         """Draw logits of soft samples, ``[*sample, *batch, n]``, with a pathwise gradient."""
         shape = as_size(sample_shape) + self.params.shape
