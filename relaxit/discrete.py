@@ -16,11 +16,11 @@ from torch.distributions.constraints import Constraint
 from torch.distributions.kl import register_kl
 
 from relaxit import shapes
+from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
 from relaxit.seeded_distribution import SeededDistribution
-from relaxit.shapes import Shape
 
 if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation
@@ -90,7 +90,7 @@ class DiscreteDistribution(SeededDistribution, ABC):
 
     @abstractmethod
     def _sample(
-        self, shape: torch.Size, generator: torch.Generator | None = None
+        self, shape: torch.Size, generator: Generator = None
     ) -> Tensor:  # [*shape, *batch, *event_shape]
         """Draw independent values, in any dtype. Gradients are off."""
 
@@ -124,9 +124,7 @@ class DiscreteDistribution(SeededDistribution, ABC):
         return mass.masked_fill(~self.support.check(value), -torch.inf)
 
     @final
-    def sample(
-        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
-    ) -> Tensor:
+    def sample(self, sample_shape: Shape = torch.Size(), generator: Generator = None) -> Tensor:
         """Draw values ``[*sample, *batch, *event_shape]``, in the dtype of params, no gradient."""
         with torch.no_grad(), without_autocast(self.scores):
             return self._sample(shapes.as_size(sample_shape), generator).to(self.params.dtype)

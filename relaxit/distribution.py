@@ -19,12 +19,12 @@ from torch.distributions.constraints import Constraint
 from torch.distributions.kl import register_kl
 
 from relaxit import shapes
+from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import DomainError, Unsupported
 from relaxit.float16 import restore_float32
 from relaxit.seeded_distribution import SeededDistribution
-from relaxit.shapes import Shape
 from relaxit.temperature import align_temperature, check_temperature_value, without_overflow
 from relaxit.tracing import can_read_values, known_false
 
@@ -114,16 +114,14 @@ class RelaxedDistribution(SeededDistribution):
     def support(self) -> Constraint:
         return self.relaxation.support
 
-    def rsample(
-        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
-    ) -> Tensor:
+    def rsample(self, sample_shape: Shape = torch.Size(), generator: Generator = None) -> Tensor:
         """Draw a soft sample ``[*sample, *batch, *event]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape)
         with without_autocast(self.params):
             return self.relaxation.rsample(self.params, self.aligned_temperature, shape, generator)
 
     def draw(
-        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
+        self, sample_shape: Shape = torch.Size(), generator: Generator = None
     ) -> tuple[Tensor, Tensor]:
         """Draw a soft and a hard sample from the same noise; only the soft one has a gradient."""
         shape = shapes.as_size(sample_shape)
@@ -137,7 +135,7 @@ class RelaxedDistribution(SeededDistribution):
             return self.relaxation.hard(soft.detach())
 
     def sample_hard(
-        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
+        self, sample_shape: Shape = torch.Size(), generator: Generator = None
     ) -> Tensor:
         """Draw a hard sample ``[*sample, *batch, *event]``, without gradient.
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from relaxit import noise
+from relaxit.aliases import Generator
 from relaxit.dtypes import compute_dtype
 from relaxit.float16 import keep_float32
 from relaxit.relaxation import Relaxation
@@ -50,11 +51,7 @@ class PerturbAndRelax(Relaxation):
 
     @staticmethod
     def noise(
-        shape: torch.Size,
-        *,
-        dtype: torch.dtype,
-        device: torch.device,
-        generator: torch.Generator | None,
+        shape: torch.Size, *, dtype: torch.dtype, device: torch.device, generator: Generator
     ) -> Tensor:
         """Draw the noise of the scores, standard Gumbel by default.
 
@@ -62,9 +59,7 @@ class PerturbAndRelax(Relaxation):
         """
         return noise.gumbel(shape, dtype=dtype, device=device, generator=generator)
 
-    def perturb(
-        self, params: Tensor, shape: torch.Size, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def perturb(self, params: Tensor, shape: torch.Size, generator: Generator = None) -> Tensor:
         """Return params plus noise, ``[*shape, *params.shape]``, in float32 or float64."""
         dtype = compute_dtype(params.dtype)
         full = shape + params.shape
@@ -76,7 +71,7 @@ class PerturbAndRelax(Relaxation):
         params: Tensor,
         hard: Tensor,
         shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> Tensor:
         """Draw perturbed scores given the vertex that is their argmax.
 
@@ -103,7 +98,7 @@ class PerturbAndRelax(Relaxation):
         params: Tensor,
         temperature: float | Tensor,
         shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> Tensor:
         soft = self.relax(self.perturb(params, shape, generator), temperature)
         return self.store(soft, params)
@@ -113,7 +108,7 @@ class PerturbAndRelax(Relaxation):
         params: Tensor,
         temperature: float | Tensor,
         shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> tuple[Tensor, Tensor]:
         # The vertex comes from the scores, not from the soft value, which may have ties where the
         # scores have none (a high temperature, a short dtype).

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.distributions.constraints import Constraint
 
+from relaxit.aliases import Generator
 from relaxit.autograd import replace_gradient
 from relaxit.distribution import RelaxedDistribution
 from relaxit.errors import Unsupported
@@ -100,7 +101,7 @@ class Relaxation(Configured, ABC):
         params: Tensor,  # [*batch, *param_shape]
         temperature: float | Tensor,
         shape: torch.Size,
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> Tensor:  # [*shape, *batch, *event_shape]
         """Draw a soft sample with pathwise gradient, in the dtype of params."""
 
@@ -113,7 +114,7 @@ class Relaxation(Configured, ABC):
         params: Tensor,
         temperature: float | Tensor,
         shape: torch.Size,
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw a soft and a hard sample from the same noise. The default rounds the soft one."""
         soft = self.rsample(params, temperature, shape, generator)
@@ -124,7 +125,7 @@ class Relaxation(Configured, ABC):
         params: Tensor,
         temperature: float | Tensor,
         shape: torch.Size,
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> Tensor:  # [*shape, *batch, *event_shape]
         """Return exactly the hard sample of :meth:`draw`, with the gradient of its soft sample.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from relaxit.shapes import Shape
+from relaxit.aliases import Generator, Shape
 
 __all__ = ["SeededDistribution"]
 
@@ -26,9 +26,7 @@ class SeededDistribution(Distribution):
         torch.Size([2, 3])
     """
 
-    def rsample(
-        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
-    ) -> Tensor:
+    def rsample(self, sample_shape: Shape = torch.Size(), generator: Generator = None) -> Tensor:
         """Draw samples ``[*sample, *batch, *event]`` with pathwise gradient.
 
         Raises:
@@ -36,9 +34,7 @@ class SeededDistribution(Distribution):
         """
         raise NotImplementedError(f"{type(self).__name__} has no samples with pathwise gradient")
 
-    def sample(
-        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
-    ) -> Tensor:
+    def sample(self, sample_shape: Shape = torch.Size(), generator: Generator = None) -> Tensor:
         """Draw samples ``[*sample, *batch, *event]`` without gradient."""
         with torch.no_grad():
             return self.rsample(sample_shape, generator)

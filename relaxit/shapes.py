@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
+from relaxit.aliases import Shape
 from relaxit.errors import ShapeError
 
-__all__ = ["Shape", "as_size", "batch_shape_of"]
-
-Shape = int | Sequence[int]
-"""A sample shape as users give it; ``torch.Size`` is one."""
+__all__ = ["as_size", "batch_shape_of"]
 
 
 def as_size(shape: Shape) -> torch.Size:

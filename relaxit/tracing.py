@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from relaxit.aliases import Generator
+
 __all__ = [
     "PRIVATE",
     "can_read_values",
@@ -157,7 +159,7 @@ def _looked_for(mark: str) -> bool:
     return source.is_file() and mark in source.read_text(encoding="utf-8")
 
 
-def standard_gamma(alpha: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def standard_gamma(alpha: Tensor, generator: Generator = None) -> Tensor:
     """Draw gamma variables of concentration ``alpha`` and scale 1, with a generator.
 
     torch's own distribution accepts no generator.

@@ -21,9 +21,9 @@ from torch.distributions.constraints import Constraint, real
 from torch.nn.functional import logsigmoid, softplus
 
 from relaxit import Capabilities, DiscreteDistribution, PerturbAndRelax, constraints, noise, shapes
+from relaxit.aliases import Generator, Shape
 from relaxit.dtypes import compute_dtype, smallest_stored
 from relaxit.seeded_distribution import SeededDistribution
-from relaxit.shapes import Shape
 from relaxit.temperature import divide_by_temperature, log_temperature
 
 __all__ = ["Binary", "Bit", "LogitConcrete"]
@@ -78,7 +78,7 @@ class Binary(PerturbAndRelax):
         params: Tensor,
         hard: Tensor,
         shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> Tensor:
         """Draw logit plus logistic noise given its sign.
 
@@ -145,7 +145,7 @@ class Bit(DiscreteDistribution):
         """Return the more probable value; 0 at even odds."""
         return self.params > 0
 
-    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
         """Draw bits ``[*shape, *batch]``."""
         p = self.scores.sigmoid()
         u = noise.uniform(shape + p.shape, dtype=p.dtype, device=p.device, generator=generator)
@@ -186,9 +186,7 @@ class LogitConcrete(SeededDistribution):
     def support(self) -> Constraint:
         return real
 
-    def rsample(
-        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
-    ) -> Tensor:
+    def rsample(self, sample_shape: Shape = torch.Size(), generator: Generator = None) -> Tensor:
         """Draw logits of soft samples ``[*sample, *batch]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape) + self.params.shape
         ell = noise.logistic(

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.distributions.constraints import Constraint
 
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints, tracing
+from relaxit.aliases import Generator
 from relaxit.categorical.distributions import LogConcrete, OneHot, one_hot
 from relaxit.categorical.fast import cpu, cuda
 from relaxit.dtypes import compute_dtype, smallest_stored
@@ -107,7 +108,7 @@ class Categorical(PerturbAndRelax):
         params: Tensor,
         temperature: float | Tensor,
         shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> Tensor:
         if samples := self._fast(params, temperature, shape, generator, hard=False):
             return samples[0]
@@ -118,7 +119,7 @@ class Categorical(PerturbAndRelax):
         params: Tensor,
         temperature: float | Tensor,
         shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> tuple[Tensor, Tensor]:
         if samples := self._fast(params, temperature, shape, generator, hard=True):
             return samples
@@ -129,7 +130,7 @@ class Categorical(PerturbAndRelax):
         params: Tensor,
         temperature: float | Tensor,
         shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> Tensor:
         stored_as_computed = params.dtype == compute_dtype(params.dtype)
         if (
@@ -185,7 +186,7 @@ class Categorical(PerturbAndRelax):
         params: Tensor,
         hard: Tensor,
         shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> Tensor:
         """Draw Gumbel-perturbed logits given the category of the largest one.
 

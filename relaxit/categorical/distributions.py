@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.distributions.constraints import Constraint, real_vector
 
 from relaxit import DiscreteDistribution, noise, shapes, tracing
+from relaxit.aliases import Generator, Shape
 from relaxit.categorical.fast import cuda, inverse_cdf
 from relaxit.categorical.fast.entropy import entropy
 from relaxit.dtypes import compute_dtype
 from relaxit.seeded_distribution import SeededDistribution
-from relaxit.shapes import Shape
 from relaxit.temperature import divide_by_temperature, log_temperature
 
 __all__ = ["LogConcrete", "OneHot", "one_hot"]
@@ -66,7 +66,7 @@ class OneHot(DiscreteDistribution):
         """Return the most probable one-hot vector, the first of several."""
         return one_hot(self.params.argmax(-1), self.event_shape[0], self.params.dtype)
 
-    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
         """Draw one-hot vectors by inverting the CDF, with one uniform per row.
 
         Sums are in float64 beyond 1024 categories, where the rounding of float32 would be visible.
@@ -133,9 +133,7 @@ class LogConcrete(SeededDistribution):
     def support(self) -> Constraint:
         return real_vector
 
-    def rsample(
-        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
-    ) -> Tensor:
+    def rsample(self, sample_shape: Shape = torch.Size(), generator: Generator = None) -> Tensor:
         """Draw log-values ``[*sample, *batch, K]`` with pathwise gradient."""
         shape = shapes.as_size(sample_shape) + self.params.shape
         g = noise.gumbel(

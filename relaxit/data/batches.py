@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from relaxit import noise
+from relaxit.aliases import Generator
 
 __all__ = ["Binarise", "read_batch"]
 
@@ -18,7 +19,7 @@ def read_batch(
     stored: Tensor,  # [B, P] uint8 or float32
     levels: int,
     binarise: Binarise = "none",
-    generator: torch.Generator | None = None,
+    generator: Generator = None,
 ) -> Tensor:
     """Convert stored images to float32 in [0, 1].
 

@@ -6,14 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 
+from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
 from relaxit.errors import Unsupported
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.shapes import Shape
 
 __all__ = [
     "Cost",
@@ -107,9 +106,7 @@ class Estimator(Configured, ABC):
             )
 
     @abstractmethod
-    def surrogate(
-        self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def surrogate(self, q: RelaxedDistribution, cost: Cost, generator: Generator = None) -> Tensor:
         """Compute costs whose backward pass estimates the gradient of the expected cost.
 
         Args:
@@ -128,16 +125,11 @@ class SampleEstimator(Estimator):
 
     @abstractmethod
     def sample(
-        self,
-        q: RelaxedDistribution,
-        sample_shape: Shape = torch.Size(),
-        generator: torch.Generator | None = None,
+        self, q: RelaxedDistribution, sample_shape: Shape = (), generator: Generator = None
     ) -> Tensor:
         """Draw samples ``[*sample, *batch, *event]`` through which the gradient passes."""
 
-    def surrogate(
-        self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def surrogate(self, q: RelaxedDistribution, cost: Cost, generator: Generator = None) -> Tensor:
         with without_autocast(q.params):  # outside of it: the cost may be a network under autocast
             value = self.sample(q, generator=generator)
         costs = cost(value)
@@ -160,9 +152,7 @@ class DrawEstimator(SampleEstimator):
     exact_draw = True
 
     @abstractmethod
-    def given(
-        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def given(self, q: RelaxedDistribution, hard: Tensor, generator: Generator = None) -> Tensor:
         """Return exactly the value ``hard``, with the gradient of this estimator.
 
         Args:
@@ -175,10 +165,7 @@ class DrawEstimator(SampleEstimator):
         self._needs_discrete_distribution(relaxation, instead="st-gumbel")
 
     def sample(
-        self,
-        q: RelaxedDistribution,
-        sample_shape: Shape = torch.Size(),
-        generator: torch.Generator | None = None,
+        self, q: RelaxedDistribution, sample_shape: Shape = (), generator: Generator = None
     ) -> Tensor:
         self.check(q.relaxation)
         return self.given(q, q.sample_hard(sample_shape, generator), generator)
@@ -206,7 +193,7 @@ class StatefulEstimator(Estimator):
         self,
         q: RelaxedDistribution,
         cost: Cost,
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
         state: nn.Module | None = None,
     ) -> Tensor:
         """Compute the costs as :meth:`Estimator.surrogate`, with a state of :meth:`build_state`.
@@ -221,7 +208,7 @@ def surrogate_with(
     estimator: Estimator,
     q: RelaxedDistribution,
     cost: Cost,
-    generator: torch.Generator | None = None,
+    generator: Generator = None,
 ) -> Tensor:
     """Compute the surrogate of an estimator, with its state if it is a stateful one.
 

@@ -16,10 +16,10 @@ Gumbel-Softmax", arXiv:2410.13331.
 
 from __future__ import annotations
 
-import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
+from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
 from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
@@ -28,7 +28,7 @@ from relaxit.estimators.base import SampleEstimator
 from relaxit.options import Options
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.shapes import Shape, as_size
+from relaxit.shapes import as_size
 
 __all__ = ["DecoupledOptions", "DecoupledStraightThroughGumbel"]
 
@@ -68,10 +68,7 @@ class DecoupledStraightThroughGumbel(SampleEstimator):
             )
 
     def sample(
-        self,
-        q: RelaxedDistribution,
-        sample_shape: Shape = torch.Size(),
-        generator: torch.Generator | None = None,
+        self, q: RelaxedDistribution, sample_shape: Shape = (), generator: Generator = None
     ) -> Tensor:
         self.check(q.relaxation)
         relaxation = q.relaxation

@@ -21,6 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.errors import Unsupported
 from relaxit.estimators.base import Cost, Estimator
 from relaxit.estimators.common.score_function import as_floating, cost_shape
@@ -65,9 +66,7 @@ class Exact(Estimator):
     def check_joint(self, relaxation: Relaxation, variables: int) -> None:
         self._limit(relaxation, len(self._values(relaxation)), variables)
 
-    def surrogate(
-        self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def surrogate(self, q: RelaxedDistribution, cost: Cost, generator: Generator = None) -> Tensor:
         del generator
         relaxation, batch, event = q.relaxation, q.batch_shape, q.event_shape
         values = self._values(relaxation).to(q.params.device, q.params.dtype)

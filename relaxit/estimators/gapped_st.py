@@ -19,6 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
@@ -27,7 +28,7 @@ from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 from relaxit.temperature import divide_by_temperature
 
-__all__ = ["GappedOptions", "GappedStraightThrough"]
+__all__ = ["GappedOptions", "GappedStraightThrough", "with_gap"]
 
 
 class GappedOptions(Options):
@@ -56,18 +57,28 @@ class GappedStraightThrough(DrawEstimator):
     def check(self, relaxation: Relaxation) -> None:
         self._needs_logits(relaxation)
 
-    def given(
-        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def given(self, q: RelaxedDistribution, hard: Tensor, generator: Generator = None) -> Tensor:
         del generator
         kind = q.relaxation.capabilities.logits
         params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
-        moved = replace_gradient(_moved(params.detach(), hard, self.options.gap, kind), params)
+        moved = replace_gradient(with_gap(params.detach(), hard, self.options.gap, kind), params)
         soft = marginals(divide_by_temperature(moved, q.aligned_temperature), kind)
         return replace_gradient(hard, soft.to(hard.dtype))
 
 
-def _moved(logits: Tensor, hard: Tensor, gap: float, kind: Kind) -> Tensor:
+def with_gap(logits: Tensor, hard: Tensor, gap: float, kind: Kind) -> Tensor:
+    """Move logits, as little as necessary, until that of the draw leads by the gap.
+
+    Args:
+        logits: ``[*, K]`` of one category, or ``[*]`` of bits.
+        hard: the draw, of the same shape.
+        gap: least lead over the other logits; for a bit, least distance from 0.
+        kind: what the logits are of.
+
+    Example:
+        >>> with_gap(torch.tensor([3.0, 1.0, 2.5]), torch.tensor([0.0, 1.0, 0.0]), 1.0, "category")
+        tensor([2.0000, 3.0000, 2.0000])
+    """
     if kind == "bits":
         sign = 2 * hard.to(logits.dtype) - 1
         return sign * (sign * logits).clamp(min=gap)

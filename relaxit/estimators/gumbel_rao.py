@@ -18,10 +18,10 @@ Gradient Estimator", arXiv:2010.04838, section 3.
 
 from __future__ import annotations
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
@@ -60,9 +60,7 @@ class GumbelRao(DrawEstimator):
     def check(self, relaxation: Relaxation) -> None:
         self._needs_conditional(relaxation)
 
-    def given(
-        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def given(self, q: RelaxedDistribution, hard: Tensor, generator: Generator = None) -> Tensor:
         lead = hard.shape[: hard.dim() - len(q.event_shape)]
         params = q.params.to(compute_dtype(hard.dtype)).expand(lead + q.relaxation.param_shape)
         soft = conditional_mean(

@@ -9,12 +9,11 @@ Reference: Maddison, Mnih, Teh, arXiv:1611.00712, section 3; Jang, Gu, Poole, ar
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from relaxit.aliases import Generator, Shape
 from relaxit.estimators.base import SampleEstimator
 from relaxit.relaxation import RelaxedDistribution
-from relaxit.shapes import Shape
 
 __all__ = ["Pathwise"]
 
@@ -39,9 +38,6 @@ class Pathwise(SampleEstimator):
     unbiased = "any"
 
     def sample(
-        self,
-        q: RelaxedDistribution,
-        sample_shape: Shape = torch.Size(),
-        generator: torch.Generator | None = None,
+        self, q: RelaxedDistribution, sample_shape: Shape = (), generator: Generator = None
     ) -> Tensor:
         return q.rsample(sample_shape, generator)

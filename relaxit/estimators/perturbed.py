@@ -30,6 +30,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
 from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
@@ -37,7 +38,7 @@ from relaxit.estimators.base import SampleEstimator
 from relaxit.estimators.common import NOISES, noise_of, solver
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
-from relaxit.shapes import Shape, as_size
+from relaxit.shapes import as_size
 
 __all__ = ["Perturbed", "PerturbedOptions"]
 
@@ -82,10 +83,7 @@ class Perturbed(SampleEstimator):
         noise_of(owner, solver(owner, relaxation), self.options.noise)
 
     def sample(
-        self,
-        q: RelaxedDistribution,
-        sample_shape: Shape = torch.Size(),
-        generator: torch.Generator | None = None,
+        self, q: RelaxedDistribution, sample_shape: Shape = (), generator: Generator = None
     ) -> Tensor:
         owner, scale, draws = f"estimator {self.name!r}", self.options.scale, self.options.draws
         relaxation = solver(owner, q.relaxation)

@@ -21,6 +21,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.estimators.base import Cost, StatefulEstimator
 from relaxit.estimators.common.running_averages import RunningMoments
 from relaxit.estimators.common.score_function import (
@@ -73,7 +74,7 @@ class Reinforce(StatefulEstimator):
         self,
         q: RelaxedDistribution,
         cost: Cost,
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
         state: torch.nn.Module | None = None,
     ) -> Tensor:
         self.check(q.relaxation)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
@@ -71,9 +72,7 @@ class ReinMax(DrawEstimator):
     def check(self, relaxation: Relaxation) -> None:
         self._needs_logits(relaxation)
 
-    def given(
-        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def given(self, q: RelaxedDistribution, hard: Tensor, generator: Generator = None) -> Tensor:
         del generator
         params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
         kind = q.relaxation.capabilities.logits

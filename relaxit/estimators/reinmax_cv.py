@@ -19,10 +19,10 @@ Variables", arXiv:2603.08257.
 
 from __future__ import annotations
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
@@ -61,9 +61,7 @@ class ReinMaxControlVariate(DrawEstimator):
         self._needs_logits(relaxation)
         self._needs_conditional(relaxation)
 
-    def given(
-        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def given(self, q: RelaxedDistribution, hard: Tensor, generator: Generator = None) -> Tensor:
         params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
         kind = q.relaxation.capabilities.logits
         shifted = shifted_logits(params, hard, 1.0, kind)

@@ -16,9 +16,9 @@ requires; the printed equation is said to lack them.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
@@ -51,9 +51,7 @@ class ReinMaxRao(DrawEstimator):
         self._needs_logits(relaxation)
         self._needs_conditional(relaxation)
 
-    def given(
-        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def given(self, q: RelaxedDistribution, hard: Tensor, generator: Generator = None) -> Tensor:
         params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
         kind = q.relaxation.capabilities.logits
         rao = conditional_mean(

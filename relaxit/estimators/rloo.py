@@ -16,6 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.estimators.base import Cost, Estimator
 from relaxit.estimators.common.score_function import (
     add_gradient,
@@ -65,9 +66,7 @@ class Rloo(Estimator):
     def check(self, relaxation: Relaxation) -> None:
         self._needs_discrete_distribution(relaxation, instead="st-gumbel")
 
-    def surrogate(
-        self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def surrogate(self, q: RelaxedDistribution, cost: Cost, generator: Generator = None) -> Tensor:
         self.check(q.relaxation)
         n = self.options.samples
         hard = q.sample_hard((n,), generator)

@@ -8,14 +8,13 @@ Reference: Jang, Gu, Poole, arXiv:1611.01144, section 2.2.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from relaxit import shapes
+from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
 from relaxit.estimators.base import SampleEstimator
 from relaxit.relaxation import RelaxedDistribution
-from relaxit.shapes import Shape
 
 __all__ = ["StraightThroughGumbel"]
 
@@ -37,10 +36,7 @@ class StraightThroughGumbel(SampleEstimator):
     hard = True
 
     def sample(
-        self,
-        q: RelaxedDistribution,
-        sample_shape: Shape = torch.Size(),
-        generator: torch.Generator | None = None,
+        self, q: RelaxedDistribution, sample_shape: Shape = (), generator: Generator = None
     ) -> Tensor:
         shape = shapes.as_size(sample_shape)
         with without_autocast(q.params):

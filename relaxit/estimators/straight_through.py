@@ -11,9 +11,9 @@ Neurons", arXiv:1308.3432, section 4.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import DrawEstimator
@@ -41,9 +41,7 @@ class StraightThrough(DrawEstimator):
     references = ("arXiv:1308.3432",)
     unbiased = "linear"
 
-    def given(
-        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def given(self, q: RelaxedDistribution, hard: Tensor, generator: Generator = None) -> Tensor:
         del generator
         # Divided logits overflow in float16, so the marginals are computed in float32.
         scaled = divide_by_temperature(

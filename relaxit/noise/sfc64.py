@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from relaxit.aliases import Generator
+
 __all__ = ["LEAST", "fill_uniform"]
 
 LEAST = 1 << 14
@@ -27,7 +29,7 @@ _WORDS = 3  # 64-bit words in the state of SFC64
 _FORMS = {"float32": (31, np.int32), "float64": (53, np.int64)}  # bits used, integer type
 
 
-def fill_uniform(out: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def fill_uniform(out: Tensor, generator: Generator = None) -> Tensor:
     """Fill a tensor with uniform numbers in the open interval (0, 1).
 
     They are odd multiples of 2^-32 in float32 and of 2^-54 in float64, rounded. Their spacing is

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from relaxit import tracing
+from relaxit.aliases import Generator
 from relaxit.noise.log1p import warm_up_log1p
 from relaxit.noise.sfc64 import LEAST, fill_uniform
 
@@ -171,7 +172,7 @@ def _uniform(
     shape: Sequence[int],
     dtype: torch.dtype,
     device: torch.device | str | None,
-    generator: torch.Generator | None,
+    generator: Generator,
 ) -> Tensor:
     """Draw with the implementation that suits size, dtype and device."""
     warm_up_log1p()

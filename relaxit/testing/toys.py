@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from relaxit import constraints
+from relaxit.aliases import Generator
 from relaxit.discrete import DiscreteDistribution
 from relaxit.noise import gumbel
 from relaxit.perturb import PerturbAndRelax
@@ -95,7 +96,7 @@ class ThreeNumbersDistribution(DiscreteDistribution):
     def _mode(self) -> Tensor:
         return _best(self.scores)
 
-    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
         scores = self.scores
         g = gumbel(
             shape + scores.shape, dtype=scores.dtype, device=scores.device, generator=generator

@@ -17,6 +17,7 @@ from typing import ClassVar, NoReturn
 import torch
 from torch import Tensor, nn
 
+from relaxit.aliases import Generator
 from relaxit.data import Binarise, Format, Images, Part, read_batch
 from relaxit.errors import Unsupported
 from relaxit.estimators import Cost, Estimator, surrogate_with
@@ -80,17 +81,13 @@ class Setup:
         return autocast(self.precision, device)
 
     def surrogate(
-        self,
-        model: nn.Module,
-        q: RelaxedDistribution,
-        cost: Cost,
-        generator: torch.Generator | None = None,
+        self, model: nn.Module, q: RelaxedDistribution, cost: Cost, generator: Generator = None
     ) -> Tensor:
         """Return costs of a sample with the estimator's gradient, using its state in the model."""
         state = getattr(model, ESTIMATOR_STATE, None)
         return surrogate_with(state, self.estimator, q, cost, generator)
 
-    def read(self, part: Part, generator: torch.Generator | None = None) -> Tensor:
+    def read(self, part: Part, generator: Generator = None) -> Tensor:
         """Return stored images as numbers in [0, 1], ``[B, P]`` float32."""
         return read_batch(part.images, part.levels, self.binarise, generator)
 

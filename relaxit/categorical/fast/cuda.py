@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from relaxit import tracing
+from relaxit.aliases import Generator
 from relaxit.dtypes import smallest_stored
 from relaxit.noise import Source
 from relaxit.temperature import may_need_gradient, representable
@@ -65,7 +66,7 @@ def concrete(
     params: Tensor,
     temperature: float | Tensor,
     shape: torch.Size = torch.Size(),
-    generator: torch.Generator | None = None,
+    generator: Generator = None,
     *,
     soft: bool = True,
     hard: bool = False,

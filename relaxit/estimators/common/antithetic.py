@@ -11,6 +11,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.dtypes import compute_dtype
 from relaxit.estimators.base import Cost, Estimator
 from relaxit.estimators.common.score_function import (
@@ -44,9 +45,7 @@ class Antithetic(Estimator):
     def weight(self, logits: Tensor, noise: Tensor, bit: Tensor, other: Tensor) -> Tensor:
         """Compute the factor of the cost difference; all tensors are ``[*batch, *param_shape]``."""
 
-    def surrogate(
-        self, q: RelaxedDistribution, cost: Cost, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def surrogate(self, q: RelaxedDistribution, cost: Cost, generator: Generator = None) -> Tensor:
         self.check(q.relaxation)
         logits = q.params.detach().to(compute_dtype(q.params.dtype))
         noise = logistic(

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relaxit.aliases import Generator
 from relaxit.arithmetic import full_precision_matmul, without_autocast
 from relaxit.autograd import replace_gradient
 from relaxit.perturb import PerturbAndRelax
@@ -30,7 +31,7 @@ def conditional_mean(
     hard: Tensor,
     draws: int,
     chunk: int,
-    generator: torch.Generator | None = None,
+    generator: Generator = None,
 ) -> Tensor:
     """Compute the mean soft value given the hard one, differentiable in ``params``.
 

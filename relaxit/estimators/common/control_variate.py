@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from relaxit.aliases import Generator
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
@@ -114,7 +115,7 @@ class ControlVariate(StatefulEstimator):
         self,
         q: RelaxedDistribution,
         cost: Cost,
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
         state: nn.Module | None = None,
     ) -> Tensor:
         self.check(q.relaxation)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from relaxit.aliases import Generator
 from relaxit.errors import ConfigurationError
 from relaxit.estimators import Estimator, Pathwise, surrogate_with
 from relaxit.relaxation import Relaxation, RelaxedDistribution
@@ -118,7 +119,7 @@ class NegativeElbo:
         return "negative ELBO of the discrete model"
 
     def __call__(
-        self, model: Vae, x: Tensor, temperature: Tensor, generator: torch.Generator | None = None
+        self, model: Vae, x: Tensor, temperature: Tensor, generator: Generator = None
     ) -> ElboTerms:
         """Compute the terms for images ``[B, P]`` in [0, 1]; both objectives share one encoding."""
         with self.products(x.device):
@@ -146,10 +147,7 @@ class NegativeElbo:
         return ElboTerms(reconstruction, kl, hard.detach(), discrete_kl.detach())
 
     def _relaxed(
-        self,
-        q: RelaxedDistribution,
-        cost: Callable[[Tensor], Tensor],
-        generator: torch.Generator | None,
+        self, q: RelaxedDistribution, cost: Callable[[Tensor], Tensor], generator: Generator
     ) -> tuple[Tensor, Tensor]:
         # In log space throughout: the density of a stored soft sample is not exact at a low
         # temperature, where its entries underflow.

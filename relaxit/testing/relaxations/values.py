@@ -13,15 +13,19 @@ from relaxit.testing.relaxations.randomness import random_state
 
 __all__ = [
     "draw_shares_its_noise",
+    "excess_distance",
     "hard_carries_no_gradient",
     "hard_in_vertices",
     "hard_is_a_function",
     "hard_is_the_nearest_vertex",
     "hard_of_hard_is_itself",
+    "have_equally_many_ones",
     "low_temperature_gives_hard_values",
     "soft_in_support",
+    "squared_distance",
     "support_ends_at_the_vertices",
     "ties_give_a_vertex",
+    "vertex_divergence",
     "vertices_takes_no_other",
 ]
 
@@ -88,31 +92,44 @@ def hard_is_the_nearest_vertex(case: RelaxationCase) -> None:
     gives hard samples of another distribution."""
     soft = case.relaxation(case.params(30), 1.0).sample((50,)).flatten(0, 1)
     hard = case.relaxation.hard(soft)
-    excess = _excess(soft, hard, case.vertices, _distance)
-    if excess >= 1e-5 and _are_marks(case.vertices):
-        excess = min(excess, _excess(soft, hard, case.vertices, _divergence))
+    excess = excess_distance(soft, hard, case.vertices, squared_distance)
+    if excess >= 1e-5 and have_equally_many_ones(case.vertices):
+        by_divergence = excess_distance(soft, hard, case.vertices, vertex_divergence)
+        excess = min(excess, by_divergence)
     require(excess < 1e-5, f"a vertex is nearer to a soft sample than hard(soft), by {excess:.3g}")
 
 
-def _excess(
+def excess_distance(
     soft: Tensor, hard: Tensor, vertices: Tensor, measure: Callable[[Tensor, Tensor], Tensor]
 ) -> float:
+    """Return how much farther than the nearest vertex a hard sample is from its soft sample.
+
+    Args:
+        soft: soft samples, ``[M, *event]``.
+        hard: their hard samples, ``[M, *event]``.
+        vertices: all vertices, ``[N, *event]``.
+        measure: distance of each soft sample from a vertex, ``[M]``.
+
+    Returns:
+        The greatest excess; 0 if every hard sample is a nearest vertex.
+    """
     distances = torch.stack([measure(soft, vertex) for vertex in vertices])
     return float((measure(soft, hard) - distances.amin(0)).max())
 
 
-def _distance(rows: Tensor, vertex: Tensor) -> Tensor:
+def squared_distance(rows: Tensor, vertex: Tensor) -> Tensor:
+    """Return the squared Euclidean distance of each soft sample from a vertex."""
     square = (rows - vertex).square()
     return square.flatten(1).sum(-1) if square.dim() > 1 else square
 
 
-def _divergence(rows: Tensor, vertex: Tensor) -> Tensor:
+def vertex_divergence(rows: Tensor, vertex: Tensor) -> Tensor:
     """Return the KL divergence of a vertex of zeros and ones from each soft sample."""
     bits = -vertex * rows.clamp_min(torch.finfo(rows.dtype).tiny).log()
     return bits.flatten(1).sum(-1) if bits.dim() > 1 else bits
 
 
-def _are_marks(vertices: Tensor) -> bool:
+def have_equally_many_ones(vertices: Tensor) -> bool:
     """Whether the vertices consist of zeros and a fixed number of ones."""
     ones = vertices.flatten(1).sum(-1) if vertices.dim() > 1 else vertices
     return bool(((vertices == 0) | (vertices == 1)).all() & (ones == ones[0]).all())

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from relaxit import DiscreteDistribution, Unsupported
+from relaxit.aliases import Generator
 from relaxit_permutation.matrices import polytope
 from relaxit_permutation.matrices.rounding import sorting_matrix
 from relaxit_permutation.plackett_luce import lattice, monte_carlo, rank_race
@@ -62,7 +63,7 @@ class PlackettLuce(DiscreteDistribution):
         """The items in descending order of their scores."""
         return sorting_matrix(self.scores)
 
-    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
         return sorting_matrix(monte_carlo.perturbed(self.scores, shape, generator))
 
     def _enumerate_support(self) -> Tensor:
@@ -93,7 +94,7 @@ class PlackettLuce(DiscreteDistribution):
         return (p * (1 - p)).to(self.params.dtype)
 
     def entropy_estimate(
-        self, samples: int = 1000, generator: torch.Generator | None = None
+        self, samples: int = 1000, generator: Generator = None
     ) -> tuple[Tensor, Tensor]:
         """Estimate the entropy and the standard error of the estimate, each ``[*batch]``, in nats.
 
@@ -117,7 +118,7 @@ class PlackettLuce(DiscreteDistribution):
         return monte_carlo.entropy(self.scores, samples, generator)
 
     def kl_estimate(
-        self, other: PlackettLuce, samples: int = 1000, generator: torch.Generator | None = None
+        self, other: PlackettLuce, samples: int = 1000, generator: Generator = None
     ) -> tuple[Tensor, Tensor]:
         """Estimate the KL divergence from another distribution, and the standard error, in nats.
 

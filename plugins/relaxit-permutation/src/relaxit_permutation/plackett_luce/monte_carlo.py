@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 
 from relaxit import noise
+from relaxit.aliases import Generator
 from relaxit.errors import DomainError
 from relaxit_permutation.plackett_luce.choices import in_order, log_choices, log_mass
 
 __all__ = ["entropy", "kl", "perturbed"]
 
 
-def perturbed(scores: Tensor, shape: torch.Size, generator: torch.Generator | None) -> Tensor:
+def perturbed(scores: Tensor, shape: torch.Size, generator: Generator) -> Tensor:
     """Add Gumbel noise to scores, ``[*shape, *batch, n]``; the order is an exact sample."""
     g = noise.gumbel(
         shape + scores.shape, dtype=scores.dtype, device=scores.device, generator=generator
@@ -31,9 +32,7 @@ def perturbed(scores: Tensor, shape: torch.Size, generator: torch.Generator | No
     return scores + g
 
 
-def entropy(
-    scores: Tensor, samples: int, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
+def entropy(scores: Tensor, samples: int, generator: Generator) -> tuple[Tensor, Tensor]:
     """Estimate the entropy ``[*batch]`` in nats, and the standard error of the estimate.
 
     Args:
@@ -46,9 +45,7 @@ def entropy(
     return _mean(entropies, log_mass(choices))
 
 
-def kl(
-    scores: Tensor, other: Tensor, samples: int, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
+def kl(scores: Tensor, other: Tensor, samples: int, generator: Generator) -> tuple[Tensor, Tensor]:
     """Estimate the KL divergence ``[*batch]`` from the distribution of the other scores, in nats.
 
     The second result is the standard error of the estimate.
@@ -64,7 +61,7 @@ def kl(
     return _mean(divergences, log_mass(choices))
 
 
-def _orders(scores: Tensor, samples: int, generator: torch.Generator | None) -> Tensor:
+def _orders(scores: Tensor, samples: int, generator: Generator) -> Tensor:
     if samples < 2:
         raise DomainError(f"a standard error requires at least 2 samples, got {samples}")
     with torch.no_grad():

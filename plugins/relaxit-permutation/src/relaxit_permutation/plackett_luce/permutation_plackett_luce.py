@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions.constraints import Constraint
 
 from relaxit import Capabilities, Options, PerturbAndRelax
+from relaxit.aliases import Generator
 from relaxit.dtypes import compute_dtype
 from relaxit_permutation.matrices import polytope
 from relaxit_permutation.matrices.rounding import matrix_of, order_of, sorting_matrix
@@ -130,7 +131,7 @@ class PermutationPlackettLuce(PerturbAndRelax):
         params: Tensor,
         hard: Tensor,
         shape: torch.Size = torch.Size(),
-        generator: torch.Generator | None = None,
+        generator: Generator = None,
     ) -> Tensor:
         """Draw Gumbel-perturbed scores given their order.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from relaxit.aliases import Generator
+
 __all__ = ["sequential_draw", "successive_softmax"]
 
 
@@ -31,7 +33,7 @@ def successive_softmax(scores: Tensor, k: int, temperature: float) -> Tensor:  #
 
 
 def sequential_draw(
-    logits: Tensor, k: int, generator: torch.Generator | None = None
+    logits: Tensor, k: int, generator: Generator = None
 ) -> Tensor:  # [batch, n] -> [batch, n]
     """Draw an exact sample item by item from the full recursion table: O(n k) memory per row."""
     table = [torch.full((len(logits), k + 1), -1e30, dtype=logits.dtype, device=logits.device)]

@@ -42,13 +42,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["minor_marginals"]
+__all__ = ["CHUNK", "EXPONENT", "POINTS", "chunk_size", "minor_marginals", "rule_size"]
 
-_EXPONENT = {torch.float32: 18.0, torch.float64: 38.0}
+EXPONENT = {torch.float32: 18.0, torch.float64: 38.0}
 """L: contributions below e^-L are left out."""
-_POINTS = {dtype: math.ceil(x * (1 + math.sqrt(10)) / 6) for dtype, x in _EXPONENT.items()}
+POINTS = {dtype: math.ceil(x * (1 + math.sqrt(10)) / 6) for dtype, x in EXPONENT.items()}
 """Number of points that are kept: those of half a circle at V = L / 2, the worst case."""
-_CHUNK = 1 << 18
+CHUNK = 1 << 18
 """Entries of a temporary that fits in the cache of a core. Larger batches go point by point."""
 
 
@@ -91,20 +91,20 @@ class _Tilted(NamedTuple):
     def points(self) -> list[tuple[Tensor, ...]]:
         """Return weights and angles in chunks, each ``[..., q, 1]``."""
         columns = (self.real, self.imaginary, self.versine, self.sine)
-        q = _chunk(self.minor)
+        q = chunk_size(self.minor)
         return list(zip(*(column.unsqueeze(-1).split(q, -2) for column in columns), strict=True))
 
 
 def _tilt(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, _Tilted]:
     """Return the log-probability of the sum and the weights of the points."""
     minor = torch.sigmoid(u)
-    half, points = _steps(minor.detach())
+    half, points = rule_size(minor.detach())
     j = torch.arange(points, device=u.device, dtype=u.dtype)
     angle = (j + 0.5) * (math.pi / half)  # [..., Q]
     versine, sine = 2 * (angle / 2).sin().square(), angle.sin()
     signed = (minor * sign).unsqueeze(-2)
     whole = minor.unsqueeze(-2)
-    q = _chunk(minor)
+    q = chunk_size(minor)
     products = [
         torch.complex(1 - whole * v, signed * s).prod(-1)
         for v, s in zip(
@@ -120,17 +120,18 @@ def _tilt(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, _Tilted]:
     return probability.squeeze(-1).log(), tilted
 
 
-def _steps(minor: Tensor) -> tuple[Tensor, int]:
+def rule_size(minor: Tensor) -> tuple[Tensor, int]:
     """Return half of M for each row, ``[..., 1]``, and the number of points that are kept."""
-    exponent, n = _EXPONENT[minor.dtype], minor.shape[-1]
+    exponent, n = EXPONENT[minor.dtype], minor.shape[-1]
     variance = (minor * (1 - minor)).sum(-1, keepdim=True)
     whole = exponent / 3 + (exponent**2 / 9 + 2 * exponent * variance).sqrt()
     most = n // 2 + 1  # more than n points: exact without any tail bound
-    return (whole / 2).ceil().clamp_max(most), min(_POINTS[minor.dtype], most)
+    return (whole / 2).ceil().clamp_max(most), min(POINTS[minor.dtype], most)
 
 
-def _chunk(minor: Tensor) -> int:
-    return max(1, _CHUNK // max(1, minor.numel()))
+def chunk_size(minor: Tensor) -> int:
+    """Return the number of points that are computed at a time, at least 1."""
+    return max(1, CHUNK // max(1, minor.numel()))
 
 
 def _over_points(x: Tensor) -> Tensor:  # [..., q, n] -> [..., n]

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from relaxit import DiscreteDistribution
+from relaxit.aliases import Generator
 from relaxit_subset.conditional_poisson import divide_and_conquer
 from relaxit_subset.conditional_poisson.contour import minor_marginals
 from relaxit_subset.relaxed.balance import COARSE, balance, centre
@@ -54,7 +55,7 @@ class ConditionalPoisson(DiscreteDistribution):
         """The k items with the largest logits."""
         return self.relaxation.hard(self.scores)
 
-    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
         return divide_and_conquer.draw(self.balanced.detach(), self.k, shape, generator)
 
     def _enumerate_support(self) -> Tensor:

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor
 
 from relaxit import noise
+from relaxit.aliases import Generator
 
 __all__ = ["draw"]
 
 
-def draw(
-    logits: Tensor, k: int, shape: torch.Size, generator: torch.Generator | None = None
-) -> Tensor:
+def draw(logits: Tensor, k: int, shape: torch.Size, generator: Generator = None) -> Tensor:
     """Draw subsets ``[*shape, *batch, n]`` as integers 0 and 1.
 
     Args:

@@ -49,10 +49,11 @@ from relaxit import (
     SampleEstimator,
     Unsupported,
 )
+from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.noise import gumbel
-from relaxit.shapes import Shape, as_size
+from relaxit.shapes import as_size
 from relaxit.tracing import standard_gamma
 
 __all__ = ["Imle", "sum_of_gammas"]
@@ -115,10 +116,7 @@ class Imle(SampleEstimator):
             )
 
     def sample(
-        self,
-        q: RelaxedDistribution,
-        sample_shape: Shape = torch.Size(),
-        generator: torch.Generator | None = None,
+        self, q: RelaxedDistribution, sample_shape: Shape = (), generator: Generator = None
     ) -> Tensor:
         self.check(q.relaxation)
         relaxation: Any = q.relaxation
@@ -130,11 +128,7 @@ class Imle(SampleEstimator):
         return value.to(q.params.dtype)
 
     def _noise(
-        self,
-        relaxation: Any,
-        shape: torch.Size,
-        params: Tensor,
-        generator: torch.Generator | None,
+        self, relaxation: Any, shape: torch.Size, params: Tensor, generator: Generator
     ) -> Tensor:
         kind: dict[str, Any] = {"dtype": params.dtype, "device": params.device}
         common_sum = relaxation.common_sum() if self.options.noise != "own" else None
@@ -172,7 +166,7 @@ def sum_of_gammas(
     *,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
-    generator: torch.Generator | None = None,
+    generator: Generator = None,
 ) -> Tensor:
     """Draw noise whose sums over k entries are approximately standard Gumbel.
 

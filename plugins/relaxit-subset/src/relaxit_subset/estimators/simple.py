@@ -14,10 +14,10 @@ Sampling", arXiv:2210.01941, section 3.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from relaxit import DrawEstimator, RelaxedDistribution
+from relaxit.aliases import Generator
 from relaxit.autograd import replace_gradient
 
 __all__ = ["Simple"]
@@ -43,8 +43,6 @@ class Simple(DrawEstimator):
     references = ("arXiv:2210.01941, section 3",)
     unbiased = "linear"
 
-    def given(
-        self, q: RelaxedDistribution, hard: Tensor, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def given(self, q: RelaxedDistribution, hard: Tensor, generator: Generator = None) -> Tensor:
         del generator
         return replace_gradient(hard, q.discrete.mean.expand(hard.shape))

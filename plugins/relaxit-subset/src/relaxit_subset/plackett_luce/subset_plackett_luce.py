@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from relaxit import Capabilities, DiscreteDistribution, Unsupported, noise
+from relaxit.aliases import Generator
 from relaxit.dtypes import compute_dtype
 from relaxit_subset.plackett_luce import exponential_race
 from relaxit_subset.relaxed.balance import centre
@@ -160,7 +161,7 @@ class PlackettLuceSubset(DiscreteDistribution):
         """The k items with the largest logits: replacing one by a slower item reduces the mass."""
         return self.relaxation.hard(self.scores)
 
-    def _sample(self, shape: torch.Size, generator: torch.Generator | None = None) -> Tensor:
+    def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
         scores = self.scores
         g = noise.gumbel(
             shape + scores.shape, dtype=scores.dtype, device=scores.device, generator=generator

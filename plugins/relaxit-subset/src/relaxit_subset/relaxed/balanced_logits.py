@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.distributions.constraints import Constraint, real_vector
 
 from relaxit import noise
+from relaxit.aliases import Generator, Shape
 from relaxit.dtypes import compute_dtype
 from relaxit.seeded_distribution import SeededDistribution
-from relaxit.shapes import Shape, as_size
+from relaxit.shapes import as_size
 from relaxit.temperature import divide_by_temperature, log_temperature
 from relaxit_subset.relaxed.balance import balance, centre
 
@@ -60,9 +61,7 @@ class BalancedLogits(SeededDistribution):
     def support(self) -> Constraint:
         return real_vector
 
-    def rsample(
-        self, sample_shape: Shape = torch.Size(), generator: torch.Generator | None = None
-    ) -> Tensor:
+    def rsample(self, sample_shape: Shape = torch.Size(), generator: Generator = None) -> Tensor:
         """Draw logits of soft samples, ``[*sample, *batch, n]``, with a pathwise gradient."""
         shape = as_size(sample_shape) + self.params.shape
         g = noise.gumbel(

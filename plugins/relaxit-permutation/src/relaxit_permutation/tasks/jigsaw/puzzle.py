@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from relaxit.aliases import Generator
+
 __all__ = ["Grid", "Puzzle", "arranged", "shuffled"]
 
 
@@ -71,7 +73,7 @@ class Puzzle(NamedTuple):
         return (arranged(self.pieces, order) == self.solution).all(-1)
 
 
-def shuffled(solution: Tensor, generator: torch.Generator | None = None) -> Puzzle:
+def shuffled(solution: Tensor, generator: Generator = None) -> Puzzle:
     """Return a puzzle of pieces ``[B, n, F]``, each image in its own uniformly random order.
 
     Example:
