@@ -35,23 +35,23 @@ _REPORTED = (
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of each library that a result may depend on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
     for name in _REPORTED:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def devices() -> list[str]:
     """List the devices that a run can use, best first; ``auto`` takes the first one."""
     import torch
 
-    found = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    available = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
-        found.append("mps")
-    return [*found, "cpu"]
+        available.append("mps")
+    return [*available, "cpu"]
 
 
 @contextlib.contextmanager

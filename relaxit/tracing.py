@@ -39,21 +39,21 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def _private(module: str, name: str) -> Any:
     """Look up a private name of torch; None if this version does not have it."""
     try:
-        found: Any = importlib.import_module(module)
+        value: Any = importlib.import_module(module)
     except ImportError:
         return None
     for part in name.split("."):
-        found = getattr(found, part, None)
-    return found
+        value = getattr(value, part, None)
+    return value
 
 
 # Looked up once: dynamo recognises these functions by identity, whatever their name.
-_transforms_active = _private("torch", "_C._are_functorch_transforms_active")
-_modes = _private("torch", "_C._len_torch_dispatch_stack")
-_batched = _private("torch", "_C._functorch.is_legacy_batchedtensor")
-_gamma = _private("torch", "_standard_gamma")
+torch_transforms_active = _private("torch", "_C._are_functorch_transforms_active")
+torch_mode_count = _private("torch", "_C._len_torch_dispatch_stack")
+torch_is_batched = _private("torch", "_C._functorch.is_legacy_batchedtensor")
+torch_gamma = _private("torch", "_standard_gamma")
 
-PRIVATE = ("_transforms_active", "_modes", "_batched", "_gamma")
+PRIVATE = ("torch_transforms_active", "torch_mode_count", "torch_is_batched", "torch_gamma")
 """Attributes of this module that are None if torch lacks the private name."""
 
 
@@ -67,7 +67,7 @@ def transforms_active() -> bool:
         >>> transforms_active(), torch.func.vmap(lambda x: x + transforms_active())(torch.zeros(2))
         (False, tensor([1., 1.]))
     """
-    return True if _transforms_active is None else bool(_transforms_active())
+    return True if torch_transforms_active is None else bool(torch_transforms_active())
 
 
 def observed() -> bool:
@@ -75,7 +75,7 @@ def observed() -> bool:
 
     They would not notice what NumPy writes, and may have no values to read.
     """
-    modes = True if _modes is None else _modes() > 0
+    modes = True if torch_mode_count is None else torch_mode_count() > 0
     tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
     return transforms_active() or modes or bool(tracing)
 
@@ -130,8 +130,8 @@ def known_false(flag: Tensor | bool) -> bool:
 
 
 def _is_batched(tensor: Tensor) -> bool:
-    if _batched is not None:
-        return bool(_batched(tensor))
+    if torch_is_batched is not None:
+        return bool(torch_is_batched(tensor))
     try:
         tensor.data_ptr()  # a batched tensor has no memory of its own
     except (RuntimeError, NotImplementedError):
@@ -146,14 +146,14 @@ def constant_result(function: Function) -> Function:
     attribute is set without the import, if this version of the compiler looks for it.
     """
     mark = "_dynamo_marked_constant"
-    if not _looked_for(mark):
+    if not compiler_looks_for(mark):
         marked: Function = torch.compiler.assume_constant_result(function)
         return marked
     setattr(function, mark, True)
     return function
 
 
-def _looked_for(mark: str) -> bool:
+def compiler_looks_for(mark: str) -> bool:
     """Whether the source of the compiler contains a word; it is read, not imported."""
     source = Path(torch.__file__).parent / "_dynamo" / "decorators.py"
     return source.is_file() and mark in source.read_text(encoding="utf-8")
@@ -168,8 +168,8 @@ def standard_gamma(alpha: Tensor, generator: Generator = None) -> Tensor:
         >>> standard_gamma(torch.ones(3), torch.Generator().manual_seed(0)).shape
         torch.Size([3])
     """
-    if _gamma is not None:
-        drawn: Tensor = _gamma(alpha, generator=generator)
+    if torch_gamma is not None:
+        drawn: Tensor = torch_gamma(alpha, generator=generator)
         return drawn
     distribution = torch.distributions.Gamma(alpha, torch.ones_like(alpha), validate_args=False)
     if generator is None:

@@ -86,19 +86,21 @@ class BenchmarkReport:
     @property
     def measured(self) -> bool:
         """Whether any implementation has times."""
-        return any(each.seconds for each in self.measurements)
+        return any(measurement.seconds for measurement in self.measurements)
 
     @property
     def broken(self) -> bool:
         """Whether no implementation has times and something went wrong."""
-        failed = any(each.outcome == "failed" for each in self.measurements)
+        failed = any(measurement.outcome == "failed" for measurement in self.measurements)
         return not self.measured and (bool(self.reason) or failed)
 
     @property
     def excuses(self) -> list[str]:
         """Reasons why implementations were skipped, each with its name."""
-        skipped = [each for each in self.measurements if each.outcome == "skipped"]
-        return [f"{each.name}: {each.reason}" for each in skipped]
+        skipped = [
+            measurement for measurement in self.measurements if measurement.outcome == "skipped"
+        ]
+        return [f"{measurement.name}: {measurement.reason}" for measurement in skipped]
 
     def in_inputs(self, measurement: Measurement) -> float | None:
         """Return the peak memory of an implementation in units of the inputs' size, or None."""
@@ -124,7 +126,7 @@ class BenchmarkReport:
             "rounds": self.rounds,
             "reason": self.reason,
             "implementations": [
-                {**dataclasses.asdict(each), "memory_inputs": self.in_inputs(each)}
-                for each in self.measurements
+                {**dataclasses.asdict(measurement), "memory_inputs": self.in_inputs(measurement)}
+                for measurement in self.measurements
             ],
         }

@@ -59,8 +59,8 @@ def run_benchmark(
 
     Example:
         >>> import relaxit.plugins.registry
-        >>> found = relaxit.plugins.registry.default_registry().items("benchmark")
-        >>> small = found["categorical-hard"](batch=8, latents=2, categories=3)
+        >>> benchmarks = relaxit.plugins.registry.default_registry().items("benchmark")
+        >>> small = benchmarks["categorical-hard"](batch=8, latents=2, categories=3)
         >>> report = run_benchmark(small, torch.device("cpu"), BenchmarkSettings(rounds=3))
         >>> report.rounds, report.reason, report.measured
         (3, '', True)
@@ -129,7 +129,11 @@ def _selected(
     """
     if not against:
         return implementations
-    selected = [each for each in implementations if not each.baseline or each.baseline in against]
+    selected = [
+        candidate
+        for candidate in implementations
+        if not candidate.baseline or candidate.baseline in against
+    ]
     if not selected:
         names = ", ".join(sorted(against | {OWN}))
         raise ConfigurationError(f"no implementation is of {names}")
@@ -142,24 +146,26 @@ def _references(implementations: Sequence[Implementation], against: frozenset[st
     If baselines were selected and the marked one is not among theirs: the implementations of the
     baselines, then our own, of which the first that has times becomes the reference.
     """
-    marked = [each for each in implementations if each.reference]
+    marked = [candidate for candidate in implementations if candidate.reference]
     if not marked and not against:
         marked = [implementations[0]]
     return [
-        each.name for each in marked or sorted(implementations, key=lambda each: not each.baseline)
+        candidate.name
+        for candidate in marked
+        or sorted(implementations, key=lambda candidate: not candidate.baseline)
     ]
 
 
 def _find_lower_bounds(report: BenchmarkReport, implementations: Sequence[Implementation]) -> None:
     """Enter the times in units of the lower bound, which may be an implementation's own time."""
-    times = {each.name: each.seconds.median for each in report.measurements if each.seconds}
+    times = {row.name: row.seconds.median for row in report.measurements if row.seconds}
     for implementation in implementations:
         if implementation.lower_bound and (seconds := times.get(implementation.name)):
             report.lower_bound = LowerBound(seconds, {implementation.name: seconds})
     if report.lower_bound and report.lower_bound.seconds:
-        for each in report.measurements:
-            if each.seconds:
-                each.times_lower_bound = each.seconds.median / report.lower_bound.seconds
+        for row in report.measurements:
+            if row.seconds:
+                row.times_lower_bound = row.seconds.median / report.lower_bound.seconds
 
 
 def _prepare(
@@ -190,25 +196,25 @@ def _enter(
 ) -> None:
     """Enter the times into the measurements."""
     report.rounds = max(map(len, times.values()), default=0)
-    report.reference = next((each for each in references if times.get(each)), references[0])
+    report.reference = next((name for name in references if times.get(name)), references[0])
     reference = times.get(report.reference)
-    for each in report.measurements:
-        if each.name in failed:
-            each.outcome, each.reason = "failed", failed[each.name]
-        if seconds := times.get(each.name):
-            each.seconds = Spread.of(seconds)
-            each.ratio = median_ratio(seconds, reference) if reference else None
-    baselines = [each for each in report.measurements if each.baseline and each.seconds]
+    for row in report.measurements:
+        if row.name in failed:
+            row.outcome, row.reason = "failed", failed[row.name]
+        if seconds := times.get(row.name):
+            row.seconds = Spread.of(seconds)
+            row.ratio = median_ratio(seconds, reference) if reference else None
+    baselines = [row for row in report.measurements if row.baseline and row.seconds]
     if baselines:
         report.best = min(baselines, key=_median).name
-        for each in report.measurements:
-            if seconds := times.get(each.name):
-                each.best_ratio = median_ratio(seconds, times[report.best])
+        for row in report.measurements:
+            if seconds := times.get(row.name):
+                row.best_ratio = median_ratio(seconds, times[report.best])
 
 
-def _median(measurement: Measurement) -> float:
-    assert measurement.seconds is not None
-    return measurement.seconds.median
+def _median(row: Measurement) -> float:
+    assert row.seconds is not None
+    return row.seconds.median
 
 
 @contextmanager

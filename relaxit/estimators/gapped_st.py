@@ -77,7 +77,7 @@ def with_gap(logits: Tensor, hard: Tensor, gap: float, kind: Kind) -> Tensor:
 
     Example:
         >>> with_gap(torch.tensor([3.0, 1.0, 2.5]), torch.tensor([0.0, 1.0, 0.0]), 1.0, "category")
-        tensor([2.0000, 3.0000, 2.0000])
+        tensor([2., 3., 2.])
     """
     if kind == "bits":
         sign = 2 * hard.to(logits.dtype) - 1

@@ -33,9 +33,9 @@ def draw_bias_and_variance(reports: Sequence[GradientReport], path: Path) -> Non
             measurements.
         path: the file, written atomically. Its suffix, one of :data:`ENDINGS`, selects the format.
     """
-    shown = [report for report in reports if any(each.found for each in report.measurements)]
+    shown = [report for report in reports if any(row.result for row in report.measurements)]
     labels = dict.fromkeys(
-        each.label for report in shown for each in report.measurements if each.found
+        row.label for report in shown for row in report.measurements if row.result
     )
     styles = {label: _style(number) for number, label in enumerate(sorted(labels))}
     columns = min(_COLUMNS, max(1, len(shown)))
@@ -73,14 +73,14 @@ def _draw(axes: Any, report: GradientReport, styles: dict[str, dict[str, Any]]) 
     axes.title.set_fontsize(9)
     axes.set_xlabel("bias / |exact gradient|", fontsize=9)
     axes.set_ylabel("variance / |exact gradient|$^2$", fontsize=9)
-    done = [each for each in report.measurements if each.found]
+    done = [row for row in report.measurements if row.result]
     left, bottom = _frame(axes, done)
     for label, style in styles.items():
-        mine = [(each, *_place(each, left, bottom)) for each in done if each.label == label]
+        mine = [(row, *_place(row, left, bottom)) for row in done if row.label == label]
         if len(mine) > 1:  # temperatures
             line = [place[1:3] for place in mine]
             axes.plot(*zip(*line, strict=True), color=style["color"], linewidth=0.7, alpha=0.6)
-        for each, x, y, hollow in mine:
+        for row, x, y, hollow in mine:
             look = {**style, "markeredgewidth": 1.3, "clip_on": False, "alpha": 0.9}
             order = 10 - style["markersize"] / 10  # smaller markers on top
             if hollow:
@@ -89,7 +89,7 @@ def _draw(axes: Any, report: GradientReport, styles: dict[str, dict[str, Any]]) 
             axes.plot(x, y, linestyle="none", zorder=order, **look)
             if len(mine) > 1:
                 axes.annotate(
-                    f"{each.temperature:g}",
+                    f"{row.temperature:g}",
                     (x, y),
                     xytext=(5, 4),
                     textcoords="offset points",
@@ -97,17 +97,17 @@ def _draw(axes: Any, report: GradientReport, styles: dict[str, dict[str, Any]]) 
                 )
 
 
-def _place(each: EstimatorMeasurement, left: float, bottom: float) -> tuple[float, float, bool]:
+def _place(row: EstimatorMeasurement, left: float, bottom: float) -> tuple[float, float, bool]:
     """Return the position of a marker, and whether it is hollow."""
-    assert each.found is not None
-    m = each.found.measures
+    assert row.result is not None
+    m = row.result.measures
     return max(m.bias, m.noise_level, left), max(m.variance, bottom), m.bias < m.noise_level
 
 
 def _frame(axes: Any, done: Sequence[EstimatorMeasurement]) -> tuple[float, float]:
     """Set limits and draw lines of equal mean squared error; return the left and lower limit."""
-    found = [each.found.measures for each in done if each.found]
-    across, upwards = [max(m.bias, m.noise_level) for m in found], [m.variance for m in found]
+    measures = [row.result.measures for row in done if row.result]
+    across, upwards = [max(m.bias, m.noise_level) for m in measures], [m.variance for m in measures]
     (left, right), (bottom, top) = limits = [_limits(across), _limits(upwards)]
     axes.set(xlim=limits[0], ylim=limits[1])
     steps = [left * (right / left) ** (i / 400) for i in range(401)]

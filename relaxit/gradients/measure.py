@@ -136,14 +136,14 @@ def measure(
     seconds = 0.0
     for target in points:
         if target.joint is not None and subject.acts_given_a_draw:
-            found, evidence = _by_states(subject, relaxation, target, generator, around)
+            moment, evidence = _by_states(subject, relaxation, target, generator, around)
         elif not probe.random:
             estimates, _ = subject.estimates(relaxation, target.point, 1, generator)
-            found, evidence = of_all(estimates, estimates.new_ones(1), target.gradient), "exact"
+            moment, evidence = of_all(estimates, estimates.new_ones(1), target.gradient), "exact"
         else:
-            found, spent = _by_draws(subject, relaxation, target, generator, around, probe.fit)
+            moment, spent = _by_draws(subject, relaxation, target, generator, around, probe.fit)
             seconds += spent
-        moments.append(found)
+        moments.append(moment)
     measures = _finite(moments, probe.uses_temperature)
     if evidence == "draws":
         seconds /= measures.rows
@@ -250,8 +250,8 @@ def _uses_temperature(
     subjects = [dataclasses.replace(subject, temperature=t) for t in _PROBE_TEMPERATURES]
     for point in points:
         first, second = (
-            each.estimates(relaxation, point, rows, generator.manual_seed(0))[0]
-            for each in subjects
+            subject.estimates(relaxation, point, rows, generator.manual_seed(0))[0]
+            for subject in subjects
         )
         if not torch.equal(first.nan_to_num(), second.nan_to_num()):
             return True

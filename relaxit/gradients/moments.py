@@ -112,8 +112,8 @@ def of_draws(estimates: Tensor, exact: Tensor) -> EstimateMoments:  # [n, D], [D
     """Compute moments from at least two independent draws.
 
     Example:
-        >>> found = of_draws(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0]))
-        >>> found.error, found.squared, found.uncertainty
+        >>> moments = of_draws(torch.tensor([[1.0], [3.0]]), torch.tensor([1.0]))
+        >>> moments.error, moments.squared, moments.uncertainty
         (tensor([1.]), 2.0, 1.0)
     """
     one_stratum = torch.zeros(len(estimates), dtype=torch.long, device=exact.device)
@@ -151,28 +151,28 @@ def of_strata(
     )
 
 
-def summarise(found: Sequence[EstimateMoments]) -> Measures:
+def summarise(points: Sequence[EstimateMoments]) -> Measures:
     """Compute the measures of a case from the moments at its points.
 
     The gradients of all points count as one long gradient; cosines are averaged. Estimates that are
     not finite give measures that are not finite.
     """
-    size = sum(float(each.exact.square().sum()) for each in found)
-    plain = sum(float(each.error.square().sum()) for each in found)
-    uncertainty = sum(each.uncertainty for each in found)
+    size = sum(float(point.exact.square().sum()) for point in points)
+    plain = sum(float(point.error.square().sum()) for point in points)
+    uncertainty = sum(point.uncertainty for point in points)
     bias_squared = (plain - uncertainty) / size
-    mse = sum(each.squared for each in found) / size
-    means = [_cosines((each.exact + each.error).unsqueeze(0), each.exact) for each in found]
+    mse = sum(point.squared for point in points) / size
+    means = [_cosines((point.exact + point.error).unsqueeze(0), point.exact) for point in points]
     return Measures(
         bias=math.sqrt(_positive(bias_squared)),
         bias_squared=bias_squared,
         noise_level=math.sqrt(_CHANCE * uncertainty / size),
         variance=_positive(mse - bias_squared),
         mse=mse,
-        mse_error=math.sqrt(sum(each.squared_uncertainty for each in found)) / size,
+        mse_error=math.sqrt(sum(point.squared_uncertainty for point in points)) / size,
         cosine_of_mean=float(torch.cat(means).mean()),
-        cosine=sum(each.cosine for each in found) / len(found),
-        rows=sum(each.rows for each in found),
+        cosine=sum(point.cosine for point in points) / len(points),
+        rows=sum(point.rows for point in points),
     )
 
 

@@ -40,7 +40,7 @@ class EstimatorMeasurement:
     outcome: Outcome = "done"
     reason: str = ""
     stated: int | None = None
-    found: SubjectMeasures | None = None
+    result: SubjectMeasures | None = None
 
     @property
     def label(self) -> str:
@@ -50,10 +50,10 @@ class EstimatorMeasurement:
     def to_json(self) -> dict[str, Any]:
         """Return all fields as one flat table."""
         table = dataclasses.asdict(self)
-        del table["found"]
-        if self.found:
-            found = dataclasses.asdict(self.found)
-            table |= found.pop("measures") | found
+        del table["result"]
+        if self.result:
+            result = dataclasses.asdict(self.result)
+            table |= result.pop("measures") | result
         return table
 
 
@@ -96,7 +96,9 @@ class GradientReport:
     @property
     def broken(self) -> bool:
         """Whether the problem or any estimator failed."""
-        return self.failed or any(each.outcome == "failed" for each in self.measurements)
+        return self.failed or any(
+            measurement.outcome == "failed" for measurement in self.measurements
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields as JSON values."""
@@ -113,5 +115,5 @@ class GradientReport:
             "points": self.points,
             "states": self.states,
             "gradient_norm": self.gradient_norm,
-            "estimators": [each.to_json() for each in self.measurements],
+            "estimators": [measurement.to_json() for measurement in self.measurements],
         }

@@ -39,8 +39,8 @@ def measure_problem(
         >>> problem = default_registry().find("problem", "powers")()
         >>> names = ["straight-through"]
         >>> report = next(measure_problem(problem, {n: relaxit.estimator(n) for n in names}))
-        >>> found = report.measurements[0].found
-        >>> report.title, found.evidence, found.measures.bias < 1e-9  # exact for linear costs
+        >>> result = report.measurements[0].result
+        >>> report.title, result.evidence, result.measures.bias < 1e-9  # exact for linear costs
         ('powers, linear', 'exact', True)
     """
     around = around or Surroundings()
@@ -72,7 +72,9 @@ def _measure_case(
     for name, estimator in estimators.items():
         around.progress(f"{title}: {name}")
         measurements += _measure_estimator(name, estimator, case, points, around)
-    measurements.sort(key=lambda each: each.found.measures.mse if each.found else math.inf)
+    measurements.sort(
+        key=lambda measurement: measurement.result.measures.mse if measurement.result else math.inf
+    )
     squares = [float(target.gradient.square().sum()) for target in points]
     return GradientReport(
         problem,
@@ -116,7 +118,7 @@ def _measure_estimator(
         for temperature in around.settings.temperatures:
             try:
                 subject = _subject(built, case, temperature, state, around)
-                found = measure(subject, case.relaxation, points, around)
+                result = measure(subject, case.relaxation, points, around)
             except NotFinite as error:
                 shown, reason = temperature if error.uses_temperature else None, str(error)
                 yield EstimatorMeasurement(name, options, state, shown, "failed", reason, stated)
@@ -133,9 +135,9 @@ def _measure_estimator(
                     name, options, state, None, "failed", error_summary(error), stated
                 )
                 break
-            shown = temperature if found.uses_temperature else None
-            yield EstimatorMeasurement(name, options, state, shown, stated=stated, found=found)
-            if not found.uses_temperature:
+            shown = temperature if result.uses_temperature else None
+            yield EstimatorMeasurement(name, options, state, shown, stated=stated, result=result)
+            if not result.uses_temperature:
                 break
 
 

@@ -19,12 +19,14 @@ from torch import Tensor
 
 from relaxit.aliases import Generator
 
-__all__ = ["LEAST", "fill_uniform"]
+__all__ = ["BLOCK", "LEAST", "fill_block", "fill_uniform", "thread_pool"]
 
 LEAST = 1 << 14
 """Least amount of numbers for which this is not slower than PyTorch's generator."""
 
-_BLOCK = 1 << 17  # numbers per stream: its creation is cheap beside them, and threads can share
+BLOCK = 1 << 17
+"""Numbers per stream: its creation is cheap beside them, and threads can share the blocks."""
+
 _WORDS = 3  # 64-bit words in the state of SFC64
 _FORMS = {"float32": (31, np.int32), "float64": (53, np.int64)}  # bits used, integer type
 
@@ -48,10 +50,10 @@ def fill_uniform(out: Tensor, generator: Generator = None) -> Tensor:
         (True, 0.5)
     """
     flat = out.numpy().reshape(-1)
-    blocks = -(-flat.size // _BLOCK)
+    blocks = -(-flat.size // BLOCK)
     seeds = torch.empty(blocks, _WORDS, dtype=torch.int64, device="cpu")
     words = seeds.random_(generator=generator).numpy().view(np.uint64)
-    parts = [flat[i * _BLOCK : (i + 1) * _BLOCK] for i in range(blocks)]
+    parts = [flat[i * BLOCK : (i + 1) * BLOCK] for i in range(blocks)]
     _fill_all(list(zip(parts, words, strict=True)), min(torch.get_num_threads(), blocks))
     if not out.is_inference():
         torch.autograd.graph.increment_version(out)  # NumPy wrote into it
@@ -67,15 +69,16 @@ def _fill_all(tasks: list[tuple[np.ndarray, np.ndarray]], threads: int) -> None:
                 block, seed = tasks.pop()
             except IndexError:
                 return
-            _fill(block, seed)
+            fill_block(block, seed)
 
-    others = [_pool().submit(work) for _ in range(threads - 1)]
+    others = [thread_pool().submit(work) for _ in range(threads - 1)]
     work()
     for other in others:
         other.result()
 
 
-def _fill(block: np.ndarray, seed: np.ndarray) -> None:
+def fill_block(block: np.ndarray, seed: np.ndarray) -> None:
+    """Fill a block with uniform numbers from the stream of a seed, three 64-bit words."""
     words: Any = _Seed(seed)  # NumPy's type hints allow its own class only
     _scale(block, np.random.SFC64(words).random_raw(-(-block.nbytes // 8)))
 
@@ -108,7 +111,8 @@ np.random.bit_generator.ISeedSequence.register(_Seed)
 _threads: ThreadPoolExecutor | None = None
 
 
-def _pool() -> ThreadPoolExecutor:
+def thread_pool() -> ThreadPoolExecutor:
+    """Return the pool that helps to fill blocks, the same one throughout a process."""
     global _threads
     if _threads is None:
         _threads = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="relaxit-bits")

@@ -22,8 +22,8 @@ def comparison_table(study: Study, comparisons: Sequence[Comparison]) -> str:
 
     Example:
         >>> from relaxit.reproduce import find_study
-        >>> found = [Comparison("p=2", "rloo", 1, "cost", (0.25, 0.26), 0.2, 0.0, 3.0)]
-        >>> print(comparison_table(find_study("polynomial"), found))
+        >>> comparisons = [Comparison("p=2", "rloo", 1, "cost", (0.25, 0.26), 0.2, 0.0, 3.0)]
+        >>> print(comparison_table(find_study("polynomial"), comparisons))
         | cell     | epoch | cost                | target              | z    | verdict |
         |----------|-------|---------------------|---------------------|------|---------|
         | p=2 rloo |     1 | 0.255000 ± 0.005000 | 0.200000 ± 0.000000 | 11.0 | off     |
@@ -146,7 +146,7 @@ def study_document(
         runs: finished cells.
         comparisons: comparisons of all finished cells.
     """
-    whole = {
+    content = {
         "study": study.model_dump(mode="json", exclude={"cells"}),
         "seeds": list(seeds),
         "epochs": epochs,
@@ -168,7 +168,7 @@ def study_document(
         ],
         "comparisons": [_plain(c) for c in comparisons],
     }
-    document: dict[str, Any] = without_nan(whole)
+    document: dict[str, Any] = without_nan(content)
     return document
 
 

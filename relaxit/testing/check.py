@@ -63,7 +63,8 @@ class Check:
         case: type of the cases that the check takes.
         false_alarm: probability that a correct subject would fail if seeds were not fixed; 0 if the
             check involves no chance.
-        absent: returns why the check does not apply to a case; empty if it applies.
+        absent: returns why the check does not apply to a case; empty if it applies. Its docstring
+            says when it does, as ``Applies: WHEN.``
         needs: names of the checks on which this one depends. If one of them fails, this check would
             only repeat the failure, and is not run.
     """
@@ -99,6 +100,7 @@ class Result:
 
 
 def _always(case: Case) -> str:
+    """Applies: always."""
     del case
     return ""
 

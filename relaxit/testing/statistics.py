@@ -104,32 +104,32 @@ def wrong_frequencies(observed: Tensor, mass: Tensor) -> str:
         'a value should occur 500 times in 1000 draws, but occurred 600 times'
     """
     p = mass.detach().double().cpu()
-    seen = observed.double().cpu()
-    never = int((seen[p == 0] > 0).sum())
+    counts = observed.double().cpu()
+    never = int((counts[p == 0] > 0).sum())
     if never:
         return f"{never} of the values of mass zero occurred"
-    p, total = p / p.sum(), float(seen.sum())
+    p, total = p / p.sum(), float(counts.sum())
     rare = p * total < FEW  # the chi-square test needs larger counts: these share one cell
     if bool(rare.any()):
-        shared, hits = float(p[rare].sum()), int(seen[rare].sum())
+        shared, hits = float(p[rare].sum()), int(counts[rare].sum())
         if shared * total < FEW:  # which is tested on its own if it is still too small
             if stats.binomtest(hits, int(total), shared).pvalue < ALPHA / 2:
                 return (
                     f"rare values should occur {shared * total:.2g} times and occurred {hits} times"
                 )
-            p, seen = p[~rare], seen[~rare]
+            p, counts = p[~rare], counts[~rare]
         else:
             p = torch.cat([p[~rare], p.new_tensor([shared])])
-            seen = torch.cat([seen[~rare], seen.new_tensor([float(hits)])])
+            counts = torch.cat([counts[~rare], counts.new_tensor([float(hits)])])
     if len(p) < 2:
         return ""
-    expected = p / p.sum() * seen.sum()
-    if stats.chisquare(seen.numpy(), expected.numpy()).pvalue > ALPHA / 2:
+    expected = p / p.sum() * counts.sum()
+    if stats.chisquare(counts.numpy(), expected.numpy()).pvalue > ALPHA / 2:
         return ""
-    worst = ((seen - expected).abs() / expected.sqrt()).argmax()
+    worst = ((counts - expected).abs() / expected.sqrt()).argmax()
     return (
-        f"a value should occur {expected[worst]:.0f} times in {seen.sum():.0f} draws, but "
-        f"occurred {seen[worst]:.0f} times"
+        f"a value should occur {expected[worst]:.0f} times in {counts.sum():.0f} draws, but "
+        f"occurred {counts[worst]:.0f} times"
     )
 
 

@@ -32,10 +32,12 @@ from relaxit.training.step import State
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Row
 
-__all__ = ["Outcome", "Trainer", "train"]
+__all__ = ["REPORT_SECONDS", "SAVE_SECONDS", "Outcome", "Trainer", "train"]
 
-_SAVE_SECONDS = 30.0
-_REPORT_SECONDS = 0.2
+SAVE_SECONDS = 30.0
+"""Shortest time between two saved states; a state is saved at the end of an epoch."""
+REPORT_SECONDS = 0.2
+"""Shortest time between two calls of ``Callback.step``."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Trainer:
                 if self.engine.name != "eager" and more:  # setup was reported above, exclude it
                     began = time.perf_counter()
             seen += len(index)
-            if (now := time.perf_counter()) - last_report > _REPORT_SECONDS:
+            if (now := time.perf_counter()) - last_report > REPORT_SECONDS:
                 report.step(seen, self.means())
                 seen, last_report = 0, now
             if stop:
@@ -236,7 +238,7 @@ def train(
                 report.epoch(rows[-1])
                 if finished:
                     trainer.next_epoch()
-                if time.monotonic() - saved > _SAVE_SECONDS:
+                if time.monotonic() - saved > SAVE_SECONDS:
                     tracker.flush()
                     _save(trainer, run)
                     saved = time.monotonic()

@@ -26,13 +26,13 @@ from relaxit.dtypes import smallest_stored
 from relaxit.noise import Source
 from relaxit.temperature import may_need_gradient, representable
 
-__all__ = ["MOST", "concrete", "usable"]
+__all__ = ["MOST", "concrete", "triton_works", "usable", "uses_triton"]
 
 MOST = 32768
 """Largest number of categories that one program can hold."""
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
-_there = find_spec("triton") is not None
+triton_works = find_spec("triton") is not None
 """Whether Triton is installed and has not failed yet."""
 
 
@@ -51,7 +51,7 @@ def usable(params: Tensor, temperature: float | Tensor, generator: Source = None
         >>> usable(torch.zeros(3), 1.0)
         False
     """
-    if not (_taken(params) and params.dtype in _DTYPES):
+    if not (uses_triton(params) and params.dtype in _DTYPES):
         return False
     if not 2 <= params.shape[-1] <= MOST or not isinstance(generator, torch.Generator | None):
         return False
@@ -138,7 +138,7 @@ def _concrete(
     y, z = _allocate(params, copies, soft, hard)
     if not (y.numel() or z.numel()):
         return y, z
-    if _taken(params):
+    if uses_triton(params):
         try:
             from relaxit.categorical.fast import triton_kernels
 
@@ -165,7 +165,7 @@ def _concrete_backward(
     grad, out, tau = grad.contiguous(), torch.empty_like(soft), _temperature(temperature, number)
     if not out.numel():
         return out
-    if _taken(soft):
+    if uses_triton(soft):
         try:
             from relaxit.categorical.fast import triton_kernels
 
@@ -179,8 +179,9 @@ def _concrete_backward(
     return out.copy_(y * (g - mean) / _aligned(tau, len(soft) // rows))
 
 
-def _taken(tensor: Tensor) -> bool:
-    return _there and tensor.is_cuda
+def uses_triton(tensor: Tensor) -> bool:
+    """Whether the Triton kernels handle a tensor: it is on a GPU, and Triton works."""
+    return triton_works and tensor.is_cuda
 
 
 def _allocate(params: Tensor, copies: int, soft: bool, hard: bool) -> tuple[Tensor, Tensor]:
@@ -203,8 +204,8 @@ def _aligned(tau: Tensor | float, copies: int) -> Tensor | float:
 
 
 def _give_up(error: Exception) -> None:
-    global _there
-    _there = False
+    global triton_works
+    triton_works = False
     reason = (str(error).strip().splitlines() or [""])[-1]
     warnings.warn(
         "samples are drawn in plain PyTorch from now on, which is slower: Triton failed with "
@@ -266,10 +267,10 @@ def _back_again(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
     grad, soft, temperature = ctx.saved_tensors
     tau = _aligned(_temperature(temperature, ctx.number), len(soft) // max(ctx.rows, 1))
     g, y, t = grad.float(), soft.float(), upstream.float()
-    whole = y.sum(-1, keepdim=True)
-    across = t - (t * y).sum(-1, keepdim=True) / whole
+    row_sum = y.sum(-1, keepdim=True)
+    across = t - (t * y).sum(-1, keepdim=True) / row_sum
     of_grad = y * across / tau
-    of_soft = across * (g - (g * y).sum(-1, keepdim=True) / whole) / tau
+    of_soft = across * (g - (g * y).sum(-1, keepdim=True) / row_sum) / tau
     return of_grad.to(grad.dtype), of_soft.to(soft.dtype), None, None, None
 
 

@@ -22,17 +22,17 @@ def print_report(report: GradientReport) -> None:
         word = "failed" if report.failed else "not supported"
         print(f"{report.problem.name}: {word}: {report.reason}")
         return
-    rows = [_row(each) for each in report.measurements if each.found]
+    rows = [_row(measurement) for measurement in report.measurements if measurement.result]
     several = len({row[1] for row in rows} - {"-"}) > 1
     shown = [number for number, name in enumerate(_COLUMNS) if several or name != "tau"]
     title, columns = report.title, [_COLUMNS[n] for n in shown]
     _print_table(title, columns, [[row[n] for n in shown] for row in rows])
     print(f"  {_facts(report)}")
-    for each in report.measurements:
-        if each.outcome != "done":
-            at = "" if each.temperature is None else f" at {each.temperature:g}"
-            word = "failed" if each.outcome == "failed" else "not supported"
-            print(f"  {each.label}{at}: {word}: {each.reason}")
+    for measurement in report.measurements:
+        if measurement.outcome != "done":
+            at = "" if measurement.temperature is None else f" at {measurement.temperature:g}"
+            word = "failed" if measurement.outcome == "failed" else "not supported"
+            print(f"  {measurement.label}{at}: {word}: {measurement.reason}")
 
 
 def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -67,22 +67,22 @@ def _facts(report: GradientReport) -> str:
     return f"{count}, {points}; |exact gradient| {report.gradient_norm:.4g}, by {by}"
 
 
-def _row(each: EstimatorMeasurement) -> list[str]:
-    assert each.found is not None
-    found, m = each.found, each.found.measures
-    costs = f"{found.evaluations:g}"
-    if each.stated is not None and each.stated != found.evaluations:
-        costs += f" (says {each.stated})"
+def _row(measurement: EstimatorMeasurement) -> list[str]:
+    assert measurement.result is not None
+    result, m = measurement.result, measurement.result.measures
+    costs = f"{result.evaluations:g}"
+    if measurement.stated is not None and measurement.stated != result.evaluations:
+        costs += f" (says {measurement.stated})"
     return [
-        each.label,
-        "-" if each.temperature is None else f"{each.temperature:g}",
+        measurement.label,
+        "-" if measurement.temperature is None else f"{measurement.temperature:g}",
         f"<{_short(m.noise_level)}" if m.bias < m.noise_level else _short(m.bias),
         _short(m.variance),
         _short(m.mse),
         f"{m.cosine_of_mean:.3f}",
         f"{m.cosine:.2f}",
         costs,
-        _EVIDENCE[found.evidence],
+        _EVIDENCE[result.evidence],
     ]
 
 

@@ -124,12 +124,12 @@ class Session:
         self._deliver(stopped)
         if stopped:
             raise typer.Abort  # typer would exit without a message
-        if not any(each.measured or each.broken for each in self.done):
-            reasons = dict.fromkeys(text for each in self.done for text in each.excuses)
+        if not any(figures.measured or figures.broken for figures in self.done):
+            reasons = dict.fromkeys(text for figures in self.done for text in figures.excuses)
             raise ConfigurationError(
                 f"nothing was measured: {'; '.join(reasons) or 'no implementation'}"
             )
-        broken = any(each.broken for each in self.done)
+        broken = any(figures.broken for figures in self.done)
         raise typer.Exit(PluginError.exit_code if broken else 0)
 
     def progress(self, text: str) -> None:

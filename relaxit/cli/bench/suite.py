@@ -131,8 +131,12 @@ def taking_part(
     for benchmark in chosen:
         with contextlib.suppress(Exception):  # its run reports the problem
             implementations = implementations_of(benchmark, device)
-            names[benchmark] = {each.name for each in implementations}
-            baselines |= {each.baseline for each in implementations if each.baseline}
+            names[benchmark] = {implementation.name for implementation in implementations}
+            baselines |= {
+                implementation.baseline
+                for implementation in implementations
+                if implementation.baseline
+            }
     for kind, requested, known in (
         ("implementation", settings.only, set().union(*names.values())),
         ("baseline", settings.against, baselines),
@@ -140,4 +144,4 @@ def taking_part(
         for name in sorted(requested - known):
             raise UnknownName(kind, name, known)
     only = settings.only
-    return [each for each in chosen if not only or names.get(each, only) & only]
+    return [benchmark for benchmark in chosen if not only or names.get(benchmark, only) & only]

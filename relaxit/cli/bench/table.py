@@ -69,7 +69,7 @@ def print_report(report: BenchmarkReport, unit: Unit = Unit()) -> None:
     if report.reason:
         print(f"{title}\n  failed: {report.reason}")
         return
-    rows = [_row(each, unit) for each in report.measurements]
+    rows = [_row(m, unit) for m in report.measurements]
     columns = [
         column
         for column in rows[0]
@@ -84,21 +84,21 @@ def print_report(report: BenchmarkReport, unit: Unit = Unit()) -> None:
         print(f"  {_lower_bound(report.lower_bound, unit)}")
     if benchmark.error_is:
         print(f"  error: {benchmark.error_is}")
-    for each in report.measurements:
-        if note := _note(each):
-            print(f"  {each.name}: {note}")
+    for m in report.measurements:
+        if note := _note(m):
+            print(f"  {m.name}: {note}")
 
 
-def _row(each: Measurement, unit: Unit) -> dict[str, str]:
-    seconds, error = each.seconds, each.error
+def _row(m: Measurement, unit: Unit) -> dict[str, str]:
+    seconds, error = m.seconds, m.error
     return {
-        "implementation": each.name,
-        unit.name: unit.text(seconds.median) if seconds else each.outcome,
+        "implementation": m.name,
+        unit.name: unit.text(seconds.median) if seconds else m.outcome,
         "quartiles": f"{unit.text(seconds.lower)} {unit.text(seconds.upper)}" if seconds else "-",
-        "ratio": "-" if each.ratio is None else f"{each.ratio:.2f}",
-        "to best": "-" if each.best_ratio is None else f"{each.best_ratio:.2f}",
-        "bounds": "-" if each.times_lower_bound is None else f"{each.times_lower_bound:.3g}",
-        "MiB": "-" if each.memory_bytes is None else f"{each.memory_bytes / 2**20:.3g}",
+        "ratio": "-" if m.ratio is None else f"{m.ratio:.2f}",
+        "to best": "-" if m.best_ratio is None else f"{m.best_ratio:.2f}",
+        "bounds": "-" if m.times_lower_bound is None else f"{m.times_lower_bound:.3g}",
+        "MiB": "-" if m.memory_bytes is None else f"{m.memory_bytes / 2**20:.3g}",
         "error": "-" if error is None else f"{error.absolute:.1e}",
         "relative": "-" if error is None or error.relative is None else f"{error.relative:.1e}",
     }
@@ -111,12 +111,12 @@ def _lower_bound(lower_bound: LowerBound, unit: Unit) -> str:
     return f"lower bound {unit.text(lower_bound.seconds)} {unit.name}: {listed}"
 
 
-def _note(each: Measurement) -> str:
-    parts = [each.note]
-    if each.outcome != "done":
-        parts.append(f"{each.outcome}: {each.reason}")
-    elif each.compiled and each.first_seconds is not None:
-        parts.append(f"first call {each.first_seconds:.1f} s")
-    if each.error and each.error.not_finite:
-        parts.append(f"{each.error.not_finite} entries of the result are not finite")
+def _note(m: Measurement) -> str:
+    parts = [m.note]
+    if m.outcome != "done":
+        parts.append(f"{m.outcome}: {m.reason}")
+    elif m.compiled and m.first_seconds is not None:
+        parts.append(f"first call {m.first_seconds:.1f} s")
+    if m.error and m.error.not_finite:
+        parts.append(f"{m.error.not_finite} entries of the result are not finite")
     return "; ".join(filter(None, parts))

@@ -56,8 +56,8 @@ def noise_of(
     """
     if kind == "gaussian":
         return gaussian, _SCORES[gaussian]
-    own, cls = relaxation.noise, type(relaxation)
-    drawn = noise.gumbel if own is PerturbAndRelax.noise else own
+    sampler, cls = relaxation.noise, type(relaxation)
+    drawn = noise.gumbel if sampler is PerturbAndRelax.noise else sampler
     if drawn not in _SCORES or cls.perturb is not PerturbAndRelax.perturb:
         raise Unsupported(
             f"{owner} needs noise of a known density, but relaxation {relaxation.name!r} has its "

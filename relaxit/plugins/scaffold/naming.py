@@ -11,12 +11,11 @@ from relaxit.errors import ConfigurationError
 from relaxit.plugins.record import NAME
 from relaxit.plugins.registry import default_registry
 
-__all__ = ["Names"]
+__all__ = ["TEMPLATE_IMPORTS", "Names"]
 
 _LONGEST = 40
 
-# Names that the template imports for its own use.
-_TAKEN = {
+TEMPLATE_IMPORTS = {
     "Capabilities",
     "Constraint",
     "Field",
@@ -26,6 +25,7 @@ _TAKEN = {
     "Switches",
     "Tensor",
 }
+"""Classes that the module of the template imports; the class of a plugin has another name."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Names:
         """Name of the relaxation class, with a prefix if it is invalid or used by the template."""
         words = "".join(word.capitalize() for word in self.name.split("-"))
         legal = words.isidentifier() and not keyword.iskeyword(words)
-        return words if legal and words not in _TAKEN else f"Relaxed{words}"
+        return words if legal and words not in TEMPLATE_IMPORTS else f"Relaxed{words}"
 
     def require_free(self) -> None:
         """Reject a name that would clash with something installed.

@@ -15,7 +15,7 @@ from relaxit.files import write_atomically
 from relaxit.hooks import OWN_DISTRIBUTION
 from relaxit.plugins.scaffold.naming import Names
 
-__all__ = ["new_plugin"]
+__all__ = ["core_requirement", "new_plugin"]
 
 _TEMPLATE = Path(__file__).parent / "template"
 _SUFFIX = ".template"
@@ -69,7 +69,7 @@ def _pages(names: Names) -> dict[Path, str]:
         "distribution": names.distribution,
         "module": names.module,
         "class_name": names.class_name,
-        "requirement": _requirement(metadata.version(OWN_DISTRIBUTION)),
+        "requirement": core_requirement(metadata.version(OWN_DISTRIBUTION)),
     }
     pages = {}
     for source in sorted(_TEMPLATE.rglob(f"*{_SUFFIX}")):
@@ -79,13 +79,16 @@ def _pages(names: Names) -> dict[Path, str]:
     return pages
 
 
-def _requirement(version: str) -> str:
+def core_requirement(version: str) -> str:
     """Return the versions of relaxit that a plugin requires if it was written with this one.
 
+    Args:
+        version: version of relaxit that the plugin was written with.
+
     Example:
-        >>> _requirement("0.1.3"), _requirement("1.4.0")
+        >>> core_requirement("0.1.3"), core_requirement("1.4.0")
         ('relaxit-framework>=0.1,<0.2', 'relaxit-framework>=1.4,<2')
-        >>> _requirement("0.2.0.dev3+local")  # >=0.2 would leave 0.2.0.dev3 out
+        >>> core_requirement("0.2.0.dev3+local")  # >=0.2 would leave 0.2.0.dev3 out
         'relaxit-framework>=0.2.0.dev3,<0.3'
     """
     public = version.partition("+")[0]

@@ -26,6 +26,7 @@ SMALL_BATCHES = 5000
 
 
 def _bias_unknown(case: EstimatorCase) -> str:
+    """Applies: `unbiased` claimed; hard samples follow the masses, values can be listed."""
     if not case.estimator.unbiased:
         return "unbiased is not claimed"
     if not case.estimator.hard:  # the relaxed expectation needs no enumeration
@@ -95,6 +96,7 @@ def _soft(case: EstimatorCase, power: int) -> tuple[Tensor, Tensor]:
 
 
 def _several_unknown(case: EstimatorCase) -> str:
+    """Applies: as `unbiased_as_claimed`, for drawn hard samples; at most 12 values."""
     if not case.estimator.hard:
         return "its samples are soft"
     if absent := _bias_unknown(case):
@@ -152,6 +154,7 @@ def exact_of_pairs(case: EstimatorCase, params: Tensor, cost: Callable[[Tensor],
 
 
 def _draws(case: EstimatorCase) -> str:
+    """Applies: `hard`, and the cost is evaluated on the same values for every seed."""
     if not draws_nothing(case):
         return "it draws samples"
     return (
@@ -186,6 +189,7 @@ def all_values_are_weighed(case: EstimatorCase) -> None:
 
 
 def _direction_unknown(case: EstimatorCase) -> str:
+    """Applies: `hard`, `unbiased` not claimed, values can be listed."""
     if case.estimator.unbiased:
         return "unbiased is claimed, which is more"
     if not case.estimator.hard:

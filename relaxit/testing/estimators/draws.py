@@ -25,6 +25,7 @@ MOST_ROWS = 5000
 
 
 def _takes_no_draws(case: EstimatorCase) -> str:
+    """Applies: a `DrawEstimator`."""
     return (
         ""
         if isinstance(case.estimator, DrawEstimator)

@@ -169,6 +169,7 @@ def cost_keeps_its_gradient(case: EstimatorCase) -> None:
 
 
 def _no_noise(case: EstimatorCase) -> str:
+    """Applies: not a `DrawEstimator`; samples are drawn."""
     if isinstance(case.estimator, DrawEstimator):
         return "its samples are those of q.sample_hard"  # see sample_is_that_of_given
     return "it draws no samples: all values are enumerated" if draws_nothing(case) else ""
@@ -193,6 +194,7 @@ def rows_have_noise_of_their_own(case: EstimatorCase) -> None:
 
 
 def _acts_through_a_sample(case: EstimatorCase) -> str:
+    """Applies: a `SampleEstimator`."""
     return "" if isinstance(case.estimator, SampleEstimator) else "it has no sample()"
 
 

@@ -61,6 +61,8 @@ def evaluations_are_those_claimed(case: EstimatorCase) -> None:
 
 
 def _has_exact_draw(case: EstimatorCase) -> str:
+    """Applies: `exact_draw` claimed, not a `DrawEstimator`; samples are drawn, values can be
+    listed."""
     if not case.estimator.exact_draw:
         return "exact_draw is not claimed"
     if isinstance(case.estimator, DrawEstimator):
@@ -86,6 +88,7 @@ def values_follow_the_discrete_distribution(case: EstimatorCase) -> None:
 
 
 def _of_other_distribution(case: EstimatorCase) -> str:
+    """Applies: `hard`, neither `exact_draw` nor `own_distribution`; values can be listed."""
     if not case.estimator.hard or case.estimator.exact_draw:
         return "its samples are soft, or exact draws"
     return "own_distribution is claimed" if case.estimator.own_distribution else countable()(case)
@@ -108,6 +111,7 @@ def values_follow_the_draws(case: EstimatorCase) -> None:
 
 
 def _is_hard(case: EstimatorCase) -> str:
+    """Applies: `hard` denied."""
     return "its samples are hard" if case.estimator.hard else ""
 
 

@@ -32,6 +32,7 @@ _TRAINED = ("state_is_trained",)
 
 
 def _keeps_nothing(case: EstimatorCase) -> str:
+    """Applies: a `StatefulEstimator`."""
     return "" if isinstance(case.estimator, StatefulEstimator) else "it keeps no state"
 
 
@@ -202,6 +203,7 @@ def vmap_of_states(case: EstimatorCase) -> None:
 
 
 def _claims_nothing(case: EstimatorCase) -> str:
+    """Applies: a `StatefulEstimator`, unbiased for quadratic costs; at most 12 values."""
     if absent := _keeps_nothing(case):
         return absent
     if case.estimator.unbiased not in ("quadratic", "any"):

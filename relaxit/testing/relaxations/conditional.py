@@ -33,8 +33,8 @@ def _given(
     case: RelaxationCase, params: Tensor, hard: Tensor, *shape: int, seed: int = 1
 ) -> Tensor:
     relaxation = cast(PerturbAndRelax, case.relaxation)
-    found: Tensor = relaxation.perturb_given(params, hard, torch.Size(shape), case.generator(seed))
-    return found
+    scores: Tensor = relaxation.perturb_given(params, hard, torch.Size(shape), case.generator(seed))
+    return scores
 
 
 def _share(case: RelaxationCase, scores: Tensor, hard: Tensor) -> float:
@@ -97,6 +97,7 @@ def _features(case: RelaxationCase, scores: Tensor) -> Tensor:
 
 
 def _cannot_differ(case: RelaxationCase) -> str:
+    """Applies: `conditional` claimed, values can be listed, float64, at most 200 params."""
     return countable("conditional")(case) or no_differences(case)
 
 

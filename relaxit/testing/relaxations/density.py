@@ -27,6 +27,7 @@ MOST_ENTRIES = 12
 
 
 def _integrable(case: RelaxationCase) -> str:
+    """Applies: `density` claimed, float64, at most 6 free dimensions."""
     if absent := claims("density")(case):
         return absent
     if case.dtype != torch.float64:

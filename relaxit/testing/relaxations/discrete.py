@@ -108,6 +108,7 @@ def entropy_by_enumeration(case: RelaxationCase) -> None:
 
 
 def _no_kl(case: RelaxationCase) -> str:
+    """Applies: `discrete_distribution` claimed, KL registered, values can be listed."""
     if absent := countable("discrete_distribution")(case):
         return absent
     return "" if has_kl(case) else "no KL divergence between two of its distributions is registered"
@@ -137,6 +138,7 @@ def kl_to_uniform_by_enumeration(case: RelaxationCase) -> None:
 
 
 def _no_kl_of_its_own(case: RelaxationCase) -> str:
+    """Applies: `discrete_distribution` denied, `kl_to_uniform` implemented."""
     if case.relaxation.capabilities.discrete_distribution:
         return "there is a discrete distribution to compare with"
     try:
@@ -174,6 +176,8 @@ def kl_to_uniform_is_usable(case: RelaxationCase) -> None:
 
 
 def _no_bound(case: RelaxationCase) -> str:
+    """Applies: `discrete_distribution` denied, `kl_to_uniform` implemented, values can be
+    listed."""
     return _no_kl_of_its_own(case) or countable()(case)
 
 
@@ -211,6 +215,7 @@ def zero_params_are_uniform(case: RelaxationCase) -> None:
 
 
 def _no_cardinality(case: RelaxationCase) -> str:
+    """Applies: `log_cardinality` known, values can be listed."""
     if absent := countable()(case):
         return absent
     try:

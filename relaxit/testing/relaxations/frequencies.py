@@ -86,6 +86,7 @@ def rows_follow_their_own_mass(case: RelaxationCase) -> None:
 
 
 def _rounding_denied(case: RelaxationCase) -> str:
+    """Applies: `discrete_distribution` claimed, `exact_rounding` denied, values can be listed."""
     if case.relaxation.capabilities.exact_rounding:
         return "exact_rounding is claimed"
     return countable("discrete_distribution")(case)

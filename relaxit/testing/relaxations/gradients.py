@@ -34,7 +34,10 @@ MOST_PARAMS = 200
 
 
 def no_differences(case: RelaxationCase) -> str:
-    """Return why gradients cannot be compared with finite differences; empty if they can."""
+    """Return why gradients cannot be compared with finite differences; empty if they can.
+
+    Applies: float64, at most 200 params.
+    """
     if case.dtype != torch.float64:
         return "finite differences need float64"
     size = case.params().numel()
@@ -69,6 +72,7 @@ def sample_gradients_are_right(case: RelaxationCase) -> None:
 
 
 def _density_in_float64(case: RelaxationCase) -> str:
+    """Applies: `density` claimed, float64, at most 200 params."""
     return claims("density")(case) or no_differences(case)
 
 
@@ -92,6 +96,7 @@ def log_prob_gradients_are_right(case: RelaxationCase) -> None:
 
 
 def _log_space_in_float64(case: RelaxationCase) -> str:
+    """Applies: `log_space` claimed, float64, at most 200 params."""
     return claims("log_space")(case) or no_differences(case)
 
 
@@ -118,6 +123,7 @@ def log_space_gradients_are_right(case: RelaxationCase) -> None:
 
 
 def _distribution_in_float64(case: RelaxationCase) -> str:
+    """Applies: `discrete_distribution` claimed, float64, at most 200 params."""
     return claims("discrete_distribution")(case) or no_differences(case)
 
 

@@ -16,6 +16,7 @@ ROWS = 20_000
 
 
 def _without_both_dtypes(case: RelaxationCase) -> str:
+    """Applies: float32 and float64 claimed."""
     both = {torch.float32, torch.float64} <= set(case.dtypes)
     return "" if both else "float32 and float64 are not both claimed"
 

@@ -147,6 +147,7 @@ def temperature_that_enlarges_is_rejected(case: RelaxationCase) -> None:
 
 
 def _scalar_params(case: RelaxationCase) -> str:
+    """Applies: params are not scalars."""
     return "" if case.relaxation.param_shape else "params are scalars: every shape is a batch"
 
 

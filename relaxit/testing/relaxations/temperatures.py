@@ -57,7 +57,10 @@ def _try_end(case: RelaxationCase, params: Tensor, temperature: float) -> None:
 
 
 def _repeated(case: RelaxationCase) -> str:
-    """Return why the check does not apply: one example is enough, as compiling takes seconds."""
+    """Return why the check does not apply: one example is enough, as compiling takes seconds.
+
+    Applies: `compiles` claimed, on the first example of a class.
+    """
     if case.relaxation in type(case.relaxation).examples()[1:]:
         return "tried on another example of the class"
     return claims("compiles")(case)

@@ -181,6 +181,7 @@ def global_settings_are_left_alone(case: RelaxationCase) -> None:
 
 
 def _cannot_trace(case: RelaxationCase) -> str:
+    """Applies: `compiles` claimed."""
     if absent := claims("compiles")(case):
         return absent
     try:

@@ -94,8 +94,7 @@ def hard_is_the_nearest_vertex(case: RelaxationCase) -> None:
     hard = case.relaxation.hard(soft)
     excess = excess_distance(soft, hard, case.vertices, squared_distance)
     if excess >= 1e-5 and have_equally_many_ones(case.vertices):
-        by_divergence = excess_distance(soft, hard, case.vertices, vertex_divergence)
-        excess = min(excess, by_divergence)
+        excess = min(excess, excess_distance(soft, hard, case.vertices, vertex_divergence))
     require(excess < 1e-5, f"a vertex is nearer to a soft sample than hard(soft), by {excess:.3g}")
 
 

@@ -18,11 +18,12 @@ from relaxit.testing.check import require
 from relaxit.testing.settings.low_precision import ShortProducts
 from relaxit.testing.settings.process import restored
 
-__all__ = ["AUTOCAST", "DEFAULTS", "MODES", "PRECISION", "Setting", "require_no_change"]
+__all__ = ["AUTOCAST", "DEFAULTS", "MODES", "PRECISION", "Results", "Setting", "require_no_change"]
 
 Of = TypeVar("Of", bound=Case)
-Found = dict[str, Tensor]
-Experiment = Callable[[Of], tuple[Found, Tensor]]
+Results = dict[str, Tensor]
+"""Results of an experiment by name."""
+Experiment = Callable[[Of], tuple[Results, Tensor]]
 """Returns quantities of a case by name, and the params to differentiate them in. Tensors of the kit
 are created with an explicit dtype and device."""
 Region = Callable[[torch.device], AbstractContextManager[Any]]
@@ -152,7 +153,7 @@ def require_no_change(
     """
     for dtype, group in _by_dtype(case, settings).items():
         experiment, rounding = make(dtype), 1e-9 if dtype == torch.float64 else ROUNDING
-        expected = _found(experiment, _unused(case), _NOTHING)
+        expected = _results(experiment, _unused(case), _NOTHING)
         for setting in group:
             wrong = _change(experiment, _unused(case), setting, expected, rounding)
             require(not wrong, f"{setting.name} {wrong}{where}; {setting.advice}")
@@ -176,15 +177,15 @@ def _by_dtype(case: Case, settings: Sequence[Setting]) -> dict[torch.dtype, list
 
 
 def _change(
-    experiment: Experiment[Of], case: Of, setting: Setting, want: Found, rounding: float
+    experiment: Experiment[Of], case: Of, setting: Setting, want: Results, rounding: float
 ) -> str:
     """Return what differs under a setting; empty if nothing does."""
     after = ""
     try:
-        results = _found(experiment, case, setting)
+        results = _results(experiment, case, setting)
         if setting.inference:
             after = "and in training after it "
-            if difference := _difference(_found(experiment, case, _NOTHING), want, rounding):
+            if difference := _difference(_results(experiment, case, _NOTHING), want, rounding):
                 return after + difference
             want = {name: value for name, value in want.items() if name in results}
         return _difference(results, want, rounding)
@@ -192,7 +193,7 @@ def _change(
         return f"{after}it raises {error_summary(error, 140)}"
 
 
-def _found(experiment: Experiment[Of], case: Of, setting: Setting) -> Found:
+def _results(experiment: Experiment[Of], case: Of, setting: Setting) -> Results:
     """Return the results of an experiment and their gradients."""
     with setting.region(case.device):
         values, params = experiment(case)
@@ -201,8 +202,8 @@ def _found(experiment: Experiment[Of], case: Of, setting: Setting) -> Found:
     return values | _slopes(values, params)
 
 
-def _slopes(values: Found, params: Tensor) -> Found:
-    gradients: Found = {}
+def _slopes(values: Results, params: Tensor) -> Results:
+    gradients: Results = {}
     for name, value in values.items():
         if value.requires_grad:
             params.grad = torch.zeros_like(params)
@@ -220,7 +221,7 @@ def _weights(value: Tensor) -> Tensor:
     return drawn.to(value.device, value.dtype)
 
 
-def _difference(got: Found, want: Found, rounding: float) -> str:
+def _difference(got: Results, want: Results, rounding: float) -> str:
     """Return the first quantity that differs; empty if none does."""
     for name, expected in want.items():
         if name not in got:

@@ -22,6 +22,7 @@ from relaxit.testing.settings.setting import (
     DEFAULTS,
     MODES,
     PRECISION,
+    Results,
     Setting,
     require_no_change,
 )
@@ -43,8 +44,6 @@ ROWS = 64
 NUMBERS = 20_500
 """Size of a large draw: above the sizes from which code takes another path."""
 
-Found = dict[str, Tensor]
-
 _SOUND = ("generator_is_obeyed", "hard_of_hard_is_itself", "log_prob_is_finite")
 
 
@@ -54,7 +53,7 @@ def _many(case: RelaxationCase) -> int:
     return max(ROWS, min(-(-NUMBERS // min(sizes)), 5 * NUMBERS // max(sizes)))
 
 
-def _samples(case: RelaxationCase, params: Tensor, temperature: float, hard: Tensor) -> Found:
+def _samples(case: RelaxationCase, params: Tensor, temperature: float, hard: Tensor) -> Results:
     """Return everything that is drawn."""
     q = case.relaxation(params, temperature)
     soft, vertex = q.draw((), case.generator(1))
@@ -79,7 +78,7 @@ def _of_relaxation(case: RelaxationCase, settings: Sequence[Setting]) -> None:
             params = case.params(ROWS, dtype=dtype)
             soft, hard = case.relaxation(params, temperature).draw((), case.generator(0))
 
-            def experiment(fresh: RelaxationCase) -> tuple[Found, Tensor]:
+            def experiment(fresh: RelaxationCase) -> tuple[Results, Tensor]:
                 leaf = params.clone().requires_grad_()
                 results = _samples(fresh, leaf, temperature, hard)
                 for name, function in quantities(fresh, temperature).items():
@@ -95,7 +94,7 @@ def _of_relaxation(case: RelaxationCase, settings: Sequence[Setting]) -> None:
 def _draws(case: RelaxationCase, dtype: torch.dtype) -> Any:
     params = case.params(_many(case), dtype=dtype)
 
-    def experiment(fresh: RelaxationCase) -> tuple[Found, Tensor]:
+    def experiment(fresh: RelaxationCase) -> tuple[Results, Tensor]:
         leaf = params.clone().requires_grad_()
         soft, hard = fresh.relaxation(leaf, 0.1).draw((), fresh.generator(1))
         return {"the soft sample of draw": soft, "the hard sample of draw": hard}, leaf
@@ -109,7 +108,7 @@ def _of_estimator(case: EstimatorCase, settings: Sequence[Setting]) -> None:
         def make(dtype: torch.dtype, rows: int = rows, temperature: float = temperature) -> Any:
             params = case.on.params(rows, dtype=dtype)
 
-            def experiment(fresh: EstimatorCase) -> tuple[Found, Tensor]:
+            def experiment(fresh: EstimatorCase) -> tuple[Results, Tensor]:
                 leaf, cost = params.clone().requires_grad_(), Cost(fresh)
                 q = fresh.relaxation(leaf, temperature)
                 value = fresh.estimator.surrogate(q, cost, fresh.generator(1))
@@ -131,7 +130,7 @@ def _of_state(case: EstimatorCase, settings: Sequence[Setting]) -> None:
     def make(dtype: torch.dtype) -> Any:
         params = case.on.params(ROWS, VARIABLES, dtype=dtype)
 
-        def experiment(fresh: EstimatorCase) -> tuple[Found, Tensor]:
+        def experiment(fresh: EstimatorCase) -> tuple[Results, Tensor]:
             leaf, state_copy = params.clone().requires_grad_(), copy.deepcopy(state)
             estimator = fresh.estimator
             assert isinstance(estimator, StatefulEstimator)

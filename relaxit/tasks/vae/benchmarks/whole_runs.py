@@ -20,7 +20,7 @@ def training_programs(epochs: int, data_dir: Path, device: str) -> list[Program]
         device: device of both.
 
     Example:
-        >>> [each.name for each in training_programs(10, Path("data"), "cpu")]
+        >>> [program.name for program in training_programs(10, Path("data"), "cpu")]
         ['tutorial, 10 epochs', 'relaxit train, 10 epochs']
     """
     flags = ("--data-dir", str(data_dir.absolute()), "--epochs", str(epochs), "--device", device)

@@ -72,9 +72,10 @@ class _Scored(Benchmark):
 
     def inputs(self, device: torch.device) -> tuple[Tensor, ...]:
         """Scores ``[batch, n, n]``."""
-        return (self._drawn(device)[0],)
+        return (self.scores_and_gradient(device)[0],)
 
-    def _drawn(self, device: torch.device) -> tuple[Tensor, Tensor]:
+    def scores_and_gradient(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Scores and an upstream gradient, each ``[batch, n, n]``."""
         generator = torch.Generator().manual_seed(0)
         shape = (self.options.batch, self.options.n, self.options.n)
         exponential = torch.empty(shape).exponential_(generator=generator)
@@ -103,7 +104,7 @@ class SinkhornIterations(_Scored):
 
     def implementations(self, device: torch.device) -> Sequence[Implementation]:
         o = self.options
-        scores, vector = self._drawn(device)
+        scores, vector = self.scores_and_gradient(device)
         scores.requires_grad_()
 
         def published(x: Tensor) -> Tensor:
@@ -152,7 +153,7 @@ class SinkhornIterations(_Scored):
 
     def oracle(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """The limit and its implicit gradient in float64, iterated until convergence."""
-        scores, vector = (part.double() for part in self._drawn(device))
+        scores, vector = (part.double() for part in self.scores_and_gradient(device))
         scores.requires_grad_()
         soft = sinkhorn(scores, self.options.temperature)
         return soft.detach(), torch.autograd.grad(soft, scores, vector)[0]

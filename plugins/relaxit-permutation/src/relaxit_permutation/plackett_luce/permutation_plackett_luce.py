@@ -21,7 +21,7 @@ from relaxit_permutation.plackett_luce.distribution import MOST_EXACT, PlackettL
 from relaxit_permutation.sorting.neuralsort import neuralsort
 from relaxit_permutation.sorting.softsort import softsort
 
-__all__ = ["PermutationPlackettLuce", "PlackettLuceOptions"]
+__all__ = ["PermutationPlackettLuce", "PlackettLuceOptions", "tie_corrections"]
 
 
 class PlackettLuceOptions(Options):
@@ -148,7 +148,7 @@ class PermutationPlackettLuce(PerturbAndRelax):
         ordered = in_order(scores, hard.argmax(-1))
         rates = _log_sums(ordered.flip(-1)).flip(-1)  # log of the rate of all remaining clocks
         by_rank = -_log_sums(-g - rates)
-        return (by_rank - _ties(by_rank.detach())).gather(-1, rank.expand(full))
+        return (by_rank - tie_corrections(by_rank.detach())).gather(-1, rank.expand(full))
 
     def hard(self, soft: Tensor) -> Tensor:
         """Return the nearest permutation if the row maxima lie in different columns.
@@ -177,7 +177,7 @@ class PermutationPlackettLuce(PerturbAndRelax):
         return params.sum(-1) + n * ((-params).logsumexp(-1) - math.log(n))
 
 
-def _ties(falling: Tensor) -> Tensor:  # [..., n] -> same
+def tie_corrections(falling: Tensor) -> Tensor:  # [..., n] -> same
     """Return corrections to subtract from numbers that should decrease strictly.
 
     In rows in which rounding made two numbers tie, the correction grows by a few units in the last

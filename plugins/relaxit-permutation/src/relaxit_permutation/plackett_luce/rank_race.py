@@ -27,11 +27,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-__all__ = ["marginals"]
+__all__ = ["MOST_NUMBERS", "marginals"]
 
 _DEPTH = {torch.float32: 20.0, torch.float64: 40.0}
 """The integrand is followed down to e^-depth."""
-_MOST_NUMBERS = 1 << 24
+MOST_NUMBERS = 1 << 24
 """Largest count of numbers held at a time; without gradients, this bounds the memory."""
 
 
@@ -54,7 +54,7 @@ def marginals(scores: Tensor) -> Tensor:  # [*batch, n] -> [*batch, n, n]
     diagonal = torch.eye(n, dtype=torch.bool, device=scores.device)
     ahead = scores.unsqueeze(-2) - scores.unsqueeze(-1)  # [..., j, l]
     ahead = ahead.masked_fill(diagonal, -torch.inf)  # an item does not ring before itself
-    at_a_time = max(1, _MOST_NUMBERS // max(1, ahead.numel() * n))
+    at_a_time = max(1, MOST_NUMBERS // max(1, ahead.numel() * n))
     parts = [_at(ahead, part) for part in v.split(at_a_time)]
     return torch.stack(parts).sum(0).transpose(-1, -2) * step
 

@@ -13,12 +13,12 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-__all__ = ["MOST", "sweep"]
+__all__ = ["MOST", "is_supported", "sweep", "triton_works"]
 
 MOST = 128
 """Largest number of rows, or of columns, of a matrix that a program can hold."""
 
-_there = find_spec("triton") is not None
+triton_works = find_spec("triton") is not None
 """Whether Triton is installed and has not failed yet."""
 
 
@@ -33,7 +33,7 @@ def sweep(
         >>> ones = torch.ones(1, 2, 1)
         >>> sweep(torch.zeros(1, 2, 2), ones, ones.mT, ones, ones.mT, 10, 1e-5)  # not on the CPU
     """
-    if not _taken(x):
+    if not is_supported(x):
         return None
     try:
         from relaxit_permutation.sinkhorn import triton_kernels
@@ -44,13 +44,14 @@ def sweep(
         return None
 
 
-def _taken(x: Tensor) -> bool:
-    return _there and x.is_cuda and x.dtype == torch.float32 and max(x.shape[-2:]) <= MOST
+def is_supported(x: Tensor) -> bool:
+    """Whether the program can scale these matrices: on CUDA, in float32, and not too large."""
+    return triton_works and x.is_cuda and x.dtype == torch.float32 and max(x.shape[-2:]) <= MOST
 
 
 def _give_up(error: Exception) -> None:
-    global _there
-    _there = False
+    global triton_works
+    triton_works = False
     reason = (str(error).strip().splitlines() or [""])[-1]
     warnings.warn(
         "Sinkhorn's iterations will run in plain PyTorch from now on, which is slower, because "

@@ -19,9 +19,9 @@ from relaxit_permutation.sinkhorn.newton import newton
 from relaxit_permutation.sinkhorn.reduced import reduced
 from relaxit_permutation.sinkhorn.sweeps import first_potentials, sweep
 
-__all__ = ["SinkhornWarning", "scale"]
+__all__ = ["SinkhornWarning", "polish", "scale", "scale_matrices"]
 
-Found = tuple[Tensor, Tensor, Tensor]
+Scaled = tuple[Tensor, Tensor, Tensor]
 """Scaled matrices ``[B, m, n]``, column potentials ``[B, 1, n]`` and errors ``[B]``."""
 
 _UNWATCHED_SWEEPS = 20
@@ -87,52 +87,65 @@ def scale(
     c = columns.expand(*batch, n).reshape(-1, 1, n)
     watch = x.device.type == "cpu"
     with without_autocast(x):
-        p, v, residual = _scale(flat, r, c, iterations, steps, aim, watch)
+        p, v, residual = scale_matrices(flat, r, c, iterations, steps, aim, watch)
         if watch and x.numel():
             _warn(residual, tolerance)
     return p.reshape(x.shape), v.reshape(*batch, n), residual.reshape(batch)
 
 
-def _scale(
+def scale_matrices(
     x: Tensor, rows: Tensor, columns: Tensor, iterations: int, steps: int, aim: float, watch: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """Scale a batch ``[B, m, n]`` as :func:`scale` does, without a warning.
+
+    Args:
+        x: scores ``[B, m, n]``.
+        rows, columns: desired sums, ``[B, m, 1]`` and ``[B, 1, n]``.
+        iterations, steps, aim: as for :func:`scale`.
+        watch: whether to check the error and stop; otherwise a fixed number of iterations is made.
+
+    Returns:
+        The matrices ``[B, m, n]``, column potentials ``[B, 1, n]`` and relative errors ``[B]``.
+    """
     if not x.numel():
         return x.clone(), columns.clone(), x.new_zeros(len(x))
     if not watch and steps:
         iterations, steps = min(iterations, _UNWATCHED_SWEEPS), min(steps, _UNWATCHED_STEPS)
-    found = _swept(x, rows, columns, iterations, steps, aim, watch)
-    if not steps or (watch and float(found[2].max()) <= aim):
-        return found
+    scaled = _swept(x, rows, columns, iterations, steps, aim, watch)
+    if not steps or (watch and float(scaled[2].max()) <= aim):
+        return scaled
     if not watch:
-        v, residual = found[1:]
-        del found
+        v, residual = scaled[1:]
+        del scaled
         return _finish(x, v, rows, columns, residual, steps, aim, watch)
-    _go_on(x, rows, columns, found, steps, aim)
-    if (poor := _poor(found[1], found[2])) is not None:
-        _mend(x, rows, columns, found, poor, iterations, steps, aim)
-    return found
+    _go_on(x, rows, columns, scaled, steps, aim)
+    if (poor := _poor(scaled[1], scaled[2])) is not None:
+        _mend(x, rows, columns, scaled, poor, iterations, steps, aim)
+    return scaled
 
 
 def _swept(
     x: Tensor, rows: Tensor, columns: Tensor, iterations: int, steps: int, aim: float, watch: bool
-) -> Found:
+) -> Scaled:
     u, v = first_potentials(x)
     p, _, v, residual = sweep(x, u, v, rows, columns, iterations, aim, watch, patient=not steps)
     return p, v, residual
 
 
-def _go_on(x: Tensor, rows: Tensor, columns: Tensor, found: Found, steps: int, aim: float) -> None:
+def _go_on(
+    x: Tensor, rows: Tensor, columns: Tensor, scaled: Scaled, steps: int, aim: float
+) -> None:
     """Apply Newton's method to the matrices that have not converged, and update ``found``."""
-    remaining = (found[2] > aim).nonzero().squeeze(-1)
+    remaining = (scaled[2] > aim).nonzero().squeeze(-1)
     if len(remaining):
         x, v, rows, columns, off = (
-            tensor.index_select(0, remaining) for tensor in (x, found[1], rows, columns, found[2])
+            tensor.index_select(0, remaining) for tensor in (x, scaled[1], rows, columns, scaled[2])
         )
-        _replace(found, remaining, _finish(x, v, rows, columns, off, steps, aim, True))
+        _replace(scaled, remaining, _finish(x, v, rows, columns, off, steps, aim, True))
 
 
-def _replace(found: Found, index: Tensor, part: Found) -> None:
-    for full, selected in zip(found, part, strict=True):
+def _replace(scaled: Scaled, index: Tensor, part: Scaled) -> None:
+    for full, selected in zip(scaled, part, strict=True):
         full.index_copy_(0, index, selected)
 
 
@@ -152,10 +165,10 @@ def _finish(
     # only small potentials, which add no such rounding errors.
     u = rows.log() - (x + v).logsumexp(-1, keepdim=True)
     rest = (x + u).add_(v)
-    p, small, residual = _polish(rest, torch.zeros_like(v), rows, columns, watch)
+    p, small, residual = polish(rest, torch.zeros_like(v), rows, columns, watch)
     if watch and bool(residual.max() > aim):
         small = newton(rest, small, rows, columns, residual, min(_REST, steps), aim, watch)
-        p, small, residual = _polish(rest, small, rows, columns, watch)
+        p, small, residual = polish(rest, small, rows, columns, watch)
     return p, v + small, residual
 
 
@@ -170,7 +183,7 @@ def _mend(
     x: Tensor,
     rows: Tensor,
     columns: Tensor,
-    found: Found,
+    scaled: Scaled,
     poor: Tensor,
     iterations: int,
     steps: int,
@@ -181,7 +194,7 @@ def _mend(
     Args:
         found: matrices, potentials and errors, updated for the matrices ``poor``.
         poor: indices of the inaccurate matrices.
-        x, rows, columns, iterations, steps, aim: as for :func:`_scale`.
+        x, rows, columns, iterations, steps, aim: as for :func:`scale_matrices`.
     """
     x, rows, columns = (tensor.index_select(0, poor) for tensor in (x, rows, columns))
     copies = _copies(rows, columns)
@@ -190,7 +203,7 @@ def _mend(
     c, shift = reduced(x.double(), x.new_ones(len(x), 1, 1, dtype=torch.float64), copies)
     again = _swept(c.to(x.dtype), rows, columns, iterations, steps, aim, True)
     _go_on(c.to(x.dtype), rows, columns, again, steps, aim)
-    _replace(found, poor, (again[0], again[1] + shift.to(x.dtype), again[2]))
+    _replace(scaled, poor, (again[0], again[1] + shift.to(x.dtype), again[2]))
 
 
 def _copies(rows: Tensor, columns: Tensor) -> int | None:
@@ -203,7 +216,7 @@ def _copies(rows: Tensor, columns: Tensor) -> int | None:
     return last if worst < _COARSE else None
 
 
-def _polish(
+def polish(
     x: Tensor, v: Tensor, rows: Tensor, columns: Tensor, watch: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Make a few sweeps from the column potentials ``v``; return matrix, potentials and errors."""

@@ -30,7 +30,7 @@ from torch import Tensor
 from relaxit.arithmetic import has_reduced_precision
 from relaxit_permutation.sinkhorn import cuda
 
-__all__ = ["first_potentials", "floor", "sweep"]
+__all__ = ["LongFlow", "ShortFlow", "first_potentials", "floor", "sweep"]
 
 CHUNK = 10
 """Iterations between two checks of the residual."""
@@ -76,8 +76,8 @@ def sweep(
         The scaled matrix ``[B, m, n]``, its potentials u and v, and the relative error ``[B]`` of
         its sums.
     """
-    if not watch and (found := cuda.sweep(x, u, v, rows, columns, iterations, aim)):
-        return found
+    if not watch and (swept := cuda.sweep(x, u, v, rows, columns, iterations, aim)):
+        return swept
     kernel = _kernel(x, u, v)
     complete = watch and not float(kernel.amin()) < _least(x.dtype)  # no entry was too small
     room, growth = -floor(x.dtype) / 2, 0.0 if complete else _growth(rows, columns, watch)
@@ -148,13 +148,13 @@ def _hopeless(history: list[float], aim: float) -> bool:
     return fall * _PATIENCE < math.log(history[-1] / aim)
 
 
-def _flow(kernel: Tensor, rows: Tensor, columns: Tensor) -> _ShortFlow | _LongFlow:
+def _flow(kernel: Tensor, rows: Tensor, columns: Tensor) -> ShortFlow | LongFlow:
     """Return the iterations on one kernel in the layout that suits its size."""
     short = kernel.shape[-2] * kernel.shape[-1] < _SHORT
-    return (_ShortFlow if short else _LongFlow)(kernel, rows, columns)
+    return (ShortFlow if short else LongFlow)(kernel, rows, columns)
 
 
-class _ShortFlow:
+class ShortFlow:
     """Iterations with the batch last: sums of quotients, with the innermost loop over the batch.
 
     The state is the sums ``alpha = K b`` and ``beta = K^T a``, which divide the next quotient, so
@@ -190,7 +190,7 @@ class _ShortFlow:
         return off.flatten(0, 1).amax(0)
 
 
-class _LongFlow:
+class LongFlow:
     """Iterations with the batch first: products of row vectors with K or its transpose.
 
     Products with column vectors are several times slower in the library. Where float32 matmuls may

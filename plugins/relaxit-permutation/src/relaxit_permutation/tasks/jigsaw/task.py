@@ -29,9 +29,10 @@ from relaxit_permutation.tasks.jigsaw.puzzle import Grid, arranged, shuffled
 from relaxit_permutation.tasks.ordering import best_order, check_order, distributions
 from relaxit_permutation.tasks.sorting_numbers.model import HEADS, Scorer
 
-__all__ = ["Jigsaw", "Solver"]
+__all__ = ["ROWS", "Jigsaw", "Solver"]
 
-_ROWS = 1000  # images evaluated at a time
+ROWS = 1000
+"""Number of images evaluated at a time."""
 _SHOWN = 20  # puzzles in the figure
 
 
@@ -146,7 +147,7 @@ class Jigsaw(Task):
     def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
         generator = torch.Generator(part.images.device).manual_seed(seed)
         totals = torch.zeros(3, dtype=torch.float64)
-        for batch in part.split(_ROWS):
+        for batch in part.split(ROWS):
             solution = _solver(model).grid.cut(setup.read(batch, generator))
             puzzle = shuffled(solution, generator)
             order = best_order(setup, model(puzzle.pieces))

@@ -23,9 +23,10 @@ from relaxit.training import Display, Setup, Step, Terms
 from relaxit_permutation.tasks.ordering import best_order, check_order, distributions
 from relaxit_permutation.tasks.sorting_numbers.model import Scorer
 
-__all__ = ["SortingNumbers", "joined"]
+__all__ = ["NUMBERS", "SortingNumbers", "joined"]
 
-_NUMBERS = 20_000  # numbers evaluated at a time
+NUMBERS = 20_000
+"""Number of numbers evaluated at a time."""
 
 
 class SortingNumbersOptions(Options):
@@ -127,7 +128,7 @@ class SortingNumbers(Task):
         n = setup.relaxation.event_shape[0]
         lists = joined(setup.read(part), n)
         totals = torch.zeros(3, dtype=torch.float64)
-        for x in lists.split(max(1, _NUMBERS // n)):
+        for x in lists.split(max(1, NUMBERS // n)):
             target = x.sort(-1, descending=True).values
             ordered = x.gather(-1, best_order(setup, model(x.unsqueeze(-1))))
             wrong = ordered != target
