@@ -1,4 +1,4 @@
-"""Products that nothing shortens, and code that autocast leaves alone."""
+"""Matrix products in full precision, and code without autocast."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PRODUCTS = {"matmul", "__matmul__", "mm", "bmm"}
 
 
 class Rounds(TorchFunctionMode):
-    """What a device does that shortens products: float32 matrices lose 13 bits, as in TF32."""
+    """A device with products in reduced precision: float32 matrices lose 13 bits, as in TF32."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if getattr(func, "__name__", "") in PRODUCTS:

@@ -19,7 +19,7 @@ def test_rounded_softmax_is_on_the_simplex(dtype, size):
     assert bool(constraints.simplex.check(soft).all())
 
 
-def test_torch_refuses_what_we_allow():
+def test_torch_rejects_what_we_allow():
     soft = torch.randn(50, 10, generator=seed(0)).softmax(-1).to(torch.bfloat16)
     assert not bool(torch_constraints.simplex.check(soft).all())
 

@@ -1,4 +1,4 @@
-"""What the base of discrete laws gives to a law that holds formulas only."""
+"""What the base class adds to a discrete distribution that only has formulas."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_shapes_expand_and_enumeration():
     assert found.enumerate_support(expand=False).shape == (3, 1, 3)
 
 
-def test_what_is_no_value_has_no_mass():
+def test_a_vector_that_is_not_a_value_has_no_mass():
     values = torch.tensor([[1.0, 0, 0], [0.5, 0.5, 0], [1, 1, 0]])
     mass = distribution().log_prob(values)
     assert bool(mass[0].isfinite())

@@ -1,3 +1,7 @@
+"""Devices, versions of libraries, and denormal numbers."""
+
+from __future__ import annotations
+
 import pytest
 import torch
 
@@ -14,7 +18,7 @@ def test_denormals_are_flushed_inside_and_kept_outside():
     assert (small * 1.0).item() > 0
 
 
-def test_a_missing_device_is_refused_and_auto_takes_the_best():
+def test_a_missing_device_is_rejected_and_auto_takes_the_best():
     assert str(choose_device("auto")) == devices()[0]
     assert devices()[-1] == "cpu"
     for asked in ("cuda:99", "tpu", "", "CPU"):

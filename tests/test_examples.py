@@ -36,16 +36,16 @@ def figure(tmp_path_factory):
 
 def test_temperature_writes_an_image(figure):
     _, path = figure
-    picture = imread(path)[..., :3]
-    assert min(picture.shape[:2]) > 300
-    assert (picture.min(-1) < 0.99).mean() > 0.05  # ink
+    image = imread(path)[..., :3]
+    assert min(image.shape[:2]) > 300
+    assert (image.min(-1) < 0.99).mean() > 0.05  # ink
     # Each of the five columns of axes has bars of its own.
-    assert all((part.min(-1) < 0.9).mean() > 0.02 for part in _columns(picture))
+    assert all((part.min(-1) < 0.9).mean() > 0.02 for part in _columns(image))
 
 
-def _columns(picture):
-    width = picture.shape[1] // 5
-    return [picture[:, i * width : (i + 1) * width] for i in range(5)]
+def _columns(image):
+    width = image.shape[1] // 5
+    return [image[:, i * width : (i + 1) * width] for i in range(5)]
 
 
 def test_temperature_prints_the_table(figure):

@@ -12,7 +12,7 @@ import relaxit
 from relaxit import ConfigurationError, DomainError, Estimator, Relax, Unsupported
 from relaxit.estimators.straight_through import StraightThrough
 from relaxit.testing import count_values, wrong_frequencies
-from tests.test_relaxation import Rows
+from tests.toy_relaxations import Rows
 
 BUILT_IN = ["pathwise", "straight-through", "st-gumbel"]
 
@@ -56,7 +56,7 @@ def test_eval_is_an_exact_vertex_without_gradient(estimator):
     value = layer(params.expand(50_000, 3))
     assert not value.requires_grad
     assert bool(relaxit.constraints.one_hot.check(value).all())
-    # Of the discrete law whatever the temperature. alpha = 2e-5.
+    # From the discrete distribution, whatever the temperature. alpha = 2e-5.
     observed = count_values(value, torch.eye(3))
     assert not wrong_frequencies(observed, params.softmax(-1))
     assert wrong_frequencies(observed, (params / 5).softmax(-1))
@@ -133,7 +133,7 @@ def test_dtype_follows_the_params(dtype, training):
     assert layer(torch.zeros(4, 3, dtype=dtype)).dtype == dtype
 
 
-def test_names_options_and_refusals():
+def test_names_options_and_errors():
     assert Relax("categorical", categories=3).relaxation == relaxit.get("categorical", categories=3)
     with pytest.raises(relaxit.UnknownName, match="categorical"):
         Relax("categorcal", categories=3)

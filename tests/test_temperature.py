@@ -29,6 +29,15 @@ def test_equals_division_and_keeps_infinities():
     assert tau.grad.item() == pytest.approx(-4 / 0.25)
 
 
+def test_masked_scores_under_a_transform():
+    scores = torch.tensor([1.0, -torch.inf, 0.0])
+    slope = torch.func.grad(lambda tau: divide_by_temperature(scores, tau).softmax(-1)[0])(
+        torch.tensor(0.5)
+    )
+    assert bool(slope.isfinite())
+    assert float(slope) != 0
+
+
 @pytest.mark.parametrize("kind", ["rsample", "log_space", "straight-through", "st-gumbel"])
 @pytest.mark.parametrize("name", ["categorical", "binary"])
 @pytest.mark.parametrize("functional", [False, True])

@@ -1,4 +1,4 @@
-"""Private names of torch: in one module, and nothing is wrong where one of them is gone."""
+"""Private names of torch: in one module, and everything is right where one of them is missing."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ gone = pytest.mark.parametrize("name", tracing.PRIVATE)
 
 
 def draws(params: torch.Tensor) -> list[torch.Tensor]:
-    """A few of everything that asks who is looking."""
+    """A few results of everything that asks whether it is observed."""
     q = relaxit.get("categorical", categories=5)(params, 0.7)
     source = torch.Generator().manual_seed(3)
     soft, hard = q.draw((400,), generator=source)
@@ -146,20 +146,20 @@ def test_tangents_and_batched_gradients_are_right(name, forward, monkeypatch):
         torch.testing.assert_close(found.view_as(exact), exact)
 
 
-def test_the_fused_form_is_taken_while_all_names_are_there():
+def test_the_fused_implementation_is_used_while_all_names_are_there():
     assert tracing.may_branch_on_values(torch.zeros(3))
     assert not tracing.observed()
 
 
-@pytest.mark.parametrize("name", ["_transforms_active", "_modes"])
-def test_without_knowing_it_is_taken_that_someone_looks(name, monkeypatch):
+@pytest.mark.parametrize("name", ["torch_transforms_active", "torch_mode_count"])
+def test_without_a_name_operations_count_as_observed(name, monkeypatch):
     monkeypatch.setattr(tracing, name, None)
     assert tracing.observed()
     assert not tracing.may_branch_on_values(torch.zeros(3))
 
 
 def test_a_batch_of_gradients_is_seen_without_its_private_name(monkeypatch):
-    monkeypatch.setattr(tracing, "_batched", None)
+    monkeypatch.setattr(tracing, "torch_is_batched", None)
     seen = []
 
     class Look(torch.autograd.Function):
@@ -179,7 +179,7 @@ def test_a_batch_of_gradients_is_seen_without_its_private_name(monkeypatch):
 
 
 def test_gammas_without_the_private_name(monkeypatch):
-    monkeypatch.setattr(tracing, "_gamma", None)
+    monkeypatch.setattr(tracing, "torch_gamma", None)
     alpha = torch.full((20_000,), 0.5)
     before = torch.get_rng_state()
     first, again = (
@@ -197,15 +197,15 @@ def test_a_constant_is_marked_by_its_public_name_where_the_private_one_is_not_lo
         return 3
 
     marked = []
-    monkeypatch.setattr(tracing, "_looked_for", lambda mark: False)
+    monkeypatch.setattr(tracing, "compiler_looks_for", lambda mark: False)
     monkeypatch.setattr(torch.compiler, "assume_constant_result", marked.append)
     tracing.constant_result(count)
     assert marked == [count]
 
 
 def test_the_mark_is_what_this_version_looks_for():
-    assert tracing._looked_for("_dynamo_marked_constant")
-    assert not tracing._looked_for("_no_such_mark")
+    assert tracing.compiler_looks_for("_dynamo_marked_constant")
+    assert not tracing.compiler_looks_for("_no_such_mark")
 
 
 def test_jit_tracing_is_seen():

@@ -1,4 +1,4 @@
-"""Tests stand where the code stands that they test."""
+"""Tests stand where the code stands that they test, and can be read in one sitting."""
 
 from __future__ import annotations
 
@@ -6,46 +6,82 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.house import CORE, ROOT
+from tests.architecture.house import CORE, ROOT, SOURCES
 
-TESTS = ROOT / "tests"
-# What is tested here is no single file: the tree, tools of developers, pages, a room as a whole.
+MOST_LINES = 300
+# What is tested here is no module: the tree, tools of developers.
 APART = {"architecture", "ci"}
+# Pages and examples, and what all relaxations of a plugin have in common.
 WHOLE = {
-    "test_docs", "test_examples",
-    "cli/test_cli", "cli/test_estimators", "cli/test_startup", "cli/bench/test_bench",
-    "data/test_data",
-    "estimators/test_estimators", "estimators/test_kinds_of_cost",
-    "estimators/test_learned_temperature", "estimators/test_score_function",
-    "estimators/test_through_draws",
-    "gradients/test_problems",
-    "noise/test_noise",
-    "plugins/test_outside_plugin", "plugins/scaffold/test_scaffold",
-    "testing/test_broken", "testing/test_kit", "testing/settings/test_settings",
-    "training/runs/test_saved_run",
+    "tests/test_docs", "tests/test_docs_checks", "tests/test_docs_commands",
+    "tests/test_docs_names", "tests/test_docs_runs", "tests/test_examples",
+    "plugins/relaxit-permutation/tests/test_permutation_compile",
+    "plugins/relaxit-permutation/tests/test_permutation_conformance",
+    "plugins/relaxit-permutation/tests/test_permutation_settings",
+    "plugins/relaxit-subset/tests/test_subset_compile",
+    "plugins/relaxit-subset/tests/test_subset_conformance",
+    "plugins/relaxit-subset/tests/test_subset_examples_distributions",
+    "plugins/relaxit-subset/tests/test_subset_examples_study",
 }  # fmt: skip
 
+ROOMS = {ROOT / "tests": CORE} | {
+    ROOT / "plugins" / package.replace("_", "-") / "tests": source
+    for package, source in SOURCES.items()
+    if package != "relaxit"
+}
 FILES = sorted(
-    path.relative_to(TESTS).with_suffix("")
-    for path in TESTS.rglob("test_*.py")
-    if path.relative_to(TESTS).parts[0] not in APART
+    path
+    for tests in ROOMS
+    for path in tests.rglob("*.py")
+    if path.relative_to(tests).parts[0] not in APART
 )
+TEST_FILES = [path for path in FILES if path.name.startswith("test_")]
 
 
-def module_of(path: Path) -> Path:
-    """The module that a test file is named after."""
-    return (CORE / path).with_name(path.name.removeprefix("test_") + ".py")
+def short(path: Path) -> str:
+    """The path within the repository, without its ending."""
+    return path.relative_to(ROOT).with_suffix("").as_posix()
 
 
-@pytest.mark.parametrize("path", [f for f in FILES if f.as_posix() not in WHOLE], ids=str)
-def test_a_file_of_tests_stands_beside_its_module(path):
-    assert module_of(path).is_file(), f"{path} tests no file of relaxit"
+def room_of(path: Path) -> Path:
+    """The directory of code that a file of tests belongs to."""
+    tests = next(tests for tests in ROOMS if path.is_relative_to(tests))
+    return ROOMS[tests] / path.parent.relative_to(tests)
+
+
+def subjects(path: Path) -> set[str]:
+    """Names that a file of tests may begin with: of the room, and of what stands in it."""
+    room = room_of(path)
+    names = {child.stem for child in room.iterdir() if child.suffix in ("", ".py")}
+    return (names | {room.name}) - {"__init__", "__pycache__"}
+
+
+def subject_of(path: Path) -> str:
+    """The file's name without ``test_`` and, in a plugin, the plugin's name."""
+    name = path.stem.removeprefix("test_")
+    tests = next(tests for tests in ROOMS if path.is_relative_to(tests))
+    if ROOMS[tests] == CORE:
+        return name
+    # File names of tests are unique among the plugins, which pytest requires.
+    return name.removeprefix(tests.parent.name.removeprefix("relaxit-") + "_")
+
+
+@pytest.mark.parametrize("path", [p for p in TEST_FILES if short(p) not in WHOLE], ids=short)
+def test_a_file_of_tests_is_named_after_what_it_tests(path):
+    name = f"{subject_of(path)}_"
+    assert any(name.startswith(f"{subject}_") for subject in subjects(path)), (
+        f"{short(path)} tests nothing of {room_of(path).relative_to(ROOT)}"
+    )
 
 
 def test_every_directory_of_tests_is_one_of_the_code():
-    directories = {path.parent for path in FILES}
-    assert not [d for d in directories if not (CORE / d).is_dir()]
+    assert not [path.parent for path in TEST_FILES if not room_of(path).is_dir()]
 
 
 def test_the_exceptions_exist():
-    assert {Path(name) for name in WHOLE} <= set(FILES)
+    assert set(map(short, TEST_FILES)) >= WHOLE
+
+
+@pytest.mark.parametrize("path", FILES, ids=short)
+def test_a_file_of_tests_is_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES

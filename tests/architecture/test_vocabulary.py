@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -30,15 +29,19 @@ BANNED = {
     r"in vain": "without effect",
     r"by the same door": "by the same entry point",
 }  # fmt: skip
-# Quotations, and words of other projects.
-EXEMPT = {"CHANGELOG.md"}
+# They quote the words.
+EXEMPT = {"CHANGELOG.md", "tests/architecture/test_vocabulary.py"}
 
 FILES = sorted(
     path
-    for folder in (*SOURCES.values(), ROOT / "docs", ROOT / "examples", ROOT / ".ci")
-    for path in Path(folder).rglob("*")
+    for directory in (
+        *SOURCES.values(),
+        *(ROOT / name for name in ("docs", "examples", ".ci", "tests")),
+    )
+    for path in directory.rglob("*")
     if path.suffix in (".py", ".md", ".toml", ".template", ".yml") and "_build" not in path.parts
 )
+FILES += ROOT.glob("plugins/*/tests/**/*.py")
 FILES += [*ROOT.glob("*.md"), *ROOT.glob("plugins/*/*.md"), *ROOT.glob("plugins/*/examples/*.py")]
 
 

@@ -58,7 +58,7 @@ class Known(Benchmark):
 
             return lambda: x
 
-        def refuses() -> Callable[[], torch.Tensor]:
+        def unavailable() -> Callable[[], torch.Tensor]:
             raise Unavailable("needs a quiet room")
 
         return [
@@ -67,7 +67,7 @@ class Known(Benchmark):
             Implementation("raises", lambda: lambda: x.view(7, -1, 7)),
             Implementation("short", lambda: lambda: x[:1]),
             Implementation("absent", absent),
-            Implementation("refuses", refuses),
+            Implementation("unavailable", unavailable),
         ]
 
     def oracle(self, device: torch.device) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Floors worked out by hand from rates that are made up, and rates that a fake clock gives."""
+"""Lower bounds computed by hand from made-up rates, and rates that a fake clock gives."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The binary Concrete law and its bit against torch, quadrature and enumeration."""
+"""The binary Concrete distribution and its bit against torch, quadrature and enumeration."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def test_sampling_at_the_ends_of_the_generator(binary, end, monkeypatch):
     assert 0 < float(soft[2]) < 1
 
 
-# --- refusals ---------------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------------
 
 
 def test_illegal_logits(binary):
@@ -258,7 +258,7 @@ def test_no_density_outside_the_open_interval(binary, value):
         binary(torch.zeros(2)).log_prob(torch.tensor([0.5, value]))
 
 
-def test_own_samples_are_never_refused(binary):
+def test_own_samples_are_never_rejected(binary):
     for dtype in DTYPES:
         for temperature in (1e-3, 0.1, 1.0, 1e3):
             q = binary(torch.randn(5000).to(dtype) * 5, temperature)

@@ -1,4 +1,4 @@
-"""The Concrete law and its discrete companion against torch, quadrature and enumeration."""
+"""The Concrete distribution against torch and quadrature."""
 
 from __future__ import annotations
 
@@ -7,30 +7,15 @@ import math
 import pytest
 import torch
 from scipy import integrate
-from torch.distributions import OneHotCategorical, RelaxedOneHotCategorical, kl_divergence
+from torch.distributions import RelaxedOneHotCategorical
 
 import relaxit
 from relaxit.errors import DomainError, ShapeError
-from relaxit.testing import count_values, wrong_distribution, wrong_frequencies, wrong_mean
+from relaxit.testing import wrong_distribution, wrong_mean
+from tests.categorical.logits import INF, categorical, interior, logits_of
 from tests.helpers import DTYPES, seed
 
-INF = torch.inf
 ROWS = torch.tensor([0.2, 0.5, 1.0, 3.0, 30.0], dtype=torch.float64)
-
-
-def categorical(categories):
-    return relaxit.get("categorical", categories=categories)
-
-
-def logits_of(*shape, dtype=torch.float64, number=3):
-    return torch.randn(shape, generator=seed(number), dtype=torch.float64).to(dtype) * 2
-
-
-def interior(*shape):
-    return torch.randn(shape, generator=seed(4), dtype=torch.float64).softmax(-1)
-
-
-# --- density against torch --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.5, 1.0, 2.0, 10.0, ROWS])
@@ -83,9 +68,6 @@ def test_log_space_is_the_log_of_the_soft_value(temperature):
         torch.testing.assert_close(q.log_prob(soft), gap, rtol=1e-9, atol=1e-9)
 
 
-# --- density integrates to one ----------------------------------------------------------------
-
-
 def mass_of_two(distribution, temperature):
     """Integral of a density on the 1-simplex, over t = logit y."""
 
@@ -136,9 +118,6 @@ def test_quadrature_sees_a_wrong_constant():
     assert abs(mass_of_two(Mutant(), 0.5) - 1) > 0.5
 
 
-# --- samples have that density, alpha = 2e-5 --------------------------------------------------
-
-
 def standardised(x, logits, temperature):
     """tau (x_0 - x_i) - (a_0 - a_i), a standard logistic number for each i > 0."""
     return temperature * (x[..., :1] - x[..., 1:]) - (logits[..., :1] - logits[..., 1:])
@@ -159,7 +138,7 @@ def test_samples_follow_the_density(space, temperature):
 
 
 def kl_of_two(p, q):
-    """KL divergence of two relaxed laws over two categories, by quadrature over t = logit y."""
+    """KL divergence of two relaxed distributions of two categories, by quadrature over logit y."""
 
     def term(t):
         x = torch.tensor([t, -t], dtype=torch.float64)
@@ -186,164 +165,6 @@ def test_kl_by_sampling_equals_quadrature():
     assert wrong_mean(kl_terms(p, categorical(2)(b + torch.tensor([0.1, 0.0]), 0.8)), exact)
 
 
-# --- discrete law -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [2, 5, 1025, 5000])
-def test_discrete_distribution_equals_torch(size):
-    logits, other = logits_of(3, size), logits_of(3, size, number=4)
-    q = categorical(size)(logits)
-    theirs = OneHotCategorical(logits=logits)
-    value = theirs.sample((4,))
-    close = {"rtol": 1e-10, "atol": 1e-10}
-    torch.testing.assert_close(q.discrete.log_prob(value), theirs.log_prob(value), **close)
-    torch.testing.assert_close(q.discrete.entropy(), theirs.entropy(), **close)
-    torch.testing.assert_close(q.discrete.mean, theirs.mean, **close)
-    assert torch.equal(q.discrete.mode, theirs.mode)
-    got = kl_divergence(q.discrete, categorical(size)(other).discrete)
-    torch.testing.assert_close(got, kl_divergence(theirs, OneHotCategorical(logits=other)), **close)
-
-
-def test_frequencies_of_many_categories():
-    # alpha = 2e-5. Beyond 1024 categories the distribution function is summed in float64.
-    distribution = categorical(2000)(logits_of(2000, dtype=torch.float32) / 2).discrete
-    draws = torch.cat([distribution.sample((10_000,), seed(i)).argmax(-1) for i in range(5)])
-    observed = torch.bincount(draws, minlength=2000)
-    assert not wrong_frequencies(observed, distribution.probs)
-    assert wrong_frequencies(observed, distribution.probs.roll(1))
-
-
-@pytest.mark.parametrize("end", [0.0, 1 - 2.0**-24])
-def test_sampling_at_the_ends_of_the_generator(end, monkeypatch):
-    monkeypatch.setattr(torch, "rand", lambda shape, **_: torch.full(shape, end))
-    mask = torch.tensor([-INF, 0.0, 1.0, -INF, 2.0, -INF])
-    value = categorical(6)(mask).discrete.sample()
-    assert (
-        value.tolist() == [0, 1, 0, 0, 0, 0] if end == 0 else value.tolist() == [0, 0, 0, 0, 1, 0]
-    )
-    noisy = categorical(6)(logits_of(200, 6, dtype=torch.float32)).discrete.sample()
-    assert bool(relaxit.constraints.one_hot.check(noisy).all())
-
-
-# --- masks ------------------------------------------------------------------------------------
-
-
-MASKS = [
-    [True, True, False, True, False],
-    [False, True, True, False, False],
-    [False, True, False, False, False],
-]
-
-
-def masked(logits, mask):
-    return logits.masked_fill(~torch.tensor(mask), -INF)
-
-
-@pytest.mark.parametrize("mask", MASKS[:2])
-@pytest.mark.parametrize("temperature", [0.01, 0.5, 1.0, 10.0, "rows"])
-def test_masked_density_is_that_of_the_smaller_distribution(mask, temperature):
-    logits = logits_of(6, 5)
-    tau = (
-        torch.rand(6, dtype=torch.float64, generator=seed(2)) + 0.1
-        if temperature == "rows"
-        else temperature
-    )
-    q, small = (
-        categorical(5)(masked(logits, mask), tau),
-        categorical(sum(mask))(logits[:, mask], tau),
-    )
-    soft = q.rsample((3,), seed(0))
-    assert bool((soft[..., ~torch.tensor(mask)] == 0).all())
-    assert bool((soft[..., mask] > 0).all())
-    torch.testing.assert_close(q.log_prob(soft), small.log_prob(soft[..., mask]))
-    x = q.log_space.rsample((3,), seed(0))
-    assert bool((x[..., ~torch.tensor(mask)] == -INF).all())
-    torch.testing.assert_close(q.log_space.log_prob(x), small.log_space.log_prob(x[..., mask]))
-
-
-@pytest.mark.parametrize("mask", MASKS)
-def test_masked_discrete_distribution_is_the_smaller_distribution(mask):
-    logits = logits_of(6, 5)
-    distribution = categorical(5)(masked(logits, mask)).discrete
-    p = logits[:, mask].softmax(-1)
-    torch.testing.assert_close(distribution.mean[:, mask], p)
-    assert bool((distribution.mean[:, ~torch.tensor(mask)] == 0).all())
-    torch.testing.assert_close(distribution.entropy(), -(p * p.log()).sum(-1))
-    mass = distribution.log_prob(distribution.enumerate_support()).exp()
-    torch.testing.assert_close(mass.sum(0), torch.ones(6, dtype=torch.float64))
-    # To the uniform law over all five, not over those left.
-    want = (p * (p * 5).log()).sum(-1)
-    torch.testing.assert_close(categorical(5)(masked(logits, mask)).kl_to_uniform(), want)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("mask", MASKS)
-def test_masked_categories_never_occur(mask, dtype):
-    q = categorical(5)(masked(torch.zeros(5), mask).to(dtype), 0.7)
-    out = ~torch.tensor(mask)
-    for value in (
-        *q.draw((5000,), seed(0)),
-        q.discrete.sample((5000,), seed(0)),
-        q.sample_hard((5000,)),
-    ):
-        assert bool((value[:, out] == 0).all())
-    soft, hard = q.draw((5000,), seed(1))
-    assert bool((soft[:, mask] > 0).all())
-    # alpha = 2e-5.
-    observed = count_values(hard, torch.eye(5, dtype=dtype))
-    assert not wrong_frequencies(observed, q.discrete.mean)
-    assert wrong_frequencies(observed, torch.full((5,), 0.2))
-
-
-def test_kl_with_masks():
-    logits, other = logits_of(5), logits_of(5, number=4)
-    all_in, some = categorical(5)(logits).discrete, categorical(5)(masked(other, MASKS[0])).discrete
-    fewer = categorical(5)(masked(logits, [True, False, False, True, False])).discrete
-    assert float(kl_divergence(all_in, some)) == INF
-    p, q = fewer.mean, some.mean
-    kept = p > 0
-    want = (p[kept] * (p[kept] / q[kept]).log()).sum()
-    torch.testing.assert_close(kl_divergence(fewer, some), want)
-    torch.testing.assert_close(kl_divergence(some, some), torch.zeros(()).double())
-
-
-@pytest.mark.parametrize("mask", MASKS)
-def test_gradients_are_finite_and_right_with_masks(mask):
-    logits, other = masked(logits_of(3, 5), mask), masked(logits_of(3, 5, number=4), mask)
-    q = categorical(5)(logits, 0.5)
-    soft, hard = q.draw((), seed(0))
-    x = q.log_space.rsample((), seed(0)).detach()
-    functions = [
-        lambda a: categorical(5)(a).discrete.entropy(),
-        lambda a: categorical(5)(a).kl_to_uniform(),
-        lambda a: categorical(5)(a).discrete.log_prob(hard),
-        lambda a: categorical(5)(a).discrete.mean.square().sum(-1),
-        lambda a: kl_divergence(categorical(5)(a).discrete, categorical(5)(other).discrete),
-        lambda a: kl_divergence(categorical(5)(other).discrete, categorical(5)(a).discrete),
-        lambda a: categorical(5)(a, 0.5).log_prob(soft),
-        lambda a: categorical(5)(a, 0.5).log_space.log_prob(x),
-        lambda a: categorical(5)(a, 0.5).rsample((), seed(1)).square().sum(-1),
-    ]
-    free = torch.tensor(mask)
-    for function in functions:
-        leaf = logits.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(function(leaf).sum(), leaf)
-        assert bool(slope.isfinite().all())
-        assert bool((slope[:, ~free] == 0).all())
-        # gradcheck may only step along the free logits.
-        rest = lambda free_part, f=function: f(logits.masked_scatter(free, free_part))  # noqa: E731
-        assert torch.autograd.gradcheck(rest, logits[:, mask].clone().requires_grad_())
-
-
-def test_value_on_a_masked_category_has_no_density():
-    q = categorical(3)(torch.tensor([0.0, 0.0, -INF]))
-    assert float(q.log_prob(torch.tensor([0.3, 0.6, 0.1]))) == -INF
-    assert float(q.discrete.log_prob(torch.tensor([0.0, 0.0, 1.0]))) == -INF
-
-
-# --- refusals ---------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "row",
     [[-INF, -INF, -INF], [torch.nan, 0, 0], [INF, 0, 0], [INF, INF, -INF], [torch.nan, -INF, 0]],
@@ -361,7 +182,7 @@ def test_no_density_outside_the_open_simplex(row):
         categorical(3)(torch.zeros(3)).log_prob(torch.tensor(row))
 
 
-def test_own_samples_are_never_refused():
+def test_own_samples_are_never_rejected():
     for dtype in DTYPES:
         for temperature in (1e-3, 0.1, 1.0, 1e3):
             q = categorical(10)(logits_of(500, 10, dtype=dtype), temperature)

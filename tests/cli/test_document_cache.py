@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,10 +16,16 @@ from relaxit.cli.document_cache import cache_directory, cached_document
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
+def cache_dir(tmp_path, monkeypatch):
+    """An empty cache, in a process that seems not to have imported PyTorch."""
     monkeypatch.setenv("RELAXIT_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(document_cache, "_torch_is_loaded", lambda: False)
+    seem_to_have_imported(monkeypatch)
     return tmp_path / "cache"
+
+
+def seem_to_have_imported(monkeypatch, *modules):
+    seen = SimpleNamespace(modules=dict.fromkeys(modules), platform="linux")
+    monkeypatch.setattr(document_cache, "sys", seen)
 
 
 def counted():
@@ -41,47 +48,46 @@ def test_is_computed_again_when_the_plugins_change(monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"fingerprint": 1}', "\xff"])
-def test_a_damaged_file_is_replaced(elsewhere, content):
-    elsewhere.mkdir()
-    (elsewhere / "a.json").write_bytes(content.encode("latin-1"))
+def test_a_damaged_file_is_replaced(cache_dir, content):
+    cache_dir.mkdir()
+    (cache_dir / "a.json").write_bytes(content.encode("latin-1"))
     _, compute = counted()
     assert cached_document("a", compute) == {"n": 1}
     assert cached_document("a", compute) == {"n": 1}
 
 
-def test_a_directory_that_cannot_be_made_is_no_error(elsewhere):
-    elsewhere.write_text("a file")
+def test_a_directory_that_cannot_be_made_is_no_error(cache_dir):
+    cache_dir.write_text("a file")
     _, compute = counted()
     assert cached_document("a", compute) == {"n": 1}
     assert cached_document("a", compute) == {"n": 2}
 
 
-def test_an_error_is_not_kept(elsewhere):
+def test_an_error_is_not_kept(cache_dir):
     with pytest.raises(ZeroDivisionError):
         cached_document("a", lambda: 1 / 0)
-    assert not list(elsewhere.glob("*"))
+    assert not list(cache_dir.glob("*"))
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", "", "a b"])
-def test_names_that_are_no_names_of_files_are_not_kept(elsewhere, name):
+def test_names_that_are_not_file_names_are_not_kept(cache_dir, name):
     _, compute = counted()
     cached_document(name, compute)
-    assert not elsewhere.exists()
+    assert not cache_dir.exists()
 
 
 def test_where_it_is(monkeypatch):
     monkeypatch.delenv("RELAXIT_CACHE_DIR")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    monkeypatch.setattr(document_cache.sys, "platform", "linux")
     assert str(cache_directory()) == "/somewhere/relaxit"
 
 
-def test_with_torch_at_hand_nothing_is_kept(elsewhere, monkeypatch):
-    monkeypatch.setattr(document_cache, "_torch_is_loaded", lambda: True)
+def test_with_torch_at_hand_nothing_is_kept(cache_dir, monkeypatch):
+    seem_to_have_imported(monkeypatch, "torch")
     _, compute = counted()
     assert cached_document("a", compute) == {"n": 1}
     assert cached_document("a", compute) == {"n": 2}
-    assert not elsewhere.exists()
+    assert not cache_dir.exists()
 
 
 def process(*words):
@@ -107,7 +113,7 @@ def test_the_second_answer_is_the_first_without_torch(words):
     assert not imported
 
 
-def test_nothing_is_kept_while_a_plugin_is_broken(elsewhere, tmp_path, monkeypatch):
+def test_nothing_is_kept_while_a_plugin_is_broken(cache_dir, tmp_path, monkeypatch):
     # What it lacks may be installed later, and the plugin itself is the same then.
     info = tmp_path / "site" / "lacking-1.0.dist-info"
     info.mkdir(parents=True)
@@ -117,7 +123,7 @@ def test_nothing_is_kept_while_a_plugin_is_broken(elsewhere, tmp_path, monkeypat
     process("list")
     _, imported = process("list")
     assert imported
-    assert not elsewhere.exists()
+    assert not cache_dir.exists()
 
 
 def test_no_load_and_a_file_contradict_each_other(tmp_path, capsys):
@@ -153,9 +159,9 @@ class Mine(PerturbAndRelax):
 """
 
 
-def test_a_plugin_file_or_an_option_is_never_cached(elsewhere, tmp_path):
+def test_a_plugin_file_or_an_option_is_never_cached(cache_dir, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(MINE)
     process("list", "--plugin", str(file))
     process("show", "categorical", "-o", "categories=3")
-    assert not elsewhere.exists()
+    assert not cache_dir.exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
@@ -13,15 +12,6 @@ from relaxit.training.runs.directory import RunDirectory
 
 SMALL = ["--epochs", "2", "--batch-size", "300", "--device", "cpu", "--latents", "2"]
 SMALLER = "epochs = 2\nbatch_size = 300\nlatents = 2\ndevice = 'cpu'\n[model]\nhidden = [8]\n"
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """Each test in an empty folder, with none of the user's environment."""
-    for key in [key for key in os.environ if key.startswith("RELAXIT_")]:
-        monkeypatch.delenv(key)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +103,10 @@ def test_what_cannot_be_one_step_is_trained_in_turn_and_says_why(tmp_path, capsy
     from relaxit.errors import Unsupported
     from relaxit.training.ensembles import plan
 
-    def refuse(_):
+    def unsupported(_):
         raise Unsupported("vmap knows no such thing")
 
-    monkeypatch.setattr(plan, "Ensemble", refuse)
+    monkeypatch.setattr(plan, "Ensemble", unsupported)
     monkeypatch.setattr(Experiment, "draw", lambda *_: None)
     (tmp_path / "small.toml").write_text(SMALLER)
     flags = ["--recipe", "small.toml", "--epochs", "1", "--ensemble", "seeds=2"]

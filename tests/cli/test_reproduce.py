@@ -9,16 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from relaxit.cli import output
 from relaxit.cli.app import run
 from relaxit.errors import CheckpointError
 from tests.reproduce.small import cell, write_study
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    for key in [key for key in os.environ if key.startswith("RELAXIT_")]:
-        monkeypatch.delenv(key)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +104,7 @@ def no_training(*args, **kwargs):
 @pytest.mark.parametrize(
     ("out", "code", "message"),
     [
-        ("folder.json", 2, "--out folder.json must be a file"),
+        ("directory.json", 2, "--out directory.json must be a file"),
         ("small.toml/r.json", 4, "Not a directory"),
         ("small.toml/deeper/r.md", 4, "Not a directory"),
         pytest.param(
@@ -119,18 +113,18 @@ def no_training(*args, **kwargs):
         ),
     ],
 )  # fmt: skip
-def test_a_file_that_cannot_be_written_is_refused_before_training(
+def test_a_file_that_cannot_be_written_is_rejected_before_training(
     out, code, message, monkeypatch, capsys
 ):
     monkeypatch.setattr("relaxit.reproduce.run.run_cell", no_training)
     path = write_study(Path())
-    Path("folder.json").mkdir()
+    Path("directory.json").mkdir()
     assert reproduce(path, "--out", out) == code
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
 
 
-def test_directories_that_cannot_be_made_are_refused_before_training(monkeypatch, capsys):
+def test_directories_that_cannot_be_made_are_rejected_before_training(monkeypatch, capsys):
     monkeypatch.setattr("relaxit.reproduce.run.run_cell", no_training)
     Path("reproductions").touch()
     assert reproduce(write_study(Path())) == 4
@@ -139,13 +133,13 @@ def test_directories_that_cannot_be_made_are_refused_before_training(monkeypatch
 
 def test_missing_directories_are_made_once_there_is_something_to_write():
     path = write_study(Path(), cell(train=99.0))
-    assert reproduce(path, "--seeds", "1", "--out", "new/folder/r.json", "--device", "cuda:99") == 2
+    assert reproduce(path, "--seeds", "1", "--out", "new/deeper/r.json", "--device", "cuda:99") == 2
     assert sorted(each.name for each in Path().iterdir()) == ["small.toml"]
-    assert reproduce(path, "--seeds", "1", "--out", "new/folder/r.json") == 0
-    assert [each.name for each in Path("new/folder").iterdir()] == ["r.json"]
+    assert reproduce(path, "--seeds", "1", "--out", "new/deeper/r.json") == 0
+    assert [each.name for each in Path("new/deeper").iterdir()] == ["r.json"]
 
 
-def test_the_document_is_printed_though_the_disk_refuses_it_in_the_end(monkeypatch, capsys):
+def test_the_document_is_printed_though_the_disk_is_full_in_the_end(monkeypatch, capsys):
     def full(path, content):
         raise CheckpointError(f"cannot write {path}: No space left on device")
 
@@ -201,11 +195,19 @@ def test_missing_data_is_4_and_finished_cells_are_kept(capsys):
     assert not Path("s.json").exists()
 
 
-def test_ctrl_c_in_the_first_cell_leaves_the_file_of_a_former_call(monkeypatch, capsys):
-    from relaxit.cli.reproduce import _Work
+def interrupt_at(monkeypatch, beginning):
+    """Ctrl-C comes as soon as a line with this beginning is printed."""
 
-    interrupt = lambda self, way, seeds: os.kill(os.getpid(), signal.SIGINT)  # noqa: E731
-    monkeypatch.setattr(_Work, "began", interrupt)
+    def tell(message, quiet=False):
+        output.tell(message, quiet)
+        if message.startswith(beginning):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("relaxit.cli.reproduce.tell", tell)
+
+
+def test_ctrl_c_in_the_first_cell_leaves_the_file_of_a_former_call(monkeypatch, capsys):
+    interrupt_at(monkeypatch, "cell 1/1, 4x3 st-gumbel: 2 seeds")
     Path("r.json").write_text("of a former call")
     assert reproduce(write_study(Path()), "--out", "r.json", "--seeds", "2", "--json") == 130
     assert Path("r.json").read_text() == "of a former call"
@@ -222,16 +224,7 @@ def test_an_error_in_the_first_cell_leaves_the_file_of_a_former_call():
 
 
 def test_ctrl_c_keeps_finished_cells_and_is_130(monkeypatch, capsys):
-    from relaxit.cli.reproduce import _Work
-
-    began = _Work.began
-
-    def interrupt(self, way, seeds):
-        began(self, way, seeds)
-        if self.label.startswith("cell 2"):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(_Work, "began", interrupt)
+    interrupt_at(monkeypatch, "cell 2/3, b st-gumbel: 2 seeds")
     path = write_study(Path(), cell(), cell("b"), cell("c"))
     assert reproduce(path, "--out", "r.json", "--seeds", "2") == 130
     assert [c["size"] for c in json.loads(Path("r.json").read_text())["cells"]] == ["4x3"]

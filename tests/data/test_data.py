@@ -1,7 +1,6 @@
 """Data sets: the bundled one, small idx files made here, and the real MNIST where it lies."""
 
 import os
-import struct
 from pathlib import Path
 
 import pytest
@@ -14,24 +13,9 @@ from relaxit.data.digits import Digits
 from relaxit.data.mnist import FashionMnist, Kmnist, Mnist
 from relaxit.errors import ConfigurationError, DataError
 from relaxit.testing import ALPHA
+from tests.data.idx_files import write_idx, write_set
 
 SETS = [Mnist, FashionMnist, Kmnist]
-
-
-def write_idx(path: Path, values: torch.Tensor) -> None:
-    head = struct.pack(f">HBB{values.dim()}I", 0, 8, values.dim(), *values.shape)
-    path.write_bytes(head + values.to(torch.uint8).numpy().tobytes())
-
-
-def write_set(directory: Path, name: str, train: int = 7, test: int = 3, side: int = 28) -> Path:
-    raw = directory / name / "raw"
-    raw.mkdir(parents=True)
-    generator = torch.Generator().manual_seed(0)
-    for part, count in (("train", train), ("t10k", test)):
-        pixels = torch.randint(0, 256, (count, side, side), generator=generator)
-        write_idx(raw / f"{part}-images-idx3-ubyte", pixels)
-        write_idx(raw / f"{part}-labels-idx1-ubyte", torch.arange(count) % 10)
-    return raw
 
 
 @pytest.mark.parametrize("kind", SETS)
@@ -91,7 +75,7 @@ def test_a_truncated_file_is_named_with_both_sizes(tmp_path, keep):
     assert f"found {len(whole[:keep])}" in str(caught.value)
 
 
-def test_images_of_two_sizes_are_refused(tmp_path):
+def test_images_of_two_sizes_are_rejected(tmp_path):
     raw = write_set(tmp_path, "MNIST")
     write_idx(raw / "t10k-images-idx3-ubyte", torch.zeros(3, 20, 20))
     with pytest.raises(DataError, match="expected"):
@@ -208,10 +192,10 @@ def test_dynamic_draws_each_pixel_with_its_grey_level(level):
         torch.tensor([0, 1, 10**12]),
     ],
 )
-def test_labels_that_are_no_classes_are_refused(labels):
-    pictures = torch.zeros(3, 4, dtype=torch.uint8)
+def test_labels_that_are_no_classes_are_rejected(labels):
+    images = torch.zeros(3, 4, dtype=torch.uint8)
     with pytest.raises(DataError, match="labels"):
-        Images(pictures, pictures, (2, 2), train_labels=labels, test_labels=labels)
+        Images(images, images, (2, 2), train_labels=labels, test_labels=labels)
 
 
 def rows_of(*values, dtype=torch.float32):
@@ -235,7 +219,7 @@ def test_reading_floats_leaves_the_set_alone(levels):
     assert torch.equal(stored, before)
 
 
-REFUSED = {
+REJECTED = {
     "NaN": (rows_of(0.5, float("nan"), 0.1), 1, r"train images range from nan to nan"),
     "infinite": (rows_of(0.5, float("inf")), 1, r"range from 0.5 to inf, expected \[0, 1\]"),
     "negative": (rows_of(0.5, -0.25), 1, r"range from -0.25 to 0.5"),
@@ -246,8 +230,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("rows", "levels", "message"), REFUSED.values(), ids=REFUSED)
-def test_rows_that_are_no_images_are_refused(rows, levels, message):
+@pytest.mark.parametrize(("rows", "levels", "message"), REJECTED.values(), ids=REJECTED)
+def test_rows_that_are_no_images_are_rejected(rows, levels, message):
     with pytest.raises(DataError, match=message):
         Images(rows, rows[:0], (1, 1), levels)
 

@@ -1,4 +1,4 @@
-"""The exact estimator against a sum written down, and its refusals."""
+"""The exact estimator against an explicit sum, and what it rejects."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import relaxit
 from relaxit.errors import Unsupported
 from relaxit.estimators.exact import Exact
 from relaxit.testing.toys import SamplesOnly, ThreeNumbers
-from tests.helpers import able, params_for, seed
+from tests.helpers import params_for, seed
+from tests.own_relaxations import DISCRETE
 
 CATEGORICAL = relaxit.get("categorical", categories=3)
-DISCRETE = pytest.mark.parametrize("relaxation", able("discrete_distribution"), ids=repr)
 
 
 def cubic(relaxation, variables):
@@ -129,7 +129,7 @@ def test_vmap_of_grad_equals_a_loop():
     )
 
 
-def test_too_many_states_are_refused():
+def test_too_many_states_are_rejected():
     ten = relaxit.get("categorical", categories=10)
     Exact().check(ten)
     Exact().check_joint(ten, 3)
@@ -148,7 +148,7 @@ def test_too_many_states_are_refused():
         Exact(states=9).check(ten)
 
 
-def test_more_values_than_can_be_listed_are_refused_unlisted():
+def test_more_values_than_can_be_listed_are_rejected_unlisted():
     class Many(ThreeNumbers):
         name = "many"
         log_cardinality = 50.0
@@ -160,7 +160,7 @@ def test_more_values_than_can_be_listed_are_refused_unlisted():
         Exact().check(Many())
 
 
-def test_values_that_nobody_lists_are_refused():
+def test_values_that_nobody_lists_are_rejected():
     class Unlisted(ThreeNumbers):
         name = "unlisted"
         log_cardinality = math.log(3)

@@ -1,50 +1,32 @@
-"""The perturbed optimiser against enumeration and integrals, and the Fenchel-Young loss."""
+"""The perturbed optimiser against enumeration and integrals."""
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-from scipy import integrate, stats
+from scipy import stats
 
 import relaxit
-from relaxit import Capabilities, Relaxation
 from relaxit.errors import Unsupported
 from relaxit.estimators.common.perturbed_scores import gaussian, noise_of
 from relaxit.estimators.perturbed import Perturbed
-from relaxit.losses import fenchel_young_loss
 from relaxit.testing import wrong_distribution, wrong_mean
 from relaxit.testing.toys import SamplesOnly, ThreeNumbers
 from tests.helpers import params_for, seed
+from tests.toy_relaxations import Plain
 
 CATEGORICAL = relaxit.get("categorical", categories=4)
 BINARY = relaxit.get("binary")
 
 
-class Plain(Relaxation):
-    """Three numbers in a row, by no argmax of scores."""
-
-    api, name = 1, "plain"
-    capabilities = Capabilities(density=False, discrete_distribution=False, exact_rounding=False)
-    event_shape = param_shape = torch.Size((3,))
-    support, vertices = relaxit.constraints.simplex, relaxit.constraints.one_hot
-
-    def rsample(self, params, temperature, shape, generator=None):
-        return params.softmax(-1).expand(shape + params.shape)
-
-    def hard(self, soft):
-        return soft.round()
-
-
 STRUCTURES = pytest.mark.parametrize("relaxation", [CATEGORICAL, BINARY, ThreeNumbers()], ids=repr)
-LAWS = {"gumbel_r": CATEGORICAL, "logistic": BINARY, "norm": None}
+DISTRIBUTIONS = {"gumbel_r": CATEGORICAL, "logistic": BINARY, "norm": None}
 
 
-@pytest.mark.parametrize("distribution", LAWS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_noise_and_the_derivative_of_its_density(distribution):
-    kind = "own" if LAWS[distribution] is not None else "gaussian"
-    drawn, score = noise_of("it", LAWS[distribution] or BINARY, kind)
+    kind = "own" if DISTRIBUTIONS[distribution] is not None else "gaussian"
+    drawn, score = noise_of("it", DISTRIBUTIONS[distribution] or BINARY, kind)
     assert not wrong_distribution(drawn(torch.Size([20_000]), generator=seed(1)), distribution)
     z = torch.linspace(-2, 5, 15, dtype=torch.float64)
     density = getattr(stats, distribution).logpdf
@@ -183,7 +165,7 @@ def test_vmap_of_grad_equals_a_loop(relaxation):
     torch.testing.assert_close(got, torch.stack([slope(a) for a in params]))
 
 
-def test_refusals():
+def test_noise_without_an_argmax_is_rejected():
     class Odd(SamplesOnly):
         name = "odd"
         noise = staticmethod(torch.zeros)
@@ -202,73 +184,3 @@ def test_refusals():
     for call in (lambda r: Perturbed().check(r), lambda r: Perturbed().sample(r(torch.zeros(3)))):
         with pytest.raises(Unsupported, match=r"'perturbed' needs an argmax.*plain"):
             call(Plain())
-
-
-# --- the loss ---------------------------------------------------------------------------------
-
-
-def test_loss_is_the_cross_entropy_plus_eulers_constant():
-    params = params_for(CATEGORICAL, 3).requires_grad_()
-    target = torch.eye(4).double()[[2, 0, 1]]
-    value = fenchel_young_loss(CATEGORICAL, params, target, draws=100_000, generator=seed(1))
-    assert value.shape == (3,)
-    want = torch.nn.functional.cross_entropy(params, torch.tensor([2, 0, 1]), reduction="none")
-    error = math.pi / math.sqrt(6 * 100_000)  # the maximum is Gumbel
-    assert float((value - want - 0.5772156649).detach().abs().max()) < 4 * error
-    (got,) = torch.autograd.grad(value.sum(), params)
-    (wanted,) = torch.autograd.grad(want.sum(), params)
-    assert float((got - wanted).abs().max()) < 4 * 0.5 / math.sqrt(100_000)
-
-
-def test_loss_of_a_bit_against_its_integral():
-    # E max(0, a + s Z), with derivative P(a + s Z > 0).
-    a, target = torch.tensor(0.4).double().requires_grad_(), torch.tensor(1.0)
-    value = fenchel_young_loss(
-        BINARY, a, target, draws=200_000, scale=0.5, noise="gaussian", generator=seed(1)
-    )
-    density = lambda z: max(0.0, 0.4 + 0.5 * z) * stats.norm.pdf(z)  # noqa: E731
-    want = integrate.quad(density, -8, 8)[0] - 0.4
-    assert float(value.detach()) == pytest.approx(want, abs=4 * 0.5 / math.sqrt(200_000))
-    (slope,) = torch.autograd.grad(value, a)
-    error = 0.5 / math.sqrt(200_000)
-    assert float(slope) == pytest.approx(stats.norm.cdf(0.8) - 1, abs=4 * error)
-
-
-def test_loss_is_the_function_whose_gradient_it_has():
-    params = params_for(CATEGORICAL, 3).requires_grad_()
-    target = torch.eye(4).double()[:3]
-    loss = lambda a: fenchel_young_loss(CATEGORICAL, a, target, generator=seed(1))  # noqa: E731
-    assert torch.autograd.gradcheck(loss, params)  # piecewise linear on fixed noise
-
-
-def test_descent_teaches_the_target():
-    params = torch.zeros(2, 4, requires_grad=True)
-    target = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]])
-    optimiser, generator = torch.optim.Adam([params], lr=0.1), seed(1)
-    for _ in range(100):
-        optimiser.zero_grad()
-        fenchel_young_loss(CATEGORICAL, params, target, generator=generator).sum().backward()
-        optimiser.step()
-    torch.testing.assert_close(params.detach().softmax(-1), target, rtol=0, atol=0.1)
-
-
-def test_loss_of_masked_scores():
-    params = torch.tensor([[0.3, -torch.inf, 0.1, 0.0]] * 2, requires_grad=True)
-    target = torch.eye(4)[:2]
-    value = fenchel_young_loss(CATEGORICAL, params, target)
-    assert bool(value[0].isfinite())
-    assert float(value[1].detach()) == torch.inf  # its target cannot be
-    (slope,) = torch.autograd.grad(value[0], params)
-    assert bool(slope.isfinite().all())
-    assert float(slope[0, 1]) == 0
-    forced = torch.tensor([torch.inf, -torch.inf], requires_grad=True)
-    assert bool(fenchel_young_loss(BINARY, forced, torch.tensor([1.0, 0.0])).isfinite().all())
-
-
-def test_loss_refuses_what_has_no_product_of_params_and_values():
-    with pytest.raises(
-        Unsupported, match=r"shape of the values.*'numbers' has params \[3\] and values \[\]"
-    ):
-        fenchel_young_loss(ThreeNumbers(), torch.zeros(3), torch.zeros(()))
-    with pytest.raises(Unsupported, match="needs an argmax"):
-        fenchel_young_loss(Plain(), torch.zeros(3), torch.zeros(3))

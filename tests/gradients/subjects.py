@@ -106,14 +106,14 @@ class Baseline(StatefulEstimator):
         return f + score + fit - fit.detach()
 
 
-class Refusing(DrawEstimator):
-    api, name = 1, "test-refusing"
+class Rejecting(DrawEstimator):
+    api, name = 1, "test-rejecting"
 
     def check(self, relaxation):
         raise relaxit.Unsupported("it needs what nobody has")
 
     def given(self, q, hard, generator=None):
-        raise AssertionError("asked in spite of its refusal")
+        raise AssertionError("asked although it was rejected")
 
 
 class Failing(Estimator):

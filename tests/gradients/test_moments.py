@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from relaxit.gradients import moments
 from relaxit.gradients.moments import of_all, of_draws, of_strata, summarise
 from relaxit.testing import wrong_mean
 from tests.helpers import seed
@@ -87,8 +86,8 @@ def test_debiased_measures_average_to_the_truth(kind):
 
 
 @pytest.mark.parametrize("kind", ["draws", "strata"])
-def test_the_floor_is_the_spread_of_the_mean(kind):
-    generator, errors, floors = seed(4), [], []
+def test_the_uncertainty_is_the_spread_of_the_mean(kind):
+    generator, errors, uncertainties = seed(4), [], []
     for _ in range(2000):
         if kind == "draws":
             index = torch.multinomial(FLAT_MASS, 3, replacement=True, generator=generator)
@@ -98,9 +97,9 @@ def test_the_floor_is_the_spread_of_the_mean(kind):
             which = torch.randint(2, (5,), generator=generator)
             found = of_strata(VALUES[stratum, which], stratum, MASS, EXACT)
         errors.append(found.error - (FLAT_MASS @ FLAT - EXACT))
-        floors.append(found.uncertainty)
+        uncertainties.append(found.uncertainty)
     squares = torch.stack(errors).square().sum(-1)
-    assert not wrong_mean(squares - torch.tensor(floors), 0)
+    assert not wrong_mean(squares - torch.tensor(uncertainties), 0)
 
 
 def test_points_are_pooled_by_their_length():
@@ -110,7 +109,7 @@ def test_points_are_pooled_by_their_length():
     assert summarise([one, ten]).cosine == 1
 
 
-def test_chance_exceeds_the_floor_once_in_a_hundred_cases():
+def test_chance_exceeds_the_noise_level_once_in_a_hundred_cases():
     # Of one entry, where the bound is reached; 1000 draws, so that the mean is normal enough.
     exact, above, cases = torch.ones(1, dtype=torch.float64), 0, 2000
     for estimates in torch.randn(cases, 1000, 1, generator=seed(5), dtype=torch.float64) + 1:
@@ -125,4 +124,6 @@ def test_cosine_of_any_size(size):
     exact = torch.tensor([3.0, -4.0], dtype=torch.float64)
     estimates = size * torch.tensor([[4.0, 3.0], [3.0, -4.0], [-1.0, 0.0]], dtype=torch.float64)
     want = torch.tensor([0.0, 1.0, -0.6], dtype=torch.float64) * (size > 0)
-    torch.testing.assert_close(moments._cosines(estimates, exact), want)
+    certain = torch.ones(1, dtype=torch.float64)  # each estimate by itself
+    found = [of_all(one.unsqueeze(0), certain, exact).cosine for one in estimates]
+    torch.testing.assert_close(torch.tensor(found, dtype=torch.float64), want)

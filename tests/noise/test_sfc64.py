@@ -1,4 +1,4 @@
-"""Large draws of uniform numbers: their law, their grid, and that threads do not matter."""
+"""Large draws of uniform numbers: distribution, grid, and that threads do not matter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relaxit.noise import sfc64
 from relaxit.testing import wrong_frequencies
 from tests.helpers import seed
 
-TWO_AND_A_BIT = 2 * sfc64._BLOCK + 77  # blocks of a draw
+TWO_AND_A_BIT = 2 * sfc64.BLOCK + 77  # blocks of a draw
 EACH_DTYPE = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
@@ -36,7 +36,7 @@ def test_distribution_near_both_ends(dtype):
 def test_neighbours_and_blocks_are_independent(dtype):
     # Pairs at several distances, one of them a block, on an 8 x 8 grid. alpha = 2e-5 each.
     u = draw(1 << 20, dtype, 2)
-    for lag in (1, 2, 3, 16, sfc64._BLOCK):
+    for lag in (1, 2, 3, 16, sfc64.BLOCK):
         cells = (u[:-lag] * 8).long() * 8 + (u[lag:] * 8).long()
         counts = torch.bincount(cells, minlength=64)
         assert not wrong_frequencies(counts, torch.full((64,), 1 / 64))
@@ -53,7 +53,7 @@ def test_ends_of_the_generator(dtype, ones, monkeypatch):
             return np.full(size, 2**64 - 1 if ones else 0, dtype=np.uint64)
 
     monkeypatch.setattr(np.random, "SFC64", End)
-    u = draw(sfc64._BLOCK + 8, dtype)
+    u = draw(sfc64.BLOCK + 8, dtype)
     assert bool((u > 0).all() & (u < 1).all())
     assert (u > 0.5).all() == ones
     finest = 2.0**-32 if dtype == torch.float32 else 2.0**-54
@@ -74,11 +74,11 @@ def test_distribution_of_a_single_block(dtype):
 
 
 @EACH_DTYPE
-@pytest.mark.parametrize("number", [1, 3, sfc64._BLOCK, TWO_AND_A_BIT])
+@pytest.mark.parametrize("number", [1, 3, sfc64.BLOCK, TWO_AND_A_BIT])
 def test_threads_change_nothing(dtype, number, monkeypatch):
     alone = draw(number, dtype, 3)
     with ThreadPoolExecutor(3) as pool:
-        monkeypatch.setattr(sfc64, "_threads", pool)
+        monkeypatch.setattr(sfc64, "thread_pool", lambda: pool)
         monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
         assert torch.equal(alone, draw(number, dtype, 3))
     assert alone.shape == (number,)
@@ -93,9 +93,9 @@ def test_no_more_threads_than_torch_has(monkeypatch):
             at_work.add(threading.get_ident())
             meeting.wait(60)  # none goes on to another block before each has one
 
-        monkeypatch.setattr(sfc64, "_fill", fill)
+        monkeypatch.setattr(sfc64, "fill_block", fill)
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        draw(12 * sfc64._BLOCK)
+        draw(12 * sfc64.BLOCK)
         assert len(at_work) == threads
         assert threading.get_ident() in at_work
 

@@ -11,9 +11,16 @@ from relaxit import ConfigurationError, Options, Task, Unsupported
 from relaxit.training.figures import draw_grid
 from relaxit.training.task import Display, Terms
 
+TASK = {
+    "task": {"name": "test-chooser"},
+    "relaxation": {"name": "binary", "options": {}},
+    "latents": 64,
+}
+FLAGS = ["--task", "test-chooser", "--relaxation", "binary", "--latents", "64", "--device", "cpu"]
+
 
 class Gates(nn.Module):
-    """One parameter vector for all pictures, and a linear classifier of what it lets through."""
+    """One parameter vector for all images, and a linear classifier of what it lets through."""
 
     def __init__(self, params_shape, pixels, classes):
         super().__init__()

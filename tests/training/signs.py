@@ -10,7 +10,7 @@ from torch.distributions import Distribution, constraints
 from relaxit import Capabilities, PerturbAndRelax, noise
 
 
-class _SignLaw(Distribution):
+class SignDistribution(Distribution):
     arg_constraints = {}
 
     def __init__(self, params):
@@ -53,4 +53,4 @@ class Sign(PerturbAndRelax):
         return torch.where(scores > 0, 1.0, -1.0).to(scores.dtype)
 
     def discrete(self, params):
-        return _SignLaw(params)
+        return SignDistribution(params)

@@ -1,3 +1,5 @@
+"""Configurations are merged from layers, and recipe files are data only."""
+
 import json
 
 import pytest

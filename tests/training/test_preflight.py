@@ -1,4 +1,4 @@
-"""A first step on copies refuses what the run would refuse, and leaves no trace in it."""
+"""A first step on copies rejects what the run would reject, and leaves no trace in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def learned(name, **changed):
     )
 
 
-def test_a_temperature_without_gradient_is_refused():
+def test_a_temperature_without_gradient_is_rejected():
     with pytest.raises(ConfigurationError, match=r"learned.*'rloo' gives the temperature no"):
         check_learned_temperature(learned("rloo"))
     other = {"temperature": {"schedule": "constant"}, "estimator": {"name": "rloo"}}

@@ -1,3 +1,5 @@
+"""Schedules of the temperature, and the ramp and the decay of other numbers."""
+
 import itertools
 import math
 
@@ -31,7 +33,7 @@ def test_linear_and_cosine_may_rise():
         assert (tau(0), tau(5), tau(10)) == pytest.approx((0.5, 0.75, 1.0))
 
 
-def test_rising_exponential_is_refused():
+def test_rising_exponential_is_rejected():
     with pytest.raises(ConfigurationError, match=r"final temperature 1\.0 > initial 0\.5"):
         temperature_schedule("exponential", 0.5, 1.0, steps=10)
 

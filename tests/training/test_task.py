@@ -1,55 +1,27 @@
-"""A task that is no autoencoder trains, resumes, is evaluated, and is refused what does not fit."""
+"""A task other than the autoencoder is configured, trained, resumed and evaluated."""
 
 import json
 import signal
-import types
 from pathlib import Path
 
 import pytest
 import torch
 
-import relaxit
 from relaxit.cli.app import run
-from relaxit.data.dataset import Dataset, Images
-from relaxit.errors import ConfigurationError, PluginError, ShapeError, Unsupported
 from relaxit.plugins import registry
 from relaxit.training.config import RunConfig, resolve
-from relaxit.training.experiment import build, build_task
+from relaxit.training.experiment import build
 from relaxit.training.loop import SilentCallback, Trainer
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.runs.loading import open_model, open_run
 from relaxit.training.stopping import StopRequest
-from relaxit.training.task import Display, Setup, Terms
+from relaxit.training.task import Terms
 from relaxit.zoo import recipe_layers
-from tests.training.chooser import Chooser
+from tests.training.chooser import FLAGS, TASK, Chooser
 from tests.training.small import small_config
-from tests.training.test_loop import StopAfter, run_at, weights
+from tests.training.small_runs import StopAfter, run_at, weights
 
-TASK = {
-    "task": {"name": "test-chooser"},
-    "relaxation": {"name": "binary", "options": {}},
-    "latents": 64,
-}
-FLAGS = ["--task", "test-chooser", "--relaxation", "binary", "--latents", "64", "--device", "cpu"]
-
-
-class Unlabelled(Dataset):
-    api, name, summary = 1, "test-unlabelled", "images without labels"
-
-    def load(self, folder, download=False):
-        pixels = torch.zeros(40, 64, dtype=torch.uint8)
-        return Images(train=pixels, test=pixels[:8], size=(8, 8))
-
-
-@pytest.fixture(autouse=True)
-def registered(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    for cls in (Chooser, Unlabelled):
-        relaxit.register(cls)
-    yield
-    for cls in (Chooser, Unlabelled):
-        relaxit.unregister(cls)
+pytestmark = pytest.mark.usefixtures("chooser_registered")
 
 
 def test_trains_from_the_command_line_and_improves(tmp_path, capsys):
@@ -108,9 +80,8 @@ def test_is_listed_and_shown(capsys):
 @pytest.mark.parametrize("estimator", ["pathwise", "st-gumbel"])
 @pytest.mark.parametrize("calls", [1, 7, 12])
 def test_interrupted_and_resumed_equals_undisturbed_to_the_bit(
-    tmp_path, monkeypatch, calls, estimator
+    tmp_path, report_each_step, calls, estimator
 ):
-    monkeypatch.setattr("relaxit.training.loop._REPORT_SECONDS", -1.0)
     layer = {**TASK, "estimator": {"name": estimator}, "data": {"binarise": "dynamic"}}
     undisturbed, whole = run_at(tmp_path / "whole", layer)
     _, stopped = run_at(tmp_path / "run", layer, report=StopAfter(calls, signal.SIGTERM))
@@ -138,7 +109,7 @@ def test_steps_come_in_training_mode_and_evaluation_does_not():
     seen = trainer.experiment.model.seen
     assert seen == [True] * 5
     trainer.summary(True)
-    assert seen[5:] == [False] * 4  # 360 test pictures in batches of 100
+    assert seen[5:] == [False] * 4  # 360 test images in batches of 100
     assert trainer.experiment.model.training
 
 
@@ -160,33 +131,6 @@ def test_a_smaller_last_batch_weighs_no_more_than_its_images():
         {"train_loss": mean, "train_wrong": mean, "train_kept": mean}
     )
     assert trainer.images_done == 1437
-
-
-# --- refusals, all before anything is written -------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        ("--dataset test-unlabelled", "'test-chooser' needs labels, which data set 'test-unlab"),
-        ("--kl relaxed", "objective.kl = 'relaxed': task 'test-chooser' has no KL term"),
-        ("--kl-warmup 0.5", "objective.kl_warmup = 0.5"),
-        ("--prior-temperature 2", "objective.prior_temperature = 2.0"),
-        ("--latents 63", "needs --latents 64"),
-        ("--relaxation categorical -o categories=3", "needs a gate for each pixel"),
-        ("--task-option price=-1", "price"),
-        ("--task-option prize=1", "prize"),
-        ("--task-option price", "--task-option takes KEY=VALUE"),
-        ("--task test-choser", "Did you mean test-chooser?"),
-        ("--latents 1000000000000", "GiB"),
-    ],
-)
-def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, capsys, flags, said):
-    assert run(["train", *FLAGS, *flags.split()]) == 2
-    err = capsys.readouterr().err
-    assert len(err.strip().splitlines()) == 1
-    assert said in err
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_kl_settings_of_the_recipe_below_go_with_its_task(capsys):
@@ -230,11 +174,6 @@ def test_an_environment_variable_names_the_task(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["task"]["options"] == {"price": 0.2}
 
 
-def test_an_option_of_the_default_task_is_not_overlooked(capsys):
-    assert run(["train", "--task-option", "price=1", "--dry-run"]) == 2
-    assert "task 'vae': price" in capsys.readouterr().err
-
-
 def test_a_configuration_from_before_there_were_tasks_means_the_autoencoder(tmp_path):
     run_at(tmp_path / "run", {"epochs": 1})
     path = tmp_path / "run" / "config.json"
@@ -250,75 +189,8 @@ def test_a_configuration_from_before_there_were_tasks_means_the_autoencoder(tmp_
     assert RunConfig.model_fields["task"].default.name == "vae"
 
 
-def test_a_run_whose_task_has_gone_says_what_it_needs(tmp_path):
-    run_at(tmp_path / "run", TASK, {"epochs": 1})
-    relaxit.unregister(Chooser)
-    try:
-        with pytest.raises(PluginError, match="needs task 'test-chooser', which came from session"):
-            open_run(tmp_path / "run")
-    finally:
-        relaxit.register(Chooser)
-
-
 def test_overwriting_removes_the_images_of_either_task(tmp_path):
     run_at(tmp_path / "run", TASK, {"epochs": 1})
     (tmp_path / "run" / "gates-mine.png").write_text("mine")
     RunDirectory(tmp_path / "run").create(overwrite=True)
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"gates-mine.png"}
-
-
-# --- what an author may get wrong -------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda terms: Terms(terms.loss.mean(), terms.metrics),
-        lambda terms: Terms(terms.loss, {"kept": terms.loss, "wrong": terms.loss}),
-        lambda terms: Terms(terms.loss, {"wrong": terms.loss}),
-        lambda terms: Terms(terms.loss, {"wrong": terms.loss.mean(), "kept": terms.loss}),
-        lambda terms: Terms(terms.loss, {"wrong": terms.loss[1:], "kept": terms.loss}),
-    ],
-)
-def test_terms_of_another_shape_or_order_are_refused(tmp_path, monkeypatch, wrong):
-    terms = Chooser.terms
-    monkeypatch.setattr(Chooser, "terms", lambda *args: wrong(terms(*args)))
-    with pytest.raises(ShapeError, match=r"expected a loss \[E\] and metrics \['wrong', 'kept'\]"):
-        run_at(tmp_path / "run", TASK)
-
-
-def test_a_plugin_brings_a_task_and_an_unfinished_one_is_named():
-    class Unfinished(Chooser):
-        name = "test-unfinished"
-        evaluate = relaxit.Task.evaluate
-
-    class Fine(Chooser):
-        name = "test-fine"
-
-    module = types.ModuleType("module")
-    module.relaxit_tasks = relaxit.hookimpl(lambda: [Fine, Unfinished])
-    own = registry.Registry(entry_points=[], environ={})
-    plugin = registry.PluginRecord("choosers", "dist", "1", "module")
-    own.add(plugin, module)
-    assert plugin.provides == {"task": ["test-fine"]}
-    assert plugin.problems == ["task 'test-unfinished' does not implement evaluate"]
-    assert own.find("task", "test-fine")(price=0.5) == Fine(price=0.5)
-
-
-def test_absent_parts_are_typed_errors():
-    setup = Setup(relaxit.get("binary"), relaxit.estimator("pathwise"), latents=3)
-    with pytest.raises(Unsupported, match="no images to sample"):
-        Chooser().sample_prior(setup, torch.nn.Identity(), 1, 0)
-    assert issubclass(Unsupported, ConfigurationError)
-    assert setup.params_shape == (3, *relaxit.get("binary").param_shape)
-
-
-def test_build_task_checks_without_data():
-    with pytest.raises(ConfigurationError, match="a gate for each pixel"):
-        build_task(small_config({"task": {"name": "test-chooser"}}))
-
-
-def test_a_display_that_cannot_be_filled_shows_at_once():
-    assert Display().fill("{a:.1f} {b:.1f}", {"a": 1.0}) == "1.0 nan"
-    with pytest.raises(ValueError, match="format"):
-        Display(line="{train_loss:.2q}")

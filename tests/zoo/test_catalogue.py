@@ -1,3 +1,5 @@
+"""Every recipe resolves to a run, and those of tutorials are told as they were."""
+
 import pytest
 
 from relaxit import zoo

@@ -1,14 +1,27 @@
-"""The oracles of these tests: plain loops and brute force. Nothing here uses the package tested."""
+"""The oracles of these tests: plain loops and brute force.
+
+Only :func:`structure` uses the package tested.
+"""
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
+import relaxit
+
 INF = torch.inf
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LONG = (torch.float32, torch.float64)
+ALL_DTYPES = pytest.mark.parametrize("dtype", DTYPES)
+dtypes = pytest.mark.parametrize("dtype", LONG)
+ROWS = pytest.mark.parametrize("relaxation", ["softsort", "neuralsort"])
+"""Relaxations of sorting whose rows, but not columns, sum to 1."""
+
 KINDS = (
     "zero",
     "gumbel",
@@ -138,6 +151,11 @@ def listed(m: int, n: int) -> Tensor:
     return found
 
 
+def is_permutation(value: Tensor) -> Tensor:
+    binary = ((value == 0) | (value == 1)).flatten(-2).all(-1)
+    return binary & (value.sum(-1) == 1).all(-1) & (value.sum(-2) == 1).all(-1)
+
+
 def totals(x: Tensor) -> Tensor:
     """The sum of scores of every matching, ``[..., N]``."""
     m, n = x.shape[-2:]
@@ -155,7 +173,7 @@ def which(values: Tensor) -> Tensor:
     """Where matchings stand in :func:`listed`, ``[...]``."""
     options = listed(*values.shape[-2:])
     same = (values.double().unsqueeze(-3) == options).flatten(-2).all(-1)
-    assert bool((same.sum(-1) == 1).all()), "a value that is no matching"
+    assert bool((same.sum(-1) == 1).all()), "a value that is not a matching"
     return same.double().argmax(-1)
 
 
@@ -163,6 +181,13 @@ def frequencies(theta: Tensor, draws: int, number: int) -> Tensor:
     """How often each matching is the best of ``theta`` plus Gumbel noise, ``[N]``."""
     noisy = theta + gumbel(draws, *theta.shape, number=number)
     return torch.bincount(totals(noisy).argmax(-1), minlength=len(listed(*theta.shape))).double()
+
+
+def structure(m: int, n: int, **options: Any) -> Any:
+    """The structure tested for matrices ``[m, n]``."""
+    if m == n:
+        return relaxit.get("permutation", n=n, **options)
+    return relaxit.get("matching", rows=m, columns=n, **options)
 
 
 def close(got: Tensor, want: Tensor, atol: float, rtol: float = 0.0, what: str = "") -> None:

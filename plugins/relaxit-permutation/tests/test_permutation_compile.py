@@ -1,15 +1,18 @@
-"""Compiled in one graph and under vmap it is the same; and on a device that is not there."""
+"""Compiled in one graph, and under vmap, it is the same; and on a device that is not there."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+import torch._dynamo.testing
 from permutation_helpers import close, gumbel, normal
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import relaxit
 from relaxit_permutation.matrices.assignment import assign, matchable
+from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 from relaxit_permutation.sinkhorn.operator import scaled, sinkhorn
+from relaxit_permutation.sorting.ranking import soft_permutation
 
 STRUCTURES = pytest.mark.parametrize(
     ("name", "options", "shape"),
@@ -79,6 +82,41 @@ def test_opcheck():
     sums = torch.ones(4).double()
     args = (x.detach(), sums, sums, 200, 40, 1e-13, 1e-4)
     torch.library.opcheck(torch.ops.relaxit_permutation.scale, args)
+
+
+@pytest.mark.usefixtures("all_converge")
+@pytest.mark.parametrize("kind", ["softsort", "neuralsort", "sinkhorn", None])
+def test_compiled_for_a_temperature_that_changes(kind):
+    def soft(x, t):
+        return sinkhorn(x, t) if kind is None else soft_permutation(x, t, kind)
+
+    x = gumbel(3, 4, 4).float() if kind is None else normal(3, 4).float()
+    floats = [1.0, 0.9, 0.8, 0.7]
+    for values, most in ((floats, 2), ([torch.tensor(t) for t in floats], 1)):
+        torch._dynamo.reset()
+        counter = torch._dynamo.testing.CompileCounter()
+        graph = torch.compile(soft, backend=counter, fullgraph=True)
+        for t in values:
+            close(graph(x, t), soft(x, t), 1e-6)
+        assert counter.frame_count <= most
+
+
+@pytest.mark.slow
+def test_batches_of_any_size_share_a_graph():
+    n = 13  # marginals by the integral
+    structure = PermutationPlackettLuce(n=n)
+
+    def every(scores):
+        soft = structure(scores, 0.5).draw(generator=None)[0]
+        kl = structure(scores).kl_to_uniform()
+        return structure.discrete(scores).mean + structure.hard(soft) * 0 + kl[..., None, None]
+
+    torch._dynamo.reset()
+    graph = torch.compile(every, fullgraph=True, backend="aot_eager")
+    for batch in (7, 9):
+        close(graph(normal(batch, n)), every(normal(batch, n)), 1e-12)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        close(graph(normal(11, n)), every(normal(11, n)), 1e-12)
 
 
 # --- vmap -------------------------------------------------------------------------------------

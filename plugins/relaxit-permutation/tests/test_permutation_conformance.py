@@ -1,15 +1,17 @@
-"""Every law of the contract, on the examples of both structures."""
+"""Every check of the kit, on the examples of all structures."""
 
 from __future__ import annotations
 
 import pytest
 
-from relaxit.testing import parametrize_with_checks
+from relaxit.testing import cases, parametrize_with_checks, results
 from relaxit_permutation.gumbel_sinkhorn.matching import Matching
 from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
+from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 
+COMPILES = "compiled_equals_eager"
 MANY_DRAWS = (
-    "compiled_equals_eager",
+    COMPILES,
     "draw_and_rsample_agree",
     "noise_is_independent",
     "rows_follow_their_own_mass",
@@ -34,3 +36,16 @@ def test_permutation(check):
 @without(parametrize_with_checks([Matching(rows=2, columns=3)]), *MANY_DRAWS)
 def test_matching(check):
     check()
+
+
+@without(parametrize_with_checks(PermutationPlackettLuce.examples()), COMPILES)
+def test_plackett_luce(check):
+    check()
+
+
+@pytest.mark.slow
+def test_plackett_luce_compiles():
+    for structure in PermutationPlackettLuce.examples():
+        (case,) = cases(structure)
+        (result,) = results(case, only=[COMPILES])
+        assert result.outcome == "pass", result.reason

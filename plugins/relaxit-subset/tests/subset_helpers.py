@@ -1,18 +1,33 @@
-"""The oracles of these tests, by brute force, and the statistical checks.
+"""The oracles of these tests, by brute force.
 
-Nothing here uses the package under test: subsets are listed with itertools, laws are written down
-from their definition and differentiated by autograd.
+Nothing here uses the package under test: subsets are listed with itertools, distributions are
+written down from their definition and differentiated by autograd.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 
+import pytest
 import torch
 from torch import Tensor
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 INF = torch.inf
+LONG = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+
+INFINITE = [
+    [0.3, -INF, 1.0, -2.0, 0.0],
+    [-INF, 0.7, -INF, 0.4, -1.0],
+    [0.3, INF, 1.0, -2.0, 0.0],
+    [40.0, INF, -INF, -40.0, 0.5],
+    [-INF, 0.3, -INF, -INF, 1.2],
+    [INF, 0.3, INF, 5.0, 1.2],
+    [-INF, INF, -INF, -INF, 2.0],
+]
+"""Logits that mask and force items of five, two of which are chosen; the last three leave no
+choice."""
 
 
 def seed(number: int) -> torch.Generator:
@@ -48,7 +63,7 @@ def allowed(values: Tensor, logits: Tensor) -> Tensor:
 
 
 def poisson(logits: Tensor, k: int) -> Tensor:
-    """Log-mass ``[N, *batch]`` of all subsets under the conditional Poisson law, in float64."""
+    """Log-mass ``[N, *batch]`` of all subsets under the conditional Poisson distribution."""
     logits = logits.double()
     values = listed(logits.shape[-1], k)
     score = (along(values, logits) * torch.where(logits.isinf(), 0.0, logits)).sum(-1)
@@ -79,6 +94,24 @@ def race(logits: Tensor, k: int) -> Tensor:
     return torch.stack(mass)
 
 
+def brute_force(theta: list[float], k: int) -> dict[tuple[int, ...], tuple[float, float]]:
+    """Masses of all subsets under either distribution, over subsets and over orders."""
+    weights = [math.exp(t) for t in theta]
+    subsets = list(itertools.combinations(range(len(theta)), k))
+    products = {s: math.prod(weights[i] for i in s) for s in subsets}
+    found = {}
+    for s in subsets:
+        race = 0.0
+        for order in itertools.permutations(s):
+            left, chance = sum(weights), 1.0
+            for i in order:
+                chance *= weights[i] / left
+                left -= weights[i]
+            race += chance
+        found[s] = products[s] / sum(products.values()), race
+    return found
+
+
 def mean_of(mass: Tensor, values: Tensor) -> Tensor:
     """Marginals ``[*batch, n]`` of log-masses ``[N, *batch]``."""
     return torch.einsum("s...,si->...i", mass.exp(), values)
@@ -89,7 +122,7 @@ def entropy_of(mass: Tensor) -> Tensor:
 
 
 def kl_of(mass: Tensor, other: Tensor) -> Tensor:
-    """Infinite where the other law lacks a subset of this one."""
+    """Infinite where the other distribution lacks a subset of this one."""
     absent = mass == -INF
     gap = torch.where(absent, 0.0, mass) - torch.where(absent, 0.0, other)
     return (mass.exp() * gap).sum(0)

@@ -1,4 +1,4 @@
-"""Compiled in one graph the law equals the eager one, and no warning escapes."""
+"""Compiled in one graph the distribution equals the eager one, and no warning escapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every law of the contract, on the examples of both structures and on the two estimators."""
+"""Every check of the kit, on the examples of both structures and on the two estimators."""
 
 from __future__ import annotations
 

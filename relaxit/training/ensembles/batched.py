@@ -30,6 +30,7 @@ from relaxit.training.callbacks import Callback
 from relaxit.training.divergence import FirstBad
 from relaxit.training.ensembles.stacked_linear import stack_linear_layers
 from relaxit.training.experiment import Experiment
+from relaxit.training.loop import REPORT_SECONDS
 from relaxit.training.metrics import check_shapes, mean_metrics, metrics_row, totals_of
 from relaxit.training.optimizer import build_optimizer
 from relaxit.training.precision import matmuls
@@ -37,8 +38,6 @@ from relaxit.training.preflight import require_temperature_gradient
 from relaxit.training.task import ESTIMATOR_STATE, Row, Setup, Step, Task
 
 __all__ = ["Ensemble"]
-
-_REPORT_SECONDS = 0.2
 
 
 class _Member(nn.Module):
@@ -246,7 +245,7 @@ class Ensemble:
             with matmuls(first.config.precision, first.device):
                 self.train_step(index)
             seen += index.numel()
-            if report is not None and (now := time.perf_counter()) - last_report > _REPORT_SECONDS:
+            if report is not None and (now := time.perf_counter()) - last_report > REPORT_SECONDS:
                 report.step(seen, self.means())
                 seen, last_report = 0, now
             if stop:

@@ -22,14 +22,12 @@ from relaxit.training.ensembles.figure import draw_ensemble_curves
 from relaxit.training.ensembles.plan import Mode, runs_batched
 from relaxit.training.ensembles.summary import markdown, mean_row, metric_summary, metrics_of, table
 from relaxit.training.experiment import Experiment
-from relaxit.training.loop import Trainer, train
+from relaxit.training.loop import SAVE_SECONDS, Trainer, train
 from relaxit.training.runs import RunDirectory, Tracker, save_model, save_state
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Row
 
 __all__ = ["EnsembleCallback", "EnsembleOutcome", "Member", "train_members"]
-
-_SAVE_SECONDS = 30.0
 
 
 @dataclass
@@ -243,7 +241,7 @@ def _together(
             callback.epoch(mean_row([members[number].rows[-1] for number in _sound(members)]))
             if finished:
                 ensemble.next_epoch()
-            if time.monotonic() - saved > _SAVE_SECONDS:
+            if time.monotonic() - saved > SAVE_SECONDS:
                 for tracker in trackers:
                     tracker.flush()  # a saved state without its metrics could not be resumed
                 _save(ensemble, members, trainers)

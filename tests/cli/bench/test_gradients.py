@@ -1,7 +1,6 @@
 """``relaxit bench gradients`` as a person and as a program meet it."""
 
 import json
-import os
 
 import pytest
 
@@ -14,27 +13,18 @@ from tests.gradients.subjects import Failing, Score, Tiny, Undefined, UndefinedC
 QUICK = ["--draws", "20", "--warm-up", "2", "--device", "cpu"]
 
 
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    """Each test in an empty folder, with a wide terminal and none of the user's environment."""
-    for key in [key for key in os.environ if key.startswith("RELAXIT_")]:
-        monkeypatch.delenv(key)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-
-
 class Broken(GradientProblem):
     """It fails before its first case, or after it."""
 
-    api, name, summary = 1, "test-broken", "a mistake of its own, or a refusal"
+    api, name, summary = 1, "test-broken", "a mistake of its own, or an error of ours"
 
     class Options(relaxit.Options):
         after: int = 0
-        refuses: bool = False
+        unsupported: bool = False
 
     def cases(self, around):
         yield from list(Tiny().cases(around))[: self.options.after]
-        raise relaxit.Unsupported("not this") if self.options.refuses else KeyError("gone")
+        raise relaxit.Unsupported("not this") if self.options.unsupported else KeyError("gone")
 
 
 @pytest.fixture
@@ -141,8 +131,8 @@ def test_a_problem_that_fails_says_why(tiny, after, flags, capsys):
     assert "test-broken: failed: KeyError: 'gone'" in (err if flags else out).splitlines()
 
 
-def test_a_refusal_after_figures_is_shown(tiny, capsys):
-    arguments = ["--problem-option", "after=1", "--problem-option", "refuses=true"]
+def test_what_is_unsupported_after_figures_is_shown(tiny, capsys):
+    arguments = ["--problem-option", "after=1", "--problem-option", "unsupported=true"]
     estimators = ["--estimators", "straight-through"]
     assert bench("test-broken", *arguments, *estimators, *QUICK) == 0
     assert "test-broken: not supported: not this" in capsys.readouterr().out.splitlines()

@@ -1,3 +1,5 @@
+"""The autoencoder: its shapes, and the weights that it starts with."""
+
 import pytest
 import torch
 
@@ -5,10 +7,10 @@ import relaxit
 from relaxit.tasks.vae.model import Vae
 from tests.training.signs import Sign
 
-LAWS = [r for cls in relaxit.relaxations().values() for r in cls.examples()] + [Sign()]
+RELAXATIONS = [r for cls in relaxit.relaxations().values() for r in cls.examples()] + [Sign()]
 
 
-@pytest.mark.parametrize("relaxation", LAWS, ids=repr)
+@pytest.mark.parametrize("relaxation", RELAXATIONS, ids=repr)
 @pytest.mark.parametrize("init", ["torch", "scaled"])
 def test_sized_from_the_shapes_of_any_relaxation(relaxation, init):
     vae = Vae(relaxation, latents=3, pixels=20, hidden=(16, 8), init=init)
@@ -19,7 +21,7 @@ def test_sized_from_the_shapes_of_any_relaxation(relaxation, init):
     assert vae.decode(q.sample_hard()).shape == (5, 20)
 
 
-@pytest.mark.parametrize("relaxation", LAWS, ids=repr)
+@pytest.mark.parametrize("relaxation", RELAXATIONS, ids=repr)
 def test_scaled_weights_keep_the_signal_of_hard_values(relaxation):
     torch.manual_seed(0)
     vae = Vae(relaxation, latents=20, pixels=784)
@@ -29,17 +31,17 @@ def test_scaled_weights_keep_the_signal_of_hard_values(relaxation):
 
 
 def test_the_decoder_starts_at_the_mean_image():
-    vae = Vae(LAWS[0], latents=2, pixels=6)
+    vae = Vae(RELAXATIONS[0], latents=2, pixels=6)
     mean = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0, 0.3])
     vae.fit_mean(mean)
     torch.nn.init.zeros_(vae.decoder[-1].weight)
-    z = LAWS[0](torch.zeros(1, 2, *LAWS[0].param_shape)).sample_hard()
+    z = RELAXATIONS[0](torch.zeros(1, 2, *RELAXATIONS[0].param_shape)).sample_hard()
     assert torch.allclose(vae.decode(z).sigmoid()[0], mean.clamp(1e-3, 1 - 1e-3), atol=1e-5)
     assert torch.equal(vae.mean_image, mean)
 
 
 def test_the_tutorials_relu_bounds_the_parameters():
-    vae = Vae(LAWS[-1], latents=4, pixels=10, params_activation="relu", init="torch")
+    vae = Vae(RELAXATIONS[-1], latents=4, pixels=10, params_activation="relu", init="torch")
     params = vae.encode(torch.randn(50, 10))
     assert float(params.detach().min()) == 0
-    assert Vae(LAWS[-1], latents=4, pixels=10).encode(torch.randn(50, 10)).min() < 0
+    assert Vae(RELAXATIONS[-1], latents=4, pixels=10).encode(torch.randn(50, 10)).min() < 0

@@ -187,7 +187,7 @@ def test_a_kl_that_is_a_bound_is_named_as_one():
     assert Sign().kl_is_exact
 
 
-def test_pairs_that_are_no_objective_are_refused_before_step_0():
+def test_pairs_that_are_no_objective_are_rejected_before_step_0():
     with pytest.raises(ConfigurationError, match="needs soft samples"):
         NegativeElbo(RELAXATIONS[0], relaxit.estimator("st-gumbel"), "relaxed")
     with pytest.raises(Unsupported, match="log_space"):

@@ -1,4 +1,4 @@
-"""Which vertex counts as nearest: that by distance, or that by KL divergence, and no third one."""
+"""Which vertex counts as nearest: that by distance or that by KL divergence, and no other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import itertools
 
 import torch
 
-from relaxit.testing.relaxations.values import _are_marks, _distance, _divergence, _excess
+from relaxit.testing.relaxations.values import (
+    excess_distance,
+    have_equally_many_ones,
+    squared_distance,
+    vertex_divergence,
+)
 
 ORDERS = torch.eye(3, dtype=torch.float64)[torch.tensor(list(itertools.permutations(range(3))))]
 
@@ -26,21 +31,21 @@ def best(scores: torch.Tensor) -> torch.Tensor:
 def test_each_rounding_is_nearest_in_its_own_measure_only():
     soft = soft_orders(500)
     by_distance, by_divergence = best(soft), best(soft.log())
-    assert _excess(soft, by_distance, ORDERS, _distance) < 1e-12
-    assert _excess(soft, by_divergence, ORDERS, _divergence) < 1e-12
-    assert _excess(soft, by_distance, ORDERS, _divergence) > 1e-3
-    assert _excess(soft, by_divergence, ORDERS, _distance) > 1e-3
+    assert excess_distance(soft, by_distance, ORDERS, squared_distance) < 1e-12
+    assert excess_distance(soft, by_divergence, ORDERS, vertex_divergence) < 1e-12
+    assert excess_distance(soft, by_distance, ORDERS, vertex_divergence) > 1e-3
+    assert excess_distance(soft, by_divergence, ORDERS, squared_distance) > 1e-3
 
 
 def test_another_vertex_is_far_in_both():
     soft = soft_orders(50)
     wrong = best(soft).roll(1, -1)
-    assert _excess(soft, wrong, ORDERS, _distance) > 1e-2
-    assert _excess(soft, wrong, ORDERS, _divergence) > 1e-2
+    assert excess_distance(soft, wrong, ORDERS, squared_distance) > 1e-2
+    assert excess_distance(soft, wrong, ORDERS, vertex_divergence) > 1e-2
 
 
 def test_vertices_with_a_fixed_number_of_ones():
-    assert _are_marks(ORDERS)
-    assert not _are_marks(torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
-    assert not _are_marks(torch.tensor([[0.5, 0.5], [1.0, 0.0]]))
-    assert not _are_marks(torch.tensor([0.0, 1.0]))
+    assert have_equally_many_ones(ORDERS)
+    assert not have_equally_many_ones(torch.tensor([[0.0, 0.0], [1.0, 0.0]]))
+    assert not have_equally_many_ones(torch.tensor([[0.5, 0.5], [1.0, 0.0]]))
+    assert not have_equally_many_ones(torch.tensor([0.0, 1.0]))

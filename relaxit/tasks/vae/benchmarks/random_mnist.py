@@ -26,7 +26,7 @@ def mnist_files(directory: Path | None) -> Iterator[Path]:
     if directory is not None:
         yield directory
         return
-    with tempfile.TemporaryDirectory(prefix="relaxit-pictures-") as name:
+    with tempfile.TemporaryDirectory(prefix="relaxit-images-") as name:
         write_random(Path(name))
         yield Path(name)
 

@@ -135,7 +135,7 @@ def _swept(
 def _go_on(
     x: Tensor, rows: Tensor, columns: Tensor, scaled: Scaled, steps: int, aim: float
 ) -> None:
-    """Apply Newton's method to the matrices that have not converged, and update ``found``."""
+    """Apply Newton's method to the matrices that have not converged, and update ``scaled``."""
     remaining = (scaled[2] > aim).nonzero().squeeze(-1)
     if len(remaining):
         x, v, rows, columns, off = (
@@ -192,7 +192,7 @@ def _mend(
     """Recompute inaccurate matrices from reduced scores.
 
     Args:
-        found: matrices, potentials and errors, updated for the matrices ``poor``.
+        scaled: matrices, potentials and errors, updated for the matrices ``poor``.
         poor: indices of the inaccurate matrices.
         x, rows, columns, iterations, steps, aim: as for :func:`scale_matrices`.
     """

@@ -1,0 +1,69 @@
+"""Every hook and every public name is documented, and nothing else."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from importlib import import_module
+
+import pytest
+
+import relaxit
+from relaxit.plugins import specs
+from tests.pages import DOCS
+
+HOOKS = [
+    f for _, f in inspect.getmembers(specs, inspect.isfunction) if f.__name__.startswith("relaxit_")
+]
+
+
+def signature_line(function) -> str:
+    # Annotations are kept as text, which inspect prints in quotes.
+    return f"def {function.__name__}{inspect.signature(function)}:".replace("'", "")
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda f: f.__name__)
+def test_every_hook_is_documented(hook):
+    page = (DOCS / "contract.md").read_text()
+    assert any(line.startswith(signature_line(hook)) for line in page.splitlines())
+    assert f"- `{hook.__name__}`:" in page
+
+
+def test_no_other_hook_is_documented():
+    page = (DOCS / "contract.md").read_text()
+    assert set(re.findall(r"\brelaxit_[a-z_]+\b", page)) - {"relaxit_bins"} == {
+        hook.__name__ for hook in HOOKS
+    }
+
+
+# Faces that a user or the author of a plugin may import from.
+PUBLIC = [
+    "relaxit", "relaxit.aliases", "relaxit.arithmetic", "relaxit.autograd", "relaxit.bench",
+    "relaxit.categorical", "relaxit.constraints", "relaxit.data", "relaxit.drawing",
+    "relaxit.dtypes", "relaxit.environment", "relaxit.errors", "relaxit.estimators",
+    "relaxit.files", "relaxit.gradients", "relaxit.json_text", "relaxit.losses", "relaxit.noise",
+    "relaxit.plugins", "relaxit.reproduce", "relaxit.seeded_distribution", "relaxit.shapes",
+    "relaxit.temperature", "relaxit.testing", "relaxit.tracing", "relaxit.training", "relaxit.zoo",
+]  # fmt: skip
+
+
+def documented_names() -> set[str]:
+    page = (DOCS / "api.md").read_text()
+    return set(re.findall(r"^\.\. [\w:]+:: (relaxit[\w.]+)$", page, re.M))
+
+
+@pytest.mark.parametrize("face", PUBLIC)
+def test_the_api_lists_the_names_of_a_face(face):
+    module = import_module(face)
+    missing = {
+        name
+        for name in module.__all__
+        if f"{face}.{name}" not in documented_names()
+        and not (name in relaxit.__all__ and getattr(relaxit, name) is getattr(module, name))
+    }
+    assert not missing
+
+
+def test_the_api_lists_nothing_else():
+    known = {f"{face}.{name}" for face in PUBLIC for name in import_module(face).__all__}
+    assert documented_names() <= known

@@ -1,0 +1,86 @@
+"""The Fenchel-Young loss against cross-entropy and integrals."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from scipy import integrate, stats
+
+import relaxit
+from relaxit.errors import Unsupported
+from relaxit.losses import fenchel_young_loss
+from relaxit.testing.toys import ThreeNumbers
+from tests.helpers import params_for, seed
+from tests.toy_relaxations import Plain
+
+CATEGORICAL = relaxit.get("categorical", categories=4)
+BINARY = relaxit.get("binary")
+
+
+def test_loss_is_the_cross_entropy_plus_eulers_constant():
+    params = params_for(CATEGORICAL, 3).requires_grad_()
+    target = torch.eye(4).double()[[2, 0, 1]]
+    value = fenchel_young_loss(CATEGORICAL, params, target, draws=100_000, generator=seed(1))
+    assert value.shape == (3,)
+    want = torch.nn.functional.cross_entropy(params, torch.tensor([2, 0, 1]), reduction="none")
+    error = math.pi / math.sqrt(6 * 100_000)  # the maximum is Gumbel
+    assert float((value - want - 0.5772156649).detach().abs().max()) < 4 * error
+    (got,) = torch.autograd.grad(value.sum(), params)
+    (wanted,) = torch.autograd.grad(want.sum(), params)
+    assert float((got - wanted).abs().max()) < 4 * 0.5 / math.sqrt(100_000)
+
+
+def test_loss_of_a_bit_against_its_integral():
+    # E max(0, a + s Z), with derivative P(a + s Z > 0).
+    a, target = torch.tensor(0.4).double().requires_grad_(), torch.tensor(1.0)
+    value = fenchel_young_loss(
+        BINARY, a, target, draws=200_000, scale=0.5, noise="gaussian", generator=seed(1)
+    )
+    density = lambda z: max(0.0, 0.4 + 0.5 * z) * stats.norm.pdf(z)  # noqa: E731
+    want = integrate.quad(density, -8, 8)[0] - 0.4
+    assert float(value.detach()) == pytest.approx(want, abs=4 * 0.5 / math.sqrt(200_000))
+    (slope,) = torch.autograd.grad(value, a)
+    error = 0.5 / math.sqrt(200_000)
+    assert float(slope) == pytest.approx(stats.norm.cdf(0.8) - 1, abs=4 * error)
+
+
+def test_loss_is_the_function_whose_gradient_it_has():
+    params = params_for(CATEGORICAL, 3).requires_grad_()
+    target = torch.eye(4).double()[:3]
+    loss = lambda a: fenchel_young_loss(CATEGORICAL, a, target, generator=seed(1))  # noqa: E731
+    assert torch.autograd.gradcheck(loss, params)  # piecewise linear on fixed noise
+
+
+def test_descent_teaches_the_target():
+    params = torch.zeros(2, 4, requires_grad=True)
+    target = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]])
+    optimiser, generator = torch.optim.Adam([params], lr=0.1), seed(1)
+    for _ in range(100):
+        optimiser.zero_grad()
+        fenchel_young_loss(CATEGORICAL, params, target, generator=generator).sum().backward()
+        optimiser.step()
+    torch.testing.assert_close(params.detach().softmax(-1), target, rtol=0, atol=0.1)
+
+
+def test_loss_of_masked_scores():
+    params = torch.tensor([[0.3, -torch.inf, 0.1, 0.0]] * 2, requires_grad=True)
+    target = torch.eye(4)[:2]
+    value = fenchel_young_loss(CATEGORICAL, params, target)
+    assert bool(value[0].isfinite())
+    assert float(value[1].detach()) == torch.inf  # its target cannot be
+    (slope,) = torch.autograd.grad(value[0], params)
+    assert bool(slope.isfinite().all())
+    assert float(slope[0, 1]) == 0
+    forced = torch.tensor([torch.inf, -torch.inf], requires_grad=True)
+    assert bool(fenchel_young_loss(BINARY, forced, torch.tensor([1.0, 0.0])).isfinite().all())
+
+
+def test_loss_rejects_params_and_values_of_different_shapes():
+    with pytest.raises(
+        Unsupported, match=r"shape of the values.*'numbers' has params \[3\] and values \[\]"
+    ):
+        fenchel_young_loss(ThreeNumbers(), torch.zeros(3), torch.zeros(()))
+    with pytest.raises(Unsupported, match="needs an argmax"):
+        fenchel_young_loss(Plain(), torch.zeros(3), torch.zeros(3))

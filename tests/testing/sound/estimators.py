@@ -1,0 +1,154 @@
+"""Sound estimators, for the broken ones to inherit from."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+
+from relaxit import DrawEstimator, Estimator, SampleEstimator, Unsupported
+from relaxit.autograd import replace_gradient
+from relaxit.estimators.base import StatefulEstimator
+
+
+def needs_discrete_distribution(estimator, relaxation):
+    """Reject a relaxation without a discrete distribution."""
+    if not relaxation.capabilities.discrete_distribution:
+        raise Unsupported(f"{estimator.name} needs a discrete distribution: {relaxation.name}")
+
+
+class Through(SampleEstimator):
+    """An exact draw with the gradient of the marginals: straight-through at temperature 1."""
+
+    api = 1
+    name = "sound"
+    hard = True
+    exact_draw = True
+    unbiased = "linear"
+
+    def check(self, relaxation):
+        needs_discrete_distribution(self, relaxation)
+
+    def sample(self, q, sample_shape=(), generator=None):
+        value = q.sample_hard(sample_shape, generator)
+        return replace_gradient(value, q.discrete.mean.expand(value.shape))
+
+
+class Drawn(DrawEstimator):
+    """The same for a draw that is given, at the distribution's temperature."""
+
+    api = 1
+    name = "drawn"
+    unbiased = "linear"
+
+    def given(self, q, hard, generator=None):
+        return replace_gradient(hard, self.marginals(q).expand(hard.shape))
+
+    def marginals(self, q):
+        return q.relaxation.discrete(q.params / q.aligned_temperature).mean.to(q.params.dtype)
+
+
+class Score(Estimator):
+    """Two samples, each the other's baseline."""
+
+    api = 1
+    name = "score"
+    hard = True
+    exact_draw = True
+    unbiased = "any"
+
+    def check(self, relaxation):
+        needs_discrete_distribution(self, relaxation)
+
+    def surrogate(self, q, cost, generator=None):
+        z = q.sample_hard((2,), generator)
+        f = torch.stack([cost(z[0]), cost(z[1])])
+        log = q.discrete.log_prob(z)
+        log = log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
+        return self.combine(f, log)
+
+    def evaluations(self, relaxation, variables=1):
+        return 2
+
+    def combine(self, f, log):
+        score = (f[0] - f[1]).detach() * (log[0] - log[1]) / 2
+        return f.mean(0) + score - score.detach()
+
+
+class Enumerates(Estimator):
+    """Enumerates all joint values, and draws nothing."""
+
+    api = 1
+    name = "enumerates"
+    hard = True
+    exact_draw = True
+    unbiased = "any"
+
+    def check(self, relaxation):
+        needs_discrete_distribution(self, relaxation)
+
+    def evaluations(self, relaxation, variables=1):
+        return len(relaxation.enumerate_vertices()) ** variables
+
+    def surrogate(self, q, cost, generator=None):
+        values = q.relaxation.enumerate_vertices().to(q.params.dtype)
+        first = cost(values[0].expand(*q.batch_shape, *q.event_shape))
+        lead, total = first.dim(), 0.0
+        rest = q.batch_shape[lead:]
+        for which in itertools.product(range(len(values)), repeat=math.prod(rest)):
+            one = values[list(which)].reshape((*rest, *values.shape[1:]))
+            z = one.expand(*q.batch_shape, *q.event_shape)
+            log = q.discrete.log_prob(z)
+            mass = (log.flatten(lead).sum(-1) if log.dim() > lead else log).exp()
+            total = total + mass * (cost(z) if any(which) else first)
+        return total
+
+
+class Average(torch.nn.Module):
+    """A moving average, and an offset that is learned."""
+
+    def __init__(self, persistent=True):
+        super().__init__()
+        self.register_buffer("average", torch.zeros(()), persistent=persistent)
+        self.offset = torch.nn.Parameter(torch.zeros(()))
+
+    def update(self, f):
+        self.average.mul_(0.8).add_(0.2 * f.mean())
+
+
+class Averaged(StatefulEstimator):
+    """The score function with a moving average as its baseline."""
+
+    api = 1
+    name = "averaged"
+    hard = True
+    exact_draw = True
+    unbiased = "any"
+
+    def check(self, relaxation):
+        needs_discrete_distribution(self, relaxation)
+
+    def build_state(self, relaxation, variables):
+        return Average()
+
+    def surrogate(self, q, cost, generator=None, state=None):
+        z = q.sample_hard((), generator)
+        f, log = cost(z), q.discrete.log_prob(z)
+        log = log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
+        fixed = f.detach()
+        if state is None:
+            return f + fixed * (log - log.detach())
+        left = fixed - self.baseline(state, fixed)
+        learning = (left - state.offset).square()
+        score = (left - state.offset).detach() * log
+        return f + score - score.detach() + learning - learning.detach()
+
+    def baseline(self, state, f):
+        before = state.average.clone()
+        if state.training and torch.is_grad_enabled():
+            state.update(f)
+        return before
+
+
+SOUND = [Through(), Score(), Drawn(), Enumerates(), Averaged()]
