@@ -168,10 +168,10 @@ def test_usable_on_cuda_in_float32_for_what_fits():
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     with FakeTensorMode():
-        assert cuda.usable(torch.empty(2, 128, 128, device="cuda"))
-        assert not cuda.usable(torch.empty(2, 129, 129, device="cuda"))
-        assert not cuda.usable(torch.empty(2, 4, 4, device="cuda", dtype=torch.float64))
-        assert not cuda.usable(torch.empty(2, 4, 4))
+        assert cuda.uses_triton(torch.empty(2, 128, 128, device="cuda"))
+        assert not cuda.uses_triton(torch.empty(2, 129, 129, device="cuda"))
+        assert not cuda.uses_triton(torch.empty(2, 4, 4, device="cuda", dtype=torch.float64))
+        assert not cuda.uses_triton(torch.empty(2, 4, 4))
 
 
 def test_a_failing_compiler_gives_the_reference_and_one_warning(monkeypatch):
@@ -181,7 +181,7 @@ def test_a_failing_compiler_gives_the_reference_and_one_warning(monkeypatch):
     asked = []
     monkeypatch.setattr(cuda, "triton_works", True)
     # Nothing here can run a program on the CPU: whatever is raised, with Triton or without.
-    monkeypatch.setattr(cuda, "usable", lambda x: asked.append(1) or cuda.triton_works)
+    monkeypatch.setattr(cuda, "uses_triton", lambda x: asked.append(1) or cuda.triton_works)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         found = scaling.scale_matrices(*given)

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-__all__ = ["MOST", "sweep", "triton_works", "usable"]
+__all__ = ["MOST", "sweep", "triton_works", "uses_triton"]
 
 MOST = 128
 """Largest number of rows, or of columns, of a matrix that a program can hold."""
@@ -33,7 +33,7 @@ def sweep(
         >>> ones = torch.ones(1, 2, 1)
         >>> sweep(torch.zeros(1, 2, 2), ones, ones.mT, ones, ones.mT, 10, 1e-5)  # not on the CPU
     """
-    if not usable(x):
+    if not uses_triton(x):
         return None
     try:
         from relaxit_permutation.sinkhorn import triton_kernels
@@ -44,7 +44,7 @@ def sweep(
         return None
 
 
-def usable(x: Tensor) -> bool:
+def uses_triton(x: Tensor) -> bool:
     """Whether the program can scale these matrices: on CUDA, in float32, and not too large."""
     return triton_works and x.is_cuda and x.dtype == torch.float32 and max(x.shape[-2:]) <= MOST
 
