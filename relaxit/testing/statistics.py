@@ -63,7 +63,7 @@ def wrong_distribution(
     """Compare independent numbers with a continuous distribution by a Kolmogorov-Smirnov test.
 
     Args:
-        values: draws, of any shape.
+        values: draws, of any shape. Many draws of float16 or bfloat16 differ by their rounding.
         distribution: name of a distribution of ``scipy.stats``, or its distribution function.
 
     Returns:
