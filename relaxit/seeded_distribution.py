@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from relaxit.aliases import Generator, Shape
+from relaxit.errors import Unsupported
 
 __all__ = ["SeededDistribution"]
 
@@ -30,9 +31,11 @@ class SeededDistribution(Distribution):
         """Draw samples ``[*sample, *batch, *event]`` with pathwise gradient.
 
         Raises:
-            NotImplementedError: if there is none, as for discrete values.
+            Unsupported: if there is none, as for discrete values.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no samples with pathwise gradient")
+        raise Unsupported(
+            f"{type(self).__name__} has no samples with pathwise gradient; use sample"
+        )
 
     def sample(self, sample_shape: Shape = torch.Size(), generator: Generator = None) -> Tensor:
         """Draw samples ``[*sample, *batch, *event]`` without gradient."""

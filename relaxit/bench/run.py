@@ -59,7 +59,7 @@ def run_benchmark(
 
     Example:
         >>> import relaxit.plugins.registry
-        >>> benchmarks = relaxit.plugins.registry.default_registry().items("benchmark")
+        >>> benchmarks = relaxit.plugins.default_registry().items("benchmark")
         >>> small = benchmarks["categorical-hard"](batch=8, latents=2, categories=3)
         >>> report = run_benchmark(small, torch.device("cpu"), BenchmarkSettings(rounds=3))
         >>> report.rounds, report.reason, report.measured

@@ -220,7 +220,7 @@ def load_file(path: str | Path) -> PluginRecord:
         >>> path = pathlib.Path(directory.name, "my_estimator.py")
         >>> _ = path.write_text('''
         ... import relaxit
-        ... from relaxit.estimators.pathwise import Pathwise
+        ... from relaxit.estimators import Pathwise
         ...
         ... @relaxit.register
         ... class Mine(Pathwise):

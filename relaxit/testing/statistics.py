@@ -13,9 +13,11 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from relaxit.errors import ShapeError
 from relaxit.testing.check import ALPHA, require
 
 __all__ = [
+    "cells_of",
     "count_values",
     "threshold",
     "wrong_distribution",
@@ -38,13 +40,19 @@ def count_values(values: Tensor, vertices: Tensor) -> Tensor:
         Counts, ``[N]``, int64.
 
     Raises:
-        AssertionError: a row of ``values`` is none of ``vertices``.
+        ConformanceError: a row of ``values`` is none of ``vertices``.
+        ShapeError: their events have different shapes.
 
     Example:
         >>> import torch
         >>> count_values(torch.eye(3)[[0, 2, 2]], torch.eye(3))
         tensor([1, 0, 2])
     """
+    if values.shape[1:] != vertices.shape[1:]:
+        raise ShapeError(
+            f"values {list(values.shape)} and vertices {list(vertices.shape)} must have the same "
+            "event shape"
+        )
     # Each row is identified by one number, which avoids M x N comparisons of events.
     rows = values.double().reshape(len(values), -1)
     listed = vertices.double().reshape(len(vertices), -1)
@@ -85,8 +93,8 @@ def wrong_distribution(
 def wrong_frequencies(observed: Tensor, mass: Tensor) -> str:
     """Compare counts with probabilities by a chi-square test.
 
-    Values that are expected less than 50 times are tested together; one of probability zero must
-    not occur at all.
+    Values that are expected less than 50 times share cells in which so many are expected; one of
+    probability zero must not occur at all.
 
     Args:
         observed: counts, ``[N]``.
@@ -103,24 +111,22 @@ def wrong_frequencies(observed: Tensor, mass: Tensor) -> str:
         >>> wrong_frequencies(torch.tensor([600, 400]), fair)
         'a value should occur 500 times in 1000 draws, but occurred 600 times'
     """
+    _require_same_shape("counts and masses", observed, mass)
     p = mass.detach().double().cpu()
     counts = observed.double().cpu()
     never = int((counts[p == 0] > 0).sum())
     if never:
         return f"{never} of the values of mass zero occurred"
     p, total = p / p.sum(), float(counts.sum())
-    rare = p * total < FEW  # the chi-square test needs larger counts: these share one cell
-    if bool(rare.any()):
-        shared, hits = float(p[rare].sum()), int(counts[rare].sum())
-        if shared * total < FEW:  # which is tested on its own if it is still too small
-            if stats.binomtest(hits, int(total), shared).pvalue < ALPHA / 2:
-                return (
-                    f"rare values should occur {shared * total:.2g} times and occurred {hits} times"
-                )
-            p, counts = p[~rare], counts[~rare]
-        else:
-            p = torch.cat([p[~rare], p.new_tensor([shared])])
-            counts = torch.cat([counts[~rare], counts.new_tensor([float(hits)])])
+    cells = cells_of(p * total, FEW)
+    p, counts = _sums(p, cells), _sums(counts, cells)
+    if len(p) and float(p[0]) * total < FEW:  # too small even so, and tested on its own
+        if stats.binomtest(int(counts[0]), int(total), float(p[0])).pvalue < ALPHA / 2:
+            return (
+                f"rare values should occur {float(p[0]) * total:.2g} times and occurred "
+                f"{counts[0]:.0f} times"
+            )
+        p, counts = p[1:], counts[1:]
     if len(p) < 2:
         return ""
     expected = p / p.sum() * counts.sum()
@@ -139,15 +145,44 @@ def wrong_shares(one: Tensor, other: Tensor) -> str:
     Returns:
         What differs; empty if both may come from one distribution.
     """
+    _require_same_shape("two tables of counts", one, other)
     table = torch.stack([one, other]).double().cpu()
-    rare = table.sum(0) < 2 * FEW
-    cells = torch.cat([table[:, ~rare], table[:, rare].sum(1, keepdim=True)], 1)
-    cells = cells[:, cells.sum(0) >= 2 * FEW]
-    if cells.shape[1] < 2 or stats.chi2_contingency(cells.numpy()).pvalue > ALPHA:
+    cells = cells_of(table.sum(0), 2 * FEW)
+    table = torch.stack([_sums(row, cells) for row in table])
+    table = table[:, table.sum(0) >= 2 * FEW]
+    if table.shape[1] < 2 or stats.chi2_contingency(table.numpy()).pvalue > ALPHA:
         return ""
-    shares = cells / cells.sum(1, keepdim=True)
+    shares = table / table.sum(1, keepdim=True)
     worst = int((shares[0] - shares[1]).abs().argmax())
     return f"a value has share {shares[0, worst]:.4f}, but {shares[1, worst]:.4f} among draws"
+
+
+def cells_of(expected: Tensor, least: float) -> Tensor:  # [N] -> [N] int64
+    """Assign values to cells in which at least so many draws are expected.
+
+    The chi-square test needs large counts. A frequent value has a cell of its own; rare ones share
+    cells, from number 0. If all of them together are expected less often, cell 0 holds too few.
+    """
+    rare = expected < least
+    # Where one interval of the running sum ends, less than ``least`` is left to the next value.
+    shared = (expected[rare].cumsum(0) / (2 * least)).long()
+    held = _sums(expected[rare], shared)
+    if len(held) > 1 and float(held[-1]) < least:
+        shared.clamp_(max=len(held) - 2)
+    first = int(shared[-1]) + 1 if len(shared) else 0
+    cells = torch.empty_like(expected, dtype=torch.int64)
+    cells[rare], cells[~rare] = shared, first + torch.arange(int((~rare).sum()))
+    return cells
+
+
+def _sums(values: Tensor, cells: Tensor) -> Tensor:
+    """Add up the values of each cell."""
+    return torch.bincount(cells, weights=values)
+
+
+def _require_same_shape(what: str, one: Tensor, other: Tensor) -> None:
+    if one.shape != other.shape or one.dim() != 1:
+        raise ShapeError(f"{what} must be [N], got {list(one.shape)} and {list(other.shape)}")
 
 
 def threshold(comparisons: int) -> float:
@@ -160,15 +195,25 @@ def wrong_mean(values: Tensor, mean: Tensor | float, error: Tensor | float = 0.0
 
     Args:
         values: draws, ``[M, ...]``.
-        mean: expected mean, ``[...]``.
+        mean: expected mean, which broadcasts to ``[...]``.
         error: standard error of ``mean``, if it is itself an estimate.
 
     Returns:
         What differs; empty if the means agree.
+
+    Raises:
+        ShapeError: ``mean`` or ``error`` does not broadcast to the shape of a row.
+
+    Example:
+        >>> import torch
+        >>> x = torch.linspace(0, 1, 1000)
+        >>> wrong_mean(x, 0.5), wrong_mean(x, 0.6)
+        ('', 'a mean is 0.50000 and should be 0.60000 (+- 0.00914)')
     """
     rows = values.detach().double().reshape(len(values), -1)
-    wanted = torch.as_tensor(mean).detach().double().flatten().to(rows.device)
-    known = torch.as_tensor(error, dtype=torch.float64).flatten().to(rows.device)
+    row = values.new_empty(values.shape[1:])
+    wanted = _expanded("the expected mean", mean, row)
+    known = _expanded("the standard error", error, row)
     return _wrong(rows.mean(0), wanted, (rows.var(0) / len(rows) + known.square()).sqrt())
 
 
@@ -186,9 +231,19 @@ def wrong_estimate(
     Returns:
         What differs; empty if the estimate agrees.
     """
-    given = torch.as_tensor(error, dtype=torch.float64, device=got.device).expand(got.shape)
-    got, wanted, given = (x.detach().double().flatten() for x in (got, wanted, given))
-    return _wrong(got, wanted, given, rounding)
+    given = _expanded("the standard error", error, got)
+    wanted = _expanded("the expected value", wanted, got)
+    return _wrong(got.detach().double().flatten(), wanted, given, rounding)
+
+
+def _expanded(what: str, number: Tensor | float, like: Tensor) -> Tensor:
+    """Expand to a shape, in float64 and flat."""
+    tensor = torch.as_tensor(number).detach().to(like.device, torch.float64)
+    try:
+        return tensor.expand(like.shape).flatten()
+    except RuntimeError:
+        shapes = f"{list(tensor.shape)} does not broadcast to {list(like.shape)}"
+        raise ShapeError(f"{what} of shape {shapes}") from None
 
 
 def _wrong(got: Tensor, wanted: Tensor, spread: Tensor, rounding: float = 1e-6) -> str:

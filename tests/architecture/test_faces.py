@@ -96,6 +96,26 @@ def test_examples_and_pages_import_faces_only(path):
     assert not bad
 
 
+def docstring_imports(module: Module) -> list[Import]:
+    """What the examples in the docstrings of a module import."""
+    texts = [n.value for n in ast.walk(module.tree) if isinstance(n, ast.Constant)]
+    examples = [text for text in texts if isinstance(text, str) and ">>> " in text]
+    return imported_in("\n".join(examples).replace("... ", ""))
+
+
+@EACH
+def test_examples_in_docstrings_import_faces_only(module):
+    bad = [i.full for i in docstring_imports(module) if past_a_face(module, i)]
+    assert not bad
+
+
+def test_imports_of_a_docstring_are_seen():
+    source = "'''Example:\n    >>> x = 1\n    ... from relaxit.data.digits import Digits\n'''"
+    module = Module("relaxit.cli.train", ROOT, source)
+    assert [i.full for i in docstring_imports(module)] == ["relaxit.data.digits.Digits"]
+    assert past_a_face(module, docstring_imports(module)[0])
+
+
 def test_imports_of_a_page_are_seen():
     text = "```python\nfrom relaxit.data.digits import Digits\n```"
     assert past_a_face(Module("stranger", ROOT, ""), imported_in(text)[0])

@@ -8,6 +8,8 @@ import pytest
 import torch
 from scipy import stats
 
+from relaxit.errors import ShapeError
+from relaxit.testing import statistics
 from relaxit.testing.statistics import (
     DRAWS,
     count_values,
@@ -125,6 +127,54 @@ def test_rare_values_share_a_cell():
     assert wrong_frequencies(torch.tensor([99_000, 500, 300, 200]), p)
 
 
+def test_values_that_are_all_rare_are_compared_too():
+    # 20 draws of each are expected; one half of the values has twice the mass of the other.
+    generator = torch.Generator().manual_seed(0)
+    even, uneven = torch.ones(1000), torch.cat([torch.ones(500), 2 * torch.ones(500)])
+
+    def observed(p):
+        return torch.bincount(
+            torch.multinomial(p, 20_000, True, generator=generator), minlength=1000
+        )
+
+    assert not wrong_frequencies(observed(even), even)
+    assert not wrong_frequencies(observed(uneven), uneven)
+    assert wrong_frequencies(observed(uneven), even)
+    assert not wrong_shares(observed(uneven), observed(uneven))
+    assert wrong_shares(observed(uneven), observed(even))
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_cells_of_rare_values_hold_enough(number):
+    # Expected counts of any size, and of the least that leaves the last cell short.
+    x = torch.rand(300, generator=torch.Generator().manual_seed(number), dtype=torch.float64)
+    for expected in (150 * x, 49 * x, 10 * x[:13], torch.full((4,), 25.0), torch.tensor([99.0, 1])):
+        cells = statistics.cells_of(expected.double(), 50)
+        held = torch.bincount(cells, weights=expected.double())
+        assert bool((held[1:] >= 50).all())
+        assert held[0] >= 50 or expected[expected < 50].sum() < 50  # even all together
+        frequent = cells[expected >= 50]
+        assert len(frequent.unique()) == len(frequent)
+        assert held.sum() == pytest.approx(float(expected.sum()))
+
+
+@pytest.mark.parametrize(
+    "compare",
+    [
+        lambda: wrong_frequencies(torch.tensor([5, 5]), torch.tensor([1.0])),
+        lambda: wrong_frequencies(torch.ones(2, 2), torch.ones(2, 2)),
+        lambda: wrong_shares(torch.ones(2), torch.ones(3)),
+        lambda: wrong_mean(torch.rand(10, 3), torch.zeros(2)),
+        lambda: wrong_mean(torch.rand(10, 3), 0.5, torch.zeros(2)),
+        lambda: wrong_estimate(torch.zeros(3), torch.zeros(2)),
+        lambda: count_values(torch.eye(3), torch.eye(2)),
+    ],
+)
+def test_shapes_that_do_not_fit_are_errors(compare):
+    with pytest.raises(ShapeError, match=r"\["):
+        compare()
+
+
 def test_shares_of_two_samples():
     generator = torch.Generator().manual_seed(0)
 
@@ -142,6 +192,8 @@ def test_shares_of_two_samples():
 def test_means_see_what_is_off():
     rows = torch.randn(10_000, 3, generator=torch.Generator().manual_seed(0))
     assert not wrong_mean(rows, torch.zeros(3))
+    assert not wrong_mean(rows, 0.0)
+    assert "should be 0.00000" in wrong_mean(rows + torch.tensor([0.0, 0.0, 0.1]), 0.0)
     assert wrong_mean(rows, torch.tensor([0.0, 0.06, 0.0]))
     assert not wrong_mean(rows, torch.tensor([0.0, 0.06, 0.0]), error=torch.tensor(0.05))
     assert not wrong_mean(torch.full((10, 2), 0.5), torch.full((2,), 0.5))  # without spread

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from relaxit import noise
+from relaxit.categorical.distributions import LogConcrete
 from relaxit.dtypes import compute_dtype
-from tests.testing.sound.choices import Choice
+from tests.testing.sound.choices import Choice, Concrete
 
 
 class SeedsItself(Choice):
@@ -29,6 +30,20 @@ class DeafToTheGenerator(Choice):
         sample = distribution.sample
         distribution.sample = lambda shape=torch.Size(), generator=None: sample(shape)
         return distribution
+
+
+class _DeafLogConcrete(LogConcrete):
+    def sample(self, sample_shape=torch.Size(), generator=None):
+        return super().sample(sample_shape)
+
+
+class DeafInLogSpace(Concrete):
+    """The sample without gradient in log space ignores ``generator=``."""
+
+    caught_by = "generator_is_obeyed"
+
+    def log_space(self, params, temperature):
+        return _DeafLogConcrete(params, temperature)
 
 
 class DrawsOnTheSide(Choice):
@@ -88,6 +103,7 @@ class NormalisesTheBatch(Choice):
 BROKEN = [
     SeedsItself(),
     DeafToTheGenerator(),
+    DeafInLogSpace(categories=3),
     DrawsOnTheSide(),
     AnotherTemperatureWithoutGradient(),
     OneNoiseForTheBatch(),
