@@ -20,6 +20,7 @@ LAYERS = [
         "shapes",
         "constraints",
         "dtypes",
+        "masks",
     },
     {"tracing", "arithmetic", "float16", "autograd", "temperature"},
     {"noise"},
