@@ -15,8 +15,13 @@ from typing import TYPE_CHECKING, Any
 from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relaxit import constraints as constraints
+    from relaxit import functional as functional
+    from relaxit import nn as nn
     from relaxit import noise as noise
+    from relaxit.categorical import gumbel_softmax as gumbel_softmax
     from relaxit.discrete import DiscreteDistribution as DiscreteDistribution
     from relaxit.distribution import RelaxedDistribution as RelaxedDistribution
     from relaxit.errors import ConfigurationError as ConfigurationError
@@ -43,11 +48,17 @@ if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation as Relaxation
     from relaxit.training.task import Task as Task
 
+    Bernoulli: Callable[..., RelaxedDistribution]
+    Categorical: Callable[..., RelaxedDistribution]
+
 _lazy, _, __all__ = lazy_exports(
     __name__,
     {
         "relaxit.constraints": ["constraints"],
+        "relaxit.functional": ["functional"],
+        "relaxit.nn": ["nn", "Relax"],
         "relaxit.noise": ["noise"],
+        "relaxit.categorical": ["gumbel_softmax"],
         "relaxit.discrete": ["DiscreteDistribution"],
         "relaxit.distribution": ["RelaxedDistribution"],
         "relaxit.errors": [
@@ -66,7 +77,6 @@ _lazy, _, __all__ = lazy_exports(
             "StatefulEstimator",
         ],
         "relaxit.hooks": ["hookimpl"],
-        "relaxit.nn": ["Relax"],
         "relaxit.options": ["Options"],
         "relaxit.perturb": ["PerturbAndRelax"],
         "relaxit.plugins.registry": ["estimator", "get", "register", "relaxations", "unregister"],
@@ -74,7 +84,8 @@ _lazy, _, __all__ = lazy_exports(
         "relaxit.training.task": ["Task"],
     },
 )
-__all__ += ["__version__"]
+_forwarded = frozenset(__all__)
+__all__ += ["Bernoulli", "Categorical", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -84,7 +95,20 @@ def __getattr__(name: str) -> Any:
         from relaxit.hooks import OWN_DISTRIBUTION
 
         return version(OWN_DISTRIBUTION)
+    if name[:1].isupper() and name not in _forwarded:
+        return _constructor(name)
     return _lazy(name)
+
+
+def _constructor(name: str) -> Any:
+    """Return the constructor of a registered relaxation, such as ``Subset``."""
+    from relaxit.constructors import constructor
+    from relaxit.errors import UnknownName
+
+    try:
+        return constructor(name)
+    except UnknownName as error:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {error}") from error
 
 
 def __dir__() -> list[str]:

@@ -65,6 +65,8 @@ class Configured:
         api: version of the contract that the class was written for. A plugin states it as a number,
             which is checked when the plugin is loaded.
         name: registered name, lower-case words joined by ``-``.
+        aliases: other names that the field uses. They are looked up too, but never displayed or
+            saved. A registered name takes precedence over an alias.
         summary: one line for listings.
         Options: pydantic model of the options.
         references: papers and equations the formulas come from.
@@ -75,6 +77,7 @@ class Configured:
     kind: ClassVar[str] = "object"
     api: ClassVar[int]
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
     summary: ClassVar[str] = ""
     Options: ClassVar[type[Options]] = Options
     references: ClassVar[tuple[str, ...]] = ()

@@ -85,6 +85,24 @@ class Relaxation(Configured, ABC):
     def param_shape(self) -> torch.Size:
         """Shape of the parameters of one variable. A model sizes its encoder from it."""
 
+    @classmethod
+    def sizes(cls, shape: torch.Size) -> dict[str, int]:
+        """Return the options that follow from the shape ``[*batch, *param_shape]`` of params.
+
+        With them users need not state a size that the tensor has: layers and the constructors of
+        ``relaxit`` ask for them. The default is that there are none.
+
+        Args:
+            shape: shape of params; it may be too short.
+
+        Example:
+            >>> import torch, relaxit
+            >>> relaxit.relaxations()["categorical"].sizes(torch.Size([32, 10]))
+            {'categories': 10}
+        """
+        del shape
+        return {}
+
     @property
     @abstractmethod
     def support(self) -> Constraint:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from relaxit.categorical.categorical import CategoricalOptions as CategoricalOptions
     from relaxit.categorical.distributions import LogConcrete as LogConcrete
     from relaxit.categorical.distributions import OneHot as OneHot
+    from relaxit.categorical.functional import gumbel_softmax as gumbel_softmax
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -21,5 +22,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.categorical.binary": ["Binary", "Bit", "LogitConcrete"],
         "relaxit.categorical.categorical": ["Categorical", "CategoricalOptions"],
         "relaxit.categorical.distributions": ["LogConcrete", "OneHot"],
+        "relaxit.categorical.functional": ["gumbel_softmax"],
     },
 )

@@ -17,7 +17,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.distributions import Bernoulli
 from torch.distributions.constraints import Constraint, real
+from torch.distributions.kl import register_kl
 from torch.nn.functional import logsigmoid, softplus
 
 from relaxit import Capabilities, DiscreteDistribution, PerturbAndRelax, constraints, noise, shapes
@@ -45,6 +47,7 @@ class Binary(PerturbAndRelax):
 
     api = 1
     name = "binary"
+    aliases = ("bernoulli", "relaxed-bernoulli", "binary-concrete")
     summary = "one bit: binary Concrete"
     references = ("arXiv:1611.00712 (Concrete), appendix B",)
     capabilities = Capabilities(
@@ -160,6 +163,31 @@ class Bit(DiscreteDistribution):
         return _term(one, logsigmoid(other.scores)) + _term(zero, logsigmoid(-other.scores))
 
 
+@register_kl(Bit, Bernoulli)
+def _kl_from_torch(p: Bit, q: Bernoulli) -> Tensor:
+    return p.kl(_like(p, q))
+
+
+@register_kl(Bernoulli, Bit)
+def _kl_of_torch(p: Bernoulli, q: Bit) -> Tensor:
+    return _like(q, p).kl(q)
+
+
+def _like(own: Bit, other: Bernoulli) -> Bit:
+    """Return the distribution of torch's object, as an object of the class of ``own``.
+
+    torch clamps probabilities to [eps, 1 - eps] before it takes their logit. Where it did, the
+    logit is taken again, so that a probability of 0 or 1 stays what it is.
+    """
+    probs, logits = other.probs, other.logits
+    eps = torch.finfo(logits.dtype).eps
+    extreme = (probs < eps) | (probs > 1 - eps)
+    clamped = extreme & (logits.abs() < 0.01 - math.log(eps))
+    inner = torch.where((probs > 0) & (probs < 1), probs, 0.5)
+    logit = inner.logit().masked_fill(probs <= 0, -torch.inf).masked_fill(probs >= 1, torch.inf)
+    return type(own)(own.relaxation, torch.where(clamped, logit, logits))
+
+
 class LogitConcrete(SeededDistribution):
     """The distribution of the logit of a binary Concrete value, exact at any temperature.
 
@@ -195,6 +223,7 @@ class LogitConcrete(SeededDistribution):
         return divide_by_temperature(self.params + ell, self.temperature)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        self.check_value(value)
         tau = self.temperature
         log_tau = log_temperature(tau, value.device)
         forced = self.params.isinf()

@@ -39,7 +39,7 @@ __all__ = ["Categorical", "CategoricalOptions"]
 class CategoricalOptions(Options):
     """Options of :class:`Categorical`."""
 
-    categories: int = Field(ge=2, description="number of categories K to choose from")
+    categories: int = Field(ge=1, description="number of categories K to choose from")
 
 
 class Categorical(PerturbAndRelax):
@@ -60,6 +60,7 @@ class Categorical(PerturbAndRelax):
 
     api = 1
     name = "categorical"
+    aliases = ("gumbel-softmax", "concrete", "one-hot-categorical")
     summary = "one of K categories: Gumbel-softmax / Concrete"
     Options = CategoricalOptions
     references = ("arXiv:1611.00712 (Concrete), eq. 10", "arXiv:1611.01144 (Gumbel-softmax), eq. 2")
@@ -72,6 +73,10 @@ class Categorical(PerturbAndRelax):
         conditional=True,
         logits="category",
     )
+
+    @classmethod
+    def sizes(cls, shape: torch.Size) -> dict[str, int]:
+        return {"categories": shape[-1]} if shape else {}
 
     @property
     def event_shape(self) -> torch.Size:

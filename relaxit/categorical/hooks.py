@@ -5,7 +5,8 @@ It is loaded through an entry point, like every other plugin, and uses public na
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from relaxit.hooks import hookimpl
 
@@ -14,7 +15,12 @@ if TYPE_CHECKING:
     from relaxit.bench import Benchmark
     from relaxit.gradients import GradientProblem
 
-__all__ = ["relaxit_benchmarks", "relaxit_gradient_problems", "relaxit_relaxations"]
+__all__ = [
+    "relaxit_benchmarks",
+    "relaxit_functions",
+    "relaxit_gradient_problems",
+    "relaxit_relaxations",
+]
 
 
 @hookimpl
@@ -23,6 +29,13 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
     from relaxit.categorical.categorical import Categorical
 
     return [Categorical, Binary]
+
+
+@hookimpl
+def relaxit_functions() -> list[Callable[..., Any]]:
+    from relaxit.categorical.functional import gumbel_softmax
+
+    return [gumbel_softmax]
 
 
 @hookimpl

@@ -20,6 +20,7 @@ __all__ = ["HOOKS", "Item", "call_hooks", "collect", "collecting", "contain_erro
 HOOKS = {
     "relaxit_relaxations": "relaxation",
     "relaxit_estimators": "estimator",
+    "relaxit_functions": "function",
     "relaxit_datasets": "dataset",
     "relaxit_tasks": "task",
     "relaxit_recipes": "recipe",

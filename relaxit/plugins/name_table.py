@@ -6,6 +6,7 @@ from typing import Any
 
 from relaxit.errors import PluginError, UnknownName
 from relaxit.plugins.loader import HOOKS
+from relaxit.plugins.packages import package_of
 from relaxit.plugins.record import PluginRecord, registered_name, registration_problem
 
 __all__ = ["NameTable"]
@@ -46,7 +47,7 @@ class NameTable:
             clash = f"{kind} {name!r} is provided by " + " and ".join(
                 p.distribution for p, _ in taken
             )
-            plugin.problems.append(f"{clash}; write one of {', '.join(_qualified(name, taken))}")
+            plugin.problems.append(f"{clash}; write one of {', '.join(_qualified(kind, taken))}")
 
     def remove(self, distribution: str, kind: str, name: str) -> None:
         """Remove a registered name."""
@@ -58,15 +59,16 @@ class NameTable:
         """Return the objects of a kind by name; shared names as ``distribution:name``."""
         objects: dict[str, Any] = {}
         for name, taken in sorted(self._entries[kind].items()):
-            labels = [name] if len(taken) == 1 else _qualified(name, taken)
+            labels = [name] if len(taken) == 1 else _qualified(kind, taken)
             objects.update(zip(labels, (item for _, item in taken), strict=True))
         return objects
 
     def find(self, kind: str, name: str) -> Any:
-        """Return the object registered under ``name`` or ``distribution:name``.
+        """Return the object registered under ``name`` or ``distribution:name``, or its alias.
 
         Raises:
-            UnknownName: if there is none; lists the known and the similar names.
+            UnknownName: if there is none; lists the known and the similar names, and tells which
+                package provides the name if it is one of ours that is absent.
             PluginError: if the plugin of that name is broken, or two plugins provide the name.
         """
         return self._entry(kind, name)[1]
@@ -80,12 +82,14 @@ class NameTable:
         taken = self._entries[kind].get(bare, [])
         if distribution:
             taken = [entry for entry in taken if entry[0].distribution == distribution]
+        elif not taken:
+            taken = self._also_called(kind, bare)
         if len(taken) == 1:
             return taken[0]
         if taken:
             raise PluginError(
                 f"{kind} {bare!r} is provided by {len(taken)} plugins; "
-                f"write {' or '.join(_qualified(bare, taken))}"
+                f"write {' or '.join(_qualified(kind, taken))}"
             )
         if (kind, bare) in self._rejected:
             raise PluginError(f"{kind} {bare!r} cannot be used: {self._rejected[kind, bare]}")
@@ -93,9 +97,35 @@ class NameTable:
         for plugin in broken:
             if bare in (plugin.name, plugin.distribution.removeprefix("relaxit-")):
                 raise PluginError(f"{kind} {bare!r}: plugin {plugin}: {plugin.problems[0]}")
-        hint = "".join(f" Plugin {p} is broken: {p.problems[0]}." for p in broken)
-        raise UnknownName(kind, name, self.items(kind), hint.strip())
+        hints = [self._where(kind, bare)]
+        hints += [f"Plugin {p} is broken: {p.problems[0]}." for p in broken]
+        raise UnknownName(kind, name, self.items(kind), " ".join(h for h in hints if h))
+
+    def _also_called(self, kind: str, alias: str) -> list[tuple[PluginRecord, Any]]:
+        """Return the entries with this alias; a subclass does not inherit those of its base."""
+        return [
+            entry
+            for taken in self._entries[kind].values()
+            for entry in taken
+            if isinstance(entry[1], type) and alias in vars(entry[1]).get("aliases", ())
+        ]
+
+    def _where(self, kind: str, name: str) -> str:
+        """Return which absent package provides a name, and how to install it."""
+        package = package_of(kind, name)
+        if not package:
+            return ""
+        for plugin in self.plugins:
+            if plugin.distribution == package:
+                return (
+                    f"It comes with {package}, which is disabled by RELAXIT_PLUGINS or "
+                    "RELAXIT_DISABLE_PLUGINS."
+                )
+        return (
+            f"It comes with the package {package}, which is not installed: in a checkout of "
+            f"relaxit, pip install -e . -e plugins/{package}"
+        )
 
 
-def _qualified(name: str, taken: list[tuple[PluginRecord, Any]]) -> list[str]:
-    return [f"{plugin.distribution}:{name}" for plugin, _ in taken]
+def _qualified(kind: str, taken: list[tuple[PluginRecord, Any]]) -> list[str]:
+    return [f"{plugin.distribution}:{registered_name(kind, item)}" for plugin, item in taken]

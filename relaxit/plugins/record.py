@@ -68,11 +68,13 @@ class PluginRecord:
 
 
 def registered_name(kind: str, item: Any) -> Any:
-    """Return the name to register an object under: its name, or the stem of a recipe."""
+    """Return the name to register an object under: its own, or the stem of a recipe."""
     if kind == "recipe":
         return getattr(item, "stem", None)
     if kind == "command":
         return getattr(getattr(item, "info", None), "name", None)
+    if kind == "function":
+        return getattr(item, "__name__", None)
     return getattr(item, "name", None)
 
 
@@ -83,10 +85,17 @@ def registration_problem(kind: str, item: Any, name: Any) -> str:
     if kind == "command":
         named = isinstance(name, str) and NAME.fullmatch(name)
         return "" if named else f"a command must be a typer.Typer with a name, got {item!r}"
+    if kind == "function":
+        return _function_problem(item, name)
     if not (isinstance(item, type) and issubclass(item, Configured) and item.kind == kind):
         return f"{item!r} is not a {kind} class"
     if not isinstance(name, str) or not NAME.fullmatch(name):
         return f"{item.__name__}: name must be lower-case words joined by '-', got {name!r}"
+    aliases = item.aliases
+    if not isinstance(aliases, tuple) or not all(
+        isinstance(alias, str) and NAME.fullmatch(alias) for alias in aliases
+    ):
+        return f"{kind} {name!r}: aliases must be a tuple of names, got {aliases!r}"
     api = getattr(item, "api", None)
     if api is None:
         return f"{kind} {name!r} has no api attribute: write api = {API} in the class"
@@ -95,4 +104,12 @@ def registration_problem(kind: str, item: Any, name: Any) -> str:
     if inspect.isabstract(item):
         missing = ", ".join(sorted(getattr(item, "__abstractmethods__", ())))
         return f"{kind} {name!r} does not implement {missing}"
+    return ""
+
+
+def _function_problem(item: Any, name: Any) -> str:
+    if not callable(item) or isinstance(item, type):
+        return f"{item!r} is not a function"
+    if not isinstance(name, str) or not name.isidentifier() or name.startswith("_"):
+        return f"a function must have a public name, got {name!r}"
     return ""

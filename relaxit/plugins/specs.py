@@ -11,9 +11,9 @@ so keep heavy imports inside the hooks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -32,6 +32,7 @@ __all__ = [
     "relaxit_commands",
     "relaxit_datasets",
     "relaxit_estimators",
+    "relaxit_functions",
     "relaxit_gradient_problems",
     "relaxit_recipes",
     "relaxit_relaxations",
@@ -50,6 +51,12 @@ def relaxit_relaxations() -> Sequence[type[Relaxation]]:
 @hookspec
 def relaxit_estimators() -> Sequence[type[Estimator]]:
     """Return the gradient estimator classes to register."""
+    return ()
+
+
+@hookspec
+def relaxit_functions() -> Sequence[Callable[..., Any]]:
+    """Return the functions to register, each under its own name in ``relaxit.functional``."""
     return ()
 
 

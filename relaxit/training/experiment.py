@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from relaxit.data import Format, Images, PartName
+from relaxit.drawing import errors_as_warnings
 from relaxit.environment import choose_device, require_memory
 from relaxit.errors import ConfigurationError
 from relaxit.estimators import StatefulEstimator
@@ -100,8 +101,8 @@ class Experiment:
         return {f"{name}_{metric}": value for metric, value in metrics.items()}
 
     def draw(self, rows: Sequence[Row], directory: Path) -> None:
-        """Write the figures of a run."""
-        with evaluation_mode(self.model):
+        """Write the figures of a run. A figure that cannot be drawn does not end the run."""
+        with errors_as_warnings(), evaluation_mode(self.model):
             self.task.draw(self.setup, self.model, self.images, rows, directory)
 
 
@@ -249,16 +250,25 @@ def build_all(configs: Sequence[RunConfig], download: bool = False) -> list[Expe
 def with_defaults(config: RunConfig, task: Task, setup: Setup) -> RunConfig:
     """Return the configuration with all options of relaxation, estimator and task filled in.
 
-    Defaults are included, since a saved run must not change when a plugin changes a default.
+    Aliases are replaced by registered names, and defaults are included, since a saved run must not
+    change when a plugin changes a default.
     """
     parts = {"relaxation": setup.relaxation, "estimator": setup.estimator, "task": task}
     full = {
         key: getattr(config, key).model_copy(
-            update={"options": part.options.model_dump(mode="json")}
+            update={
+                "name": _registered(getattr(config, key).name, part.name),
+                "options": part.options.model_dump(mode="json"),
+            }
         )
         for key, part in parts.items()
     }
     return config.model_copy(update=full)
+
+
+def _registered(given: str, name: str) -> str:
+    """Return a name as it was given, with its distribution perhaps, unless it is an alias."""
+    return given if given.rpartition(":")[2] == name else name
 
 
 def _check_objective(task: Task, settings: ObjectiveConfig) -> None:

@@ -139,8 +139,10 @@ def test_names_options_and_errors():
         Relax("categorcal", categories=3)
     with pytest.raises(relaxit.UnknownName, match="pathwise"):
         Relax("categorical", estimator="pathwize", categories=3)
+    with pytest.raises(ConfigurationError, match="categries"):
+        Relax("categorical", categries=3)
     with pytest.raises(ConfigurationError, match="categories"):
-        Relax("categorical")
+        Relax("categorical", categories=0)
     with pytest.raises(Unsupported, match="straight-through"):
         Relax(Rows(), estimator=StraightThrough())
     assert "categories=3" in repr(Relax("categorical", categories=3))

@@ -45,3 +45,27 @@ def test_returns_something_else(install, item):
 def test_class_under_the_wrong_hook(install):
     source = ESTIMATOR.replace("relaxit_estimators", "relaxit_relaxations")
     broken(with_good(*install("relaxit-bad", bad=source)), "bad", "is not a relaxation class")
+
+
+FUNCTIONS = """
+import relaxit
+
+def halve(x):
+    return x / 2
+
+@relaxit.hookimpl
+def relaxit_functions():
+    return [{item}]
+"""
+
+
+@pytest.mark.parametrize("item", ["3", "'text'", "dict", "lambda x: x"])
+def test_what_is_not_a_named_function(install, item):
+    found = with_good(*install("relaxit-bad", bad=FUNCTIONS.format(item=item)))
+    broken(found, "bad", "function")
+
+
+@pytest.mark.parametrize("aliases", ["'one'", "['one']", "(1,)", "('One',)"])
+def test_aliases_that_are_not_a_tuple_of_names(install, aliases):
+    source = pick().replace("    api = 1\n", f"    api = 1\n    aliases = {aliases}\n")
+    broken(with_good(*install("relaxit-bad", bad=source)), "bad", "'pick'", "aliases must be")

@@ -1,0 +1,38 @@
+"""The packages in ``plugins/`` and what they provide, so that an absent one can be named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["PACKAGES", "package_of"]
+
+PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "relaxit-permutation": {
+        "relaxation": ("matching", "permutation", "permutation-plackett-luce"),
+        "task": ("jigsaw", "sorting-numbers"),
+        "dataset": ("uniform-numbers",),
+        "recipe": ("jigsaw", "sorting-numbers"),
+        "function": ("hard_permutation", "rank", "sinkhorn", "soft_permutation", "sort", "topk"),
+    },
+    "relaxit-subset": {
+        "relaxation": ("subset", "subset-plackett-luce"),
+        "estimator": ("imle", "simple"),
+        "task": ("feature-selection",),
+        "recipe": ("feature-selection", "subset-vae"),
+        "function": ("sample_subset", "soft_topk"),
+    },
+}
+"""Registered names by kind, for each package."""
+
+
+def package_of(kind: str, name: str) -> str:
+    """Return the package that provides a name; empty if none does.
+
+    Example:
+        >>> package_of("relaxation", "subset"), package_of("relaxation", "categorical")
+        ('relaxit-subset', '')
+    """
+    for package, provided in PACKAGES.items():
+        if name in provided.get(kind, ()):
+            return package
+    return ""
