@@ -213,8 +213,9 @@ def relaxation_for(
     """
     if isinstance(relaxation, Relaxation):
         return relaxation
-    named = isinstance(relaxation, str)
-    cls: type[Relaxation] = getattr(_kept, _class(relaxation)) if named else relaxation
+    cls: type[Relaxation] = (
+        getattr(_kept, _class(relaxation)) if isinstance(relaxation, str) else relaxation
+    )
     fields = {key: int(size) for key, size in cls.sizes(shape).items()} | dict(options)
     built: Relaxation = getattr(_kept, _built(cls, tuple(fields.items())))
     return built

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from relaxit import SampleEstimator, ShapeError, tracing
+from relaxit import Relaxation, SampleEstimator, ShapeError, tracing
 from relaxit.aliases import Generator
 from relaxit.arguments import estimator_for, floating, relaxation_for, without_dim
 from relaxit.arithmetic import without_autocast
@@ -81,7 +81,7 @@ def gumbel_softmax(
     References: Jang, Gu, Poole, arXiv:1611.01144; Maddison, Mnih, Teh, arXiv:1611.00712.
     """
     if has_torch_function_unary(logits):  # a subclass of Tensor, or a symbolic trace
-        return handle_torch_function(  # type: ignore[no-any-return]
+        return handle_torch_function(
             gumbel_softmax, (logits,), logits, tau, hard, dim,
             estimator=estimator, mask=mask, generator=generator,
         )  # fmt: skip
@@ -181,7 +181,7 @@ def _fuses(scores: Tensor, tau: float | Tensor, dim: int) -> bool:
 
 
 def _checked(
-    relaxation: Categorical, scores: Tensor, tau: float, hard: bool, generator: Generator
+    relaxation: Relaxation, scores: Tensor, tau: float, hard: bool, generator: Generator
 ) -> Tensor | None:
     """Draw without building a distribution; None if that has to say what is wrong."""
     check_temperature_value(tau)

@@ -188,7 +188,7 @@ class Relax(nn.Module):
         relaxation = relaxation_for(self.given, scores.shape, self.options)
         return relaxation(scores, self.temperature)
 
-    def forward(self, params: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, params: Tensor | fx.Proxy, mask: Tensor | None = None) -> Tensor:
         """Return samples, or in evaluation mode what ``evaluate`` says.
 
         Args:
@@ -200,7 +200,8 @@ class Relax(nn.Module):
             as many dimensions as the params of a variable, and in the last dimensions otherwise.
         """
         if isinstance(params, fx.Proxy):  # in a symbolic trace the layer is one node
-            return _as_node(self, params, mask)
+            node: Tensor = _as_node(self, params, mask)
+            return node
         q = self.distribution(params, mask)
         with without_autocast(params):
             value = self._value(q)
@@ -235,7 +236,7 @@ class Relax(nn.Module):
         return {key: value for key, value in self.__dict__.items() if key != "_handle"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)
         self.generator = self._generator
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
