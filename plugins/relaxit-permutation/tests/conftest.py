@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from torch.distributions import Distribution
 
 from relaxit_permutation.sinkhorn.scaling import SinkhornWarning
 
@@ -17,6 +18,7 @@ def seeded() -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield
+    Distribution.set_default_validate_args(__debug__)  # torch.compile switches it off
 
 
 @pytest.fixture

@@ -11,12 +11,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import relaxit
 from relaxit_permutation.matrices.assignment import assign, matchable
 from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
-from relaxit_permutation.sinkhorn.operator import scaled, sinkhorn
+from relaxit_permutation.sinkhorn.implicit import scaled
+from relaxit_permutation.sinkhorn.operator import sinkhorn
 from relaxit_permutation.sorting.ranking import soft_permutation
 
 STRUCTURES = pytest.mark.parametrize(
     ("name", "options", "shape"),
-    [("permutation", {"n": 5}, (5, 5)), ("matching", {"rows": 3, "columns": 5}, (3, 5))],
+    [
+        ("permutation", {"n": 5}, (5, 5)),
+        ("matching", {"rows": 3, "columns": 5}, (3, 5)),
+        ("partial-matching", {"rows": 4, "columns": 3}, (4, 3)),
+    ],
 )
 
 

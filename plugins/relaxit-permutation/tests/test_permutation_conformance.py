@@ -6,6 +6,7 @@ import pytest
 
 from relaxit.testing import cases, parametrize_with_checks, results
 from relaxit_permutation.gumbel_sinkhorn.matching import Matching
+from relaxit_permutation.gumbel_sinkhorn.partial_matching import PartialMatching
 from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
 from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 
@@ -35,6 +36,11 @@ def test_permutation(check):
 # Thousands of draws each, whose assignments are found one by one; once is enough.
 @without(parametrize_with_checks([Matching(rows=2, columns=3)]), *MANY_DRAWS)
 def test_matching(check):
+    check()
+
+
+@without(parametrize_with_checks([PartialMatching(rows=3, columns=2)]), *MANY_DRAWS)
+def test_partial_matching(check):
     check()
 
 

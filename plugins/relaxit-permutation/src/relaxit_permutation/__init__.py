@@ -15,6 +15,9 @@ from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from relaxit_permutation.gumbel_sinkhorn.matching import Matching as Matching
+    from relaxit_permutation.gumbel_sinkhorn.partial_matching import (
+        PartialMatching as PartialMatching,
+    )
     from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation as Permutation
     from relaxit_permutation.plackett_luce.distribution import PlackettLuce as PlackettLuce
     from relaxit_permutation.plackett_luce.permutation_plackett_luce import (
@@ -38,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "relaxit_permutation.gumbel_sinkhorn.matching": ["Matching"],
+        "relaxit_permutation.gumbel_sinkhorn.partial_matching": ["PartialMatching"],
         "relaxit_permutation.gumbel_sinkhorn.permutation": ["Permutation"],
         "relaxit_permutation.plackett_luce.distribution": ["PlackettLuce"],
         "relaxit_permutation.plackett_luce.permutation_plackett_luce": ["PermutationPlackettLuce"],

@@ -1,9 +1,10 @@
-"""Plugin hooks of relaxit-permutation: structures, data sets, tasks, recipes and benchmarks."""
+"""Plugin hooks of relaxit-permutation: structures, functions, data, tasks, recipes, benchmarks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relaxit import hookimpl
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "relaxit_benchmarks",
     "relaxit_datasets",
+    "relaxit_functions",
     "relaxit_recipes",
     "relaxit_relaxations",
     "relaxit_tasks",
@@ -24,10 +26,19 @@ __all__ = [
 @hookimpl
 def relaxit_relaxations() -> list[type[Relaxation]]:
     from relaxit_permutation.gumbel_sinkhorn.matching import Matching
+    from relaxit_permutation.gumbel_sinkhorn.partial_matching import PartialMatching
     from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
     from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 
-    return [Permutation, Matching, PermutationPlackettLuce]
+    return [Permutation, Matching, PartialMatching, PermutationPlackettLuce]
+
+
+@hookimpl
+def relaxit_functions() -> list[Callable[..., Any]]:
+    from relaxit_permutation.sinkhorn.operator import sinkhorn
+    from relaxit_permutation.sorting import ranking as r
+
+    return [r.sort, r.rank, r.topk, r.soft_permutation, r.hard_permutation, sinkhorn]
 
 
 @hookimpl

@@ -41,3 +41,19 @@ def test_constraints():
     assert not bool(polytope.bipartite.check(third + short))
     assert polytope.matching.check(torch.tensor([[0.0, 1, 0], [0, 0, 1]])).item()
     assert not polytope.matching.check(torch.tensor([[0.0, 1, 0], [0, 0, 0]])).item()
+
+
+def test_partial_matchings():
+    values = torch.tensor(
+        [
+            [[0.5, 0.2], [0.3, 0.0], [0.2, 0.8]],  # columns of 1, rows of at most 1
+            [[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]],
+            [[0.0, 1.0], [0.0, 0.0], [1.0, 0.0]],
+            [[0.0, 1.0], [0.0, 1.0], [0.0, 0.0]],
+            [[0.7, 0.7], [0.0, 0.0], [0.0, 0.0]],
+            [[-0.1, 0.5], [0.0, 0.0], [0.0, 0.0]],
+        ]
+    )
+    assert polytope.partial.check(values).tolist() == [True, True, True, False, False, False]
+    assert polytope.partial_matching.check(values).tolist() == [False, True, True, *[False] * 3]
+    assert not bool(polytope.partial.check(torch.full((3, 2), math.nan)))

@@ -31,14 +31,15 @@ def test_options(options, said):
     assert "\n" not in str(found.value)
 
 
-@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
-def test_scores_must_be_finite(wrong):
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_scores_must_be_finite_or_pads(wrong):
     structure = PermutationPlackettLuce(n=3)
     rows = torch.tensor([[0.0, 1.0, 2.0], [0.0, wrong, 1.0]])
     with pytest.raises(
-        DomainError, match=r"^permutation-plackett-luce: illegal params in 1 of 2 .*NaN or infinite"
+        DomainError, match=r"^permutation-plackett-luce: illegal params in 1 of 2 .*NaN or \+inf"
     ):
         structure(rows)
+    assert structure(rows.nan_to_num(nan=-math.inf, posinf=-math.inf)).batch_shape == (2,)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (5,), (4, 3)])

@@ -18,7 +18,8 @@ from permutation_helpers import (
 )
 from sinkhorn_certificates import AIM, TEMPERATURES, certified, ones
 
-from relaxit_permutation.sinkhorn.operator import scaled, sinkhorn
+from relaxit_permutation.sinkhorn.implicit import scaled
+from relaxit_permutation.sinkhorn.operator import sinkhorn
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
 

@@ -22,7 +22,8 @@ from sinkhorn_certificates import ones
 
 from relaxit import ShapeError
 from relaxit.errors import DomainError
-from relaxit_permutation.sinkhorn.operator import SinkhornWarning, residual, scaled, sinkhorn
+from relaxit_permutation.sinkhorn.implicit import scaled
+from relaxit_permutation.sinkhorn.operator import SinkhornWarning, residual, sinkhorn
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
 

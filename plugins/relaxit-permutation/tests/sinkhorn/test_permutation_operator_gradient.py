@@ -22,7 +22,8 @@ from permutation_helpers import (
 )
 
 from relaxit.bench.measuring.memory import peak_bytes
-from relaxit_permutation.sinkhorn.operator import scaled, sinkhorn
+from relaxit_permutation.sinkhorn.implicit import scaled
+from relaxit_permutation.sinkhorn.operator import sinkhorn
 
 
 def slope(function, x, upstream=None):

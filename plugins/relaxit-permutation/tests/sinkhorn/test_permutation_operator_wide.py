@@ -7,7 +7,8 @@ import torch
 from permutation_helpers import close, dtypes, gumbel, normal, padded, scores, sums_off, unrolled
 from sinkhorn_certificates import AIM, certified
 
-from relaxit_permutation.sinkhorn.operator import scaled, sinkhorn
+from relaxit_permutation.sinkhorn.implicit import scaled
+from relaxit_permutation.sinkhorn.operator import sinkhorn
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
 

@@ -8,6 +8,7 @@ from permutation_helpers import ALL_DTYPES, ROWS, close, normal, seed
 from scipy.stats import rankdata
 from torch import Tensor
 
+from relaxit.dtypes import compute_dtype
 from relaxit_permutation.matrices import polytope
 from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 from relaxit_permutation.sorting.ranking import hard_permutation, rank, soft_permutation, sort, topk
@@ -35,8 +36,39 @@ def test_helpers_become_the_hard_ones(relaxation, dtype):
         assert torch.equal(best.weights.argmax(-1), x.topk(2, largest=descending).indices)
         down = soft_permutation(x, tau, relaxation, descending=descending)
         close(down, hard_permutation(x, descending=descending), small)
-    for found in (sort(x, tau, relaxation), rank(x, tau, relaxation), *best):
+    for found in (sort(x, tau, relaxation), soft_permutation(x, tau, relaxation), *best):
         assert found.dtype == dtype
+
+
+@ROWS
+@ALL_DTYPES
+def test_ranks_are_held_by_their_dtype(relaxation, dtype):
+    # bfloat16 has no integers between 256 and 258, float16 none between 2048 and 2050.
+    n = 2100
+    ranks = rank(torch.zeros(n, dtype=dtype), 1.0, relaxation)
+    assert ranks.dtype == compute_dtype(dtype)
+    close(ranks, torch.full((n,), (n + 1) / 2), 1e-2)
+    x = torch.linspace(-100, 100, 400).to(dtype).unique()  # those that the dtype tells apart
+    order = rank(x, 1e-3, relaxation, descending=False)
+    close(order, torch.arange(1.0, len(x) + 1), 1e-3)
+
+
+@ALL_DTYPES
+def test_weights_of_sinkhorn_are_an_indicator(dtype):
+    x = torch.cat([torch.tensor([[2.0, 1.0, 0.0, -10.0]]), 3 * normal(50, 4)]).to(dtype)
+    rounding = 4 * torch.finfo(dtype).eps + 1e-4
+    for k in range(1, 5):
+        for tau in (0.05, 1.0, 5.0):
+            inside = topk(x, k, tau, "sinkhorn").weights.double().sum(-2)
+            assert float(inside.max()) <= 1 + rounding
+            close(inside.sum(-1), torch.full((51,), float(k)), 4 * rounding)
+
+
+@ROWS
+def test_weights_of_the_others_are_none(relaxation):
+    # As TopK says; should it become false, the docstring has to change.
+    most = topk(torch.tensor([2.0, 1.0, 0.0, -10.0]), 3, 1.0, relaxation).weights.sum(-2).max()
+    close(most, torch.tensor(1.0661 if relaxation == "softsort" else 1.1075), 1e-3)
 
 
 @EVERY

@@ -13,7 +13,7 @@ from relaxit_permutation.sorting.ranking import hard_permutation, rank, soft_per
 
 HELPERS = pytest.mark.parametrize(
     "helper",
-    [soft_permutation, sort, rank, lambda v, *a: topk(v, 1, *a)],
+    [soft_permutation, sort, rank, lambda v, *a, **b: topk(v, 1, *a, **b)],
     ids=["soft_permutation", "sort", "rank", "topk"],  # the same in every process
 )
 
@@ -43,8 +43,8 @@ def test_temperature_of_a_wrong_shape(helper):
 @pytest.mark.parametrize(
     ("values", "kind", "said"),
     [
-        (torch.arange(3), ConfigurationError, "floating-point tensor, got torch.int64"),
-        ([1.0, 2.0], ConfigurationError, "floating-point tensor, got list"),
+        (torch.arange(3), TypeError, "floating-point tensor, got torch.int64"),
+        ([1.0, 2.0], TypeError, "floating-point tensor, got list"),
         (torch.tensor(1.0), ShapeError, r"\[\*, n\] with n >= 1, got \[\]"),
         (torch.zeros(2, 0), ShapeError, r"n >= 1, got \[2, 0\]"),
         (torch.tensor([0.0, math.nan]), DomainError, "finite"),
@@ -56,8 +56,20 @@ def test_values(helper, values, kind, said):
     for call in (lambda: helper(values, 1.0), lambda: hard_permutation(values)):
         with pytest.raises(kind, match=said) as found:
             call()
-        assert isinstance(found.value, RelaxitError)
+        assert isinstance(found.value, RelaxitError | TypeError)
         assert "\n" not in str(found.value)
+
+
+@HELPERS
+def test_masks(helper):
+    x = torch.zeros(2, 3)
+    for call in (helper, lambda v, t, **given: hard_permutation(v, **given)):
+        with pytest.raises(TypeError, match="mask must be a bool tensor"):
+            call(x, 1.0, mask=torch.ones(2, 3))
+        with pytest.raises(ShapeError, match=r"\[2\].*\[2, 3\]"):
+            call(x, 1.0, mask=torch.ones(2, dtype=torch.bool))
+        with pytest.raises(IndexError):
+            call(x, 1.0, dim=2)
 
 
 @HELPERS

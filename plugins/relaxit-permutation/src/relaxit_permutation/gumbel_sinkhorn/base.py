@@ -37,9 +37,10 @@ from relaxit.dtypes import compute_dtype
 from relaxit_permutation.gumbel_sinkhorn.options import SinkhornOptions
 from relaxit_permutation.matrices import polytope
 from relaxit_permutation.matrices.assignment import assign, matchable
-from relaxit_permutation.sinkhorn.operator import scaled, sinkhorn
+from relaxit_permutation.sinkhorn.implicit import scaled
+from relaxit_permutation.sinkhorn.operator import sinkhorn
 
-__all__ = ["GumbelSinkhorn"]
+__all__ = ["GumbelSinkhorn", "divergence_of_noise"]
 
 
 class GumbelSinkhorn(PerturbAndRelax):
@@ -125,19 +126,30 @@ class GumbelSinkhorn(PerturbAndRelax):
         is not known to be nearer to uniform. First derivatives are correct. Second derivatives, for
         square matrices, do not account for the change of v.
         """
-        allowed = params != -torch.inf
-        weights = allowed.to(params.dtype)
-        x = torch.where(allowed, -params, -torch.inf)
         m, n = self.event_shape
-        if m == n:
-            # The rows and columns of exp(-D) sum to their number of entries.
-            # Any v gives a bound, so slightly inaccurate sums need no warning.
-            sums = weights.sum(-1), weights.sum(-2)
-            _, v, _ = scaled(x.detach(), *sums, tolerance=math.inf)
-            x = x + v.unsqueeze(-2)
-        count = weights.sum(-1, keepdim=True)
-        minus = x - x.logsumexp(-1, keepdim=True) + count.log()
-        noise = -torch.where(allowed, minus, 0.0).sum((-1, -2))
+        allowed = params != -torch.inf
+        noise = divergence_of_noise(params, allowed, shared=m == n)
         masked = ~allowed.flatten(-2).all(-1)
         most = self.log_cardinality
         return noise.clamp_max(most) + masked.to(params.dtype) * most
+
+
+def divergence_of_noise(params: Tensor, allowed: Tensor, shared: bool) -> Tensor:
+    """Return the divergence ``[*batch]`` of perturbed scores from those of params 0, in nats.
+
+    Args:
+        params: params ``[*batch, m, n]``.
+        allowed: which of them are not masked.
+        shared: whether a constant added to a column changes nothing, as one added to a row.
+    """
+    weights = allowed.to(params.dtype)
+    x = torch.where(allowed, -params, -torch.inf)
+    if shared:
+        # The rows and columns of exp(-D) sum to their number of entries.
+        # Any v gives a bound, so slightly inaccurate sums need no warning.
+        sums = weights.sum(-1), weights.sum(-2)
+        _, v, _ = scaled(x.detach(), *sums, tolerance=math.inf)
+        x = x + v.unsqueeze(-2)
+    count = weights.sum(-1, keepdim=True)
+    minus = x - x.logsumexp(-1, keepdim=True) + count.log()
+    return -torch.where(allowed, minus, 0.0).sum((-1, -2))

@@ -19,7 +19,8 @@ class Matching(GumbelSinkhorn):
     Params and values are ``[*batch, rows, columns]``. Rows of a soft sample sum to 1, and columns
     to at most 1. It is ``permutation`` with n - m further rows whose scores are all 0 without
     noise; because these rows are equal, they are represented by one row of mass n - m. With as many
-    rows as columns it is ``permutation``.
+    rows as columns it is ``permutation``. For rows that may stay unmatched, see
+    ``partial-matching``.
 
     Example:
         >>> import torch, relaxit
@@ -40,6 +41,10 @@ class Matching(GumbelSinkhorn):
     }
     Options = MatchingOptions
     options: MatchingOptions
+
+    @classmethod
+    def sizes(cls, shape: torch.Size) -> dict[str, int]:
+        return {"rows": shape[-2], "columns": shape[-1]} if len(shape) >= 2 else {}
 
     @property
     def event_shape(self) -> torch.Size:

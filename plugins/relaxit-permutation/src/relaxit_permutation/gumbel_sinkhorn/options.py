@@ -7,9 +7,9 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from relaxit import Options
-from relaxit_permutation.sinkhorn.operator import ITERATIONS, STEPS, TOLERANCE
+from relaxit_permutation.sinkhorn.implicit import ITERATIONS, STEPS, TOLERANCE
 
-__all__ = ["MatchingOptions", "PermutationOptions", "SinkhornOptions"]
+__all__ = ["MatchingOptions", "PartialMatchingOptions", "PermutationOptions", "SinkhornOptions"]
 
 
 class SinkhornOptions(Options):
@@ -51,5 +51,15 @@ class MatchingOptions(SinkhornOptions, _Sides):
         if self.rows > self.columns:
             raise ValueError(
                 f"rows = {self.rows} exceeds columns = {self.columns}; rows must be at most columns"
+                ", unless some may stay unmatched, as in 'partial-matching'"
             )
         return self
+
+
+class _PartialSides(Options):
+    rows: int = Field(ge=1, description="number of rows, each matched at most once")
+    columns: int = Field(ge=1, description="number of columns, each matched at most once")
+
+
+class PartialMatchingOptions(SinkhornOptions, _PartialSides):
+    """Options of :class:`~relaxit_permutation.gumbel_sinkhorn.partial_matching.PartialMatching`."""

@@ -19,7 +19,7 @@ class Permutation(GumbelSinkhorn):
 
     Soft samples are doubly stochastic to ``tolerance`` (1e-4) at any temperature. They are computed
     by Sinkhorn's sweeps, followed by Newton's method where sweeps are too slow. If the tolerance is
-    not reached, a :class:`~relaxit_permutation.sinkhorn.operator.SinkhornWarning` reports the
+    not reached, a :class:`~relaxit_permutation.sinkhorn.scaling.SinkhornWarning` reports the
     error. The gradient is that of the limit and takes one linear system for any number of sweeps.
 
     Hard samples are the best assignments of the perturbed scores, computed by scipy on the CPU.
@@ -46,6 +46,10 @@ class Permutation(GumbelSinkhorn):
     references = ("arXiv:1802.08665 (Gumbel-Sinkhorn)", "arXiv:2205.06688 (implicit gradient)")
     Options = PermutationOptions
     options: PermutationOptions
+
+    @classmethod
+    def sizes(cls, shape: torch.Size) -> dict[str, int]:
+        return {"n": shape[-1]} if len(shape) >= 2 else {}
 
     @property
     def event_shape(self) -> torch.Size:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relaxit import DomainError
+from relaxit import DomainError, Unsupported
+from relaxit.tracing import exporting_to_onnx
 
 __all__ = ["assign", "matchable"]
 
@@ -20,7 +21,6 @@ _UNIT = 2.0**-16
 """Factor of the scores, so that sums of the largest representable numbers do not overflow."""
 
 
-@torch.library.custom_op("relaxit_permutation::assign", mutates_args=())
 def assign(scores: Tensor) -> Tensor:  # [..., m, n] -> [..., m, n]
     """Return the matching with the greatest sum of scores, as zeros and ones in the scores' dtype.
 
@@ -32,6 +32,8 @@ def assign(scores: Tensor) -> Tensor:  # [..., m, n] -> [..., m, n]
 
     Raises:
         DomainError: if scores contain NaN or ``+inf``, or the excluded entries leave no matching.
+        Unsupported: while a program is exported to ONNX. A program made by ``torch.export`` needs
+            ``import relaxit_permutation.matrices.assignment`` where it is loaded.
 
     Example:
         >>> assign(torch.tensor([[5.0, 4.0], [4.0, 0.0]]))
@@ -40,6 +42,16 @@ def assign(scores: Tensor) -> Tensor:  # [..., m, n] -> [..., m, n]
 
     Reference: Crouse, IEEE Trans. Aerosp. Electron. Syst. 52 (2016), the algorithm of scipy.
     """
+    if exporting_to_onnx():
+        raise Unsupported(
+            "the best matching cannot be exported to ONNX: it is computed by scipy; export a model "
+            "without the hard sample"
+        )
+    return _assign(scores)
+
+
+@torch.library.custom_op("relaxit_permutation::assign", mutates_args=())
+def _assign(scores: Tensor) -> Tensor:
     from scipy.optimize import linear_sum_assignment  # slow to import, not always needed
 
     m, n = scores.shape[-2:]
@@ -83,7 +95,7 @@ def _is_feasible(costs: Any) -> bool:
     return True
 
 
-@assign.register_fake
+@_assign.register_fake
 def _(scores: Tensor) -> Tensor:
     return torch.empty_like(scores, memory_format=torch.contiguous_format)
 
@@ -93,9 +105,9 @@ def _(allowed: Tensor) -> Tensor:
     return allowed.new_empty(allowed.shape[:-2])
 
 
-@assign.register_vmap
+@_assign.register_vmap
 def _(info: Any, in_dims: tuple[int], scores: Tensor) -> tuple[Tensor, int]:
-    return assign(scores.movedim(in_dims[0], 0)), 0
+    return _assign(scores.movedim(in_dims[0], 0)), 0
 
 
 @matchable.register_vmap

@@ -12,7 +12,15 @@ from torch.distributions import constraints
 from relaxit.constraints import tolerance
 from relaxit.dtypes import compute_dtype
 
-__all__ = ["DOUBLY_STOCHASTIC", "bipartite", "matching", "matchings", "row_stochastic"]
+__all__ = [
+    "DOUBLY_STOCHASTIC",
+    "bipartite",
+    "matching",
+    "matchings",
+    "partial",
+    "partial_matching",
+    "row_stochastic",
+]
 
 DOUBLY_STOCHASTIC = 1e-4
 """Largest accepted deviation of a row or column sum of a soft sample from 1."""
@@ -39,6 +47,17 @@ class _Bipartite(constraints.Constraint):
         return (value >= 0).flatten(-2).all(-1) & (off <= slack)
 
 
+class _Partial(constraints.Constraint):
+    """Non-negative matrices whose rows and columns sum to at most 1."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        rows, columns, slack = _sums_off(value)
+        off = torch.maximum(rows.amax(-1), columns.amax(-1))
+        return (value >= 0).flatten(-2).all(-1) & (off <= slack + DOUBLY_STOCHASTIC)
+
+
 class _RowStochastic(constraints.Constraint):
     """Non-negative matrices whose rows sum to 1."""
 
@@ -60,9 +79,22 @@ class _Matching(constraints.Constraint):
         return exact & (value.sum(-1) == 1).all(-1) & (value.sum(-2) <= 1).all(-1)
 
 
+class _PartialMatching(constraints.Constraint):
+    """Matrices of exact zeros and ones: at most one in each row and in each column."""
+
+    event_dim = 2
+    is_discrete = True
+
+    def check(self, value: Tensor) -> Tensor:
+        exact = ((value == 0) | (value == 1)).flatten(-2).all(-1)
+        return exact & (value.sum(-1) <= 1).all(-1) & (value.sum(-2) <= 1).all(-1)
+
+
 bipartite = _Bipartite()
+partial = _Partial()
 row_stochastic = _RowStochastic()
 matching = _Matching()
+partial_matching = _PartialMatching()
 
 
 def matchings(rows: int, columns: int) -> Tensor:  # [N, rows, columns]

@@ -11,8 +11,22 @@ import torch
 from torch import Tensor
 
 from relaxit.dtypes import compute_dtype
+from relaxit.tracing import exporting_to_onnx
 
-__all__ = ["matrix_of", "order_of", "sorting_matrix"]
+__all__ = ["matrix_of", "order_of", "sorted_stably", "sorting_matrix"]
+
+
+def sorted_stably(x: Tensor, descending: bool = False) -> tuple[Tensor, Tensor]:
+    """Return sorted entries ``[..., n]`` and their indices; ties keep their order.
+
+    Example:
+        >>> values, indices = sorted_stably(torch.tensor([1.0, 2.0, 1.0]))
+        >>> values, indices
+        (tensor([1., 1., 2.]), tensor([0, 2, 1]))
+    """
+    if exporting_to_onnx():  # which has no stable sort, but the ties of its TopK keep their order
+        return x.topk(x.shape[-1], -1, descending)
+    return x.sort(dim=-1, descending=descending, stable=True)
 
 
 def matrix_of(order: Tensor, dtype: torch.dtype) -> Tensor:  # [..., n] -> [..., n, n]
@@ -36,7 +50,7 @@ def sorting_matrix(scores: Tensor) -> Tensor:  # [..., n] -> [..., n, n]
         >>> sorting_matrix(torch.tensor([0.5, 0.5, 2.0])) @ torch.tensor([1.0, 2.0, 3.0])
         tensor([3., 1., 2.])
     """
-    return matrix_of(scores.argsort(dim=-1, descending=True, stable=True), scores.dtype)
+    return matrix_of(sorted_stably(scores, descending=True)[1], scores.dtype)
 
 
 def order_of(soft: Tensor) -> Tensor:  # [..., n, n] -> [..., n]
@@ -61,4 +75,4 @@ def order_of(soft: Tensor) -> Tensor:  # [..., n, n] -> [..., n]
     different = (greatest.sort(-1).values == rank).all(-1, keepdim=True)
     weight = wide.sum(-2).clamp_min(torch.finfo(wide.dtype).tiny)
     mean_rank = (wide * rank.to(wide.dtype).unsqueeze(-1)).sum(-2) / weight
-    return torch.where(different, greatest, mean_rank.argsort(dim=-1, stable=True))
+    return torch.where(different, greatest, sorted_stably(mean_rank)[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["in_order", "log_choices", "log_mass"]
+__all__ = ["in_order", "log_choices", "log_first", "log_mass", "pads_in_place"]
 
 
 def in_order(scores: Tensor, order: Tensor) -> Tensor:  # [*batch, n], [..., n] -> [..., n]
@@ -35,3 +35,52 @@ def log_mass(choices: Tensor) -> Tensor:  # [..., n, n] -> [...]
         tensor(0.1667)
     """
     return choices.diagonal(dim1=-2, dim2=-1).sum(-1)
+
+
+def pads_in_place(pads: Tensor, order: Tensor) -> Tensor:  # [*batch, n], [..., k] -> [...] of bool
+    """Whether the pads of an order stand behind all items, in the order of their index.
+
+    Args:
+        pads: which entries are pads.
+        order: items of the first k places, -1 where they are not known.
+
+    Example:
+        >>> pads = torch.tensor([True, False, True])
+        >>> pads_in_place(pads, torch.tensor([[1, 0, 2], [1, 2, 0], [0, 1, 2]]))
+        tensor([ True, False, False])
+    """
+    k, n = order.shape[-1], pads.shape[-1]
+    lead = torch.broadcast_shapes(pads.shape[:-1], order.shape[:-1])
+    places = torch.where(pads, (~pads).sum(-1, keepdim=True) - 1 + pads.cumsum(-1), -1)
+    index = order.clamp(0, n - 1).expand(*lead, k)
+    own = places.expand(*lead, n).gather(-1, index)
+    right = own == torch.arange(k, device=order.device)
+    return (right | (own < 0) | (order < 0)).all(-1)
+
+
+def log_first(scores: Tensor, order: Tensor) -> Tensor:  # [*batch, n], [..., k] -> [...]
+    """Return the log-probability that the given items are the first ones, in this order.
+
+    It takes k n numbers. An item that occurs twice makes it ``-inf``, and so does a gap.
+
+    Args:
+        scores: finite scores.
+        order: items of the first k places, -1 from where on they are not known.
+
+    Example:
+        >>> log_first(torch.zeros(3), torch.tensor([[2, 0, 1], [2, 0, -1], [2, -1, -1]])).exp()
+        tensor([0.1667, 0.1667, 0.3333])
+    """
+    n = scores.shape[-1]
+    given = order >= 0
+    index = order.clamp(0, n - 1)
+    item = torch.arange(n, device=order.device)
+    chosen = (index.unsqueeze(-1) == item) & given.unsqueeze(-1)  # [..., k, n]
+    gone = chosen.cumsum(-2) - chosen.to(torch.int64) > 0
+    left = scores.unsqueeze(-2).masked_fill(gone, -torch.inf).log_softmax(-1)
+    full = (*left.shape[:-1], 1)
+    log = left.gather(-1, index.unsqueeze(-1).expand(full)).squeeze(-1)
+    gap = given[..., 1:] & ~given[..., :-1]
+    wrong = (order != index) & given
+    broken = wrong.any(-1) | gap.any(-1)
+    return torch.where(given, log, 0.0).sum(-1).masked_fill(broken, -torch.inf)

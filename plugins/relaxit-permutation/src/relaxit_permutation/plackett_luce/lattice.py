@@ -27,6 +27,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from relaxit_permutation.matrices.rounding import sorted_stably
+
 __all__ = ["Step", "entropy", "kl", "marginals", "walk"]
 
 Step = tuple[Tensor, Tensor, Tensor]
@@ -56,18 +58,18 @@ def walk(scores: Tensor) -> Iterator[Step]:
 
 def _levels(n: int, device: torch.device) -> list[tuple[Tensor, Tensor]]:
     """Return, for all sets of each size, their items and the index of the set without each item."""
-    item = torch.arange(n, device=device)
+    power = 2 ** torch.arange(n, device=device)  # no shifts, which ONNX lacks
     masks = torch.arange(1 << n, device=device)
-    held = (masks.unsqueeze(-1) >> item) & 1  # [2^n, n]
-    by_size = held.sum(-1).argsort(stable=True)  # sets of the same size are adjacent
+    held = (torch.bitwise_and(masks.unsqueeze(-1), power) != 0).long()  # [2^n, n]
+    by_size = sorted_stably(held.sum(-1))[1]  # sets of the same size are adjacent
     place = by_size.argsort()
-    first_items = held.argsort(dim=-1, descending=True, stable=True)
+    first_items = sorted_stably(held, descending=True)[1]
     levels, end = [], 1 << n
     for m in range(n, 0, -1):
         start = end - math.comb(n, m)
         sets = by_size[start:end]
         members = first_items[sets, :m]
-        smaller = place[sets.unsqueeze(-1) - (1 << members)] - (start - math.comb(n, m - 1))
+        smaller = place[sets.unsqueeze(-1) - power[members]] - (start - math.comb(n, m - 1))
         levels.append((members, smaller))
         end = start
     return levels

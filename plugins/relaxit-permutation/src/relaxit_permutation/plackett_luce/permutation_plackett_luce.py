@@ -18,6 +18,7 @@ from relaxit_permutation.matrices.rounding import matrix_of, order_of, sorting_m
 from relaxit_permutation.plackett_luce import lattice
 from relaxit_permutation.plackett_luce.choices import in_order
 from relaxit_permutation.plackett_luce.distribution import MOST_EXACT, PlackettLuce
+from relaxit_permutation.sorting.items import scores_of
 from relaxit_permutation.sorting.neuralsort import neuralsort
 from relaxit_permutation.sorting.softsort import softsort
 
@@ -61,7 +62,10 @@ class PermutationPlackettLuce(PerturbAndRelax):
     column, it is near to the matrix but not necessarily the nearest; see
     :func:`~relaxit_permutation.matrices.rounding.order_of`.
 
-    Infinite scores are rejected, because the order of two items of rate 0 would be undefined.
+    A score of ``-inf`` marks a pad, as in lists of different lengths. Pads take the last places, in
+    the order of their index, and have no gradient; everything else is as if they were not there.
+    Only :meth:`kl_to_uniform` is still the divergence from all n! orders, so that it is larger than
+    that of the m items alone by the constant ``log n! - log m!``.
 
     Example:
         >>> import torch
@@ -88,9 +92,13 @@ class PermutationPlackettLuce(PerturbAndRelax):
         "arXiv:1903.08850, equation 5 (NeuralSort), section 4 (Plackett-Luce)",
     )
     capabilities = Capabilities(
-        density=False, discrete_distribution=True, exact_rounding=True, conditional=True
+        density=False, discrete_distribution=True, exact_rounding=True, masks=True, conditional=True
     )
     Options = PlackettLuceOptions
+
+    @classmethod
+    def sizes(cls, shape: torch.Size) -> dict[str, int]:
+        return {"n": shape[-1]} if shape else {}
 
     @property
     def event_shape(self) -> torch.Size:
@@ -116,12 +124,20 @@ class PermutationPlackettLuce(PerturbAndRelax):
     def examples(cls) -> list[PermutationPlackettLuce]:
         return [cls(n=3), cls(n=4, relaxation="neuralsort")]
 
+    def valid_params(self, params: Tensor) -> Tensor:
+        """Whether there is no NaN and no ``+inf``."""
+        return (params < torch.inf).all(-1)
+
+    @property
+    def illegal_params(self) -> str:
+        return "NaN or +inf"
+
     def discrete(self, params: Tensor) -> PlackettLuce:
         return PlackettLuce(self, params)
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
         soften = softsort if self.options.relaxation == "softsort" else neuralsort
-        return soften(scores, temperature)
+        return soften(scores_of(scores, temperature).values, temperature)
 
     def argmax(self, scores: Tensor) -> Tensor:
         return sorting_matrix(scores)
@@ -141,14 +157,15 @@ class PermutationPlackettLuce(PerturbAndRelax):
 
             X_{s_i} = -log sum_{j <= i} E_j exp(-LSE(scores of s_j .. s_n)).
         """
-        scores = params.to(compute_dtype(params.dtype))
+        scores, pads = scores_of(params.to(compute_dtype(params.dtype)))
         rank = hard.argmax(-2)  # of each item
         full = shape + torch.broadcast_shapes(scores.shape, rank.shape)
         g = self.noise(full, dtype=scores.dtype, device=scores.device, generator=generator)
         ordered = in_order(scores, hard.argmax(-1))
         rates = _log_sums(ordered.flip(-1)).flip(-1)  # log of the rate of all remaining clocks
         by_rank = -_log_sums(-g - rates)
-        return (by_rank - tie_corrections(by_rank.detach())).gather(-1, rank.expand(full))
+        given = (by_rank - tie_corrections(by_rank.detach())).gather(-1, rank.expand(full))
+        return given if pads is None else given.masked_fill(pads, -torch.inf)
 
     def hard(self, soft: Tensor) -> Tensor:
         """Return the nearest permutation if the row maxima lie in different columns.
@@ -169,12 +186,27 @@ class PermutationPlackettLuce(PerturbAndRelax):
         ``n (mean s + log mean e^{-s})``, minimised over the constant that may be added to the
         scores. For nearly equal scores it is half the sum of squared deviations from their mean.
         It grows without limit with the spread of the scores, whereas the divergence itself stays
-        below log n!. As a loss it therefore limits the spread of the scores.
+        below log n!. As a loss it therefore limits the spread of the scores. Of a padded list of m
+        items it is that of the items, plus ``log n! - log m!``.
         """
         if self.kl_is_exact:
-            return lattice.kl(params, None)
-        n = self.options.n
-        return params.sum(-1) + n * ((-params).logsumexp(-1) - math.log(n))
+            return lattice.kl(scores_of(params).values, None)
+        pads = scores_of(params).pads
+        if pads is None:
+            n = self.options.n
+            return params.sum(-1) + n * ((-params).logsumexp(-1) - math.log(n))
+        return _bound_of_padded(params, pads)
+
+
+def _bound_of_padded(params: Tensor, pads: Tensor) -> Tensor:  # [*batch, n] twice -> [*batch]
+    """Return the bound of the items, plus the log of the number of orders per order of theirs."""
+    n, count = params.shape[-1], (~pads).sum(-1).to(params.dtype)
+    none = pads.all(-1, keepdim=True)
+    falling = (-params).masked_fill(pads, -torch.inf).masked_fill(none, 0.0)
+    spread = params.masked_fill(pads, 0.0).sum(-1) + count * (
+        falling.logsumexp(-1) - count.clamp_min(1.0).log()
+    )
+    return spread + math.lgamma(n + 1) - (count + 1).lgamma()
 
 
 def tie_corrections(falling: Tensor) -> Tensor:  # [..., n] -> same

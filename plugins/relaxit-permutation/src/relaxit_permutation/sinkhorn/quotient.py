@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from relaxit import tracing
+from relaxit.autograd import Levels, in_all_modes
 from relaxit.temperature import divide_by_temperature
 from relaxit_permutation.sinkhorn.reduced import shifts
 
@@ -116,7 +117,7 @@ def _widened(tensor: Tensor) -> Tensor:
         >>> x.grad
         tensor([3.3231e+35])
     """
-    wide: Tensor = _Widened.apply(tensor)
+    wide: Tensor = in_all_modes(_Widened, _WidenedBothWays, Tensor.double, tensor)
     return wide
 
 
@@ -124,14 +125,23 @@ class _Widened(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(tensor: Tensor) -> Tensor:
+    def forward(tensor: Tensor, levels: Levels | None) -> Tensor:
         return tensor.to(torch.float64, copy=True)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.dtype = inputs[0].dtype
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Levels | None], output: Tensor) -> None:
+        ctx.dtype, ctx.levels = inputs[0].dtype, inputs[1]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         most = torch.finfo(ctx.dtype).max / 1024  # leaves room to add several
-        return grad.clamp(-most, most).to(ctx.dtype)
+        return grad.clamp(-most, most).to(ctx.dtype), None
+
+
+class _WidenedBothWays(_Widened):
+    """The cast with derivatives in both modes, which compilers do not trace."""
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> Tensor:
+        ctx.levels.number += 1
+        return tangent.to(torch.float64, copy=True)

@@ -2,7 +2,7 @@
 
 It is one operator, opaque to ``torch.compile`` and ``vmap``, so that it can check the error and
 stop. On the CPU it does so. On other devices the check would synchronise, so a fixed number of
-iterations is made.
+iterations is made. So it is in a program made by ``torch.export``, as operators of PyTorch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relaxit import Unsupported
 from relaxit.arithmetic import without_autocast
+from relaxit.tracing import exporting, exporting_to_onnx
 from relaxit_permutation.matrices.batching import in_front
 from relaxit_permutation.sinkhorn.newton import newton
 from relaxit_permutation.sinkhorn.reduced import reduced
@@ -57,7 +59,6 @@ class SinkhornWarning(RuntimeWarning):
         )
 
 
-@torch.library.custom_op("relaxit_permutation::scale", mutates_args=())
 def scale(
     x: Tensor,
     rows: Tensor,
@@ -79,17 +80,48 @@ def scale(
 
     Returns:
         The matrix ``[..., m, n]``, column potentials ``[..., n]`` and relative errors ``[...]``.
+
+    Raises:
+        Unsupported: while a program is exported to ONNX, which cannot solve linear equations.
     """
+    if not exporting():
+        return _scale(x, rows, columns, iterations, steps, aim, tolerance)
+    if exporting_to_onnx():
+        raise Unsupported(
+            "Sinkhorn's operator cannot be exported to ONNX, which has no solver of linear "
+            "equations; torch.export can export it"
+        )
+    # The exported program has to run where this package is not installed.
+    return _scaled(x, rows, columns, iterations, steps, aim, False)
+
+
+@torch.library.custom_op("relaxit_permutation::scale", mutates_args=())
+def _scale(
+    x: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    iterations: int,
+    steps: int,
+    aim: float,
+    tolerance: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    watch = x.device.type == "cpu"
+    result = _scaled(x, rows, columns, iterations, steps, aim, watch)
+    if watch and x.numel():
+        _warn(result[2], tolerance)
+    return result
+
+
+def _scaled(
+    x: Tensor, rows: Tensor, columns: Tensor, iterations: int, steps: int, aim: float, watch: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     batch, (m, n) = x.shape[:-2], x.shape[-2:]
     flat = x.reshape(-1, m, n)
     # One short row per matrix, which the loops write into their buffers.
     r = rows.expand(*batch, m).reshape(-1, m, 1)
     c = columns.expand(*batch, n).reshape(-1, 1, n)
-    watch = x.device.type == "cpu"
     with without_autocast(x):
         p, v, residual = scale_matrices(flat, r, c, iterations, steps, aim, watch)
-        if watch and x.numel():
-            _warn(residual, tolerance)
     return p.reshape(x.shape), v.reshape(*batch, n), residual.reshape(batch)
 
 
@@ -235,7 +267,7 @@ def _warn(residual: Tensor, tolerance: float) -> None:
         warnings.warn(SinkhornWarning(worst, tolerance, matrices), stacklevel=2)
 
 
-@scale.register_fake
+@_scale.register_fake
 def _(
     x: Tensor, rows: Tensor, columns: Tensor, iterations: int, steps: int, aim: float, tol: float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -243,7 +275,7 @@ def _(
     return torch.empty_like(x), x.new_empty(*batch, n), x.new_empty(batch)
 
 
-@scale.register_vmap
+@_scale.register_vmap
 def _(
     info: Any, in_dims: tuple[int | None, ...], x: Tensor, rows: Tensor, columns: Tensor, *rest: Any
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
@@ -253,4 +285,4 @@ def _(
         in_front(tensor, dim, info.batch_size, batched.dim() - 1)
         for tensor, dim in zip((rows, columns), in_dims[1:3], strict=True)
     )
-    return scale(batched, *sums, *rest), (0, 0, 0)
+    return _scale(batched, *sums, *rest), (0, 0, 0)

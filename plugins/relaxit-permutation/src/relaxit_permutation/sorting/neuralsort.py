@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from relaxit_permutation.matrices.rounding import sorted_stably
 from relaxit_permutation.sinkhorn.tempered import divide
 
 __all__ = ["neuralsort"]
@@ -45,7 +46,7 @@ def neuralsort(values: Tensor, temperature: float | Tensor, ranks: int | None = 
                 [0.7214, 0.0132, 0.2654]])
     """
     n = values.shape[-1]
-    ordered, order = values.sort(dim=-1, descending=True, stable=True)
+    ordered, order = sorted_stably(values, descending=True)
     gaps = (ordered[..., :-1] - ordered[..., 1:]).unsqueeze(-2)
     rank = torch.arange(n, device=values.device)
     weights = (2 * (rank[:-1] - rank[:ranks].unsqueeze(-1)) + 1).to(values.dtype)

@@ -26,8 +26,22 @@ All three have these properties:
 * Gradients are finite, also at ties, where the absolute difference has slope 0. At temperatures far
   below the smallest gap they vanish, like those of a step function.
 
-For hard values with the gradient of the soft ones write ``hard + soft - soft.detach()``. For random
-orders, with a distribution and an entropy, see the relaxation ``permutation-plackett-luce``.
+**Padding.** Lists of different lengths are padded to one tensor, and a mask tells which entries are
+items. A value of ``-inf`` is a pad too; where values are not read (on a GPU, in compiled code and
+under ``vmap``) only the mask says so. The result for the items is that of the list without pads, in
+every function. The pads take the last places, in the order of their index, whatever the direction:
+
+* in P, row i + 1 of a list of i items has its one at the first pad, and so on: P stays a
+  permutation matrix, with which ``P @ labels`` moves the labels of pads to the end;
+* :func:`rank` returns these places, behind the ranks of all items;
+* :func:`sort` and the values of :func:`topk` are ``-inf`` beyond the last item, or ``+inf`` where
+  the smallest comes first, as if the pads had been filled so;
+* the weights of :func:`topk` are 0 there, so that no pad is ever selected.
+
+Pads have gradient 0.
+
+For hard values with the gradient of soft ones, see :func:`relaxit.functional.straight_through`. For
+random orders, with a distribution and an entropy, see the relaxation ``permutation-plackett-luce``.
 
 References: :mod:`relaxit_permutation.sorting.softsort`,
 :mod:`relaxit_permutation.sorting.neuralsort`,
@@ -37,22 +51,17 @@ Sorting using Optimal Transport", arXiv:1905.11885 (ranks as a transport to equa
 
 from __future__ import annotations
 
-import numbers
 import operator
-from typing import Any, Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from relaxit.dtypes import compute_dtype
-from relaxit.errors import ConfigurationError, DomainError, ShapeError
-from relaxit.temperature import align_temperature, check_temperature_value
-from relaxit.tracing import can_read_values, known_false
+from relaxit.errors import DomainError
 from relaxit_permutation.matrices.rounding import sorting_matrix
-from relaxit_permutation.sinkhorn.operator import sinkhorn
-from relaxit_permutation.sinkhorn.quotient import roomy
-from relaxit_permutation.sorting.neuralsort import neuralsort
-from relaxit_permutation.sorting.softsort import softsort
+from relaxit_permutation.sorting.items import Items, items_of
+from relaxit_permutation.sorting.soft_matrix import SortRelaxation, soft_matrix
 
 __all__ = [
     "SortRelaxation",
@@ -64,16 +73,20 @@ __all__ = [
     "topk",
 ]
 
-SortRelaxation = Literal["softsort", "neuralsort", "sinkhorn"]
-
 
 class TopK(NamedTuple):
     """The k largest values and the weights of the items in them.
 
     Attributes:
-        values: soft values ``[..., k]``, the largest first.
+        values: soft values, with k places in the dimension of the items, the largest first.
         weights: rows of the soft permutation matrix ``[..., k, n]``, in place of the indices of
-            ``torch.topk``. ``weights.sum(-2)`` is a soft indicator of the items.
+            ``torch.topk``. The sum of all weights is k, or the number of items if there are fewer.
+
+    The sum of the weights over the k places, ``weights.sum(-2)``, is at most 1 for ``sinkhorn``
+    only. It is then a soft indicator of the k items. For ``softsort`` and ``neuralsort``, whose
+    columns have no fixed sum, it may exceed 1: for values 2, 1, 0, -10 and k = 3 it reaches 1.07
+    and 1.11. Where only the indicator is needed, ``relaxit.functional.soft_topk`` computes one, in
+    O(n) numbers (package relaxit-subset).
     """
 
     values: Tensor
@@ -86,20 +99,32 @@ def soft_permutation(
     relaxation: SortRelaxation = "softsort",
     *,
     descending: bool = True,
-) -> Tensor:  # [..., n] -> [..., n, n]
+    dim: int = -1,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Return the soft matrix that sorts; row i has the weights of the items at rank i.
 
     Args:
-        values: finite values ``[..., n]`` of a floating-point dtype.
-        temperature: positive float, or tensor that broadcasts to the leading shape ``[...]``.
+        values: values of a floating-point dtype, finite or, at pads, ``-inf``.
+        temperature: positive float, or tensor that broadcasts to the shape of values without
+            ``dim``.
         relaxation: ``softsort``, ``neuralsort`` or ``sinkhorn``.
         descending: whether the largest value has rank 1.
+        dim: dimension of the n items.
+        mask: bool tensor that broadcasts to values, True where there is an item; see
+            :mod:`relaxit_permutation.sorting.ranking` on padding.
+
+    Returns:
+        Matrices ``[..., n, n]`` in the dtype of values: the shape of values without ``dim``, then
+        ranks, then items.
 
     Raises:
-        ConfigurationError: if values have an integer dtype or the relaxation is unknown.
-        ShapeError: if there are no items, or the temperature does not broadcast.
+        TypeError: if values are not a floating-point tensor, or the mask is not bool.
+        ConfigurationError: if the temperature is not a number, or the relaxation is unknown.
+        IndexError: if there is no such dimension.
+        ShapeError: if there are no items, or the temperature or the mask does not broadcast.
         DomainError: if the temperature is not positive; on the CPU outside compiled code also if
-            values are not finite.
+            a value is NaN or ``+inf``.
 
     Example:
         >>> soft_permutation(torch.tensor([0.0, 2.0, 1.0]), 0.1).round(decimals=3)
@@ -107,17 +132,29 @@ def soft_permutation(
                 [0., 0., 1.],
                 [1., 0., 0.]])
     """
-    return _soft("soft_permutation", values, temperature, relaxation, descending).to(values.dtype)
+    if has_torch_function_unary(values):  # a subclass of Tensor, or a symbolic trace
+        return handle_torch_function(
+            soft_permutation, (values,), values, temperature, relaxation,
+            descending=descending, dim=dim, mask=mask,
+        )  # fmt: skip
+    items = items_of("soft_permutation", values, dim, mask)
+    p = soft_matrix("soft_permutation", items, temperature, relaxation, descending)
+    return p.to(values.dtype)
 
 
-def hard_permutation(values: Tensor, *, descending: bool = True) -> Tensor:  # [..., n, n]
+def hard_permutation(
+    values: Tensor, *, descending: bool = True, dim: int = -1, mask: Tensor | None = None
+) -> Tensor:
     """Return the permutation matrix that sorts, without gradient; equal values keep their order.
 
     Args:
-        values, descending: as for :func:`soft_permutation`.
+        values, descending, dim, mask: as for :func:`soft_permutation`.
+
+    Returns:
+        Matrices ``[..., n, n]``, as :func:`soft_permutation`.
 
     Raises:
-        ConfigurationError, ShapeError, DomainError: as :func:`soft_permutation`.
+        TypeError, IndexError, ShapeError, DomainError: as :func:`soft_permutation`.
 
     Example:
         >>> hard_permutation(torch.tensor([1.0, 2.0, 2.0]))
@@ -125,8 +162,13 @@ def hard_permutation(values: Tensor, *, descending: bool = True) -> Tensor:  # [
                 [0., 0., 1.],
                 [1., 0., 0.]])
     """
-    _check("hard_permutation", values, 1.0)
-    return sorting_matrix((values if descending else -values).detach())
+    if has_torch_function_unary(values):
+        return handle_torch_function(
+            hard_permutation, (values,), values, descending=descending, dim=dim, mask=mask
+        )
+    x, pads = items_of("hard_permutation", values, dim, mask)
+    x = x.detach() if descending else -x.detach()
+    return sorting_matrix(x if pads is None else x.masked_fill(pads, -torch.inf))
 
 
 def sort(
@@ -135,21 +177,36 @@ def sort(
     relaxation: SortRelaxation = "softsort",
     *,
     descending: bool = True,
-) -> Tensor:  # [..., n] -> [..., n]
+    dim: int = -1,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Return softly sorted values: weighted means of the values, ``P @ values``.
 
     Args:
-        values, temperature, relaxation, descending: as for :func:`soft_permutation`.
+        values, temperature, relaxation, descending, dim, mask: as for :func:`soft_permutation`.
+
+    Returns:
+        Values of the same shape and dtype, sorted along ``dim``. Beyond the last item they are
+        ``-inf``, or ``+inf`` if the smallest comes first.
 
     Raises:
-        ConfigurationError, ShapeError, DomainError: as :func:`soft_permutation`.
+        TypeError, ConfigurationError, IndexError, ShapeError, DomainError: as
+            :func:`soft_permutation`.
 
     Example:
         >>> sort(torch.tensor([0.0, 2.0, 1.0]), 0.2)
         tensor([1.9932, 1.0000, 0.0068])
+        >>> sort(torch.tensor([0.0, 2.0, -torch.inf, 1.0]), 0.2)
+        tensor([1.9932, 1.0000, 0.0068,   -inf])
     """
-    p = _soft("sort", values, temperature, relaxation, descending)
-    return _applied(p, values)
+    if has_torch_function_unary(values):
+        return handle_torch_function(
+            sort, (values,), values, temperature, relaxation,
+            descending=descending, dim=dim, mask=mask,
+        )  # fmt: skip
+    items = items_of("sort", values, dim, mask)
+    p = soft_matrix("sort", items, temperature, relaxation, descending)
+    return _restored(_applied(p, items, descending), dim)
 
 
 def rank(
@@ -158,7 +215,9 @@ def rank(
     relaxation: SortRelaxation = "softsort",
     *,
     descending: bool = True,
-) -> Tensor:  # [..., n] -> [..., n]
+    dim: int = -1,
+    mask: Tensor | None = None,
+) -> Tensor:
     """Return soft ranks: 1 for the largest value, n for the smallest.
 
     They count from 1, as is usual in statistics (``scipy.stats.rankdata``, torchsort). There the
@@ -167,22 +226,36 @@ def rank(
 
     The rank of an item is the mean of the ranks, weighted by its column, divided by the sum of the
     weights, which is 1 for ``sinkhorn`` only. So at every temperature it lies between 1 and n and
-    ranks are in the order of the values; equal values have equal ranks.
+    ranks are in the order of the values; equal values have equal ranks. In a padded list of m items
+    these have ranks 1 to m, and the pads m + 1, m + 2, ..., n.
 
     Args:
-        values, temperature, relaxation, descending: as for :func:`soft_permutation`.
+        values, temperature, relaxation, descending, dim, mask: as for :func:`soft_permutation`.
+
+    Returns:
+        Ranks of the same shape, in float32, or in float64 if values are float64: float16 and
+        bfloat16 do not hold the integers beyond 2048 and 256.
 
     Raises:
-        ConfigurationError, ShapeError, DomainError: as :func:`soft_permutation`.
+        TypeError, ConfigurationError, IndexError, ShapeError, DomainError: as
+            :func:`soft_permutation`.
 
     Example:
         >>> rank(torch.tensor([0.0, 2.0, 1.0]), 0.4)
         tensor([2.9167, 1.0833, 2.0000])
+        >>> rank(torch.tensor([0.0, 2.0, -torch.inf, 1.0]), 0.4)
+        tensor([2.9167, 1.0833, 4.0000, 2.0000])
     """
-    p = _soft("rank", values, temperature, relaxation, descending)
+    if has_torch_function_unary(values):
+        return handle_torch_function(
+            rank, (values,), values, temperature, relaxation,
+            descending=descending, dim=dim, mask=mask,
+        )  # fmt: skip
+    items = items_of("rank", values, dim, mask)
+    p = soft_matrix("rank", items, temperature, relaxation, descending)
     n = p.shape[-1]
     ranks = torch.arange(1, n + 1, dtype=p.dtype, device=p.device).unsqueeze(-1)
-    return ((p * ranks).sum(-2) / p.sum(-2)).to(values.dtype)
+    return _restored((p * ranks).sum(-2) / p.sum(-2), dim)
 
 
 def topk(
@@ -192,19 +265,26 @@ def topk(
     relaxation: SortRelaxation = "softsort",
     *,
     largest: bool = True,
+    dim: int = -1,
+    mask: Tensor | None = None,
 ) -> TopK:
     """Return the k largest values, softly, and the weights of the items in them.
 
     ``softsort`` and ``neuralsort`` compute only k rows: O(k n) numbers.
 
     Args:
-        k: number of values, from 1 to n.
+        k: number of values, from 1 to n. Where there are fewer items, the remaining values are
+            ``-inf`` (``+inf`` for the smallest) and have weights of 0.
         largest: whether to take the largest or the smallest values.
-        values, temperature, relaxation: as for :func:`soft_permutation`.
+        values, temperature, relaxation, dim, mask: as for :func:`soft_permutation`.
+
+    Returns:
+        A tuple of values, with k in place of n at ``dim``, and weights ``[..., k, n]``: the shape
+        of values without ``dim``, then places, then items.
 
     Raises:
-        ConfigurationError, ShapeError, DomainError: as :func:`soft_permutation`, and DomainError
-            if k is out of range.
+        TypeError, ConfigurationError, IndexError, ShapeError, DomainError: as
+            :func:`soft_permutation`, and DomainError if k is out of range.
 
     Example:
         >>> best = topk(torch.tensor([0.0, 2.0, 1.0]), 2, 0.2)
@@ -213,86 +293,38 @@ def topk(
         >>> best.weights.sum(-2)
         tensor([0.0067, 0.9999, 0.9934])
     """
+    if has_torch_function_unary(values):
+        return handle_torch_function(
+            topk, (values,), values, k, temperature, relaxation,
+            largest=largest, dim=dim, mask=mask,
+        )  # fmt: skip
+    items = items_of("topk", values, dim, mask)
+    k = _checked(k, items.values.shape[-1])
+    p = soft_matrix("topk", items, temperature, relaxation, largest, k)
+    if items.pads is not None:
+        p = p.masked_fill(items.beyond(k).unsqueeze(-1), 0.0)
+    return TopK(_restored(_applied(p, items, largest), dim), p.to(values.dtype))
+
+
+def _checked(k: int, n: int) -> int:
     try:
         k = operator.index("" if isinstance(k, bool) else k)  # type: ignore[arg-type]
     except TypeError:
         raise DomainError(f"topk: k must be an integer, got {k!r}") from None
-    p = _soft("topk", values, temperature, relaxation, largest, k)
-    return TopK(_applied(p, values), p.to(values.dtype))
+    if not 1 <= k <= n:
+        raise DomainError(f"topk: k must be between 1 and n = {n}, got {k}")
+    return k
 
 
-def _soft(
-    owner: str,
-    values: Tensor,
-    temperature: float | Tensor,
-    relaxation: str,
-    descending: bool,
-    k: int | None = None,
-) -> Tensor:
-    """Return the first k rows of the soft matrix, in float32 or wider."""
-    aligned = _check(owner, values, temperature)
-    n = values.shape[-1]
-    if k is not None and not 1 <= k <= n:
-        raise DomainError(f"{owner}: k must be between 1 and n = {n}, got {k}")
-    x = (values if descending else -values).to(compute_dtype(values.dtype))
-    x, aligned = roomy(x, aligned)
-    if relaxation == "softsort":
-        return softsort(x, aligned, k)
-    if relaxation == "neuralsort":
-        return neuralsort(x, aligned, k)
-    if relaxation == "sinkhorn":
-        return _sinkhorn(x, aligned)[..., :k, :]
-    known = ", ".join(get_args(SortRelaxation))
-    raise ConfigurationError(f"{owner}: unknown relaxation {relaxation!r}. Known: {known}")
+def _applied(p: Tensor, items: Items, descending: bool) -> Tensor:  # [..., k, n] -> [..., k]
+    """Return the sorted values, infinite behind the last item."""
+    values, pads = items
+    found = (p * values.to(p.dtype).unsqueeze(-2)).sum(-1).to(values.dtype)
+    if pads is None:
+        return found
+    last = -torch.inf if descending else torch.inf
+    return found.masked_fill(items.beyond(p.shape[-2]), last)
 
 
-def _sinkhorn(x: Tensor, temperature: float | Tensor) -> Tensor:
-    """Compute entropic transport of the values to equally spaced anchors, the largest to the first.
-
-    The cost is the squared difference from anchors 1 apart. Only twice the product of anchor and
-    value matters, because the squares are the same for all matrices. The factors n + 1 - 2i are
-    those of NeuralSort.
-    """
-    n = x.shape[-1]
-    anchors = n - 1 - 2 * torch.arange(n, dtype=x.dtype, device=x.device)
-    # A constant added to all values is a constant per row, which the scaling removes; centring
-    # only reduces rounding errors.
-    centred = x - x.detach().mean(-1, keepdim=True)
-    scores = anchors.unsqueeze(-1) * centred.unsqueeze(-2)
-    tau = temperature.unsqueeze(-1) if isinstance(temperature, Tensor) else temperature
-    return sinkhorn(scores, tau)
-
-
-def _applied(p: Tensor, values: Tensor) -> Tensor:  # [..., k, n], [..., n] -> [..., k]
-    return (p * values.to(p.dtype).unsqueeze(-2)).sum(-1).to(values.dtype)
-
-
-def _check(owner: str, values: Tensor, temperature: float | Tensor) -> float | Tensor:
-    """Reject values that cannot be sorted, and return the temperature aligned with values."""
-    if not isinstance(values, Tensor) or not values.is_floating_point():
-        kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
-        raise ConfigurationError(f"{owner}: values must be a floating-point tensor, got {kind}")
-    if values.dim() == 0 or values.shape[-1] == 0:
-        raise ShapeError(
-            f"{owner}: values must have shape [*, n] with n >= 1, got {list(values.shape)}"
-        )
-    if not isinstance(temperature, Tensor):
-        _check_number(owner, temperature)
-    elif _any(temperature, ~(temperature.isfinite() & (temperature > 0))):
-        raise DomainError(f"{owner}: temperature must be finite and > 0 everywhere")
-    if _any(values, ~values.isfinite()):
-        raise DomainError(f"{owner}: values must be finite")
-    return align_temperature(owner, temperature, values.shape[:-1], 1)
-
-
-def _check_number(owner: str, temperature: Any) -> None:
-    if isinstance(temperature, bool) or not isinstance(temperature, numbers.Real):
-        raise ConfigurationError(
-            f"{owner}: temperature must be a number or tensor, got {temperature!r}"
-        )
-    check_temperature_value(float(temperature))
-
-
-def _any(tensor: Tensor, flags: Tensor) -> bool:
-    """Whether a flag is known to be set, if that can be read without synchronisation."""
-    return can_read_values(tensor) and known_false(~flags.any())
+def _restored(places: Tensor, dim: int) -> Tensor:
+    return places if dim == -1 else places.movedim(-1, dim)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from relaxit_permutation.matrices.rounding import sorted_stably
 from relaxit_permutation.sinkhorn.tempered import divide
 
 __all__ = ["softsort"]
@@ -36,6 +37,6 @@ def softsort(values: Tensor, temperature: float | Tensor, ranks: int | None = No
                 [0.1065, 0.1065, 0.7870],
                 [0.8668, 0.0159, 0.1173]])
     """
-    ordered = values.sort(dim=-1, descending=True, stable=True).values[..., :ranks]
+    ordered = sorted_stably(values, descending=True)[0][..., :ranks]
     distance = (ordered.unsqueeze(-1) - values.unsqueeze(-2)).abs()
     return divide(-distance, temperature).softmax(-1)

@@ -1,0 +1,117 @@
+"""Lists of values to sort, with padding: which entries are items, and where the others go.
+
+An entry is a *pad* where a mask is False or the value is ``-inf``. Pads take no part: the soft
+matrix of the items is that of the list without pads, and the pads take the last places, in the
+order of their indices, whatever the direction. For this they need no operation on matrices: before
+the matrix is made, :func:`put_last` gives them values so far below all others, and from each other,
+that their weights underflow to 0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from relaxit.errors import DomainError, ShapeError
+from relaxit.masks import apply_mask
+from relaxit_permutation.matrices.reading import known, smallest_known
+
+__all__ = ["Items", "items_of", "put_last", "scores_of"]
+
+_FAR = 1000.0
+"""Distance in temperatures at which a weight is 0 in every dtype: exp(-746) is, in float64."""
+
+
+class Items(NamedTuple):
+    """Values to sort, along the last dimension.
+
+    Attributes:
+        values: ``[..., n]``, finite at pads too.
+        pads: which entries are pads, ``[..., n]`` of bool; None if there are none.
+    """
+
+    values: Tensor
+    pads: Tensor | None
+
+    def beyond(self, places: int) -> Tensor:
+        """Return which of the first places are behind all items, ``[..., places]`` of bool."""
+        assert self.pads is not None
+        place = torch.arange(places, device=self.pads.device)
+        return place >= (~self.pads).sum(-1, keepdim=True)
+
+
+def items_of(owner: str, values: Tensor, dim: int = -1, mask: Tensor | None = None) -> Items:
+    """Check the values and move the items to the last dimension.
+
+    Without a mask, pads are found where values can be read: on the CPU outside compiled code.
+
+    Args:
+        owner: name used in error messages.
+        values: values ``[...]`` of a floating-point dtype.
+        dim: dimension of the items.
+        mask: bool tensor that broadcasts to values, True where there is an item.
+
+    Raises:
+        TypeError: if values are not a floating-point tensor, or the mask is not bool.
+        IndexError: if there is no such dimension.
+        ShapeError: if there are no items, or the mask does not broadcast.
+        DomainError: if a value is NaN or ``+inf`` and values can be read.
+    """
+    if not isinstance(values, Tensor) or not values.is_floating_point():
+        kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
+        raise TypeError(f"{owner}: values must be a floating-point tensor, got {kind}")
+    if values.dim() == 0 or values.shape[dim] == 0:
+        raise ShapeError(
+            f"{owner}: values must have shape [*, n] with n >= 1, got {list(values.shape)}"
+        )
+    scores = apply_mask(owner, values, mask)
+    if dim != -1:
+        scores = scores.movedim(dim, -1)
+    finite = known(scores, scores.isfinite)
+    if finite is False and known(scores, lambda: scores < torch.inf) is False:
+        raise DomainError(f"{owner}: values must be finite, or -inf where there is no item")
+    if mask is None and finite is not False:
+        return Items(scores, None)
+    pads = scores.detach() == -torch.inf
+    return Items(scores.masked_fill(pads, 0.0), pads)
+
+
+def scores_of(scores: Tensor, temperature: float | Tensor = 1.0) -> Items:
+    """Return scores in which those of pads, ``-inf``, are finite, but behind all others.
+
+    Args:
+        scores: scores ``[..., n]``, float32 or wider.
+        temperature: as for :func:`put_last`.
+
+    Returns:
+        The scores themselves if it is known that there are no pads.
+    """
+    least = smallest_known(scores)
+    if least is not None and least > -torch.inf:
+        return Items(scores, None)
+    pads = scores.detach() == -torch.inf
+    return Items(put_last(scores.masked_fill(pads, 0.0), pads, temperature), pads)
+
+
+def put_last(values: Tensor, pads: Tensor, temperature: float | Tensor) -> Tensor:
+    """Return values of which the pads are far below the items, each farther than the one before.
+
+    Weights of items at the ranks of pads, and of pads at the ranks of items, are then exactly 0,
+    and a pad has all the weight of its rank.
+
+    Args:
+        values: values ``[..., n]``, float32 or wider, finite at pads too.
+        pads: which entries are pads, ``[..., n]`` of bool.
+        temperature: float, or tensor that broadcasts to ``[..., 1]``.
+
+    Example:
+        >>> put_last(torch.tensor([0.0, 5.0, 0.0]), torch.tensor([True, False, True]), 1.0)
+        tensor([-1010.,     5., -2020.])
+    """
+    if isinstance(temperature, Tensor):
+        temperature = temperature.detach()
+    greatest = values.detach().masked_fill(pads, 0.0).abs().amax(-1, keepdim=True)
+    step = 2 * greatest + _FAR * temperature
+    return torch.where(pads, -step * pads.cumsum(-1), values)
