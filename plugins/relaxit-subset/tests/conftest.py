@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from torch.distributions import Distribution
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +15,4 @@ def seeded() -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield
+    Distribution.set_default_validate_args(__debug__)  # torch.compile switches it off

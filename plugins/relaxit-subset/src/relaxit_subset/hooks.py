@@ -1,9 +1,10 @@
-"""Plugin hooks of relaxit-subset: structures, estimators, a task, recipes and benchmarks."""
+"""Plugin hooks of relaxit-subset: structures, estimators, functions, a task and so on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relaxit import hookimpl
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "relaxit_benchmarks",
     "relaxit_estimators",
+    "relaxit_functions",
     "relaxit_gradient_problems",
     "relaxit_recipes",
     "relaxit_relaxations",
@@ -36,6 +38,13 @@ def relaxit_estimators() -> list[type[Estimator]]:
     from relaxit_subset.estimators.simple import Simple
 
     return [Simple, Imle]
+
+
+@hookimpl
+def relaxit_functions() -> list[Callable[..., Any]]:
+    from relaxit_subset.relaxed.functions import sample_subset, soft_topk
+
+    return [sample_subset, soft_topk]
 
 
 @hookimpl

@@ -42,6 +42,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from relaxit.autograd import Levels, in_all_modes
+from relaxit.tracing import recorded
+
 __all__ = ["CHUNK", "EXPONENT", "POINTS", "chunk_size", "minor_marginals", "rule_size"]
 
 EXPONENT = {torch.float32: 18.0, torch.float64: 38.0}
@@ -63,11 +66,18 @@ def minor_marginals(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     Returns:
         ``[...]`` log P(sum of z = k) of independent bits, and ``[..., n]`` marginals of the minor
-        side given that sum. Both have derivatives of every order in ``u``, in reverse mode. They
-        are exact for the logits of the distribution, for which a constant shift is immaterial.
+        side given that sum. Both have derivatives of every order in ``u``, in reverse and, outside
+        compiled code, in forward mode. They are exact for the logits of the distribution, for which
+        a constant shift is immaterial.
     """
-    log_probability, minor, *_ = _Contour.apply(u, sign, k)
+    found = in_all_modes(_Contour, _ContourBothModes, _ordinary, u, sign, k)
+    log_probability, minor, *_ = found
     return log_probability, minor
+
+
+def _ordinary(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, ...]:
+    log_probability, tilted = _tilt(u, sign, k)
+    return log_probability, _marginals(tilted), *tilted[2:]
 
 
 class _Tilted(NamedTuple):
@@ -102,22 +112,63 @@ def _tilt(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, _Tilted]:
     j = torch.arange(points, device=u.device, dtype=u.dtype)
     angle = (j + 0.5) * (math.pi / half)  # [..., Q]
     versine, sine = 2 * (angle / 2).sin().square(), angle.sin()
-    signed = (minor * sign).unsqueeze(-2)
-    whole = minor.unsqueeze(-2)
-    q = chunk_size(minor)
+    rest = k - (1 - sign).sum(-1, keepdim=True) / 2  # sum of the signed minor sides
+    turned = _turned_in_real_numbers if recorded() else _turned
+    real, imaginary = turned(minor, sign, versine, sine, rest * angle, j < half, half)
+    probability = real.sum(-1, keepdim=True)
+    real, imaginary = real / probability, imaginary / probability
+    tilted = _Tilted(minor, sign, real, imaginary, versine, sine)
+    return probability.squeeze(-1).log(), tilted
+
+
+def _turned(
+    minor: Tensor,
+    sign: Tensor,
+    versine: Tensor,
+    sine: Tensor,
+    angle: Tensor,
+    kept: Tensor,
+    half: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return real and imaginary parts ``[..., Q]`` of the terms of the probability."""
+    whole, signed, q = minor.unsqueeze(-2), (minor * sign).unsqueeze(-2), chunk_size(minor)
     products = [
         torch.complex(1 - whole * v, signed * s).prod(-1)
         for v, s in zip(
             versine.unsqueeze(-1).split(q, -2), sine.unsqueeze(-1).split(q, -2), strict=True
         )
     ]
-    rest = k - (1 - sign).sum(-1, keepdim=True) / 2  # sum of the signed minor sides
-    turn = torch.complex((rest * angle).cos(), -(rest * angle).sin())
-    terms = torch.where(j < half, torch.cat(products, -1) * turn, 0.0) / half
-    probability = terms.real.sum(-1, keepdim=True)
-    real, imaginary = terms.real / probability, terms.imag / probability
-    tilted = _Tilted(minor, sign, real, imaginary, versine, sine)
-    return probability.squeeze(-1).log(), tilted
+    turn = torch.complex(angle.cos(), -angle.sin())
+    terms = torch.where(kept, torch.cat(products, -1) * turn, 0.0) / half
+    return terms.real, terms.imag
+
+
+def _turned_in_real_numbers(
+    minor: Tensor,
+    sign: Tensor,
+    versine: Tensor,
+    sine: Tensor,
+    angle: Tensor,
+    kept: Tensor,
+    half: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return the same where operations are recorded.
+
+    ONNX has no products of complex numbers, and ``torch.jit`` differentiates them wrongly.
+    """
+    a = 1 - minor.unsqueeze(-2) * versine.unsqueeze(-1)
+    b = (minor * sign).unsqueeze(-2) * sine.unsqueeze(-1)
+    while (n := a.shape[-1]) > 1:  # neighbours are multiplied; the last one of an odd number stays
+        even = n // 2 * 2
+        (a0, a1), (b0, b1) = ((x[..., :even:2], x[..., 1:even:2]) for x in (a, b))
+        a, b = (
+            torch.cat([product, x[..., even:]], -1)
+            for product, x in ((a0 * a1 - b0 * b1, a), (a0 * b1 + b0 * a1, b))
+        )
+    a, b, cos, sin = a.squeeze(-1), b.squeeze(-1), angle.cos(), angle.sin()
+    parts = a * cos + b * sin, b * cos - a * sin
+    real, imaginary = (torch.where(kept, part, 0.0) / half for part in parts)
+    return real, imaginary
 
 
 def rule_size(minor: Tensor) -> tuple[Tensor, int]:
@@ -131,7 +182,10 @@ def rule_size(minor: Tensor) -> tuple[Tensor, int]:
 
 def chunk_size(minor: Tensor) -> int:
     """Return the number of points that are computed at a time, at least 1."""
-    return max(1, CHUNK // max(1, minor.numel()))
+    entries: Any = minor.numel()
+    if not isinstance(entries, int):  # exported for batches of any size
+        return 1
+    return max(1, CHUNK // max(1, entries))
 
 
 def _over_points(x: Tensor) -> Tensor:  # [..., q, n] -> [..., n]
@@ -174,21 +228,61 @@ class _Contour(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, ...]:
-        log_probability, tilted = _tilt(u, sign, k)
-        return log_probability, _marginals(tilted), *tilted[2:]
+    def forward(u: Tensor, sign: Tensor, k: int, levels: Levels | None) -> tuple[Tensor, ...]:
+        del levels
+        return _ordinary(u, sign, k)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        u, sign, ctx.k = inputs
+        u, sign, ctx.k, ctx.levels = inputs
         ctx.mark_non_differentiable(*output[2:])
         ctx.save_for_backward(u, sign, *output[1:])
 
     @staticmethod
     def backward(ctx: Any, grad_log: Tensor, grad_mean: Tensor, *_: Any) -> tuple[Any, ...]:
-        u, sign, mean, real, imaginary, versine, sine = ctx.saved_tensors
-        through = _Covariance.apply(u, sign, grad_mean, mean, real, imaginary, versine, sine, ctx.k)
-        return grad_log.unsqueeze(-1) * (mean - torch.sigmoid(u)) + through, None, None
+        u, sign, mean, *weights = ctx.saved_tensors
+        through = _times_covariance(u, sign, grad_mean, mean, *weights, ctx.k)
+        return grad_log.unsqueeze(-1) * (mean - torch.sigmoid(u)) + through, None, None, None
+
+
+class _ContourBothModes(_Contour):
+    generate_vmap_rule = False  # the generated rule has no jvp for several outputs
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], u: Tensor, sign: Tensor, *rest: Any
+    ) -> tuple[Any, ...]:
+        u, sign = (
+            x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
+            for x, dim in zip((u, sign), in_dims, strict=False)
+        )
+        return _ContourBothModes.apply(u, sign, *rest), (0,) * 6
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        _Contour.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:2], *output[1:])
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> tuple[Any, ...]:
+        ctx.levels.number += 1
+        u, sign, mean, *weights = ctx.saved_tensors
+        change = ((mean - torch.sigmoid(u)) * tangent).sum(-1)
+        through = _times_covariance(u, sign, tangent, mean, *weights, ctx.k)
+        return change, through, None, None, None, None
+
+
+def _times_covariance(*arguments: Any) -> Tensor:
+    """Multiply the derivative of the marginals, which is symmetric, by a vector."""
+    product: Tensor = in_all_modes(
+        _Covariance, _CovarianceBothModes, _ordinary_covariance, *arguments
+    )
+    return product
+
+
+def _ordinary_covariance(u: Tensor, sign: Tensor, vector: Tensor, *rest: Any) -> Tensor:
+    tilted = _tilt(u, sign, rest[-1])[1]  # mean and weights as functions of u
+    return _covariance(tilted, _marginals(tilted), vector)
 
 
 class _Covariance(torch.autograd.Function):
@@ -211,25 +305,44 @@ class _Covariance(torch.autograd.Function):
         versine: Tensor,
         sine: Tensor,
         k: int,
+        levels: Levels | None,
     ) -> Tensor:
-        del k
+        del k, levels
         tilted = _Tilted(torch.sigmoid(u), sign, real, imaginary, versine, sine)
         return _covariance(tilted, mean, vector)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        u, sign, vector, mean, real, imaginary, versine, sine, ctx.k = inputs
+        u, sign, vector, mean, real, imaginary, versine, sine, ctx.k, ctx.levels = inputs
         ctx.save_for_backward(u, sign, vector, mean, real, imaginary, versine, sine)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        u, sign, vector, mean, real, imaginary, versine, sine = ctx.saved_tensors
-        turned = _Covariance.apply(u, sign, grad, mean, real, imaginary, versine, sine, ctx.k)
+        u, sign, vector, *fixed = ctx.saved_tensors
+        turned = _times_covariance(u, sign, grad, *fixed, ctx.k)
+        curved = _third_cumulants(u, sign, ctx.k, vector, grad)
+        return curved, None, turned, *(None,) * 7
 
-        # Third derivatives are rare, so everything is recomputed with differentiable operations.
-        def product(u: Tensor) -> Tensor:
-            tilted = _tilt(u, sign, ctx.k)[1]
-            return _covariance(tilted, _marginals(tilted), vector)
 
-        (curved,) = torch.func.vjp(product, u)[1](grad)
-        return curved, None, turned, None, None, None, None, None, None
+class _CovarianceBothModes(_Covariance):
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _Covariance.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*inputs[:-2])
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: Any, turn: Tensor, *rest: Any) -> Tensor:
+        del rest  # of the mean and the weights, whose part is in the third cumulants
+        ctx.levels.number += 1
+        u, sign, vector, *fixed = ctx.saved_tensors
+        turned = _times_covariance(u, sign, turn, *fixed, ctx.k)
+        return turned + _third_cumulants(u, sign, ctx.k, vector, tangent)
+
+
+def _third_cumulants(u: Tensor, sign: Tensor, k: int, a: Tensor, b: Tensor) -> Tensor:
+    """Contract the derivative of the covariance, which is symmetric, with two vectors.
+
+    Third derivatives are rare, so everything is recomputed with differentiable operations.
+    """
+    contracted: Tensor = torch.func.vjp(lambda u: _ordinary_covariance(u, sign, a, k), u)[1](b)[0]
+    return contracted

@@ -46,7 +46,7 @@ def _distributions(logits: Tensor, k: int) -> list[Tensor]:
 
     Counts above k are dropped. The leaves that pad the tree to a power of two are never chosen.
     """
-    n = logits.shape[-1]
+    n = int(logits.shape[-1])  # a tensor while torch.jit.trace runs
     leaves = 1 << (n - 1).bit_length()
     logits = torch.nn.functional.pad(logits, (0, leaves - n), value=-torch.inf)
     levels = [torch.stack([torch.sigmoid(-logits), torch.sigmoid(logits)], -1)]
@@ -74,7 +74,7 @@ def _divide(number: Tensor, left: Tensor, right: Tensor, uniform: Tensor) -> Ten
         first = left[..., 1] * right[..., 0]
         second = left[..., 0] * right[..., 1]
         takes_first = uniform * (first + second) < first
-        return torch.where(number == 1, takes_first, number == 2).to(number.dtype)
+        return (((number == 1) & takes_first) | (number == 2)).to(number.dtype)
     remaining = number.unsqueeze(-1) - torch.arange(width, device=number.device)
     possible = (remaining >= 0) & (remaining < width)
     chances = right.expand(*number.shape, width).gather(-1, remaining.clamp(0, width - 1))

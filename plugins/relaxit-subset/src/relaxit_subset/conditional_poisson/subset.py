@@ -42,6 +42,7 @@ class Subset(RelaxedSubset):
 
     api = 1
     name = "subset"
+    aliases = ("top-k", "k-subset", "k-hot", "conditional-poisson")
     summary = "k of n items: conditional Poisson distribution, projection onto the hypersimplex"
     references = (
         "Chen, Dempster, Liu, Biometrika 81 (1994) (conditional Poisson)",

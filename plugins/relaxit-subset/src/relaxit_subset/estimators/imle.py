@@ -54,7 +54,7 @@ from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.noise import gumbel
 from relaxit.shapes import as_size
-from relaxit.tracing import standard_gamma
+from relaxit.tracing import recorded, standard_gamma
 
 __all__ = ["Imle", "sum_of_gammas"]
 
@@ -93,6 +93,7 @@ class Imle(SampleEstimator):
 
     api = 1
     name = "imle"
+    aliases = ("implicit-mle", "i-mle")
     summary = "best vertex of perturbed scores, difference of two of them as gradient"
     Options = ImleOptions
     references = ("arXiv:2106.01798, algorithm 1",)
@@ -124,6 +125,11 @@ class Imle(SampleEstimator):
         shape = as_size(sample_shape) + params.shape
         noise = self._noise(relaxation, shape, params, generator)
         scores = params + self.options.scale * noise
+        if scores.requires_grad and torch.is_grad_enabled() and recorded():
+            raise Unsupported(
+                f"estimator {self.name!r} computes its gradient by another argmax in the backward "
+                "pass, which cannot be exported or traced; do so under torch.no_grad()"
+            )
         value: Tensor = _Imle.apply(scores, relaxation, self.options.lam)
         return value.to(q.params.dtype)
 

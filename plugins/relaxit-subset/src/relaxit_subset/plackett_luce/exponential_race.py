@@ -118,7 +118,9 @@ def inclusion(theta: Tensor, k: int) -> Tensor:  # [..., n] -> [..., n]
     """
     s, step = _times(theta.detach(), k)
     theta = theta.minimum(_ceiling(theta.detach(), k))
-    points = max(1, _MOST_NUMBERS // max(1, theta.numel() * k))
+    entries, points = theta.numel() * k, s.shape[-1]
+    if isinstance(entries, int):  # not exported for batches of any size, whose points go at once
+        points = max(1, _MOST_NUMBERS // max(1, entries))
     parts = [_density_of_places(theta, part, k).sum(-2) for part in s.split(points, -1)]
     return torch.stack(parts).sum(0) * step
 

@@ -54,6 +54,7 @@ class SubsetPlackettLuce(RelaxedSubset):
 
     api = 1
     name = "subset-plackett-luce"
+    aliases = ("gumbel-top-k", "top-k-plackett-luce", "plackett-luce-subset")
     summary = "k of n items by Gumbel-top-k, projection onto the hypersimplex"
     references = (
         "arXiv:1903.06059 (Gumbel-top-k)",

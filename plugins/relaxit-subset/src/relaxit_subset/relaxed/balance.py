@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relaxit.autograd import Levels, in_all_modes
+
 __all__ = ["balance", "centre"]
 
 COARSE = 4
@@ -58,7 +60,8 @@ def _around_the_threshold(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def balance(x: Tensor, k: int, iterations: int | None = None) -> Tensor:  # [..., n] -> [..., 1]
     """Return the shift c at which ``sigmoid(x - c)`` sums to k.
 
-    It has derivatives of every order, in reverse mode.
+    It has derivatives of every order in reverse mode and, outside compiled code, in forward mode;
+    where forward mode is nested, up to the seventh.
 
     Args:
         x: centred scores ``[..., n]``, see :func:`centre`; may be infinite.
@@ -71,7 +74,8 @@ def balance(x: Tensor, k: int, iterations: int | None = None) -> Tensor:  # [...
         >>> float(torch.sigmoid(x - balance(x, 2)).sum())
         2.0
     """
-    shift: Tensor = _Balance.apply(x, k, iterations or _FINE[x.dtype])
+    iterations = iterations or _FINE[x.dtype]
+    shift: Tensor = in_all_modes(_Balance, _BalanceBothModes, _ordinary, x, k, iterations)
     return shift
 
 
@@ -81,7 +85,8 @@ class _Balance(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, k: int, iterations: int) -> Tensor:
+    def forward(x: Tensor, k: int, iterations: int, levels: Levels | None) -> Tensor:
+        del levels
         n = x.shape[-1]
         shift = torch.zeros_like(x[..., :1])
         if k in (0, n):
@@ -95,17 +100,48 @@ class _Balance(torch.autograd.Function):
         return shift
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, int, int], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.save_for_backward(inputs[0], output)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        x, shift = ctx.saved_tensors
-        t = x - shift
-        slope = torch.sigmoid(t) * torch.sigmoid(-t)
-        # In a row without a choice every slope is 0, and so is the gradient.
-        total = slope.sum(-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-        return grad * slope / total, None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        slope, total = _slopes(*ctx.saved_tensors)
+        return grad * slope / total, None, None, None
+
+
+class _BalanceBothModes(_Balance):
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output)
+        ctx.save_for_forward(inputs[0], output)
+        ctx.levels = inputs[-1]
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
+        ctx.levels.number += 1
+        slope, total = _slopes(*ctx.saved_tensors)
+        return (slope * tangent).sum(-1, keepdim=True) / total
+
+
+def _ordinary(x: Tensor, k: int, iterations: int) -> Tensor:
+    """Return the shift with derivatives up to the seventh, by differentiating Newton's method.
+
+    From a constant that equals the root, m steps give a function that agrees with the root up to
+    order 2^m - 1. The value is not changed: what the steps would add to it is rounding.
+    """
+    shift = _Balance.forward(x.detach(), k, iterations, None)
+    for _ in range(3):
+        total = torch.sigmoid(x - shift).sum(-1, keepdim=True)
+        shift = shift + (total - total.detach()) / _slopes(x, shift)[1]
+    return shift
+
+
+def _slopes(x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Return v ``[..., n]`` and its sum ``[..., 1]``."""
+    t = x - shift
+    slope = torch.sigmoid(t) * torch.sigmoid(-t)
+    # In a row without a choice every slope is 0, and so is the derivative.
+    return slope, slope.sum(-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
 
 
 def _newton(

@@ -71,6 +71,7 @@ class BalancedLogits(SeededDistribution):
         return x - balance(x, self.k)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        self.check_value(value)
         free = centre(self.params.detach(), self.k).isfinite()
         theta = torch.where(free, self.params, 0.0)
         b = theta - self.temperature * torch.where(free, value, 0.0)

@@ -55,6 +55,10 @@ class RelaxedSubset(PerturbAndRelax):
 
     Options = SubsetOptions
 
+    @classmethod
+    def sizes(cls, shape: torch.Size) -> dict[str, int]:
+        return {"n": shape[-1]} if shape else {}
+
     @property
     def event_shape(self) -> torch.Size:
         return torch.Size((self.options.n,))
