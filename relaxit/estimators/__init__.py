@@ -8,12 +8,16 @@ from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from relaxit.estimators.arm import Arm as Arm
-    from relaxit.estimators.base import Cost as Cost
+    from relaxit.estimators.base import OMITTED as OMITTED
     from relaxit.estimators.base import DrawEstimator as DrawEstimator
     from relaxit.estimators.base import Estimator as Estimator
+    from relaxit.estimators.base import MissingStateWarning as MissingStateWarning
     from relaxit.estimators.base import SampleEstimator as SampleEstimator
     from relaxit.estimators.base import StatefulEstimator as StatefulEstimator
     from relaxit.estimators.base import surrogate_with as surrogate_with
+    from relaxit.estimators.common.costs import Cost as Cost
+    from relaxit.estimators.common.costs import checked_cost as checked_cost
+    from relaxit.estimators.common.given_actions import given_actions as given_actions
     from relaxit.estimators.decoupled_st_gumbel import (
         DecoupledStraightThroughGumbel as DecoupledStraightThroughGumbel,
     )
@@ -37,13 +41,16 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "relaxit.estimators.base": [
-            "Cost",
+            "OMITTED",
             "DrawEstimator",
             "Estimator",
+            "MissingStateWarning",
             "SampleEstimator",
             "StatefulEstimator",
             "surrogate_with",
         ],
+        "relaxit.estimators.common.costs": ["Cost", "checked_cost"],
+        "relaxit.estimators.common.given_actions": ["given_actions"],
         "relaxit.estimators.arm": ["Arm"],
         "relaxit.estimators.decoupled_st_gumbel": ["DecoupledStraightThroughGumbel"],
         "relaxit.estimators.disarm": ["Disarm"],

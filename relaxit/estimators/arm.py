@@ -36,6 +36,7 @@ class Arm(Antithetic):
 
     api = 1
     name = "arm"
+    aliases = ("augment-reinforce-merge",)
     summary = "bits: two antithetic draws, weighted by their noise"
     references = ("arXiv:1807.11143, theorem 1",)
 

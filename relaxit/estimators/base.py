@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal, NoReturn
 
+import torch
 from torch import Tensor, nn
 
 from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
 from relaxit.errors import Unsupported
+from relaxit.estimators.common.costs import Cost, Numbers, checked_cost
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
 __all__ = [
-    "Cost",
+    "OMITTED",
     "DrawEstimator",
     "Estimator",
+    "MissingStateWarning",
     "SampleEstimator",
     "StatefulEstimator",
     "surrogate_with",
 ]
 
-Cost = Callable[[Tensor], Tensor]
-"""Function from values ``[*batch, *event]`` to costs whose shape begins the batch shape."""
+
+class _Omitted:
+    def __repr__(self) -> str:
+        return "OMITTED"
+
+
+OMITTED: Final[Any] = _Omitted()
+"""Default of ``state``: it was not passed, which is reported. None says that there is none."""
+
+
+class MissingStateWarning(UserWarning):
+    """A stateful estimator runs without its state, which was not passed."""
 
 
 class Estimator(Configured, ABC):
@@ -112,12 +125,70 @@ class Estimator(Configured, ABC):
         Args:
             q: the distribution to sample from.
             cost: function from values ``[*batch, *event]`` to ``[*lead]``, where ``lead`` begins
-                the batch shape (one cost per image, for a batch of images times latents).
+                the batch shape (one cost per image, for a batch of images times latents). It
+                returns a tensor; an estimator that does not differentiate it also accepts numbers,
+                lists of numbers and NumPy arrays.
             generator: source of randomness.
 
         Returns:
-            The costs ``[*lead]``.
+            The costs ``[*lead]``, floating, on the device of params.
+
+        Raises:
+            TypeError: if the cost returns no real numbers, or no tensor and is differentiated.
+            ShapeError: if the shape of the costs does not begin the batch shape: ``[B, 1]`` for
+                ``[B]``.
+            Unsupported: if the relaxation lacks what is needed, or the cost is differentiated and
+                has no gradient.
         """
+
+    def loss(
+        self,
+        q: RelaxedDistribution,
+        action: Numbers,
+        reward: Numbers,
+        state: nn.Module | None = OMITTED,
+    ) -> Tensor:
+        """Compute a loss to minimise for actions drawn earlier, from the rewards that they got.
+
+        It is the surrogate of the cost ``-reward`` on these draws, in value and gradient. Its mean
+        estimates the gradient of the expected reward without bias if the actions were drawn from
+        ``q`` as it is now, and not from older params.
+
+        Args:
+            q: the distribution with its current params.
+            action: hard values ``[*sample, *batch, *event]``, as ``q.sample_hard`` draws them; for
+                one of K categories also their int64 indices ``[*sample, *batch]``.
+            reward: rewards ``[*sample, *lead]``, to be maximised: a tensor, an array, a list or a
+                number.
+            state: state of a stateful estimator; others ignore it.
+
+        Returns:
+            The loss ``[*lead]``, the mean over samples of the negative rewards.
+
+        Raises:
+            Unsupported: by estimators that need the cost as a function.
+            TypeError: if action or reward are no real numbers.
+            ShapeError: if their shapes do not fit each other and ``q``.
+            DomainError: if an action has mass 0 under ``q`` (checked in eager code on the CPU).
+
+        Example:
+            >>> import torch, relaxit
+            >>> logits = torch.zeros(2, 3, requires_grad=True)
+            >>> q = relaxit.get("categorical", categories=3)(logits)
+            >>> action = torch.tensor([[0, 2], [1, 2]])  # two samples for each of two states
+            >>> loss = relaxit.estimator("rloo").loss(q, action, [[1.0, 0.0], [0.0, 3.0]])
+            >>> loss.mean().backward()
+            >>> loss.tolist(), logits.grad[0].tolist()
+            ([-0.5, -1.5], [-0.25, 0.25, 0.0])
+        """
+        del q, action, reward, state
+        self._reject_given_actions("chooses the values at which the cost is evaluated")
+
+    def _reject_given_actions(self, why: str) -> NoReturn:
+        raise Unsupported(
+            f"estimator {self.name!r} {why}, so it has no loss for actions drawn earlier; use "
+            "surrogate(q, cost), or estimator 'rloo' or 'reinforce'"
+        )
 
 
 class SampleEstimator(Estimator):
@@ -132,13 +203,17 @@ class SampleEstimator(Estimator):
     def surrogate(self, q: RelaxedDistribution, cost: Cost, generator: Generator = None) -> Tensor:
         with without_autocast(q.params):  # outside of it: the cost may be a network under autocast
             value = self.sample(q, generator=generator)
-        costs = cost(value)
-        if not costs.is_floating_point():
-            raise Unsupported(
-                f"estimator {self.name!r} differentiates the cost, but {costs.dtype} has no "
-                "gradient; return floating-point costs, or try 'rloo'"
-            )
-        return costs
+        return checked_cost(self.name, q, cost, differentiated=True)(value)
+
+    def loss(
+        self,
+        q: RelaxedDistribution,
+        action: Numbers,
+        reward: Numbers,
+        state: nn.Module | None = OMITTED,
+    ) -> Tensor:
+        del q, action, reward, state
+        self._reject_given_actions("differentiates the cost as a function of the sample")
 
 
 class DrawEstimator(SampleEstimator):
@@ -194,13 +269,37 @@ class StatefulEstimator(Estimator):
         q: RelaxedDistribution,
         cost: Cost,
         generator: Generator = None,
-        state: nn.Module | None = None,
+        state: nn.Module | None = OMITTED,
     ) -> Tensor:
         """Compute the costs as :meth:`Estimator.surrogate`, with a state of :meth:`build_state`.
 
         If the state is in training mode and gradients are enabled, its buffers are updated, and the
-        backward pass gives its parameters their gradient.
+        backward pass gives its parameters their gradient. Where it is omitted a
+        :class:`MissingStateWarning` is issued; ``state=None`` says that it is left out on purpose.
         """
+
+    @property
+    def state_matters(self) -> bool:
+        """Whether an estimate with a state differs from one without, with these options."""
+        return True
+
+    def given_state(self, state: nn.Module | None) -> nn.Module | None:
+        """Return the state; None, with a warning, if it was omitted.
+
+        ``surrogate`` and ``loss`` call this first. There is no warning where gradients are disabled
+        or the code is compiled. Python shows it once per line that calls ``surrogate``.
+        """
+        if state is not OMITTED:
+            return state
+        if self.state_matters and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            warnings.warn(
+                f"estimator {self.name!r} runs without its state (a baseline or control variate), "
+                "so its variance is larger; pass state=estimator.build_state(relaxation, variables)"
+                " and keep it with the model, or state=None to run without one",
+                MissingStateWarning,
+                stacklevel=3,
+            )
+        return None
 
 
 def surrogate_with(
@@ -211,6 +310,8 @@ def surrogate_with(
     generator: Generator = None,
 ) -> Tensor:
     """Compute the surrogate of an estimator, with its state if it is a stateful one.
+
+    Without a state (None) there is no warning.
 
     Example:
         >>> import torch, relaxit

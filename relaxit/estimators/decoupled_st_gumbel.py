@@ -51,6 +51,7 @@ class DecoupledStraightThroughGumbel(SampleEstimator):
 
     api = 1
     name = "decoupled-st-gumbel"
+    aliases = ("decoupled-st-gs", "decoupled-straight-through-gumbel-softmax")
     summary = "hard sample at one temperature, gradient of a soft sample at another"
     Options = DecoupledOptions
     references = ("arXiv:2410.13331",)

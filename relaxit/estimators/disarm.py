@@ -38,6 +38,7 @@ class Disarm(Antithetic):
 
     api = 1
     name = "disarm"
+    aliases = ("u2g",)
     summary = "bits: two antithetic draws, the noise integrated out"
     references = ("arXiv:2006.10680, eq. 4",)
 

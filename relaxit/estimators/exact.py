@@ -23,8 +23,8 @@ from torch import Tensor
 
 from relaxit.aliases import Generator
 from relaxit.errors import Unsupported
-from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.common.score_function import as_floating, cost_shape
+from relaxit.estimators.base import Estimator
+from relaxit.estimators.common.costs import Cost, checked_cost
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -51,6 +51,7 @@ class Exact(Estimator):
 
     api = 1
     name = "exact"
+    aliases = ("enumeration", "enumerate")
     summary = "exact gradient by enumeration, for few joint values"
     Options = ExactOptions
     hard = True
@@ -70,14 +71,15 @@ class Exact(Estimator):
         del generator
         relaxation, batch, event = q.relaxation, q.batch_shape, q.event_shape
         values = self._values(relaxation).to(q.params.device, q.params.dtype)
+        cost = checked_cost(self.name, q, cost)
 
         def cost_of(state: tuple[int, ...]) -> Tensor:
             rows = torch.stack([values[i] for i in state]).reshape(rest + event)
-            return as_floating(cost(rows.expand(batch + event).clone()))
+            return cost(rows.expand(batch + event).clone())
 
         # The first evaluation shows how many variables a cost depends on.
-        first = as_floating(cost(values[0].expand(batch + event).clone()))
-        lead = cost_shape(q, first)
+        first = cost(values[0].expand(batch + event).clone())
+        lead = first.shape
         rest = batch[len(lead) :]
         variables = math.prod(rest)
         self._limit(relaxation, len(values), variables)

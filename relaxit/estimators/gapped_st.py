@@ -50,6 +50,7 @@ class GappedStraightThrough(DrawEstimator):
 
     api = 1
     name = "gapped-st"
+    aliases = ("gst", "gapped-straight-through")
     summary = "exact draw, gradient of logits moved until the draw leads by a gap"
     Options = GappedOptions
     references = ("arXiv:2206.07235, section 4",)

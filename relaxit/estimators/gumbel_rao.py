@@ -53,6 +53,7 @@ class GumbelRao(DrawEstimator):
 
     api = 1
     name = "gumbel-rao"
+    aliases = ("gr-mc", "rao-blackwellized-st-gumbel")
     summary = "exact draw, gradient of st-gumbel averaged over the noise given the draw"
     Options = RaoOptions
     references = ("arXiv:2010.04838, section 3",)

@@ -32,6 +32,7 @@ class Pathwise(SampleEstimator):
 
     api = 1
     name = "pathwise"
+    aliases = ("reparameterization", "reparametrization", "gumbel-softmax", "concrete")
     summary = "soft sample, gradient of the reparametrisation"
     references = ("arXiv:1611.00712", "arXiv:1611.01144")
     hard = False

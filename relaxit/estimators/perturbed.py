@@ -68,6 +68,7 @@ class Perturbed(SampleEstimator):
 
     api = 1
     name = "perturbed"
+    aliases = ("perturbed-optimizer", "perturbed-optimiser")
     summary = "vertex of perturbed scores, sampled Jacobian of the mean vertex"
     Options = PerturbedOptions
     references = ("arXiv:2002.08676, proposition 3.1",)

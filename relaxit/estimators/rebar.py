@@ -24,8 +24,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from relaxit.estimators.base import Cost
 from relaxit.estimators.common.control_variate import ControlVariate, Draw, gradients_of
+from relaxit.estimators.common.costs import Cost
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -61,7 +61,9 @@ class Rebar(ControlVariate):
         >>> logits = torch.zeros(4, requires_grad=True)
         >>> q = relaxit.get("categorical", categories=4)(logits, temperature=0.5)
         >>> prizes = torch.arange(4.0)
-        >>> relaxit.estimator("rebar").surrogate(q, lambda z: (z @ prizes) ** 2).backward()
+        >>> rebar = relaxit.estimator("rebar")
+        >>> eta = rebar.build_state(q.relaxation, variables=1)
+        >>> rebar.surrogate(q, lambda z: (z @ prizes) ** 2, state=eta).backward()
         >>> bool(logits.grad.any())
         True
     """
@@ -71,6 +73,10 @@ class Rebar(ControlVariate):
     summary = "score function, relaxed cost as control variate"
     Options = RebarOptions
     references = ("arXiv:1703.07370, eq. 4",)
+
+    @property
+    def state_matters(self) -> bool:
+        return bool(self.options.learn)
 
     def evaluations(self, relaxation: Relaxation, variables: int = 1) -> int:
         del relaxation, variables

@@ -5,7 +5,7 @@ r"""REINFORCE: the score function, with the mean of earlier costs as a baseline.
 Unbiased for any cost. If one cost depends on several variables, p is their joint mass. The baseline
 m is an exponential moving average of the costs of *earlier* steps: including the cost of the
 current draw would bias the gradient by its share of the batch. The state holds m; without a state
-m = 0.
+m = 0, which is reported unless ``state=None`` is passed.
 
 One evaluation of the cost, on vertices; the cost need not be differentiable. Memory is that of the
 log-mass. Requires the discrete distribution.
@@ -22,14 +22,11 @@ from pydantic import Field
 from torch import Tensor
 
 from relaxit.aliases import Generator
-from relaxit.estimators.base import Cost, StatefulEstimator
+from relaxit.estimators.base import OMITTED, StatefulEstimator
+from relaxit.estimators.common.costs import Cost, Numbers, checked_cost
+from relaxit.estimators.common.given_actions import given_actions
 from relaxit.estimators.common.running_averages import RunningMoments
-from relaxit.estimators.common.score_function import (
-    add_gradient,
-    as_floating,
-    cost_shape,
-    total_log_prob,
-)
+from relaxit.estimators.common.score_function import add_gradient, total_log_prob
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -49,13 +46,16 @@ class Reinforce(StatefulEstimator):
         >>> import torch, relaxit
         >>> logits = torch.zeros(4, requires_grad=True)
         >>> q = relaxit.get("categorical", categories=4)(logits)
-        >>> relaxit.estimator("reinforce").surrogate(q, lambda z: z[..., 0] + 1).backward()
+        >>> reinforce = relaxit.estimator("reinforce")
+        >>> baseline = reinforce.build_state(q.relaxation, variables=1)
+        >>> reinforce.surrogate(q, lambda z: z[..., 0] + 1, state=baseline).backward()
         >>> bool(logits.grad.any())
         True
     """
 
     api = 1
     name = "reinforce"
+    aliases = ("score-function", "likelihood-ratio", "policy-gradient")
     summary = "score function, moving average of the cost as baseline"
     Options = ReinforceOptions
     references = ("Williams, Machine Learning 8 (1992)", "arXiv:1402.0030, section 2.3")
@@ -75,18 +75,42 @@ class Reinforce(StatefulEstimator):
         q: RelaxedDistribution,
         cost: Cost,
         generator: Generator = None,
-        state: torch.nn.Module | None = None,
+        state: torch.nn.Module | None = OMITTED,
     ) -> Tensor:
+        state = self.given_state(state)
         self.check(q.relaxation)
         hard = q.sample_hard((), generator)
-        value = as_floating(cost(hard.clone()))  # a copy, because a cost may work in place
-        lead = cost_shape(q, value)
-        if not torch.is_grad_enabled():
-            return value
-        advantage = value.detach()
-        if state is not None:
-            assert isinstance(state, RunningMoments)  # created by build_state()
-            advantage = value.detach() - state.mean()
-            if state.training:
-                state.update(value)
-        return add_gradient(value, advantage * total_log_prob(q, hard, lead))
+        costs = checked_cost(self.name, q, cost)(hard.clone())  # as a cost may work in place
+        return _estimate(q, hard, costs, costs.shape, state)
+
+    def loss(
+        self,
+        q: RelaxedDistribution,
+        action: Numbers,
+        reward: Numbers,
+        state: torch.nn.Module | None = OMITTED,
+    ) -> Tensor:
+        state = self.given_state(state)
+        self.check(q.relaxation)
+        hard, costs, sample = given_actions(self.name, q, action, reward)
+        lead = costs.shape[len(sample) :]
+        return _estimate(q, hard, costs, lead, state).reshape(-1, *lead).mean(0)
+
+
+def _estimate(
+    q: RelaxedDistribution,
+    hard: Tensor,
+    costs: Tensor,
+    lead: torch.Size,
+    state: torch.nn.Module | None,
+) -> Tensor:
+    """Return costs ``[*sample, *lead]`` of hard values, with the gradient of the estimate."""
+    if not torch.is_grad_enabled():
+        return costs
+    advantage = costs.detach()
+    if state is not None:
+        assert isinstance(state, RunningMoments)  # created by build_state()
+        advantage = costs.detach() - state.mean()
+        if state.training:
+            state.update(costs)
+    return add_gradient(costs, advantage * total_log_prob(q, hard, lead))

@@ -4,9 +4,9 @@
 
 where J_STGS uses one draw of Gumbel noise given D and J_GR is the mean over many. Given D both have
 the same mean, so the estimate has exactly the mean of ReinMax at temperature 1, for any eta and any
-temperature tau: it is unbiased for quadratic costs. One evaluation of the cost, on vertices; time
-and memory are those of ``gumbel-rao``. Requires params that are logits, and perturbed scores given
-the hard sample (capabilities ``logits`` and ``conditional``).
+temperature tau: it is unbiased for quadratic costs, and tau gets no gradient. One evaluation of the
+cost, on vertices; time and memory are those of ``gumbel-rao``. Requires params that are logits, and
+perturbed scores given the hard sample (capabilities ``logits`` and ``conditional``).
 
 Its variance cannot be lower than that of ReinMax: given D, ReinMax is not random, so a term whose
 mean given D is zero only adds variance. The published code of the authors uses the noise that
@@ -65,9 +65,12 @@ class ReinMaxControlVariate(DrawEstimator):
         params = q.params.to(compute_dtype(hard.dtype)).expand(hard.shape)
         kind = q.relaxation.capabilities.logits
         shifted = shifted_logits(params, hard, 1.0, kind)
+        # The mean does not depend on the temperature; its gradient would be noise.
+        tau = q.temperature.detach() if isinstance(q.temperature, Tensor) else q.temperature
+        fixed = q.relaxation(q.params, tau, validate_args=False)
         single, mean = (
             conditional_mean(
-                q,
+                fixed,
                 shifted,
                 params,
                 hard,

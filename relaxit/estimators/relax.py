@@ -32,8 +32,8 @@ from torch import Tensor, nn
 
 from relaxit.arithmetic import full_precision_matmul
 from relaxit.errors import ShapeError
-from relaxit.estimators.base import Cost
 from relaxit.estimators.common.control_variate import ControlVariate, Draw, gradients_of
+from relaxit.estimators.common.costs import Cost
 from relaxit.estimators.common.running_averages import RunningMoments
 from relaxit.estimators.rebar import RebarState
 from relaxit.options import Options
@@ -108,6 +108,10 @@ class RelaxEstimator(ControlVariate):
     summary = "score function, learned control variate"
     Options = RelaxOptions
     references = ("arXiv:1711.00123, section 3.2",)
+
+    @property
+    def differentiates(self) -> bool:
+        return bool(self.options.rebar)
 
     def evaluations(self, relaxation: Relaxation, variables: int = 1) -> int:
         del relaxation, variables

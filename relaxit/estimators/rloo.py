@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from relaxit.aliases import Generator
-from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.common.score_function import (
-    add_gradient,
-    as_floating,
-    cost_shape,
-    total_log_prob,
-)
+from relaxit.arithmetic import without_autocast
+from relaxit.errors import ShapeError
+from relaxit.estimators.base import OMITTED, Estimator
+from relaxit.estimators.common.costs import Cost, Numbers, checked_cost
+from relaxit.estimators.common.given_actions import given_actions
+from relaxit.estimators.common.score_function import add_gradient, total_log_prob
 from relaxit.options import Options
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -51,6 +50,7 @@ class Rloo(Estimator):
 
     api = 1
     name = "rloo"
+    aliases = ("leave-one-out", "reinforce-leave-one-out")
     summary = "score function, mean cost of the other draws as baseline"
     Options = RlooOptions
     references = ("Kool, van Hoof, Welling (2019)", "arXiv:1602.06725, section 2.5")
@@ -68,14 +68,41 @@ class Rloo(Estimator):
 
     def surrogate(self, q: RelaxedDistribution, cost: Cost, generator: Generator = None) -> Tensor:
         self.check(q.relaxation)
-        n = self.options.samples
-        hard = q.sample_hard((n,), generator)
+        cost = checked_cost(self.name, q, cost)
+        hard = q.sample_hard((self.options.samples,), generator)
         # Copies, because a cost may work in place.
-        costs = torch.stack([as_floating(cost(value.clone())) for value in hard.unbind(0)])
-        lead = cost_shape(q, costs[0])
-        value = costs.mean(0)
-        if not torch.is_grad_enabled():
-            return value
-        # f_i minus the mean of the others is n / (n - 1) times f_i minus the mean of all.
-        advantage = (costs - value).detach() / (n - 1)
-        return add_gradient(value, (advantage * total_log_prob(q, hard, lead)).sum(0))
+        costs = [cost(value.clone()) for value in hard.unbind(0)]
+        with without_autocast(q.params):  # which cannot stack every dtype
+            return _estimate(q, hard, torch.stack(costs))
+
+    def loss(
+        self,
+        q: RelaxedDistribution,
+        action: Numbers,
+        reward: Numbers,
+        state: nn.Module | None = OMITTED,
+    ) -> Tensor:
+        """Compute :meth:`Estimator.loss` of a group of actions ``[n, *batch, ...]``, n >= 2.
+
+        The group is the sample dimension, of any size, whatever the option ``samples``.
+        """
+        del state
+        self.check(q.relaxation)
+        hard, costs, sample = given_actions(self.name, q, action, reward)
+        if len(sample) != 1 or sample[0] < 2:
+            raise ShapeError(
+                f"estimator {self.name!r}: the actions must have one sample dimension in front of "
+                f"the batch shape {list(q.batch_shape)}, of size 2 or more, got sample shape "
+                f"{list(sample)}; for single actions use 'reinforce'"
+            )
+        return _estimate(q, hard, costs)
+
+
+def _estimate(q: RelaxedDistribution, hard: Tensor, costs: Tensor) -> Tensor:
+    """Return the mean ``[*lead]`` of costs ``[n, *lead]``, with the gradient of the estimate."""
+    value = costs.mean(0)
+    if not torch.is_grad_enabled():
+        return value
+    # f_i minus the mean of the others is n / (n - 1) times f_i minus the mean of all.
+    advantage = (costs - value).detach() / (len(costs) - 1)
+    return add_gradient(value, (advantage * total_log_prob(q, hard, value.shape)).sum(0))

@@ -31,6 +31,7 @@ class StraightThroughGumbel(SampleEstimator):
 
     api = 1
     name = "st-gumbel"
+    aliases = ("straight-through-gumbel-softmax", "gumbel-softmax-st", "st-gumbel-softmax", "st-gs")
     summary = "hard sample of a draw, gradient of its soft sample"
     references = ("arXiv:1611.01144, section 2.2",)
     hard = True

@@ -37,6 +37,7 @@ class StraightThrough(DrawEstimator):
 
     api = 1
     name = "straight-through"
+    aliases = ("ste",)
     summary = "exact discrete draw, gradient of the marginals"
     references = ("arXiv:1308.3432",)
     unbiased = "linear"

@@ -11,6 +11,7 @@ from relaxit.errors import ShapeError, Unsupported
 from relaxit.estimators.pathwise import Pathwise
 from relaxit.estimators.st_gumbel import StraightThroughGumbel
 from relaxit.estimators.straight_through import StraightThrough
+from relaxit.plugins import default_registry
 from tests.estimators.costs import power_cost
 from tests.helpers import DTYPES, params_for, seed
 from tests.own_relaxations import ALL, COMPILES
@@ -31,6 +32,15 @@ def test_they_are_registered():
         assert relaxit.estimator(estimator.name) == estimator
         assert isinstance(estimator, SampleEstimator)
     assert [e.hard for e in BUILT_IN] == [False, True, True]
+
+
+def test_other_names_are_those_of_one_estimator():
+    registered = default_registry().items("estimator")
+    aliases = [(alias, cls) for cls in registered.values() for alias in cls.aliases]
+    assert len({alias for alias, _ in aliases}) == len(aliases) > 15
+    assert not {alias for alias, _ in aliases} & set(registered)
+    for alias, cls in aliases:
+        assert type(relaxit.estimator(alias)) is cls
 
 
 @ALL

@@ -8,6 +8,7 @@ import torch
 import relaxit
 from relaxit import StatefulEstimator
 from relaxit.errors import Unsupported
+from relaxit.estimators import surrogate_with
 from tests.helpers import own_classes, seed
 
 BIT = relaxit.get("binary")
@@ -20,7 +21,7 @@ EACH = pytest.mark.parametrize(
 
 def estimate(estimator, cost, rows=40, params=PARAMS):
     leaf = params.expand(rows, -1).clone().requires_grad_()
-    value = estimator.surrogate(BIT(leaf, 0.7), cost, seed(3))
+    value = surrogate_with(None, estimator, BIT(leaf, 0.7), cost, seed(3))
     return value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
 
 

@@ -13,14 +13,9 @@ from torch import Tensor
 
 from relaxit.aliases import Generator
 from relaxit.dtypes import compute_dtype
-from relaxit.estimators.base import Cost, Estimator
-from relaxit.estimators.common.score_function import (
-    add_gradient,
-    as_floating,
-    cost_shape,
-    expand_to_rank,
-    inner_product,
-)
+from relaxit.estimators.base import Estimator
+from relaxit.estimators.common.costs import Cost, checked_cost
+from relaxit.estimators.common.score_function import add_gradient, expand_to_rank, inner_product
 from relaxit.noise import logistic
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -52,8 +47,8 @@ class Antithetic(Estimator):
             logits.shape, dtype=logits.dtype, device=logits.device, generator=generator
         )
         bit, other = logits + noise > 0, logits - noise > 0
-        first, second = (as_floating(cost(b.to(q.params.dtype))) for b in (bit, other))
-        lead = cost_shape(q, first)
+        cost = checked_cost(self.name, q, cost)
+        first, second = (cost(b.to(q.params.dtype)) for b in (bit, other))
         value = (first + second) / 2
         if not torch.is_grad_enabled():
             return value
@@ -61,5 +56,6 @@ class Antithetic(Estimator):
         weight = self.weight(logits, noise, *bits)
         difference = (first - second).detach().to(logits.dtype)
         return add_gradient(
-            value, inner_product(lead, q.params, expand_to_rank(difference, weight.dim()) * weight)
+            value,
+            inner_product(first.shape, q.params, expand_to_rank(difference, weight.dim()) * weight),
         )

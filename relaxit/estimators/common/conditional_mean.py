@@ -16,10 +16,11 @@ from torch import Tensor
 
 from relaxit.aliases import Generator
 from relaxit.arithmetic import full_precision_matmul, without_autocast
-from relaxit.autograd import replace_gradient
+from relaxit.autograd import Levels, in_all_modes, no_change, replace_gradient
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import RelaxedDistribution
 from relaxit.temperature import may_need_gradient
+from relaxit.tracing import gradients_off
 
 __all__ = ["conditional_mean"]
 
@@ -54,7 +55,7 @@ def conditional_mean(
 
     def perturbed() -> Iterator[Tensor]:
         for size in _sizes(draws, chunk):
-            with torch.no_grad(), without_autocast(at):
+            with gradients_off(), without_autocast(at):
                 scores = relaxation.perturb_given(at, hard, torch.Size((size,)), generator)
             yield scores
 
@@ -68,12 +69,13 @@ def conditional_mean(
                 mean = mean + relaxation.relax(moved, temperature).sum(0) / draws
         return mean
     jacobian: Any = 0.0
-    with torch.no_grad(), without_autocast(params):
+    with gradients_off(), without_autocast(params):
         for scores in perturbed():
             soft = relaxation.relax(scores, temperature)
             mean = mean + soft.sum(0) / draws
             jacobian = jacobian + _jacobian(soft, kind) / draws
-    value: Tensor = _Linear.apply(params, mean, jacobian / _dividing(temperature, kind))
+    jacobian = jacobian / _dividing(temperature, kind)
+    value: Tensor = in_all_modes(_Linear, _LinearBothModes, _linear, params, mean, jacobian)
     return value
 
 
@@ -102,17 +104,39 @@ class _Linear(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(params: Tensor, value: Tensor, jacobian: Tensor) -> Tensor:
-        del params, jacobian
+    def forward(params: Tensor, value: Tensor, jacobian: Tensor, levels: Levels | None) -> Tensor:
+        del params, jacobian, levels
         return value.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.save_for_backward(inputs[2])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (jacobian,) = ctx.saved_tensors
-        if jacobian.dim() == grad.dim():
-            return jacobian * grad, None, None
-        return full_precision_matmul(jacobian, grad.unsqueeze(-1)).squeeze(-1), None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        return _times(ctx.saved_tensors[0], grad), None, None, None
+
+
+class _LinearBothModes(_Linear):
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[2])
+        ctx.save_for_forward(inputs[2])
+        ctx.levels = inputs[3]
+
+    @staticmethod
+    def jvp(ctx: Any, params: Tensor, value: Tensor, jacobian: Tensor, _: None) -> Tensor:
+        ctx.levels.number += 1
+        return _times(ctx.saved_tensors[0], params)
+
+
+def _linear(params: Tensor, value: Tensor, jacobian: Tensor) -> Tensor:
+    # A trace may not know that gradients were off.
+    return value.detach() + _times(jacobian.detach(), no_change(params))
+
+
+def _times(jacobian: Tensor, vector: Tensor) -> Tensor:
+    """Multiply a vector by a symmetric Jacobian, or by the diagonal of one."""
+    if jacobian.dim() == vector.dim():
+        return jacobian * vector
+    return full_precision_matmul(jacobian, vector.unsqueeze(-1)).squeeze(-1)

@@ -28,14 +28,14 @@ from torch import Tensor, nn
 
 from relaxit.aliases import Generator
 from relaxit.arithmetic import without_autocast
+from relaxit.autograd import Levels, in_all_modes, no_change
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
-from relaxit.estimators.base import Cost, StatefulEstimator
+from relaxit.estimators.base import OMITTED, StatefulEstimator
 from relaxit.estimators.common.cost_gradient import cost_and_gradient
+from relaxit.estimators.common.costs import Cost, checked_cost
 from relaxit.estimators.common.score_function import (
     add_gradient,
-    as_floating,
-    cost_shape,
     expand_to_rank,
     inner_product,
     sum_to,
@@ -102,6 +102,11 @@ class ControlVariate(StatefulEstimator):
             )
         self._needs_conditional(relaxation)
 
+    @property
+    def differentiates(self) -> bool:
+        """Whether the cost is differentiated, on soft samples."""
+        return True
+
     @abstractmethod
     def parts(
         self, q: RelaxedDistribution, cost: Cost, draw: Draw, state: nn.Module | None, learns: bool
@@ -116,9 +121,11 @@ class ControlVariate(StatefulEstimator):
         q: RelaxedDistribution,
         cost: Cost,
         generator: Generator = None,
-        state: nn.Module | None = None,
+        state: nn.Module | None = OMITTED,
     ) -> Tensor:
+        state = self.given_state(state)
         self.check(q.relaxation)
+        cost = checked_cost(self.name, q, cost, differentiated=self.differentiates)
         relaxation = q.relaxation
         assert isinstance(relaxation, PerturbAndRelax)  # as check() requires
 
@@ -135,8 +142,8 @@ class ControlVariate(StatefulEstimator):
             # At least float32: the squares of estimates overflow in float16.
             params = q.params.detach().to(compute_dtype(q.params.dtype))
             (mass, scores, given), pull, hard = transform(pieces, params, has_aux=True)
-        value = as_floating(cost(hard))
-        lead = cost_shape(q, value)
+        value = cost(hard)
+        lead = value.shape
         if not torch.is_grad_enabled():
             return value
         draw = Draw(hard, value.detach(), scores, given, mass, pull)
@@ -146,7 +153,8 @@ class ControlVariate(StatefulEstimator):
             total = torch.stack(parts).sum(0)
         extra = inner_product(lead, q.params, total)
         if learns:
-            down: Tensor = _Down.apply(_falling_square(total, parts))
+            square = _falling_square(total, parts)
+            down: Tensor = in_all_modes(_Down, _DownBothModes, no_change, square)
             extra = extra + sum_to(lead, down)
         return add_gradient(value, extra)
 
@@ -157,16 +165,24 @@ class _Down(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor) -> Tensor:
+    def forward(x: Tensor, levels: Levels | None) -> Tensor:
+        del levels
         return x.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        pass
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.levels = inputs[1]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        return grad.abs()
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad.abs(), None
+
+
+class _DownBothModes(_Down):
+    @staticmethod
+    def jvp(ctx: Any, x: Tensor, _: None) -> Tensor:
+        ctx.levels.number += 1
+        return x.clone()
 
 
 def _falling_square(total: Tensor, parts: list[Tensor]) -> Tensor:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from relaxit.tracing import calls_operators
+
 __all__ = ["RunningMoments"]
 
 
@@ -91,5 +93,5 @@ class RunningMoments(nn.Module):
 
 
 def _kept(x: Tensor) -> Tensor:
-    copy: Tensor = _held(x) if torch.compiler.is_compiling() else x
+    copy: Tensor = _held(x) if calls_operators() else x
     return copy

@@ -11,43 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from relaxit.autograd import Levels, in_all_modes, no_change
 from relaxit.dtypes import compute_dtype
-from relaxit.errors import ShapeError
 from relaxit.relaxation import RelaxedDistribution
 
 __all__ = [
     "add_gradient",
-    "as_floating",
-    "cost_shape",
     "expand_to_rank",
     "inner_product",
     "sum_to",
     "total_log_prob",
 ]
-
-
-def as_floating(costs: Tensor) -> Tensor:
-    """Convert integer and boolean costs to float32, so that a gradient can be attached.
-
-    Example:
-        >>> as_floating(torch.tensor([True, False]))
-        tensor([1., 0.])
-    """
-    return costs if costs.is_floating_point() else costs.to(torch.float32)
-
-
-def cost_shape(q: RelaxedDistribution, costs: Tensor) -> torch.Size:
-    """Return the shape of the costs, which must begin the batch shape.
-
-    Raises:
-        ShapeError: if it does not; a product with log-masses would broadcast.
-    """
-    lead = costs.shape
-    if q.batch_shape[: len(lead)] != lead:
-        raise ShapeError(
-            f"a cost of shape {list(lead)} does not begin the batch shape {list(q.batch_shape)}"
-        )
-    return lead
 
 
 def sum_to(lead: torch.Size, x: Tensor, before: int = 0) -> Tensor:
@@ -80,7 +54,8 @@ class _WithGradient(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(value: Tensor, extra: Tensor) -> Tensor:
+    def forward(value: Tensor, extra: Tensor, levels: Levels | None) -> Tensor:
+        del levels
         if torch.compiler.is_compiling():
             # Adds nothing, but makes the forward pass depend on the extra term. A compiler would
             # otherwise compute that term in the backward pass, from buffers of a baseline that have
@@ -89,13 +64,24 @@ class _WithGradient(torch.autograd.Function):
         return value.clone()
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         del output
-        ctx.dtype = inputs[1].dtype
+        ctx.dtype, ctx.levels = inputs[1].dtype, inputs[2]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        return grad, grad.to(ctx.dtype)
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        return grad, grad.to(ctx.dtype), None
+
+
+class _WithGradientBothModes(_WithGradient):
+    @staticmethod
+    def jvp(ctx: Any, value: Tensor, extra: Tensor, _: None) -> Tensor:
+        ctx.levels.number += 1
+        return value + extra.to(value.dtype)
+
+
+def _with_gradient(value: Tensor, extra: Tensor) -> Tensor:
+    return value + no_change(extra).to(value.dtype)
 
 
 def add_gradient(value: Tensor, extra: Tensor) -> Tensor:
@@ -110,5 +96,7 @@ def add_gradient(value: Tensor, extra: Tensor) -> Tensor:
         >>> y.item(), x.grad.item()
         (6.0, 8.0)
     """
-    result: Tensor = _WithGradient.apply(value, extra)
+    result: Tensor = in_all_modes(
+        _WithGradient, _WithGradientBothModes, _with_gradient, value, extra
+    )
     return result

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from relaxit.estimators import Cost, StatefulEstimator
+from relaxit.estimators import Cost, MissingStateWarning, StatefulEstimator, surrogate_with
 from relaxit.testing.case import EstimatorCase, countable
 from relaxit.testing.check import ALPHA, estimator_check, require
 from relaxit.testing.estimators.bias import exact_of_pairs
@@ -19,6 +20,7 @@ from relaxit.testing.statistics import wrong_mean
 __all__ = [
     "estimates_with_state_are_unbiased",
     "fresh_state",
+    "missing_state_is_reported",
     "state_is_restored",
     "state_is_trained",
     "state_rests_in_evaluation",
@@ -115,6 +117,36 @@ def state_is_trained(case: EstimatorCase) -> None:
     )
     buffers = {name for name, _ in state.named_buffers()}
     require(not buffers or buffers & changed, "no buffer of the state changes in ten steps")
+
+
+def _needs_no_state(case: EstimatorCase) -> str:
+    """Applies: a `StatefulEstimator` with `state_matters`."""
+    if absent := _keeps_nothing(case):
+        return absent
+    assert isinstance(case.estimator, StatefulEstimator)
+    return "" if case.estimator.state_matters else "it is the same without a state"
+
+
+@estimator_check(absent=_needs_no_state)
+def missing_state_is_reported(case: EstimatorCase) -> None:
+    """`surrogate` without `state` issues a `MissingStateWarning`. It issues none with `state=None`,
+    and none with gradients disabled. Why: without a word a user trains without a baseline."""
+    q = case.relaxation(case.on.params(4, VARIABLES).requires_grad_())
+    cost = pair_cost(case, 2)
+
+    def reported(estimate: Callable[[], Tensor]) -> bool:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            estimate()
+        return any(issubclass(w.category, MissingStateWarning) for w in caught)
+
+    surrogate = case.estimator.surrogate
+    require(reported(lambda: surrogate(q, cost)), "no MissingStateWarning without a state")
+    silent = not reported(lambda: surrogate_with(None, case.estimator, q, cost))
+    require(silent, "a MissingStateWarning though state=None was passed")
+    with torch.no_grad():
+        silent = not reported(lambda: surrogate(q, cost))
+    require(silent, "a MissingStateWarning though gradients are disabled")
 
 
 @estimator_check(absent=_keeps_nothing, needs=_TRAINED)

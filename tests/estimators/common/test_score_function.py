@@ -9,6 +9,7 @@ import torch
 
 import relaxit
 from relaxit.errors import ShapeError, Unsupported
+from relaxit.estimators import surrogate_with
 from relaxit.estimators.common.running_averages import RunningMoments
 from relaxit.estimators.common.score_function import add_gradient
 from relaxit.estimators.rebar import Rebar
@@ -82,12 +83,14 @@ def test_one_cost_each_and_one_for_all(estimator, relaxation):
     # shapes, and that the terms of other rows leave no trace.
     params = params_for(relaxation, 3, 2).requires_grad_()
     per_value, joint = cubic(relaxation, 1), cubic(relaxation, 2)
-    each = estimator.surrogate(relaxation(params), lambda z: per_value(z.unsqueeze(2)), seed(1))
+    each = surrogate_with(
+        None, estimator, relaxation(params), lambda z: per_value(z.unsqueeze(2)), seed(1)
+    )
     assert each.shape == (3, 2)
     (slope,) = torch.autograd.grad(each[0, 1], params)
     assert bool(slope[0, 1].any())
     assert float(slope.abs().sum()) == float(slope[0, 1].abs().sum())
-    one = estimator.surrogate(relaxation(params), joint, seed(1))
+    one = surrogate_with(None, estimator, relaxation(params), joint, seed(1))
     assert one.shape == (3,)
     (slope,) = torch.autograd.grad(one[0], params)
     assert bool(slope[0].any())
@@ -99,7 +102,7 @@ def test_costs_that_do_not_begin_the_batch_are_rejected(estimator, relaxation):
     joint = cubic(relaxation, 2)
     q = relaxation(params_for(relaxation, 3, 2).requires_grad_())
     with pytest.raises(ShapeError, match=r"\[3, 1\] does not begin the batch shape \[3, 2\]"):
-        estimator.surrogate(q, lambda z: joint(z).unsqueeze(-1))
+        surrogate_with(None, estimator, q, lambda z: joint(z).unsqueeze(-1))
 
 
 def test_a_gradient_is_added_to_a_value_that_stays():
@@ -124,7 +127,10 @@ def test_a_gradient_is_added_to_a_value_that_stays():
 )
 def test_errors_name_what_is_missing(estimator, relaxation, message):
     q = relaxation(torch.zeros(2, *relaxation.param_shape))
-    for call in (lambda: estimator.check(relaxation), lambda: estimator.surrogate(q, torch.sum)):
+    for call in (
+        lambda: estimator.check(relaxation),
+        lambda: surrogate_with(None, estimator, q, torch.sum),
+    ):
         with pytest.raises(Unsupported, match=message) as caught:
             call()
         text = str(caught.value)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from relaxit.estimators import surrogate_with
 from relaxit.estimators.rebar import Rebar
 from relaxit.estimators.reinforce import Reinforce
 from tests.estimators.common.score_estimators import BINARY, CATEGORICAL, EACH, STATEFUL, estimates
@@ -22,7 +23,7 @@ def test_vmap_of_grad_with_decoders_equals_a_loop(estimator, relaxation):
 
     def loss(a, w):
         cost = lambda z: ((w * z).flatten(1).sum(-1) if z.dim() > 1 else w * z - 0.1) ** 2  # noqa: E731
-        return estimator.surrogate(relaxation(a, 0.7), cost).sum()
+        return surrogate_with(None, estimator, relaxation(a, 0.7), cost).sum()
 
     grad = torch.func.grad(loss, argnums=(0, 1))
     torch.manual_seed(5)

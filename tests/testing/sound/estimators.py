@@ -9,7 +9,7 @@ import torch
 
 from relaxit import DrawEstimator, Estimator, SampleEstimator, Unsupported
 from relaxit.autograd import replace_gradient
-from relaxit.estimators.base import StatefulEstimator
+from relaxit.estimators import OMITTED, StatefulEstimator, checked_cost, given_actions
 
 
 def needs_discrete_distribution(estimator, relaxation):
@@ -49,6 +49,11 @@ class Drawn(DrawEstimator):
         return q.relaxation.discrete(q.params / q.aligned_temperature).mean.to(q.params.dtype)
 
 
+def summed(log, f):
+    """Log-masses, summed over the variables of each cost."""
+    return log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
+
+
 class Score(Estimator):
     """Two samples, each the other's baseline."""
 
@@ -62,11 +67,10 @@ class Score(Estimator):
         needs_discrete_distribution(self, relaxation)
 
     def surrogate(self, q, cost, generator=None):
+        cost = checked_cost(self.name, q, cost)
         z = q.sample_hard((2,), generator)
         f = torch.stack([cost(z[0]), cost(z[1])])
-        log = q.discrete.log_prob(z)
-        log = log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
-        return self.combine(f, log)
+        return self.combine(f, summed(q.discrete.log_prob(z), f))
 
     def evaluations(self, relaxation, variables=1):
         return 2
@@ -74,6 +78,16 @@ class Score(Estimator):
     def combine(self, f, log):
         score = (f[0] - f[1]).detach() * (log[0] - log[1]) / 2
         return f.mean(0) + score - score.detach()
+
+
+class Rewarded(Score):
+    """The same, also for two samples drawn earlier."""
+
+    name = "rewarded"
+
+    def loss(self, q, action, reward, state=OMITTED):
+        z, f, _ = given_actions(self.name, q, action, reward)
+        return self.combine(f, summed(q.discrete.log_prob(z), f))
 
 
 class Enumerates(Estimator):
@@ -92,6 +106,7 @@ class Enumerates(Estimator):
         return len(relaxation.enumerate_vertices()) ** variables
 
     def surrogate(self, q, cost, generator=None):
+        cost = checked_cost(self.name, q, cost)
         values = q.relaxation.enumerate_vertices().to(q.params.dtype)
         first = cost(values[0].expand(*q.batch_shape, *q.event_shape))
         lead, total = first.dim(), 0.0
@@ -132,10 +147,11 @@ class Averaged(StatefulEstimator):
     def build_state(self, relaxation, variables):
         return Average()
 
-    def surrogate(self, q, cost, generator=None, state=None):
+    def surrogate(self, q, cost, generator=None, state=OMITTED):
+        state = self.given_state(state)
         z = q.sample_hard((), generator)
-        f, log = cost(z), q.discrete.log_prob(z)
-        log = log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
+        f = checked_cost(self.name, q, cost)(z)
+        log = summed(q.discrete.log_prob(z), f)
         fixed = f.detach()
         if state is None:
             return f + fixed * (log - log.detach())
@@ -151,4 +167,4 @@ class Averaged(StatefulEstimator):
         return before
 
 
-SOUND = [Through(), Score(), Drawn(), Enumerates(), Averaged()]
+SOUND = [Through(), Score(), Rewarded(), Drawn(), Enumerates(), Averaged()]

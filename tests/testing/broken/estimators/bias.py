@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from relaxit.estimators import checked_cost
 from tests.testing.sound.estimators import Drawn, Score, Through
 
 
@@ -67,7 +68,7 @@ class BatchMeanBaseline(Score):
         return 1
 
     def surrogate(self, q, cost, generator=None):
-        z = q.sample_hard((), generator)
+        z, cost = q.sample_hard((), generator), checked_cost(self.name, q, cost)
         f, log = cost(z), q.discrete.log_prob(z)
         log = log.flatten(f.dim()).sum(-1) if log.dim() > f.dim() else log
         score = (f - f.mean()).detach() * log
@@ -80,7 +81,7 @@ class FirstLatentOnly(Score):
     caught_by = "unbiased_in_small_batches"
 
     def surrogate(self, q, cost, generator=None):
-        z = q.sample_hard((2,), generator)
+        z, cost = q.sample_hard((2,), generator), checked_cost(self.name, q, cost)
         f = torch.stack([cost(z[0]), cost(z[1])])
         log = q.discrete.log_prob(z)
         log = log.flatten(f.dim())[..., 0] if log.dim() > f.dim() else log

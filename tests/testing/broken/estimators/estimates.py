@@ -6,6 +6,7 @@ import torch
 
 from relaxit import Unsupported
 from relaxit.autograd import replace_gradient
+from relaxit.estimators import checked_cost
 from tests.testing.sound.estimators import Score, Through
 
 
@@ -108,6 +109,7 @@ class UnguardedScore(Score):
             raise Unsupported(f"{self.name} needs one logit a choice, not {relaxation.name}")
 
     def surrogate(self, q, cost, generator=None):
+        cost = checked_cost(self.name, q, cost)
         z = q.sample_hard((2,), generator)
         f = torch.stack([cost(z[0]), cost(z[1])])
         log = (z * q.params.softmax(-1).log()).sum(-1)
@@ -153,6 +155,7 @@ class SampleApart(Through):
     caught_by = "sample_is_that_of_the_surrogate"
 
     def surrogate(self, q, cost, generator=None):
+        cost = checked_cost(self.name, q, cost, differentiated=True)
         return cost(self.sample(q, (2,), generator)[1])
 
 

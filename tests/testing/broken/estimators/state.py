@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from relaxit.estimators import OMITTED
 from tests.testing.sound.estimators import Average, Averaged
 
 
@@ -14,6 +15,15 @@ class NeverUpdated(Averaged):
 
     def baseline(self, state, f):
         return state.average.clone()
+
+
+class SilentlyAlone(Averaged):
+    """Has no baseline where the state was forgotten, and does not say so."""
+
+    caught_by = "missing_state_is_reported"
+
+    def given_state(self, state):
+        return None if state is OMITTED else state
 
 
 class LearnsInEvaluation(Averaged):
@@ -58,6 +68,7 @@ class KnowsItsOwnCost(Averaged):
 
 BROKEN = [
     NeverUpdated(),
+    SilentlyAlone(),
     LearnsInEvaluation(),
     Unsaved(),
     LooksAtItsState(),
