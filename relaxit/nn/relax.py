@@ -25,11 +25,19 @@ from relaxit.masks import apply_mask
 from relaxit.noise import Handle, Source
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation
+from relaxit.shapes import plain_shape
 from relaxit.temperature import check_temperature_value
 
 __all__ = ["Relax"]
 
 Evaluation = Literal["sample", "mode", "mean"]
+
+
+class SizesOfTheInput(ConfigurationError, AttributeError):
+    """The relaxation of a layer was asked for, but each input has its own.
+
+    An AttributeError too: tracers ask for every attribute of a module.
+    """
 
 
 class Relax(nn.Module):
@@ -140,11 +148,16 @@ class Relax(nn.Module):
             ConfigurationError: if they do; each :meth:`distribution` has its own.
         """
         if self.unstated:
-            raise ConfigurationError(
+            raise SizesOfTheInput  # see __getattr__
+        return relaxation_for(self.given, torch.Size(), self.options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "relaxation":
+            raise SizesOfTheInput(
                 f"{', '.join(self.unstated)} of {self.given!r} is that of each input; see "
                 "layer.distribution(params).relaxation"
             )
-        return relaxation_for(self.given, torch.Size(), self.options)
+        return super().__getattr__(name)
 
     @property
     def temperature(self) -> Tensor:
@@ -185,7 +198,7 @@ class Relax(nn.Module):
         """
         scores = apply_mask("Relax", floating("Relax", "params", params), mask)
         scores = move_last(scores, self.dims)
-        relaxation = relaxation_for(self.given, scores.shape, self.options)
+        relaxation = relaxation_for(self.given, plain_shape(scores), self.options)
         return relaxation(scores, self.temperature)
 
     def forward(self, params: Tensor | fx.Proxy, mask: Tensor | None = None) -> Tensor:
