@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relaxit.tracing import transforms_active
+from relaxit.tracing import calls_operators, transforms_active
 
 __all__ = ["full_precision_matmul", "has_reduced_precision", "without_autocast"]
 
@@ -71,7 +71,7 @@ def full_precision_matmul(a: Tensor, b: Tensor) -> Tensor:
     """
     if not torch.compiler.is_compiling():
         return _product(a, b)
-    if transforms_active():  # the operator has no rules for transforms
+    if transforms_active() or not calls_operators():  # the operator has no rules for transforms
         return (a.double() @ b.double()).to(a.dtype)
     result: Tensor = torch.ops.relaxit.product(a, b)
     return result

@@ -134,6 +134,10 @@ class Handle:
         weakref.finalize(handle, _generators.pop, handle.number, None)
         return handle
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is a new handle: of a copy of the generator if the copy is deep or pickled."""
+        return Handle.of, (_generators[self.number],)
+
 
 Source = torch.Generator | Streams | Handle | None
 """Source of noise; None is torch's global generator."""
@@ -153,15 +157,20 @@ def uniform(
         dtype: float32 or float64.
         device: device on which to draw.
         generator: source of randomness; the global one if None.
+
+    Raises:
+        Unsupported: if there is a generator while a program is exported, or in a backward pass, see
+            :func:`relaxit.tracing.check_source`.
     """
+    if generator is not None:
+        tracing.check_source(generator)
     if isinstance(generator, Streams):
         return generator.uniform(torch.Size(shape), dtype, device)
-    compiling = torch.compiler.is_compiling()
     if isinstance(generator, Handle):
         actual = torch.empty(0, device=device).device
         return _drawn(generator.draws, list(shape), dtype, actual, generator.number)
     # Compiled code on a GPU draws inside its own kernels; on the CPU that is slow.
-    if compiling and generator is None and not tracing.transforms_active():
+    if generator is None and tracing.calls_operators() and not tracing.transforms_active():
         actual = torch.empty(0, device=device).device
         if actual.type == "cpu":
             return _drawn(_global_draws, list(shape), dtype, actual, 0)
@@ -176,7 +185,8 @@ def _uniform(
 ) -> Tensor:
     """Draw with the implementation that suits size, dtype and device."""
     warm_up_log1p()
-    large = not torch.compiler.is_compiling() and math.prod(shape) >= LEAST
+    size = math.prod(shape)  # not a plain number while a trace is recorded
+    large = not torch.compiler.is_compiling() and type(size) is int and size >= LEAST
     if large and dtype in (torch.float32, torch.float64) and not tracing.observed():
         noise = torch.empty(shape, dtype=dtype, device=device)
         if noise.device.type == "cpu":
@@ -201,7 +211,9 @@ def _drawn(
     draws: Tensor, shape: Sequence[int], dtype: torch.dtype, device: torch.device, generator: int
 ) -> Tensor:
     draws.add_(1)
-    return _uniform(shape, dtype, device, _generators[generator] if generator else None)
+    source = _generators[generator] if generator else None
+    tracing.check_source(source)  # the compiled code may be called again by a checkpoint
+    return _uniform(shape, dtype, device, source)
 
 
 @_drawn.register_fake

@@ -8,8 +8,9 @@ softmax and its reductions are slow over few categories; :func:`row_sum` is not.
 The backward pass needs only the soft sample: y * (g - sum(g * y)) / tau.
 
 It uses the same noise as the reference implementation, so the sample is the same up to rounding. It
-is not used under ``torch.func``, nor if the temperature has a gradient. Compiled code calls it as
-the operator ``relaxit::race``: the compiled reference implementation is two to three times as slow.
+is not used under ``torch.func``, nor if the temperature has a gradient, nor in an exported program.
+Compiled code calls it as the operator ``relaxit::race``: the compiled reference implementation is
+two to three times as slow.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def usable(params: Tensor, temperature: float | Tensor) -> bool:
     if may_need_gradient(temperature):
         return False
     if torch.compiler.is_compiling():
-        return params.device.type == "cpu" and not tracing.transforms_active()
+        operators = tracing.calls_operators() and not tracing.transforms_active()
+        return operators and params.device.type == "cpu"
     return tracing.may_branch_on_values(params) and params.numel() > 0
 
 

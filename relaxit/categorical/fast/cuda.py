@@ -39,8 +39,8 @@ triton_works = find_spec("triton") is not None
 def usable(params: Tensor, temperature: float | Tensor, generator: Source = None) -> bool:
     """Whether to use :func:`concrete`: on CUDA, with Triton, for supported inputs.
 
-    A learned temperature, the transforms of ``torch.func`` and forward-mode differentiation are not
-    supported.
+    A learned temperature, the transforms of ``torch.func``, forward-mode differentiation and
+    exported programs are not supported.
 
     Args:
         params: logits ``[*batch, K]``.
@@ -59,7 +59,9 @@ def usable(params: Tensor, temperature: float | Tensor, generator: Source = None
         return False
     if may_need_gradient(temperature) or tracing.transforms_active():
         return False
-    return torch.compiler.is_compiling() or not tracing.followed(params)
+    if torch.compiler.is_compiling():
+        return tracing.calls_operators()
+    return not tracing.followed(params)
 
 
 def concrete(
@@ -98,6 +100,7 @@ def concrete(
     if isinstance(temperature, Tensor):
         scalar = temperature.dim() == 0
         flat_temperature = temperature if scalar else temperature.expand(*batch, 1).reshape(-1)
+    tracing.check_source(generator)
     source: dict[str, Any] = {} if generator is None else {"generator": generator}
     seed = torch.randint(2**63 - 1, (), dtype=torch.int64, device=params.device, **source)
     rows = (params if soft else params.detach()).reshape(-1, k)
