@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from relaxit import constraints as constraints
     from relaxit import functional as functional
     from relaxit import nn as nn
@@ -48,8 +46,8 @@ if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation as Relaxation
     from relaxit.training.task import Task as Task
 
-    Bernoulli: Callable[..., RelaxedDistribution]
-    Categorical: Callable[..., RelaxedDistribution]
+    Bernoulli: Any
+    Categorical: Any
 
 _lazy, _, __all__ = lazy_exports(
     __name__,
@@ -96,19 +94,10 @@ def __getattr__(name: str) -> Any:
 
         return version(OWN_DISTRIBUTION)
     if name[:1].isupper() and name not in _forwarded:
-        return _constructor(name)
+        from relaxit.constructors import attribute
+
+        return attribute(name)
     return _lazy(name)
-
-
-def _constructor(name: str) -> Any:
-    """Return the constructor of a registered relaxation, such as ``Subset``."""
-    from relaxit.constructors import constructor
-    from relaxit.errors import UnknownName
-
-    try:
-        return constructor(name)
-    except UnknownName as error:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {error}") from error
 
 
 def __dir__() -> list[str]:

@@ -2,13 +2,16 @@
 
 torch's own ``simplex`` requires a sum within 1e-6 of one, which no bfloat16 vector meets. Here the
 tolerance is at least the same 1e-6, so that a float32 vector stored as float64 still passes.
+
+``torch.distributions.biject_to`` and ``transform_to`` map unconstrained numbers to soft values, as
+Pyro's AutoNormal and NUTS need. They know the constraints on soft values that are here.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributions import constraints
+from torch.distributions import biject_to, constraints, transform_to, transforms
 
 from relaxit.dtypes import compute_dtype
 
@@ -88,3 +91,8 @@ simplex = _Simplex()
 one_hot = _OneHot()
 unit_interval = _UnitInterval()
 boolean = _Boolean()
+
+biject_to.register(simplex, lambda _: transforms.StickBreakingTransform())
+transform_to.register(simplex, lambda _: transforms.SoftmaxTransform())
+biject_to.register(unit_interval, lambda _: transforms.SigmoidTransform())
+transform_to.register(unit_interval, lambda _: transforms.SigmoidTransform())

@@ -20,13 +20,14 @@ from torch import Tensor
 from relaxit import constraints
 from relaxit.arguments import floating, relaxation_for
 from relaxit.distribution import RelaxedDistribution
-from relaxit.errors import DomainError
+from relaxit.errors import DomainError, UnknownName
 from relaxit.masks import apply_mask
 from relaxit.plugins import default_registry
 from relaxit.relaxation import Relaxation
+from relaxit.shapes import plain_shape
 from relaxit.tracing import can_read_values, known_false
 
-__all__ = ["constructor"]
+__all__ = ["attribute", "constructor"]
 
 
 def constructor(name: str) -> Callable[..., RelaxedDistribution]:
@@ -46,6 +47,18 @@ def constructor(name: str) -> Callable[..., RelaxedDistribution]:
     """
     words = re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
     return _constructor(name, default_registry().find("relaxation", words))
+
+
+def attribute(name: str) -> Callable[..., RelaxedDistribution]:
+    """Return the constructor of this name as an attribute of ``relaxit``.
+
+    Raises:
+        AttributeError: if there is no such relaxation.
+    """
+    try:
+        return constructor(name)
+    except UnknownName as error:
+        raise AttributeError(f"module 'relaxit' has no attribute {name!r}: {error}") from error
 
 
 @cache
@@ -81,7 +94,7 @@ def _from_logits_or_probs(
         logits = _logits(name, cls, floating(name, "probs", probs), validate_args)
     assert logits is not None
     params = apply_mask(name, floating(name, "logits", logits), mask)
-    relaxation = relaxation_for(cls, params.shape, options)
+    relaxation = relaxation_for(cls, plain_shape(params), options)
     return relaxation(params, temperature, validate_args=validate_args)
 
 
@@ -121,7 +134,7 @@ def _from_params(
     named = dict(zip(stated, values, strict=False))
     if twice := named.keys() & options.keys():
         raise TypeError(f"{name}: {', '.join(sorted(twice))} is given twice")
-    relaxation = relaxation_for(cls, params.shape, named | options)
+    relaxation = relaxation_for(cls, plain_shape(params), named | options)
     return relaxation(params, temperature, validate_args=validate_args)
 
 

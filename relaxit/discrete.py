@@ -21,6 +21,7 @@ from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import Unsupported
 from relaxit.seeded_distribution import SeededDistribution
+from relaxit.tracing import gradients_off
 
 if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation
@@ -116,9 +117,14 @@ class DiscreteDistribution(SeededDistribution, ABC):
 
     @final
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log-mass ``[...]`` of values ``[..., *event_shape]``; ``-inf`` outside the support."""
+        """Log-mass ``[...]`` of values ``[..., *event_shape]``; ``-inf`` outside the support.
+
+        Raises:
+            DomainError: if the value is not a tensor.
+            ShapeError: if the value does not broadcast against the batch.
+        """
         owner = f"{self.relaxation.name}, discrete distribution"
-        shapes.batch_shape_of(owner, "value", value, self.event_shape)
+        shapes.check_value(owner, value, self.batch_shape, self.event_shape)
         with without_autocast(self.scores):
             mass = self._log_prob(value.to(self.scores.dtype))
         return mass.masked_fill(~self.support.check(value), -torch.inf)
@@ -126,8 +132,26 @@ class DiscreteDistribution(SeededDistribution, ABC):
     @final
     def sample(self, sample_shape: Shape = torch.Size(), generator: Generator = None) -> Tensor:
         """Draw values ``[*sample, *batch, *event_shape]``, in the dtype of params, no gradient."""
-        with torch.no_grad(), without_autocast(self.scores):
+        with gradients_off(), without_autocast(self.scores):
             return self._sample(shapes.as_size(sample_shape), generator).to(self.params.dtype)
+
+    @property
+    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+        """Whether :meth:`enumerate_support` lists the values. Pyro sums over them if it does.
+
+        The first query lists them, once per relaxation. Override it if a formula is cheaper.
+        """
+        key = (type(self), self.relaxation)
+        if key not in _LISTED:
+            _LISTED[key] = self._lists_values()
+        return _LISTED[key]
+
+    def _lists_values(self) -> bool:
+        try:
+            self._enumerate_support()
+        except NotImplementedError:
+            return False
+        return True
 
     @final
     def enumerate_support(self, expand: bool = True) -> Tensor:
@@ -157,6 +181,10 @@ class DiscreteDistribution(SeededDistribution, ABC):
     def expand(self, batch_shape: Any, _instance: Any = None) -> DiscreteDistribution:
         shape = torch.Size(batch_shape) + self.relaxation.param_shape
         return type(self)(self.relaxation, self.params.expand(shape))
+
+
+_LISTED: dict[tuple[type, Relaxation], bool] = {}
+"""Whether the values of the discrete distribution of a relaxation can be listed, if known."""
 
 
 @register_kl(DiscreteDistribution, DiscreteDistribution)

@@ -26,7 +26,7 @@ from relaxit.errors import DomainError, Unsupported
 from relaxit.float16 import restore_float32
 from relaxit.seeded_distribution import SeededDistribution
 from relaxit.temperature import align_temperature, check_temperature_value, without_overflow
-from relaxit.tracing import can_read_values, known_false
+from relaxit.tracing import can_read_values, checks_by_default, gradients_off, known_false
 
 if TYPE_CHECKING:
     from relaxit.relaxation import Relaxation
@@ -81,10 +81,11 @@ class RelaxedDistribution(SeededDistribution):
         self.aligned_temperature = aligned
         if not isinstance(aligned, Tensor):
             self.aligned_temperature = without_overflow(aligned, compute_dtype(params.dtype))
-        self._checked = can_read_values(params) if validate_args is None else validate_args
-        if self._checked:
+        if validate_args is None:
+            validate_args = can_read_values(params) and checks_by_default()
+        if validate_args:
             self._check_values()
-        super().__init__(batch_shape, relaxation.event_shape, validate_args=False)
+        super().__init__(batch_shape, relaxation.event_shape, validate_args=validate_args)
 
     def _check_values(self) -> None:
         name, temperature = self.relaxation.name, self.temperature
@@ -107,7 +108,7 @@ class RelaxedDistribution(SeededDistribution):
             temperature = temperature.expand(batch_shape)
         params = self.params.expand(batch_shape + self.relaxation.param_shape)
         larger = RelaxedDistribution(self.relaxation, params, temperature, validate_args=False)
-        larger._checked = self._checked  # params were checked already; values of log_prob will be
+        larger._validate_args = self._validate_args  # of log_prob; params were checked already
         return larger
 
     @property
@@ -142,7 +143,7 @@ class RelaxedDistribution(SeededDistribution):
         It comes from the exact discrete distribution if there is one, and otherwise it is the hard
         sample of :meth:`draw`.
         """
-        with torch.no_grad():
+        with gradients_off():
             if self.relaxation.capabilities.discrete_distribution:
                 shape = shapes.as_size(sample_shape)
                 return self.discrete.sample(shape, generator=generator)
@@ -153,15 +154,18 @@ class RelaxedDistribution(SeededDistribution):
 
         Raises:
             Unsupported: if the relaxation has no density.
-            DomainError: if values are checked and the density does not exist at the value (a
-                vertex, or a point outside the support).
+            DomainError: if the value is not a tensor, or if values are checked and the density does
+                not exist at the value (a vertex, or a point outside the support).
+            ShapeError: if the value does not broadcast against the batch.
         """
-        shapes.batch_shape_of(self.relaxation.name, "value", value, self.event_shape)
+        shapes.check_value(self.relaxation.name, value, self.batch_shape, self.event_shape)
+        if not value.is_floating_point():
+            value = value.to(self.params.dtype)
         self._check_resolution(compute_dtype(value.dtype))
         at = restore_float32(value)
         with without_autocast(self.params):
             result = self.relaxation.log_prob(self.params, self._exact_temperature, at)
-        if self._checked:
+        if self._validate_args:
             density = result.detach()
             undefined = (density.isnan() | (density == torch.inf)).any()
             if known_false(self.support.check(value.detach()).all() & ~undefined):
@@ -180,7 +184,7 @@ class RelaxedDistribution(SeededDistribution):
 
     def _check_resolution(self, dtype: torch.dtype) -> None:
         """Reject a density that depends on digits which values of this dtype do not have."""
-        if not self._checked:
+        if not self._validate_args:
             return
         eps, temperature = torch.finfo(dtype).eps, self.temperature
         within: Any = temperature * eps < 1

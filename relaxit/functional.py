@@ -28,6 +28,7 @@ from relaxit.estimators import SampleEstimator
 from relaxit.masks import apply_mask
 from relaxit.plugins import default_registry
 from relaxit.relaxation import Relaxation
+from relaxit.shapes import plain_shape
 
 __all__ = ["sample", "straight_through"]
 
@@ -85,7 +86,7 @@ def sample(
     scores = apply_mask("sample", params, mask)
     dims = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
     scores = move_last(scores, dims)
-    structure = relaxation_for(relaxation, scores.shape, options)
+    structure = relaxation_for(relaxation, plain_shape(scores), options)
     chosen.check(structure)
     with without_autocast(scores):
         value = chosen.sample(structure(scores, temperature), sample_shape, generator)
@@ -118,7 +119,7 @@ def straight_through(
         >>> import torch
         >>> soft = torch.tensor([0.2, 0.7, 0.1], requires_grad=True)
         >>> straight_through(soft)
-        tensor([0., 1., 0.], grad_fn=<_ThroughBackward>)
+        tensor([0., 1., 0.], grad_fn=<_ThroughBothModesBackward>)
 
     Reference: Bengio, Leonard, Courville, arXiv:1308.3432, section 4.
     """

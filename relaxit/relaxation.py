@@ -272,7 +272,10 @@ class Relaxation(Configured, ABC):
             params: parameters ``[*batch, *param_shape]`` of a floating dtype.
             temperature: positive float, or tensor that broadcasts to the batch shape.
             validate_args: whether to check values as well as shapes. None checks them on the CPU,
-                outside compiled and vmapped code, and never waits for a GPU.
+                outside compiled and vmapped code, and never waits for a GPU. Then
+                ``torch.distributions.Distribution.set_default_validate_args(False)`` and
+                ``python -O`` turn checks off, unless ``torch.compile`` has run in the process,
+                which turns off torch's default by itself.
 
         Raises:
             TypeError: if params is not a floating tensor.

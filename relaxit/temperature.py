@@ -22,7 +22,7 @@ __all__ = [
 
 
 def may_need_gradient(temperature: float | Tensor) -> bool:
-    """Whether a gradient with respect to the temperature may be requested.
+    """Whether a gradient with respect to the temperature may be requested, in either mode.
 
     Under the transforms of ``torch.func`` a tensor does not tell, so the answer is True.
 
@@ -34,7 +34,8 @@ def may_need_gradient(temperature: float | Tensor) -> bool:
         return False
     if torch.compiler.is_compiling():
         return temperature.requires_grad
-    return temperature.requires_grad or tracing.transforms_active()
+    forward = tracing.transforms_active() or tracing.followed(temperature)
+    return temperature.requires_grad or forward
 
 
 def divide_by_temperature(scores: Tensor, temperature: float | Tensor) -> Tensor:

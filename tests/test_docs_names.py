@@ -38,10 +38,12 @@ def test_no_other_hook_is_documented():
 
 # Faces that a user or the author of a plugin may import from.
 PUBLIC = [
-    "relaxit", "relaxit.aliases", "relaxit.arithmetic", "relaxit.autograd", "relaxit.bench",
-    "relaxit.categorical", "relaxit.constraints", "relaxit.data", "relaxit.drawing",
+    "relaxit", "relaxit.aliases", "relaxit.arguments", "relaxit.arithmetic", "relaxit.autograd",
+    "relaxit.bench", "relaxit.categorical", "relaxit.constraints", "relaxit.constructors",
+    "relaxit.data", "relaxit.drawing",
     "relaxit.dtypes", "relaxit.environment", "relaxit.errors", "relaxit.estimators",
-    "relaxit.files", "relaxit.gradients", "relaxit.json_text", "relaxit.losses", "relaxit.noise",
+    "relaxit.files", "relaxit.functional", "relaxit.gradients", "relaxit.json_text",
+    "relaxit.losses", "relaxit.masks", "relaxit.nn", "relaxit.noise",
     "relaxit.plugins", "relaxit.reproduce", "relaxit.seeded_distribution", "relaxit.shapes",
     "relaxit.temperature", "relaxit.testing", "relaxit.tracing", "relaxit.training", "relaxit.zoo",
 ]  # fmt: skip

@@ -77,3 +77,44 @@ def test_plain_loop_improves(tmp_path, seed):
 def test_plain_loop_repeats(tmp_path):
     texts = {run("plain_loop.py", "--epochs", "1", cwd=tmp_path) for _ in range(2)}
     assert len(texts) == 1
+
+
+def test_bandit_learns_from_actions_drawn_earlier(tmp_path):
+    text = run("bandit.py", cwd=tmp_path)
+    before, after = map(float, re.findall(r"^step \d+: regret ([\d.]+)$", text, re.M))
+    assert before > 0.3
+    assert after < 0.05
+    lines = (EXAMPLES / "bandit.py").read_text().splitlines()
+    assert sum(bool(line.strip()) and not line.startswith('"""') for line in lines) <= 20
+
+
+def lines_of(script: str) -> int:
+    """Lines of code of a script, without its docstring and empty lines."""
+    lines = (EXAMPLES / script).read_text().splitlines()
+    return sum(bool(line.strip()) and not line.startswith('"""') for line in lines)
+
+
+def test_router_balances_what_it_learns(tmp_path):
+    text = run("router.py", cwd=tmp_path)
+    error, least, most = map(float, re.findall(r"[\d.]+", text))
+    assert error < 0.2
+    assert 0.1 < least <= 0.125 <= most < 0.15
+    assert lines_of("router.py") <= 20
+
+
+def test_pruning_gates_keep_the_relevant_inputs(tmp_path):
+    text = run("pruning_gates.py", cwd=tmp_path)
+    error, expected = map(float, re.search(r"error ([\d.]+), expected L0 ([\d.]+)", text).groups())
+    kept, relevant = re.findall(r"\[([\d, ]+)\]", text)
+    assert kept == relevant
+    assert error < 0.02
+    assert 7 < expected < 12
+    assert lines_of("pruning_gates.py") <= 20
+
+
+def test_codebook_reconstructs_with_many_codes(tmp_path):
+    text = run("codebook.py", cwd=tmp_path)
+    error, perplexity, codes = map(float, re.findall(r"[\d.]+", text))
+    assert error < 0.45
+    assert 40 < perplexity < codes == 512
+    assert lines_of("codebook.py") <= 20

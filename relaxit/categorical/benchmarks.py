@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from torch.nn.functional import gumbel_softmax
 
 from relaxit import Options, RelaxedDistribution
 from relaxit.bench import Benchmark, Implementation, Needs, tutorial
+from relaxit.categorical import functional
 from relaxit.categorical.categorical import Categorical
 from relaxit.estimators import StraightThroughGumbel
 
@@ -22,6 +24,7 @@ __all__ = [
     "CategoricalSample",
     "CategoricalSoft",
     "CategoricalStraightThrough",
+    "GumbelSoftmaxFunction",
 ]
 
 Draw = Callable[[Tensor], Tensor]
@@ -289,6 +292,66 @@ class CategoricalHard(_Sampling):
         """Compute the mean over the batch, ``[latents, K]``."""
         assert isinstance(result, Tensor)
         return result.double().mean(0)
+
+
+class FunctionSizes(Options):
+    """Arguments of the function; by default those of a VAE with 30 latents of 10 categories."""
+
+    shape: tuple[int, ...] = Field(default=(100, 30, 10), description="shape of logits")
+    dim: int = Field(default=-1, description="dimension of the categories")
+    tau: float = Field(default=0.5, gt=0, description="temperature")
+    hard: bool = Field(default=False, description="whether to return one-hot vectors")
+
+
+class GumbelSoftmaxFunction(Benchmark):
+    """``relaxit.gumbel_softmax`` beside PyTorch's function, forward and backward."""
+
+    api = 1
+    name = "gumbel-softmax-function"
+    summary = "the function gumbel_softmax, forward and backward"
+    structure = "categorical"
+    group = "sampling"
+    Options = FunctionSizes
+    options: FunctionSizes
+    references: ClassVar[tuple[str, ...]] = ("arXiv:1611.01144 (Gumbel-softmax), eq. 2",)
+    presets: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {},
+        {"shape": (1, 10)},
+        {"shape": (32, 10)},
+        {"shape": (4096, 8)},
+        {"shape": (128, 512)},
+        {"shape": (64, 1000)},
+        {"shape": (16, 32_000)},
+        {"shape": (8, 64, 32, 32), "dim": 1},  # codes of an image
+    )
+
+    def implementations(self, device: torch.device) -> Sequence[Implementation]:
+        shape = (2, *self.options.shape)
+        logits, arriving = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
+        make, arguments = _backward(logits, arriving), dict(self.options)
+        del arguments["shape"]
+        return [
+            *_eager_and_compiled(
+                "F.gumbel_softmax",
+                make,
+                lambda x: gumbel_softmax(x, **arguments),
+                "PyTorch",
+                "torch",
+                reference=True,
+            ),
+            *_eager_and_compiled(
+                "relaxit.gumbel_softmax",
+                make,
+                lambda x: functional.gumbel_softmax(x, **arguments),
+                _OURS,
+                "",
+            ),
+        ]
+
+    def needs(self, device: torch.device) -> Needs:
+        """Logits, incoming gradient and sample are read; sample and gradient are written."""
+        entries = math.prod(self.options.shape)
+        return Needs(bytes=5 * _FLOAT * entries, random_numbers=entries, launches=2)
 
 
 def _backward(logits: Tensor, arriving: Tensor) -> Make:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.distributions import OneHotCategorical
 from torch.distributions.constraints import Constraint, real_vector
+from torch.distributions.kl import register_kl
 
 from relaxit import DiscreteDistribution, noise, shapes, tracing
 from relaxit.aliases import Generator, Shape
 from relaxit.categorical.fast import cuda, inverse_cdf
 from relaxit.categorical.fast.entropy import entropy
 from relaxit.dtypes import compute_dtype
+from relaxit.errors import ShapeError
 from relaxit.seeded_distribution import SeededDistribution
 from relaxit.temperature import divide_by_temperature, log_temperature
 
@@ -87,6 +91,10 @@ class OneHot(DiscreteDistribution):
         index = (steps <= u.unsqueeze(-1) * steps[..., -1:]).sum(-1)
         return one_hot(index, self.event_shape[0], self.params.dtype)
 
+    @property
+    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+        return True
+
     def _enumerate_support(self) -> Tensor:
         """Return all one-hot vectors, ``[K, K]``."""
         return torch.eye(self.event_shape[0], device=self.params.device)
@@ -95,6 +103,34 @@ class OneHot(DiscreteDistribution):
         # Where p has no mass the term is 0, whatever q is; where only q has none it is +inf.
         log_probs = self.log_probs
         return _times_log(log_probs.exp(), log_probs - other.log_probs).sum(-1)
+
+
+@register_kl(OneHot, OneHotCategorical)
+def _kl_from_torch(p: OneHot, q: OneHotCategorical) -> Tensor:
+    return p.kl(_like(p, q))
+
+
+@register_kl(OneHotCategorical, OneHot)
+def _kl_of_torch(p: OneHotCategorical, q: OneHot) -> Tensor:
+    return _like(q, p).kl(q)
+
+
+def _like(own: OneHot, other: OneHotCategorical) -> OneHot:
+    """Return the distribution of torch's object, as an object of the class of ``own``.
+
+    torch clamps probabilities at eps before it takes their logarithm. Where it did, the logarithm
+    is taken again, so that a probability of 0 stays 0.
+    """
+    if other.event_shape != own.event_shape:
+        raise ShapeError(
+            f"no KL divergence between {own.relaxation!r} and a distribution over "
+            f"{other.event_shape[0]} categories"
+        )
+    probs, logits = other.probs, other.logits
+    eps = torch.finfo(logits.dtype).eps
+    clamped = (probs < eps) & (logits > math.log(eps) - 0.01)
+    log_probs = torch.where(probs > 0, probs, 1.0).log().masked_fill(probs <= 0, -torch.inf)
+    return type(own)(own.relaxation, torch.where(clamped, log_probs, logits))
 
 
 class LogConcrete(SeededDistribution):
@@ -142,6 +178,7 @@ class LogConcrete(SeededDistribution):
         return divide_by_temperature(self.params + g, self.temperature).log_softmax(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
+        self.check_value(value)
         masked = self.params == -torch.inf
         logits = self.params.masked_fill(masked, 0.0)
         scores = logits - self.temperature * value.masked_fill(masked, 0.0)

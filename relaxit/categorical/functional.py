@@ -17,6 +17,7 @@ from relaxit.arithmetic import without_autocast
 from relaxit.categorical.categorical import Categorical
 from relaxit.dtypes import compute_dtype
 from relaxit.masks import apply_mask
+from relaxit.shapes import plain_shape
 from relaxit.temperature import check_temperature_value, without_overflow
 
 __all__ = ["gumbel_softmax"]
@@ -149,14 +150,14 @@ def _drawn(
     """Draw with the relaxation: any size, dtype, device, temperature and estimator."""
     owner = "gumbel_softmax"
     floating(owner, "logits", logits)
-    if logits.dim() == 0 or logits.shape[dim] == 0:
+    if logits.dim() == 0 or plain_shape(logits)[dim] == 0:
         raise ShapeError(f"{owner}: there are no categories in logits {list(logits.shape)}")
     scores = apply_mask(owner, logits, mask)
     if estimator is None and generator is None and _fuses(scores, tau, dim):
         soft = _plain(scores, tau, dim, None)
         return _one_hot(soft, dim) if hard else soft
     scores = scores.movedim(dim, -1)
-    relaxation = relaxation_for(Categorical, scores.shape, {})
+    relaxation = relaxation_for(Categorical, plain_shape(scores), {})
     if estimator is None and isinstance(tau, _NUMBERS) and tracing.may_branch_on_values(scores):
         value = _checked(relaxation, scores, tau, hard, generator)
         if value is not None:

@@ -45,9 +45,16 @@ def relaxit_benchmarks() -> list[type[Benchmark]]:
         CategoricalSample,
         CategoricalSoft,
         CategoricalStraightThrough,
+        GumbelSoftmaxFunction,
     )
 
-    return [CategoricalSoft, CategoricalSample, CategoricalStraightThrough, CategoricalHard]
+    return [
+        CategoricalSoft,
+        CategoricalSample,
+        CategoricalStraightThrough,
+        CategoricalHard,
+        GumbelSoftmaxFunction,
+    ]
 
 
 @hookimpl

@@ -8,7 +8,7 @@ __all__ = ["PACKAGES", "package_of"]
 
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "relaxit-permutation": {
-        "relaxation": ("matching", "permutation", "permutation-plackett-luce"),
+        "relaxation": ("matching", "partial-matching", "permutation", "permutation-plackett-luce"),
         "task": ("jigsaw", "sorting-numbers"),
         "dataset": ("uniform-numbers",),
         "recipe": ("jigsaw", "sorting-numbers"),

@@ -17,18 +17,30 @@ from relaxit.relaxation import Relaxation
 from relaxit.testing import objects
 from relaxit.testing.case import Case, EstimatorCase, RelaxationCase
 from relaxit.testing.check import Check, ConformanceError, Result, applies, run_check
-from relaxit.testing.estimators import bias, draws, estimates, evaluations, state
+from relaxit.testing.estimators import (
+    actions,
+    bias,
+    draws,
+    estimates,
+    evaluations,
+    recomputed,
+    returned,
+    state,
+)
 from relaxit.testing.relaxations import (
     capabilities,
     conditional,
     density,
     discrete,
+    forward,
     frequencies,
     gradients,
     logits,
     precision,
     randomness,
+    recorded,
     shapes,
+    sizes,
     temperatures,
     transforms,
     values,
@@ -49,6 +61,7 @@ _PARTS = (
     objects,
     capabilities,
     shapes,
+    sizes,
     values,
     randomness,
     discrete,
@@ -56,15 +69,20 @@ _PARTS = (
     density,
     gradients,
     transforms,
+    forward,
+    recorded,
     unchanged,
     temperatures,
     precision,
     logits,
     conditional,
     estimates,
+    returned,
     evaluations,
     draws,
+    recomputed,
     bias,
+    actions,
     state,
 )
 

@@ -21,6 +21,7 @@ LAYERS = [
         "constraints",
         "dtypes",
         "masks",
+        "pyro_mixin",
     },
     {"tracing", "arithmetic", "float16", "autograd", "temperature"},
     {"noise"},

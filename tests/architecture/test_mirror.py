@@ -13,6 +13,7 @@ APART = {"architecture", "ci"}
 WHOLE = {
     "tests/test_docs", "tests/test_docs_checks", "tests/test_docs_commands",
     "tests/test_docs_names", "tests/test_docs_runs", "tests/test_examples",
+    "tests/test_examples_interop", "tests/test_examples_stories",
     "plugins/relaxit-permutation/tests/test_permutation_compile",
     "plugins/relaxit-permutation/tests/test_permutation_conformance",
     "plugins/relaxit-permutation/tests/test_permutation_settings",

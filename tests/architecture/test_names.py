@@ -37,8 +37,10 @@ def test_that_check_sees_torch():
 
 # --- no structure is known by name ------------------------------------------------------------
 
-# The plugin itself, and recipes, which are data that names what it trains.
-EXEMPT = {"categorical", "zoo"}
+# The plugin itself, recipes, which are data that names what it trains, and layers that are built on
+# a structure; the face that forwards names, and the list of what our packages provide.
+EXEMPT = {"categorical", "zoo", "nn"}
+LISTS = {"relaxit", "relaxit.plugins.packages"}
 
 
 def docstrings(tree: ast.AST) -> set[int]:
@@ -74,7 +76,7 @@ def named(source: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "module",
-    [module for module in CORE_MODULES if room(module.name) not in EXEMPT],
+    [m for m in CORE_MODULES if room(m.name) not in EXEMPT and m.name not in LISTS],
     ids=lambda module: module.name,
 )
 def test_no_relaxation_is_known_by_name(module):

@@ -189,10 +189,23 @@ def test_own_samples_are_never_rejected():
             assert bool(q.log_prob(q.sample()).isfinite().all())
 
 
-@pytest.mark.parametrize("bad", [1, 0, -3])
+@pytest.mark.parametrize("bad", [0, -3])
 def test_too_few_categories(bad):
     with pytest.raises(relaxit.ConfigurationError, match="categories"):
         categorical(bad)
+
+
+@pytest.mark.parametrize("rows", [1, 5000])
+def test_a_single_category_is_certain(rows):
+    # A list of length one among lists of other lengths.
+    q = categorical(1)(torch.randn(rows, 1), 0.5)
+    soft, hard = q.draw()
+    assert torch.equal(soft, torch.ones(rows, 1))
+    assert torch.equal(hard, soft)
+    assert torch.equal(q.sample_hard(), soft)
+    assert not q.discrete.entropy().any()
+    assert not q.kl_to_uniform().any()
+    assert not q.discrete.log_prob(hard).any()
 
 
 def test_missing_and_unknown_option():

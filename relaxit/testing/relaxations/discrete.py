@@ -23,6 +23,7 @@ from relaxit.testing.statistics import DRAWS, count_values, wrong_frequencies
 __all__ = [
     "cardinality_by_enumeration",
     "entropy_by_enumeration",
+    "enumeration_is_announced",
     "kl_by_enumeration",
     "kl_to_uniform_by_enumeration",
     "kl_to_uniform_is_a_bound",
@@ -243,3 +244,21 @@ def values_can_be_listed(case: RelaxationCase) -> None:
     without a list nothing is compared with enumeration, and everything passes."""
     countable_cases = [example for example in (case, *case.siblings()) if not countable()(example)]
     require(countable_cases, f"{countable()(case)}; add a small example to examples()")
+
+
+@relaxation_check(absent=claims("discrete_distribution"))
+def enumeration_is_announced(case: RelaxationCase) -> None:
+    """`has_enumerate_support` of the discrete distribution is True if `enumerate_support` lists the
+    values, and False if it raises. Why: Pyro's `TraceEnum_ELBO` reads it, and silently samples
+    where it is False."""
+    distribution = case.relaxation.discrete(case.params(2))
+    try:
+        listed = len(distribution.enumerate_support()) > 0
+    except NotImplementedError:
+        listed = False
+    announced = distribution.has_enumerate_support
+    require(
+        announced is listed,
+        f"has_enumerate_support is {announced}, but the values can{'' if listed else 'not'} be "
+        "listed",
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from relaxit.dtypes import compute_dtype
-from relaxit.errors import ShapeError, Unsupported
+from relaxit.errors import ShapeError, Unsupported, error_summary
 from relaxit.testing.case import RelaxationCase, claims
 from relaxit.testing.check import Failed, relaxation_check, require
 
@@ -21,6 +23,7 @@ __all__ = [
     "temperatures_reach_their_densities",
     "temperatures_reach_their_rows",
     "unclaimed_dtypes_are_rejected",
+    "values_that_do_not_fit_are_rejected",
     "wrong_shape_is_named",
 ]
 
@@ -209,3 +212,34 @@ def unclaimed_dtypes_are_rejected(case: RelaxationCase) -> None:
         except expected_error:
             continue
         raise Failed(f"params of {dtype} were accepted")
+
+
+def _no_log_prob(case: RelaxationCase) -> str:
+    """Applies: `density`, `log_space` or `discrete_distribution` claimed."""
+    claimed = case.relaxation.capabilities
+    offers = claimed.density or claimed.log_space or claimed.discrete_distribution
+    return "" if offers else "nothing has a log_prob"
+
+
+@relaxation_check(absent=_no_log_prob)
+def values_that_do_not_fit_are_rejected(case: RelaxationCase) -> None:
+    """Every `log_prob` raises a `ValueError` for a value that is not a tensor, or does not
+    broadcast against the batch. Why: torch's distributions do, and what was written for them
+    catches it."""
+    q, claimed = case.relaxation(case.params(3), 0.7), case.relaxation.capabilities
+    owners: dict[str, Distribution] = {"the relaxed distribution": q} if claimed.density else {}
+    if claimed.log_space:
+        owners["log_space"] = q.log_space
+    if claimed.discrete_distribution:
+        owners["discrete"] = q.discrete
+    for name, owner in owners.items():
+        value: Any = owner.sample()
+        for what, wrong in {"a list": value.tolist(), "2 values, not 3,": value[:2]}.items():
+            outcome = "is accepted"
+            try:
+                owner.log_prob(wrong)
+            except ValueError:
+                continue
+            except Exception as error:
+                outcome = f"raises {error_summary(error)}"
+            raise Failed(f"{what} in log_prob of {name} {outcome}")

@@ -16,6 +16,7 @@ from relaxit.testing.settings.process import global_settings
 from relaxit.tracing import fake_tensors
 
 __all__ = [
+    "Quantity",
     "batching_equals_looping",
     "compiled_equals_eager",
     "device_is_that_of_params",

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.distributions import Bernoulli, Distribution
 
 __all__ = ["global_settings", "restored"]
 
@@ -57,6 +58,15 @@ def _flushes() -> bool:
     return float(small * 1e-10) == 0.0
 
 
+def _validates() -> bool:
+    """Whether torch's distributions check values by default. Torch has no function that tells."""
+    try:
+        Bernoulli(torch.full((), 2.0, dtype=torch.float32, device="cpu"))
+    except ValueError:
+        return True
+    return False
+
+
 _SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
     "anomaly mode": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
@@ -80,11 +90,16 @@ def global_settings() -> dict[str, Any]:
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Context after which the settings of torch are what they were before."""
-    before = global_settings()
+    """Context after which the settings of torch are what they were before.
+
+    They include whether distributions check values, which ``torch.compile`` switches off.
+    """
+    before, validates = global_settings(), _validates()
     try:
         yield
     finally:
+        if _validates() != validates:
+            Distribution.set_default_validate_args(validates)
         for name, (read, write) in _SETTINGS.items():
             if read() != before[name]:
                 write(before[name])

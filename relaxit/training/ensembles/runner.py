@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from relaxit.drawing import errors_as_warnings
 from relaxit.errors import DivergenceError
 from relaxit.json_text import without_nan
 from relaxit.training.callbacks import Callback
@@ -184,7 +185,9 @@ def _conclude(outcome: EnsembleOutcome, directory: EnsembleDirectory) -> None:
     directory.write_table(markdown(*outcome.table()))
     lines = [(title, [m.rows for m in members]) for title, members in outcome.groups]
     if lines:
-        draw_ensemble_curves(lines, outcome.members[0].experiment.task.display, directory.curves)
+        display = outcome.members[0].experiment.task.display
+        with errors_as_warnings():
+            draw_ensemble_curves(lines, display, directory.curves)
 
 
 def _in_turn(

@@ -155,8 +155,23 @@ class UnlistedValues(Choice):
 
 
 class _Unlisted(OneHot):
+    has_enumerate_support = False
+
     def _enumerate_support(self):
         return DiscreteDistribution._enumerate_support(self)
+
+
+class _Silent(OneHot):
+    has_enumerate_support = False
+
+
+class EnumerationNotAnnounced(Choice):
+    """Lists its values and denies it, as the default of torch's base class does."""
+
+    caught_by = "enumeration_is_announced"
+
+    def discrete(self, params):
+        return _Silent(self, params)
 
 
 class KlTooSmall(OrderWithoutDistribution):
@@ -188,6 +203,7 @@ BROKEN = [
     NotUniformAtZero(),
     WrongCardinality(),
     UnlistedValues(),
+    EnumerationNotAnnounced(),
     KlTooSmall(),
     SummedBound(),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from relaxit.categorical.distributions import LogConcrete
 from tests.testing.sound.choices import Choice, Concrete, Density
 
 
@@ -100,6 +101,22 @@ class PromotesIntegers(Choice):
         return super().__call__(params, temperature, **options)
 
 
+class _TakesLists(LogConcrete):
+    def log_prob(self, value):
+        return super().log_prob(
+            torch.as_tensor(value, dtype=self.params.dtype, device=self.params.device)
+        )
+
+
+class LogSpaceTakesLists(Concrete):
+    """Makes tensors of lists, in a dtype and on a device that are its guess."""
+
+    caught_by = "values_that_do_not_fit_are_rejected"
+
+    def log_space(self, params, temperature):
+        return _TakesLists(params, temperature)
+
+
 BROKEN = [
     FlattensSampleShape(),
     TableOfDensities(categories=3),
@@ -110,4 +127,5 @@ BROKEN = [
     CutsWrongShapes(),
     HalfEntropies(),
     PromotesIntegers(),
+    LogSpaceTakesLists(categories=3),
 ]
