@@ -97,7 +97,9 @@ def __getattr__(name: str) -> Any:
         from relaxit.constructors import attribute
 
         return attribute(name)
-    return _lazy(name)
+    value = _lazy(name)
+    globals()[name] = value  # the next look-up is that of any attribute
+    return value
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,6 @@ A package that exports something heavy must not load it for a user who needs som
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
@@ -35,10 +34,7 @@ def lazy_exports(
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module = import_module(homes[name])
-        value = module if homes[name] == f"{package}.{name}" else getattr(module, name)
-        if package in sys.modules:  # the next look-up is that of any attribute
-            setattr(sys.modules[package], name, value)
-        return value
+        return module if homes[name] == f"{package}.{name}" else getattr(module, name)
 
     def __dir__() -> list[str]:
         return sorted(homes)

@@ -310,7 +310,7 @@ class GumbelSoftmaxFunction(Benchmark):
     name = "gumbel-softmax-function"
     summary = "the function gumbel_softmax, forward and backward"
     structure = "categorical"
-    group = "sampling"
+    group = "structures"
     Options = FunctionSizes
     options: FunctionSizes
     references: ClassVar[tuple[str, ...]] = ("arXiv:1611.01144 (Gumbel-softmax), eq. 2",)

@@ -6,7 +6,7 @@ from typing import Any
 
 from relaxit.errors import PluginError, UnknownName
 from relaxit.plugins.loader import HOOKS
-from relaxit.plugins.packages import package_of
+from relaxit.plugins.packages import ELSEWHERE, package_of
 from relaxit.plugins.record import PluginRecord, registered_name, registration_problem
 
 __all__ = ["NameTable"]
@@ -111,10 +111,10 @@ class NameTable:
         ]
 
     def _where(self, kind: str, name: str) -> str:
-        """Return which absent package provides a name, and how to install it."""
+        """Return where a name is found: in an absent package, or elsewhere in relaxit."""
         package = package_of(kind, name)
         if not package:
-            return ""
+            return ELSEWHERE.get((kind, name), "")
         for plugin in self.plugins:
             if plugin.distribution == package:
                 return (

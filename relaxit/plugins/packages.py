@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["PACKAGES", "package_of"]
+__all__ = ["ELSEWHERE", "PACKAGES", "package_of"]
 
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "relaxit-permutation": {
         "relaxation": ("matching", "partial-matching", "permutation", "permutation-plackett-luce"),
         "task": ("jigsaw", "sorting-numbers"),
-        "dataset": ("uniform-numbers",),
+        "dataset": ("numbers",),
         "recipe": ("jigsaw", "sorting-numbers"),
         "function": ("hard_permutation", "rank", "sinkhorn", "soft_permutation", "sort", "topk"),
     },
@@ -23,6 +23,12 @@ PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 """Registered names by kind, for each package."""
+
+ELSEWHERE: Mapping[tuple[str, str], str] = {
+    ("estimator", "iwae"): "It is a loss: relaxit.losses.iwae_loss.",
+    ("estimator", "vimco"): "It is a loss: relaxit.losses.vimco_loss.",
+}
+"""Where to find what is looked up as something that it is not."""
 
 
 def package_of(kind: str, name: str) -> str:

@@ -28,6 +28,7 @@ MISSING = (
     "capability exact_rounding",
     "PerturbAndRelax",
     "argmax of",
+    "known density",
     "list of values",
     "joint values",
 )

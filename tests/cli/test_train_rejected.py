@@ -13,7 +13,7 @@ BAD_TRAIN = [
     ("--recipe tutorial-mnit", 2, "Did you mean tutorial-mnist"),
     ("--recipe absent.toml", 2, "absent.toml does not exist"),
     ("-o categories=ten", 2, "option categories"),
-    ("-o categories=1", 2, "categories: Input should be greater than or equal to 2"),
+    ("-o categories=0", 2, "categories: Input should be greater than or equal to 1"),
     ("-o kategories=3", 2, "kategories"),
     ("-o categories", 2, "KEY=VALUE"),
     ("-o categories=1000000000", 2, "GiB"),

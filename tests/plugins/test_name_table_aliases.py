@@ -7,6 +7,7 @@ from importlib import metadata
 import pytest
 
 import relaxit
+import relaxit.losses
 from relaxit import PluginError, UnknownName
 from relaxit.plugins import default_registry
 from relaxit.plugins.packages import PACKAGES
@@ -129,3 +130,10 @@ def test_the_list_of_what_a_package_provides_is_true(package):
     measuring = {"benchmark", "problem"}
     listed = {kind: set(names) for kind, names in PACKAGES[package].items()}
     assert listed == {kind: names for kind, names in provided.items() if kind not in measuring}
+
+
+@pytest.mark.parametrize("name", ["vimco", "iwae"])
+def test_losses_that_are_looked_up_as_estimators(name):
+    with pytest.raises(UnknownName, match=f"It is a loss: relaxit.losses.{name}_loss"):
+        relaxit.estimator(name)
+    assert hasattr(relaxit.losses, f"{name}_loss")

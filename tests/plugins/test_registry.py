@@ -28,11 +28,13 @@ def test_built_in_plugins_come_through_entry_points():
     assert_others_work(found)
     assert plugin_named(found, "categorical").provides == {
         "relaxation": ["categorical", "binary"],
+        "function": ["gumbel_softmax"],
         "benchmark": [
             "categorical-soft",
             "categorical-sample",
             "categorical-straight-through",
             "categorical-hard",
+            "gumbel-softmax-function",
         ],
         "problem": ["powers", "polynomial-cost"],
     }

@@ -18,7 +18,7 @@ def _not_of_samples(case: EstimatorCase) -> str:
     return "" if acts else "it does not act through a sample"
 
 
-@estimator_check(absent=_not_of_samples)
+@estimator_check(absent=_not_of_samples, needs=("inputs_of_estimates_are_not_mutated",))
 def recomputed_samples_keep_their_gradient(case: EstimatorCase) -> None:
     """Under `torch.utils.checkpoint`, which computes the forward pass again during the backward
     pass, sample and gradient are those without it. Why: randomness from a source that PyTorch does

@@ -55,8 +55,8 @@ def soft_topk(
         >>> import torch
         >>> soft_topk(torch.tensor([2.0, 1.0, 0.0, -1.0]), 2, 0.5)
         tensor([0.9526, 0.7311, 0.2689, 0.0474])
-        >>> soft_topk(torch.eye(3), 1, 0.1, dim=0).sum(0)
-        tensor([1., 1., 1.])
+        >>> soft_topk(torch.eye(3), 1, 0.1, dim=0).argmax(0)
+        tensor([0, 1, 2])
 
     References: Amos, Koltun, Kolter, arXiv:1906.08707 (the projection); Paulus et al.,
     arXiv:2006.08063 (the regulariser).
