@@ -43,6 +43,8 @@ def show(
         print_json(facts)
         return
     print(f"{facts['name']} ({facts['kind']}): {facts['summary']}")
+    if facts["aliases"]:
+        print(f"  also called {', '.join(facts['aliases'])}")
     for reference in facts["references"]:
         print(f"  {reference}")
     if facts.get("structure"):
@@ -65,6 +67,7 @@ def _facts(name: str, options: list[str]) -> dict[str, Any]:
         "name": cls.name,
         "kind": cls.kind,
         "summary": cls.summary,
+        "aliases": list(vars(cls).get("aliases", ())),
         "options": _options(cls),
         "shapes": _shapes(cls, options),
         "capabilities": _capabilities(cls),

@@ -23,6 +23,18 @@ def test_show_shapes_with_options(capsys):
     assert json.loads(capsys.readouterr().out)["shapes"]["params"] == "[*batch, 7]"
 
 
+@pytest.mark.parametrize(
+    ("alias", "name"), [("concrete", "categorical"), ("ste", "straight-through")]
+)
+def test_show_by_a_name_of_the_field(capsys, alias, name):
+    assert run(["show", alias, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["name"] == name
+    assert alias in facts["aliases"]
+    assert run(["show", name]) == 0
+    assert f"also called {', '.join(facts['aliases'])}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("estimator", sorted(default_registry().items("estimator")))
 def test_show_tells_what_it_is(capsys, estimator):
     assert run(["show", estimator, "--json"]) == 0
