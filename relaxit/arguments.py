@@ -24,6 +24,7 @@ __all__ = [
     "floating",
     "move_back",
     "move_last",
+    "relaxation_class",
     "relaxation_for",
     "sample_estimator",
     "unstated_sizes",
@@ -169,7 +170,19 @@ def move_back(
     return value.movedim(tuple(range(-len(dims), 0)), tuple(sampled + d % rank for d in dims))
 
 
-def unstated_sizes(relaxation: Relaxation | str, options: Mapping[str, Any]) -> tuple[str, ...]:
+def relaxation_class(name: str) -> type[Relaxation]:
+    """Return the class of a relaxation by name.
+
+    Raises:
+        UnknownName: if there is no such relaxation.
+    """
+    cls: type[Relaxation] = default_registry().find("relaxation", name)
+    return cls
+
+
+def unstated_sizes(
+    relaxation: Relaxation | type[Relaxation] | str, options: Mapping[str, Any]
+) -> tuple[str, ...]:
     """Return the sizes that must come from the tensor; none if the options define a relaxation.
 
     Raises:
@@ -182,7 +195,7 @@ def unstated_sizes(relaxation: Relaxation | str, options: Mapping[str, Any]) -> 
     """
     if isinstance(relaxation, Relaxation):
         return ()
-    cls: type[Relaxation] = default_registry().find("relaxation", relaxation)
+    cls = relaxation_class(relaxation) if isinstance(relaxation, str) else relaxation
     fields = cls.Options.model_fields
     missing = {key for key, field in fields.items() if field.is_required()} - options.keys()
     sizes = missing & cls.sizes(torch.Size((1,) * 8)).keys()
@@ -231,7 +244,7 @@ _names: dict[Any, str] = {}
 
 @constant_result
 def _class(name: str) -> str:
-    cls: type[Relaxation] = default_registry().find("relaxation", name)
+    cls = relaxation_class(name)
     return _keep(cls, lambda: cls)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.func import hessian, jacfwd, jvp, vmap
 
 from relaxit.autograd import replace_gradient
+from relaxit.estimators.common import add_gradient
 
 HARD = torch.tensor([1.0, 0.0])
 
@@ -45,3 +47,16 @@ def test_second_derivatives_and_batches():
     cost = lambda x: (through(x) * torch.tensor([1.0, -2.0])).sum()  # noqa: E731
     smooth = lambda x: (soft(x) * torch.tensor([1.0, -2.0])).sum()  # noqa: E731
     assert torch.allclose(vmap(hessian(cost))(x), vmap(hessian(smooth))(x))
+
+
+@pytest.mark.parametrize("function", [replace_gradient, add_gradient])
+def test_forward_mode_over_forward_mode(function):
+    # PyTorch disables forward mode inside of a jvp: a second level would be lost without an error.
+    def f(x):
+        return function(torch.zeros_like(x), x.sin()).sum()
+
+    x = torch.linspace(-1, 1, 3, dtype=torch.float64)
+    want = torch.diag(-x.sin())
+    for outer in (torch.func.jacfwd, torch.func.jacrev):
+        for inner in (torch.func.jacfwd, torch.func.jacrev):
+            torch.testing.assert_close(outer(inner(f))(x), want)

@@ -6,6 +6,8 @@ calling them. Larger ones are drawn by the relaxation, with its fused implementa
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
@@ -94,7 +96,8 @@ def gumbel_softmax(
         and logits.is_cpu
         and _is_plain(logits, tau)
     ):
-        soft = _plain(logits, tau, dim, generator)
+        divisor = 1 if tau == 1 else _divisor(float(tau), compute_dtype(logits.dtype))
+        soft = _plain(logits, divisor, dim, generator)
         if torch.equal(soft, soft):  # no NaN
             return _one_hot(soft, dim) if hard else soft
     return _drawn(logits, tau, hard, dim, estimator, mask, generator)
@@ -123,9 +126,16 @@ def _plain(logits: Tensor, tau: float | Tensor, dim: int, generator: Generator) 
         tracing.check_source(generator)
         noise.exponential_(generator=generator)
     scores = logits - noise.log_()  # minus a Gumbel variable
-    if tau != 1:
+    if isinstance(tau, Tensor) or tau != 1:
         scores = scores / tau
     return scores.softmax(dim)
+
+
+@lru_cache(maxsize=128)
+def _divisor(tau: float, dtype: torch.dtype) -> Tensor:
+    """Return a temperature as a tensor: autograd divides by one in half the time of a number."""
+    with torch.inference_mode(False):
+        return torch.tensor(tau, dtype=dtype, device="cpu")
 
 
 def _one_hot(soft: Tensor, dim: int) -> Tensor:

@@ -12,6 +12,7 @@ from relaxit.arguments import (
     floating,
     move_back,
     move_last,
+    relaxation_class,
     relaxation_for,
     sample_estimator,
     unstated_sizes,
@@ -106,12 +107,14 @@ class Relax(nn.Module):
             )
         self.estimator = sample_estimator(estimator)
         self.options = options
-        self.given = relaxation
-        self.unstated = unstated_sizes(relaxation, options)
+        # Looked up once: a name that another plugin registers later changes nothing.
+        found = relaxation_class(relaxation) if isinstance(relaxation, str) else relaxation
+        self.unstated = unstated_sizes(found, options)
+        self.given = found if self.unstated else relaxation_for(found, torch.Size(), options)
         self.dims = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
         self.evaluate = evaluate
         self.generator = generator
-        for like in [self.relaxation] if not self.unstated else _examples(relaxation):
+        for like in self.given.examples()[-1:] if self.unstated else [self.relaxation]:
             self._check(like, learn_temperature)
         check_temperature_value(temperature)
         self.learned = learn_temperature
@@ -147,14 +150,14 @@ class Relax(nn.Module):
         Raises:
             ConfigurationError: if they do; each :meth:`distribution` has its own.
         """
-        if self.unstated:
+        if not isinstance(self.given, Relaxation):
             raise SizesOfTheInput  # see __getattr__
-        return relaxation_for(self.given, torch.Size(), self.options)
+        return self.given
 
     def __getattr__(self, name: str) -> Any:
         if name == "relaxation":
             raise SizesOfTheInput(
-                f"{', '.join(self.unstated)} of {self.given!r} is that of each input; see "
+                f"{', '.join(self.unstated)} of {self.given.name!r} is that of each input; see "
                 "layer.distribution(params).relaxation"
             )
         return super().__getattr__(name)
@@ -260,7 +263,7 @@ class Relax(nn.Module):
 
     def extra_repr(self) -> str:
         names = [f"{key}={value!r}" for key, value in self.options.items()]
-        what = [repr(self.given), *names] if self.unstated else [repr(self.relaxation)]
+        what = [repr(self.given.name), *names] if self.unstated else [repr(self.relaxation)]
         if self.dims:
             what.append(f"dim={self.dims}")
         return ", ".join([*what, f"estimator={self.estimator.name!r}, evaluate={self.evaluate!r}"])
@@ -275,15 +278,6 @@ def _mode(q: RelaxedDistribution) -> Tensor:
     return q.relaxation.argmax(q.params.to(compute_dtype(q.params.dtype))).to(q.params.dtype)
 
 
-def _examples(relaxation: Relaxation | str) -> Sequence[Relaxation]:
-    """Return an example of a structure whose sizes are not known yet."""
-    assert isinstance(relaxation, str)
-    from relaxit.plugins import default_registry
-
-    cls: type[Relaxation] = default_registry().find("relaxation", relaxation)
-    return cls.examples()[-1:]
-
-
 def _temperature_gets_gradient(estimator: SampleEstimator, relaxation: Relaxation) -> bool:
     """Try on one draw whether a gradient reaches the temperature."""
     dtype = next(d for d in relaxation.capabilities.dtypes if d in (torch.float32, torch.float64))
@@ -292,10 +286,7 @@ def _temperature_gets_gradient(estimator: SampleEstimator, relaxation: Relaxatio
         temperature = torch.ones((), dtype=dtype, device="cpu", requires_grad=True)
         draws = torch.Generator().manual_seed(0)
         value = estimator.sample(relaxation(params, temperature), generator=draws)
-        if not value.requires_grad:
-            return False
-        found = torch.autograd.grad(value.sum(), temperature, allow_unused=True)[0]
-    return found is not None
+    return value.requires_grad  # nothing else that requires a gradient has a part in it
 
 
 def _as_node(layer: nn.Module, params: Any, mask: Any) -> Any:

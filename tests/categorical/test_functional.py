@@ -246,3 +246,11 @@ def test_under_vmap_each_row_draws_its_own():
         lambda row: relaxit.gumbel_softmax(row, hard=True), randomness="different"
     )(torch.zeros(200, 4))
     assert int(value.sum(0).count_nonzero()) == 4
+
+
+def test_inference_leaves_nothing_behind_that_training_cannot_use():
+    logits = torch.zeros(2, 3, requires_grad=True)
+    with torch.inference_mode():
+        relaxit.gumbel_softmax(logits.detach(), 0.37)
+    value = relaxit.gumbel_softmax(logits, 0.37)
+    assert torch.autograd.grad(value[:, 0].sum(), logits)[0].any()
