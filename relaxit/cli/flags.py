@@ -41,6 +41,9 @@ FLAGS = {
     "precision": "--precision",
 }
 
+_KINDS = {"task": "task", "relaxation": "relaxation", "estimator": "estimator", "data": "dataset"}
+"""Tables of a configuration that name a plugin, each with its kind."""
+
 
 def given(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a command by dotted key; None where a flag was not given.
@@ -101,7 +104,7 @@ def configure(
     from relaxit.plugins import default_registry
     from relaxit.training import TASK, combine, resolve
 
-    layers = [*zoo.recipe_layers(recipe or zoo.DEFAULT), nest(flat)]
+    layers = [_with_names(t) for t in (*zoo.recipe_layers(recipe or zoo.DEFAULT), nest(flat))]
     chosen = combine(layers)
     texts = {
         "relaxation": key_values(options, "-o"),
@@ -115,3 +118,16 @@ def configure(
             parsed = default_registry().find(kind, name).Options.parse(pairs)
             layers.append({kind: {"name": name, "options": parsed}})
     return resolve(layers, FLAGS)
+
+
+def _with_names(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace aliases by registered names: where another plugin is named, options are dropped."""
+    from relaxit.plugins import default_registry
+
+    named = dict(layer)
+    for key, kind in _KINDS.items():
+        table = layer.get(key)
+        if isinstance(table, Mapping) and isinstance(table.get("name"), str):
+            name = default_registry().registered(kind, table["name"])
+            named[key] = {**table, "name": name}
+    return named

@@ -73,6 +73,16 @@ class NameTable:
         """
         return self._entry(kind, name)[1]
 
+    def registered(self, kind: str, name: str) -> str:
+        """Return the registered name of an alias; any other name as it is.
+
+        Raises:
+            PluginError: if several objects have the alias.
+        """
+        if name in self._entries[kind] or not self._also_called(kind, name):
+            return name
+        return str(registered_name(kind, self.find(kind, name)))
+
     def provider(self, kind: str, name: str) -> PluginRecord:
         """Return the plugin whose object :meth:`find` returns for ``name``."""
         return self._entry(kind, name)[0]
@@ -99,7 +109,8 @@ class NameTable:
                 raise PluginError(f"{kind} {bare!r}: plugin {plugin}: {plugin.problems[0]}")
         hints = [self._where(kind, bare)]
         hints += [f"Plugin {p} is broken: {p.problems[0]}." for p in broken]
-        raise UnknownName(kind, name, self.items(kind), " ".join(h for h in hints if h))
+        also = [alias for item in self.items(kind).values() for alias in _aliases(item)]
+        raise UnknownName(kind, name, self.items(kind), " ".join(h for h in hints if h), also)
 
     def _also_called(self, kind: str, alias: str) -> list[tuple[PluginRecord, Any]]:
         """Return the entries with this alias; a subclass does not inherit those of its base."""
@@ -107,7 +118,7 @@ class NameTable:
             entry
             for taken in self._entries[kind].values()
             for entry in taken
-            if isinstance(entry[1], type) and alias in vars(entry[1]).get("aliases", ())
+            if alias in _aliases(entry[1])
         ]
 
     def _where(self, kind: str, name: str) -> str:
@@ -125,6 +136,11 @@ class NameTable:
             f"It comes with the package {package}, which is not installed: in a checkout of "
             f"relaxit, pip install -e . -e plugins/{package}"
         )
+
+
+def _aliases(item: Any) -> tuple[str, ...]:
+    """Return the aliases of a class, without those that it would inherit."""
+    return tuple(vars(item).get("aliases", ())) if isinstance(item, type) else ()
 
 
 def _qualified(kind: str, taken: list[tuple[PluginRecord, Any]]) -> list[str]:

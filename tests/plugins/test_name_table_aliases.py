@@ -137,3 +137,12 @@ def test_losses_that_are_looked_up_as_estimators(name):
     with pytest.raises(UnknownName, match=f"It is a loss: relaxit.losses.{name}_loss"):
         relaxit.estimator(name)
     assert hasattr(relaxit.losses, f"{name}_loss")
+
+
+def test_registered_names_and_suggestions():
+    registry = default_registry()
+    assert registry.registered("relaxation", "concrete") == "categorical"
+    for name in ("categorical", "relaxit-framework:categorical", "nothing-like-it"):
+        assert registry.registered("relaxation", name) == name
+    with pytest.raises(UnknownName, match="Did you mean concrete"):
+        registry.find("relaxation", "concret")
