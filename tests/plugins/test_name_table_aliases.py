@@ -145,4 +145,4 @@ def test_registered_names_and_suggestions():
     for name in ("categorical", "relaxit-framework:categorical", "nothing-like-it"):
         assert registry.registered("relaxation", name) == name
     with pytest.raises(UnknownName, match="Did you mean concrete"):
-        registry.find("relaxation", "concret")
+        registry.find("relaxation", "concrte")
