@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from matplotlib.image import imread
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-def run(script: str, *arguments: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / script), *arguments],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
-    return done.stdout
+from tests.scripts import run
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +66,6 @@ def test_bandit_learns_from_actions_drawn_earlier(tmp_path):
     before, after = map(float, re.findall(r"^step \d+: regret ([\d.]+)$", text, re.M))
     assert before > 0.3
     assert after < 0.05
-    lines = (EXAMPLES / "bandit.py").read_text().splitlines()
-    assert sum(bool(line.strip()) and not line.startswith('"""') for line in lines) <= 20
-
-
-def lines_of(script: str) -> int:
-    """Lines of code of a script, without its docstring and empty lines."""
-    lines = (EXAMPLES / script).read_text().splitlines()
-    return sum(bool(line.strip()) and not line.startswith('"""') for line in lines)
 
 
 def test_router_balances_what_it_learns(tmp_path):
@@ -99,7 +73,6 @@ def test_router_balances_what_it_learns(tmp_path):
     error, least, most = map(float, re.findall(r"[\d.]+", text))
     assert error < 0.2
     assert 0.1 < least <= 0.125 <= most < 0.15
-    assert lines_of("router.py") <= 20
 
 
 def test_pruning_gates_keep_the_relevant_inputs(tmp_path):
@@ -109,7 +82,6 @@ def test_pruning_gates_keep_the_relevant_inputs(tmp_path):
     assert kept == relevant
     assert error < 0.02
     assert 7 < expected < 12
-    assert lines_of("pruning_gates.py") <= 20
 
 
 def test_codebook_reconstructs_with_many_codes(tmp_path):
@@ -117,4 +89,3 @@ def test_codebook_reconstructs_with_many_codes(tmp_path):
     error, perplexity, codes = map(float, re.findall(r"[\d.]+", text))
     assert error < 0.45
     assert 40 < perplexity < codes == 512
-    assert lines_of("codebook.py") <= 20

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "interop"
+from tests.scripts import EXAMPLES
+from tests.scripts import run as run_script
+
 NEEDS = {
     "hub_round_trip": ("huggingface_hub", "huggingface_hub"),
     "lightning_annealing": ("lightning", "lightning"),
@@ -24,16 +23,7 @@ def run(name: str, *arguments: str, cwd: Path) -> str:
     module, package = NEEDS[name]
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"needs {module}: pip install {package}")
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_script(f"interop/{name}.py", *arguments, cwd=cwd, logs=True, HF_HUB_OFFLINE="1")
 
 
 def numbers(text: str) -> list[float]:
@@ -41,7 +31,7 @@ def numbers(text: str) -> list[float]:
 
 
 def test_all_are_run():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(NEEDS)
+    assert {path.stem for path in (EXAMPLES / "interop").glob("*.py")} == set(NEEDS)
 
 
 def test_enumeration_reaches_the_evidence(tmp_path):

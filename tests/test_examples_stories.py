@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages import DOCS, ROOT
-from tests.test_examples import EXAMPLES, run
+from tests.scripts import EXAMPLES, run
 
 MOST_LINES = 20
 STORIES = re.findall(r"^\| `([\w/.-]+\.py)` ", (DOCS / "functions.md").read_text(), re.M)

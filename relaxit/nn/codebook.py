@@ -13,11 +13,12 @@ from relaxit.errors import ConfigurationError, ShapeError
 from relaxit.estimators import SampleEstimator
 from relaxit.masks import apply_mask
 from relaxit.nn.relax import Relax
+from relaxit.nn.tempered import Tempered
 
 __all__ = ["Codebook"]
 
 
-class Codebook(nn.Module):
+class Codebook(Tempered):
     """Map logits over codes to code vectors, and keep account of which codes are used.
 
     In training mode the result is the mean of the code vectors, weighted by a sample of the
@@ -103,19 +104,6 @@ class Codebook(nn.Module):
         """Draw the code vectors anew and forget which codes were used."""
         nn.init.normal_(self.weight, std=self.features**-0.5)
         nn.init.constant_(self.usage, 1 / self.codes)
-
-    @property
-    def temperature(self) -> Tensor:
-        """The temperature, a 0-dim tensor."""
-        return self.relax.temperature
-
-    def set_temperature(self, temperature: float | Tensor) -> None:
-        """Change the temperature in place.
-
-        Raises:
-            DomainError: if it is not finite and positive.
-        """
-        self.relax.set_temperature(temperature)
 
     def forward(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return code vectors.

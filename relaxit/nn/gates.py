@@ -27,6 +27,7 @@ from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import ConfigurationError, ShapeError
 from relaxit.nn.relax import Relax
+from relaxit.nn.tempered import Tempered
 from relaxit.shapes import as_size
 
 __all__ = ["HardConcreteGates"]
@@ -34,7 +35,7 @@ __all__ = ["HardConcreteGates"]
 _NODES, _WEIGHTS = (x.tolist() for x in np.polynomial.legendre.leggauss(64))
 
 
-class HardConcreteGates(nn.Module):
+class HardConcreteGates(Tempered):
     """Multiply features by gates that are learned to be exactly 0 where a feature is not needed.
 
     In training mode gates are sampled, in evaluation mode they are those of
@@ -42,7 +43,8 @@ class HardConcreteGates(nn.Module):
 
     Args:
         shape: shape of the gates, an int or several; one logit each, all initially equal.
-        temperature: positive number, kept in a buffer; see :meth:`set_temperature`.
+        temperature: positive number, kept in a buffer; see :meth:`set_temperature`. The
+            probabilities of open gates depend on it.
         stretch: interval that gates are stretched to before they are clamped to [0, 1].
         open_probability: initial probability that a gate is not exactly 0.
         dim: dimension of the input at which the gates begin; the last ones if None. Use ``dim=1``
@@ -105,19 +107,6 @@ class HardConcreteGates(nn.Module):
         """Set all logits to the value that gives the initial probability."""
         p, temperature = self.initial
         nn.init.constant_(self.logits, math.log(p) - math.log1p(-p) + temperature * self._odds(0.0))
-
-    @property
-    def temperature(self) -> Tensor:
-        """The temperature, a 0-dim tensor."""
-        return self.relax.temperature
-
-    def set_temperature(self, temperature: float | Tensor) -> None:
-        """Change the temperature in place, which changes the probabilities as well.
-
-        Raises:
-            DomainError: if it is not finite and positive.
-        """
-        self.relax.set_temperature(temperature)
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply features by gates.

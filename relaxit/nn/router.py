@@ -14,6 +14,7 @@ from relaxit.dtypes import compute_dtype
 from relaxit.errors import ConfigurationError, ShapeError, Unsupported
 from relaxit.masks import apply_mask
 from relaxit.nn.relax import Relax
+from relaxit.nn.tempered import Tempered
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation, RelaxedDistribution
 
@@ -44,7 +45,7 @@ class Routing(NamedTuple):
     importance: Tensor
 
 
-class TopKRouter(nn.Module):
+class TopKRouter(Tempered):
     """Choose k of E experts for each token, with weights that have a gradient.
 
     Logits are a linear function of the token. In training mode the experts are the k best after
@@ -118,19 +119,6 @@ class TopKRouter(nn.Module):
         _check(self.relax.relaxation, experts, k)
         if features is not None:
             self.scores = nn.Linear(features, experts, bias=False, device=device, dtype=dtype)
-
-    @property
-    def temperature(self) -> Tensor:
-        """The temperature, a 0-dim tensor."""
-        return self.relax.temperature
-
-    def set_temperature(self, temperature: float | Tensor) -> None:
-        """Change the temperature in place.
-
-        Raises:
-            DomainError: if it is not finite and positive.
-        """
-        self.relax.set_temperature(temperature)
 
     def forward(
         self, x: Tensor, mask: Tensor | None = None, *, tokens: Tensor | None = None

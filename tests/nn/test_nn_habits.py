@@ -83,7 +83,7 @@ def test_temperature_may_change_between_forward_and_backward(build):
         module = copy.deepcopy(start)
         value = seeded_value(module, x).square().sum()
         if change:
-            module.set_temperature(0.1)
+            module.temperature = 0.1
         value.backward()
         slopes.append([p.grad for p in module.parameters()])
     assert float(module.temperature) == pytest.approx(0.1)
@@ -98,6 +98,8 @@ def test_bad_temperatures(build, bad):
     before = float(module.temperature)
     with pytest.raises(DomainError, match="temperature"):
         module.set_temperature(bad)
+    with pytest.raises(DomainError, match="temperature"):
+        module.temperature = bad
     assert float(module.temperature) == before
     with pytest.raises(DomainError, match="temperature"):
         build(temperature=bad)
