@@ -17,6 +17,7 @@ from relaxit.lazy import lazy_exports
 if TYPE_CHECKING:
     from relaxit import constraints as constraints
     from relaxit import functional as functional
+    from relaxit import losses as losses
     from relaxit import nn as nn
     from relaxit import noise as noise
     from relaxit.categorical import gumbel_softmax as gumbel_softmax
@@ -54,6 +55,7 @@ _lazy, _, __all__ = lazy_exports(
     {
         "relaxit.constraints": ["constraints"],
         "relaxit.functional": ["functional"],
+        "relaxit.losses": ["losses"],
         "relaxit.nn": ["nn", "Relax"],
         "relaxit.noise": ["noise"],
         "relaxit.categorical": ["gumbel_softmax"],

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from relaxit.errors import ConfigurationError, ShapeError, Unsupported
-from relaxit.estimators import SampleEstimator
+from relaxit.estimators import Estimator, SampleEstimator
 from relaxit.plugins import default_registry
 from relaxit.plugins import estimator as find_estimator
 from relaxit.relaxation import Relaxation
@@ -50,12 +50,15 @@ def sample_estimator(estimator: SampleEstimator | str) -> SampleEstimator:
     Raises:
         UnknownName: if there is no estimator of this name.
         Unsupported: if it does not act through a sample, such as ``rloo``.
+        TypeError: if it is neither an estimator nor a name.
 
     Example:
         >>> sample_estimator("reinmax")
         ReinMax()
     """
     chosen = find_estimator(estimator) if isinstance(estimator, str) else estimator
+    if not isinstance(chosen, Estimator):
+        raise TypeError(f"an estimator is given as an object or by its name, got {estimator!r}")
     if not isinstance(chosen, SampleEstimator):
         raise Unsupported(
             f"estimator {chosen.name!r} does not act through a sample: it needs the cost, so use "
@@ -85,7 +88,8 @@ def estimator_for(
     """
     if isinstance(estimator, SampleEstimator):
         return _fitting(owner, estimator, hard)
-    name = estimator or ("st-gumbel" if hard else "pathwise")
+    default = "st-gumbel" if hard else "pathwise"
+    name = default if estimator is None else estimator
     chosen: SampleEstimator = getattr(_kept, _named(owner, name, hard))
     return chosen
 
@@ -175,7 +179,10 @@ def relaxation_class(name: str) -> type[Relaxation]:
 
     Raises:
         UnknownName: if there is no such relaxation.
+        TypeError: if it is not a name.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"a relaxation is given as an object or by its name, got {name!r}")
     cls: type[Relaxation] = default_registry().find("relaxation", name)
     return cls
 
@@ -195,7 +202,7 @@ def unstated_sizes(
     """
     if isinstance(relaxation, Relaxation):
         return ()
-    cls = relaxation_class(relaxation) if isinstance(relaxation, str) else relaxation
+    cls = relaxation if isinstance(relaxation, type) else relaxation_class(relaxation)
     fields = cls.Options.model_fields
     missing = {key for key, field in fields.items() if field.is_required()} - options.keys()
     sizes = missing & cls.sizes(torch.Size((1,) * 8)).keys()
@@ -227,7 +234,7 @@ def relaxation_for(
     if isinstance(relaxation, Relaxation):
         return relaxation
     cls: type[Relaxation] = (
-        getattr(_kept, _class(relaxation)) if isinstance(relaxation, str) else relaxation
+        relaxation if isinstance(relaxation, type) else getattr(_kept, _class(relaxation))
     )
     fields = {key: int(size) for key, size in cls.sizes(shape).items()} | dict(options)
     built: Relaxation = getattr(_kept, _built(cls, tuple(fields.items())))

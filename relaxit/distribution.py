@@ -10,7 +10,6 @@ Two distributions have two names: ``q.log_prob`` is the *density of the soft sam
 
 from __future__ import annotations
 
-import numbers
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, final
 
 import torch
@@ -255,10 +254,7 @@ def _kl_relaxed(p: RelaxedDistribution, q: RelaxedDistribution) -> Tensor:
 
 def _number(name: str, temperature: Any, dtype: torch.dtype) -> float:
     """Return a temperature that is not a tensor as a float; NumPy's real numbers are accepted."""
-    plain = isinstance(temperature, int | float | numbers.Real)
-    if not plain or isinstance(temperature, bool):
-        raise TypeError(f"{name}: temperature must be a number or tensor, got {temperature!r}")
-    check_temperature_value(float(temperature))
+    check_temperature_value(temperature, name)
     if temperature > (most := torch.finfo(dtype).max):
         raise DomainError(f"{name}: temperature {temperature} exceeds {most:.3g} ({dtype})")
     return float(temperature)

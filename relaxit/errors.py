@@ -95,15 +95,14 @@ class UnknownName(ConfigurationError, LookupError):
         name: the name that was looked up.
         known: the names that exist.
         hint: a further sentence, e.g. about a plugin that failed to load.
-        also: other names that are understood; they are suggested where no known one is similar.
+        also: other names that are understood: suggested if similar, but not listed.
     """
 
     def __init__(
         self, kind: str, name: str, known: Iterable[str], hint: str = "", also: Iterable[str] = ()
     ) -> None:
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        near = near or difflib.get_close_matches(name, list(also), n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name, [*known, *also], n=3, cutoff=0.5)
         suggestion = f" Did you mean {' or '.join(near)}?" if near else ""
         listing = ", ".join(known) if known else "none"
         self.near = tuple(near)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 
 import torch
 from torch import Tensor
@@ -111,14 +112,28 @@ def log_temperature(temperature: float | Tensor, device: torch.device) -> float 
     return math.log(temperature)
 
 
-def check_temperature_value(temperature: float) -> None:
-    """Reject a float temperature that is not a finite positive number.
+def check_temperature_value(temperature: float, owner: str = "") -> None:
+    """Reject a temperature, not a tensor, that is not a finite positive number.
+
+    Args:
+        temperature: a real number; those of NumPy are accepted.
+        owner: name used in error messages.
 
     Raises:
+        TypeError: if it is not a real number.
         DomainError: for 0, a negative number, NaN or infinity.
+
+    Example:
+        >>> check_temperature_value("low", "my_function")
+        Traceback (most recent call last):
+        TypeError: my_function: temperature must be a number or tensor, got 'low'
     """
+    prefix = f"{owner}: " if owner else ""
+    plain = isinstance(temperature, int | float | numbers.Real)
+    if not plain or isinstance(temperature, bool):
+        raise TypeError(f"{prefix}temperature must be a number or tensor, got {temperature!r}")
     if not 0 < temperature < math.inf:  # a comparison, which compilers trace for any number
-        raise DomainError(f"temperature must be finite and > 0, got {temperature}")
+        raise DomainError(f"{prefix}temperature must be finite and > 0, got {temperature}")
 
 
 def align_temperature(

@@ -60,7 +60,7 @@ class Categorical(PerturbAndRelax):
 
     api = 1
     name = "categorical"
-    aliases = ("gumbel-softmax", "concrete", "one-hot-categorical")
+    aliases = ("gumbel-softmax", "gumbel", "concrete", "one-hot-categorical")
     summary = "one of K categories: Gumbel-softmax / Concrete"
     Options = CategoricalOptions
     references = ("arXiv:1611.00712 (Concrete), eq. 10", "arXiv:1611.01144 (Gumbel-softmax), eq. 2")

@@ -109,6 +109,7 @@ def _is_plain(logits: Tensor, tau: float | Tensor) -> bool:
         logits.dtype in _DTYPES
         and logits.dim() > 0
         and isinstance(tau, _NUMBERS)
+        and not isinstance(tau, bool)
         and 1e-3 <= tau <= 1e3
         and not torch.compiler.is_compiling()
         and not tracing.observed()
@@ -195,7 +196,7 @@ def _checked(
     relaxation: Relaxation, scores: Tensor, tau: float, hard: bool, generator: Generator
 ) -> Tensor | None:
     """Draw without building a distribution; None if that has to say what is wrong."""
-    check_temperature_value(tau)
+    check_temperature_value(tau, "gumbel_softmax")
     tau = without_overflow(tau, compute_dtype(scores.dtype))
     with without_autocast(scores):
         if not hard:

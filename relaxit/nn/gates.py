@@ -96,10 +96,10 @@ class HardConcreteGates(Tempered):
                 f"HardConcreteGates: open_probability must be in (0, 1), got {open_probability}"
             )
         self.stretch = (float(left), float(right))
-        self.initial = float(open_probability), float(temperature)
         self.dim = dim
         self.per_example = per_example
         self.relax = Relax("binary", temperature, generator=generator)
+        self.initial = float(open_probability), float(temperature)
         self.logits = nn.Parameter(torch.empty(self.shape, device=device, dtype=dtype))
         self.reset_parameters()
 

@@ -108,7 +108,7 @@ class Relax(nn.Module):
         self.estimator = sample_estimator(estimator)
         self.options = options
         # Looked up once: a name that another plugin registers later changes nothing.
-        found = relaxation_class(relaxation) if isinstance(relaxation, str) else relaxation
+        found = relaxation if isinstance(relaxation, Relaxation) else relaxation_class(relaxation)
         self.unstated = unstated_sizes(found, options)
         self.given = found if self.unstated else relaxation_for(found, torch.Size(), options)
         self.dims = () if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
@@ -116,7 +116,7 @@ class Relax(nn.Module):
         self.generator = generator
         for like in self.given.examples()[-1:] if self.unstated else [self.relaxation]:
             self._check(like, learn_temperature)
-        check_temperature_value(temperature)
+        check_temperature_value(temperature, "Relax")
         self.learned = learn_temperature
         # Not 0-dim: torch.distributed.fsdp.fully_shard rejects parameters that are.
         start = torch.tensor(float(temperature))
@@ -184,7 +184,7 @@ class Relax(nn.Module):
             DomainError: if it is a number that is not finite and positive.
         """
         if not isinstance(temperature, Tensor):
-            check_temperature_value(temperature)
+            check_temperature_value(temperature, "Relax")
         held = self.log_temperature if self.learned else self.fixed_temperature
         if isinstance(temperature, Tensor):
             held.copy_(temperature.reshape(held.shape))

@@ -28,7 +28,7 @@ def test_temperature(helper, temperature):
 @HELPERS
 @pytest.mark.parametrize("temperature", ["1", None, True, 1j])
 def test_temperature_that_is_not_a_number(helper, temperature):
-    with pytest.raises(ConfigurationError, match="temperature must be a number or tensor, got"):
+    with pytest.raises(TypeError, match="temperature must be a number or tensor, got"):
         helper(torch.zeros(2, 3), temperature)
 
 
@@ -83,8 +83,9 @@ def test_unknown_relaxation(helper):
 @pytest.mark.parametrize("k", [0, -1, 4, 2.0, True, "2", None])
 @pytest.mark.parametrize("relaxation", ["softsort", "neuralsort", "sinkhorn"])
 def test_k(k, relaxation):
-    with pytest.raises(
-        DomainError, match=rf"^topk: k must be (an integer|between 1 and n = 3), got {k!r}"
-    ):
+    kind, said = TypeError, "an integer"
+    if type(k) is int:
+        kind, said = DomainError, "between 1 and n = 3"
+    with pytest.raises(kind, match=f"^topk: k must be {said}, got {k!r}"):
         topk(torch.zeros(2, 3), k, 1.0, relaxation)
     assert topk(torch.zeros(2, 3), 3, 1.0, relaxation).values.shape == (2, 3)

@@ -125,7 +125,7 @@ def sinkhorn(
 
 def _check_settings(temperature: float | Tensor, iterations: int, newton: int) -> None:
     if not isinstance(temperature, Tensor):
-        check_temperature_value(temperature)
+        check_temperature_value(temperature, "sinkhorn")
     if iterations < 1 or newton < 0:
         raise DomainError(
             f"sinkhorn: iterations must be at least 1 and newton at least 0, got {iterations} and "

@@ -119,8 +119,9 @@ def soft_permutation(
         ranks, then items.
 
     Raises:
-        TypeError: if values are not a floating-point tensor, or the mask is not bool.
-        ConfigurationError: if the temperature is not a number, or the relaxation is unknown.
+        TypeError: if values are not a floating-point tensor, the mask is not bool, or the
+            temperature is not a number.
+        ConfigurationError: if the relaxation is unknown.
         IndexError: if there is no such dimension.
         ShapeError: if there are no items, or the temperature or the mask does not broadcast.
         DomainError: if the temperature is not positive; on the CPU outside compiled code also if
@@ -284,7 +285,8 @@ def topk(
 
     Raises:
         TypeError, ConfigurationError, IndexError, ShapeError, DomainError: as
-            :func:`soft_permutation`, and DomainError if k is out of range.
+            :func:`soft_permutation`; also TypeError if k is not an integer, and DomainError if it
+            is out of range.
 
     Example:
         >>> best = topk(torch.tensor([0.0, 2.0, 1.0]), 2, 0.2)
@@ -310,7 +312,7 @@ def _checked(k: int, n: int) -> int:
     try:
         k = operator.index("" if isinstance(k, bool) else k)  # type: ignore[arg-type]
     except TypeError:
-        raise DomainError(f"topk: k must be an integer, got {k!r}") from None
+        raise TypeError(f"topk: k must be an integer, got {k!r}") from None
     if not 1 <= k <= n:
         raise DomainError(f"topk: k must be between 1 and n = {n}, got {k}")
     return k

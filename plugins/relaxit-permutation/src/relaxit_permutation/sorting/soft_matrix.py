@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numbers
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -42,8 +41,8 @@ def soft_matrix(
         rows: number of rows to return, from the first on; all n if None.
 
     Raises:
-        ConfigurationError, ShapeError, DomainError: if the temperature or the relaxation is not
-            legal.
+        TypeError, ConfigurationError, ShapeError, DomainError: if the temperature or the relaxation
+            is not legal.
     """
     values, pads = items
     aligned = _aligned(owner, values, temperature)
@@ -89,15 +88,7 @@ def _transport(x: Tensor, pads: Tensor | None, temperature: float | Tensor) -> T
 def _aligned(owner: str, values: Tensor, temperature: float | Tensor) -> float | Tensor:
     """Check the temperature and align it with values."""
     if not isinstance(temperature, Tensor):
-        _check_number(owner, temperature)
+        check_temperature_value(temperature, owner)
     elif known(temperature, lambda: temperature.isfinite() & (temperature > 0)) is False:
         raise DomainError(f"{owner}: temperature must be finite and > 0 everywhere")
     return align_temperature(owner, temperature, values.shape[:-1], 1)
-
-
-def _check_number(owner: str, temperature: Any) -> None:
-    if isinstance(temperature, bool) or not isinstance(temperature, numbers.Real):
-        raise ConfigurationError(
-            f"{owner}: temperature must be a number or tensor, got {temperature!r}"
-        )
-    check_temperature_value(float(temperature))
