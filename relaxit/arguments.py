@@ -6,6 +6,7 @@ other than the last ones.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -236,7 +237,9 @@ def relaxation_for(
     cls: type[Relaxation] = (
         relaxation if isinstance(relaxation, type) else getattr(_kept, _class(relaxation))
     )
-    fields = {key: int(size) for key, size in cls.sizes(shape).items()} | dict(options)
+    # Sizes are part of the structure: a compiler with dynamic shapes has to take them as constants.
+    sizes = {key: operator.index(size) for key, size in cls.sizes(shape).items()}
+    fields = sizes | dict(options)
     built: Relaxation = getattr(_kept, _built(cls, tuple(fields.items())))
     return built
 

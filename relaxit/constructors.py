@@ -18,14 +18,13 @@ import torch
 from torch import Tensor
 
 from relaxit import constraints
-from relaxit.arguments import floating, relaxation_for
+from relaxit.arguments import floating, relaxation_class, relaxation_for
 from relaxit.distribution import RelaxedDistribution
 from relaxit.errors import DomainError, UnknownName
 from relaxit.masks import apply_mask
-from relaxit.plugins import default_registry
 from relaxit.relaxation import Relaxation
 from relaxit.shapes import plain_shape
-from relaxit.tracing import can_read_values, known_false
+from relaxit.tracing import can_read_values, checks_by_default, known_false
 
 __all__ = ["attribute", "constructor"]
 
@@ -46,7 +45,7 @@ def constructor(name: str) -> Callable[..., RelaxedDistribution]:
         (torch.Size([3, 2]), tensor([0.2000, 0.8000]))
     """
     words = re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
-    return _constructor(name, default_registry().find("relaxation", words))
+    return _constructor(name, relaxation_class(words))
 
 
 def attribute(name: str) -> Callable[..., RelaxedDistribution]:
@@ -101,7 +100,9 @@ def _from_logits_or_probs(
 def _logits(name: str, cls: type[Relaxation], probs: Tensor, validate_args: bool | None) -> Tensor:
     """Convert probabilities to logits; 0 excludes a category, 0 and 1 decide a bit."""
     category = cls.capabilities.logits == "category"
-    if can_read_values(probs) if validate_args is None else validate_args:
+    if validate_args is None:
+        validate_args = can_read_values(probs) and checks_by_default()
+    if validate_args:
         legal = constraints.simplex if category else constraints.unit_interval
         if known_false(legal.check(probs.detach()).all()):
             wanted = "be at least 0 and sum to 1" if category else "lie in [0, 1]"

@@ -95,7 +95,7 @@ class UnknownName(ConfigurationError, LookupError):
         name: the name that was looked up.
         known: the names that exist.
         hint: a further sentence, e.g. about a plugin that failed to load.
-        also: other names that are understood: suggested if similar, but not listed.
+        also: other names that are understood: suggested where they are nearest, but not listed.
     """
 
     def __init__(
@@ -103,6 +103,8 @@ class UnknownName(ConfigurationError, LookupError):
     ) -> None:
         known = sorted(known)
         near = difflib.get_close_matches(name, [*known, *also], n=3, cutoff=0.5)
+        if near and near[0] in known:
+            near = [each for each in near if each in known]
         suggestion = f" Did you mean {' or '.join(near)}?" if near else ""
         listing = ", ".join(known) if known else "none"
         self.near = tuple(near)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -117,3 +119,14 @@ def test_checks_can_be_turned_off():
         relaxit.Categorical(logits=bad)
     assert relaxit.Categorical(logits=bad, validate_args=False)
     assert relaxit.Categorical(probs=bad, validate_args=False)
+
+
+def test_probabilities_are_checked_as_torch_is_set():
+    wrong = torch.tensor([0.5, 0.9])
+    with pytest.raises(DomainError, match="probs must be at least 0 and sum to 1"):
+        relaxit.Categorical(probs=wrong)
+    code = (
+        "import torch, relaxit; torch.distributions.Distribution.set_default_validate_args(False);"
+        "relaxit.Categorical(probs=torch.tensor([0.5, 0.9]))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -97,3 +97,8 @@ def test_what_is_not_written_is_unsupported():
     other = Listed(relaxit.get("categorical", categories=2), torch.zeros(2))
     with pytest.raises(Unsupported, match=r"categories=3.*categories=2"):
         kl_divergence(distribution(), other)
+
+
+def test_values_broadcast_against_a_batch_of_one():
+    q = relaxit.get("categorical", categories=3)(torch.zeros(1, 3)).discrete
+    assert q.log_prob(torch.eye(3)[[0, 1, 2, 0, 1]]).shape == (5,)

@@ -168,3 +168,18 @@ def test_a_sample_of_every_vertex_has_its_probability():
     value = RF.sample(logits.expand(50_000, 3), "categorical", hard=True)
     assert not wrong_frequencies(value.sum(0), logits.softmax(-1))
     assert wrong_frequencies(value.sum(0), torch.full((3,), 1 / 3))
+
+
+@pytest.mark.parametrize("name", ["categorical", "binary"])
+@pytest.mark.parametrize("layer", [False, True])
+def test_dynamic_shapes_compile_in_one_graph(name, layer):
+    module = relaxit.Relax(name)
+    torch.compiler.reset()
+    compiled = torch.compile(
+        module if layer else lambda x: RF.sample(x, name),
+        backend="eager",
+        dynamic=True,
+        fullgraph=True,
+    )
+    for rows in (20, 300):
+        assert compiled(torch.zeros(rows, 5)).shape == (rows, 5)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 
 import relaxit
@@ -238,3 +239,10 @@ def test_a_sample_can_be_saved():
     torch.save(soft, file)
     file.seek(0)
     assert torch.equal(torch.load(file, weights_only=True), soft)
+
+
+def test_fake_tensors_have_no_values_to_read():
+    with FakeTensorMode():
+        fake = torch.zeros(2, 3)
+        assert not tracing.can_read_values(fake)
+        assert relaxit.get("categorical", categories=3)(fake).rsample().shape == (2, 3)

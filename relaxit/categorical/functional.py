@@ -92,7 +92,6 @@ def gumbel_softmax(
         estimator is None
         and mask is None
         and isinstance(logits, Tensor)
-        and 0 < logits.numel() <= _SMALL
         and logits.is_cpu
         and _is_plain(logits, tau)
     ):
@@ -113,6 +112,7 @@ def _is_plain(logits: Tensor, tau: float | Tensor) -> bool:
         and 1e-3 <= tau <= 1e3
         and not torch.compiler.is_compiling()
         and not tracing.observed()
+        and 0 < logits.numel() <= _SMALL  # last: a compiler would compile again beyond that size
     )
 
 
@@ -161,9 +161,12 @@ def _drawn(
     """Draw with the relaxation: any size, dtype, device, temperature and estimator."""
     owner = "gumbel_softmax"
     floating(owner, "logits", logits)
-    if logits.dim() == 0 or plain_shape(logits)[dim] == 0:
+    if logits.dim() == 0 or plain_shape(logits.movedim(dim, -1))[-1] == 0:
         raise ShapeError(f"{owner}: there are no categories in logits {list(logits.shape)}")
     scores = apply_mask(owner, logits, mask)
+    if isinstance(tau, _NUMBERS):
+        check_temperature_value(tau, owner)
+        tau = without_overflow(tau, compute_dtype(scores.dtype))
     if estimator is None and generator is None and _fuses(scores, tau, dim):
         soft = _plain(scores, tau, dim, None)
         return _one_hot(soft, dim) if hard else soft
@@ -196,8 +199,6 @@ def _checked(
     relaxation: Relaxation, scores: Tensor, tau: float, hard: bool, generator: Generator
 ) -> Tensor | None:
     """Draw without building a distribution; None if that has to say what is wrong."""
-    check_temperature_value(tau, "gumbel_softmax")
-    tau = without_overflow(tau, compute_dtype(scores.dtype))
     with without_autocast(scores):
         if not hard:
             value = relaxation.rsample(scores, tau, torch.Size(), generator)

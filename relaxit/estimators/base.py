@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Final, Literal, NoReturn
+from typing import Any, ClassVar, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from relaxit.errors import Unsupported
 from relaxit.estimators.common.costs import Cost, Numbers, checked_cost
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation, RelaxedDistribution
+from relaxit.tracing import in_backward
 
 __all__ = [
     "OMITTED",
@@ -57,6 +58,7 @@ class Estimator(Configured, ABC):
     hard: ClassVar[bool]
     exact_draw: ClassVar[bool] = False
     unbiased: ClassVar[Literal["", "linear", "quadratic", "any"]] = ""
+    _needs_the_cost: ClassVar[str] = "chooses the values at which the cost is evaluated"
 
     @property
     def own_distribution(self) -> bool:
@@ -134,7 +136,8 @@ class Estimator(Configured, ABC):
             The costs ``[*lead]``, floating, on the device of params.
 
         Raises:
-            TypeError: if the cost returns no real numbers, or no tensor and is differentiated.
+            TypeError: if the cost does not return real numbers, or is differentiated and does not
+                return a tensor.
             ShapeError: if the shape of the costs does not begin the batch shape: ``[B, 1]`` for
                 ``[B]``.
             Unsupported: if the relaxation lacks what is needed, or the cost is differentiated and
@@ -167,7 +170,7 @@ class Estimator(Configured, ABC):
 
         Raises:
             Unsupported: by estimators that need the cost as a function.
-            TypeError: if action or reward are no real numbers.
+            TypeError: if action or reward are not real numbers.
             ShapeError: if their shapes do not fit each other and ``q``.
             DomainError: if an action has mass 0 under ``q`` (checked in eager code on the CPU).
 
@@ -182,17 +185,16 @@ class Estimator(Configured, ABC):
             ([-0.5, -1.5], [-0.25, 0.25, 0.0])
         """
         del q, action, reward, state
-        self._reject_given_actions("chooses the values at which the cost is evaluated")
-
-    def _reject_given_actions(self, why: str) -> NoReturn:
         raise Unsupported(
-            f"estimator {self.name!r} {why}, so it has no loss for actions drawn earlier; use "
-            "surrogate(q, cost), or estimator 'rloo' or 'reinforce'"
+            f"estimator {self.name!r} {self._needs_the_cost}, so it has no loss for actions drawn "
+            "earlier; use surrogate(q, cost), or estimator 'rloo' or 'reinforce'"
         )
 
 
 class SampleEstimator(Estimator):
     """An estimator that acts through the backward pass of the sample. Implement :meth:`sample`."""
+
+    _needs_the_cost = "differentiates the cost as a function of the sample"
 
     @abstractmethod
     def sample(
@@ -204,16 +206,6 @@ class SampleEstimator(Estimator):
         with without_autocast(q.params):  # outside of it: the cost may be a network under autocast
             value = self.sample(q, generator=generator)
         return checked_cost(self.name, q, cost, differentiated=True)(value)
-
-    def loss(
-        self,
-        q: RelaxedDistribution,
-        action: Numbers,
-        reward: Numbers,
-        state: nn.Module | None = OMITTED,
-    ) -> Tensor:
-        del q, action, reward, state
-        self._reject_given_actions("differentiates the cost as a function of the sample")
 
 
 class DrawEstimator(SampleEstimator):
@@ -252,7 +244,12 @@ class StatefulEstimator(Estimator):
     The estimator itself remains a frozen object of its options. The state is a module, which a
     trainer adds to the model, so that it is trained, saved and restored with it. Without a state
     the estimate is equally unbiased, only noisier.
+
+    Attributes:
+        state_type: class of the modules that :meth:`build_state` returns; no other is accepted.
     """
+
+    state_type: ClassVar[type[nn.Module]] = nn.Module
 
     @abstractmethod
     def build_state(self, relaxation: Relaxation, variables: int) -> nn.Module:
@@ -288,8 +285,15 @@ class StatefulEstimator(Estimator):
 
         ``surrogate`` and ``loss`` call this first. There is no warning where gradients are disabled
         or the code is compiled. Python shows it once per line that calls ``surrogate``.
+
+        Raises:
+            TypeError: if it is not a module of :attr:`state_type`.
+            Unsupported: if the forward pass is computed again by ``torch.utils.checkpoint``, with a
+                state that the first pass has updated.
         """
         if state is not OMITTED:
+            if state is not None:
+                self._check_state(state)
             return state
         if self.state_matters and torch.is_grad_enabled() and not torch.compiler.is_compiling():
             warnings.warn(
@@ -300,6 +304,19 @@ class StatefulEstimator(Estimator):
                 stacklevel=3,
             )
         return None
+
+    def _check_state(self, state: nn.Module) -> None:
+        if not isinstance(state, self.state_type):
+            raise TypeError(
+                f"estimator {self.name!r}: state must be what build_state returned, a "
+                f"{self.state_type.__name__}, got {type(state).__name__}"
+            )
+        if state.training and not torch.compiler.is_compiling() and in_backward():
+            raise Unsupported(
+                f"estimator {self.name!r}: torch.utils.checkpoint computes the forward pass again, "
+                "with a state that the first pass has updated; call the estimator outside of "
+                "checkpointed code, or put its state in evaluation mode"
+            )
 
 
 def surrogate_with(

@@ -72,6 +72,7 @@ class Rebar(ControlVariate):
     name = "rebar"
     summary = "score function, relaxed cost as control variate"
     Options = RebarOptions
+    state_type = RebarState
     references = ("arXiv:1703.07370, eq. 4",)
 
     @property
@@ -94,7 +95,7 @@ class Rebar(ControlVariate):
         zero = torch.zeros_like(at_scores)
         eta = self.options.eta
         if state is not None:
-            assert isinstance(state, RebarState)  # created by build_state()
+            assert isinstance(state, RebarState)
             eta = state.log_eta.exp()
         plain = draw.gradient(draw.costs, zero, zero)
         return [plain, eta * draw.gradient(-costs, at_scores, -at_given)]

@@ -58,6 +58,7 @@ class Reinforce(StatefulEstimator):
     aliases = ("score-function", "likelihood-ratio", "policy-gradient")
     summary = "score function, moving average of the cost as baseline"
     Options = ReinforceOptions
+    state_type = RunningMoments
     references = ("Williams, Machine Learning 8 (1992)", "arXiv:1402.0030, section 2.3")
     hard = True
     exact_draw = True
@@ -109,7 +110,7 @@ def _estimate(
         return costs
     advantage = costs.detach()
     if state is not None:
-        assert isinstance(state, RunningMoments)  # created by build_state()
+        assert isinstance(state, RunningMoments)
         advantage = costs.detach() - state.mean()
         if state.training:
             state.update(costs)

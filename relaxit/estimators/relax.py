@@ -107,6 +107,7 @@ class RelaxEstimator(ControlVariate):
     name = "relax"
     summary = "score function, learned control variate"
     Options = RelaxOptions
+    state_type = RelaxState
     references = ("arXiv:1711.00123, section 3.2",)
 
     @property
@@ -127,7 +128,7 @@ class RelaxEstimator(ControlVariate):
         terms, remainder, eta = [], draw.costs, self.options.eta
         baseline = zero.new_zeros(())
         if state is not None:
-            assert isinstance(state, RelaxState)  # created by build_state()
+            assert isinstance(state, RelaxState)
             eta, baseline = state.log_eta.exp(), state.moments.mean()
             terms.append(self._learned(draw, state))
         if self.options.rebar:

@@ -1,4 +1,4 @@
-"""Losses that are no expected cost of one sample, so that no estimator applies to them by name."""
+"""Losses that are not the expected cost of one sample, so that no estimator can be exchanged."""
 
 from __future__ import annotations
 

@@ -14,15 +14,19 @@ Reference: Berthet, Blondel, Teboul, Cuturi, Vert, Bach, arXiv:2002.08676, secti
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
-from relaxit.errors import Unsupported
+from relaxit.errors import ConfigurationError, Unsupported
 from relaxit.estimators.common import NOISES, noise_of, solver
+from relaxit.losses.counts import check_count
 from relaxit.noise import Source
 from relaxit.relaxation import Relaxation
+from relaxit.shapes import batch_shape_of, check_value
 
 __all__ = ["fenchel_young_loss"]
 
@@ -54,6 +58,10 @@ def fenchel_young_loss(
     Raises:
         Unsupported: if the relaxation has no argmax of scores, if params and values differ in
             shape, or if the density of its noise is not known.
+        ConfigurationError: if ``draws``, ``scale`` or ``noise`` is not legal.
+        TypeError: if ``relaxation`` is not a relaxation.
+        ShapeError: if the target does not broadcast against the batch.
+        DomainError: if the target is not a tensor.
 
     Example:
         >>> import torch, relaxit
@@ -72,7 +80,13 @@ def fenchel_young_loss(
             f"{relaxation.name!r} has params {list(relaxation.param_shape)} and values "
             f"{list(relaxation.event_shape)}"
         )
+    check_count(owner, "draws", draws, 1)
+    if not 0 < scale < math.inf:
+        raise ConfigurationError(f"{owner}: scale must be positive and finite, got {scale}")
     drawn, _ = noise_of(owner, solved, noise)
+    rank = len(relaxation.event_shape)
+    batch = batch_shape_of(owner, "params", params, relaxation.param_shape)
+    check_value(owner, target, batch, relaxation.event_shape)
     theta = params.to(compute_dtype(params.dtype))
     shape = torch.Size((draws, *theta.shape))
     z = drawn(shape, dtype=theta.dtype, device=theta.device, generator=generator)
@@ -81,5 +95,4 @@ def fenchel_young_loss(
     difference = vertices - target.to(theta.dtype)
     # Where vertex and target agree the score does not matter, even if it is infinite.
     terms = theta.masked_fill(difference == 0, 0.0) * difference + scale * z * vertices
-    rank = len(relaxation.event_shape)
     return (terms.flatten(terms.dim() - rank).sum(-1) if rank else terms).mean(0)

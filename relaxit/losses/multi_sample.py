@@ -7,7 +7,7 @@ With K independent samples z_k of q and weights w(z) = p(x, z) / q(z),
 is a lower bound on log p(x) that grows with K; L_1 is the ELBO. Its gradient is estimated through
 soft samples (:func:`iwae_loss`), or from hard ones by the score function (:func:`vimco_loss`).
 
-They are losses and no estimators. An estimator can be exchanged for another one in every task
+They are losses, not estimators. An estimator can be exchanged for another one in every task
 because each of them estimates the gradient of the same quantity, the expected cost. These optimise
 another one, into which the whole weight has to enter. As an estimator of the reconstruction term
 of an autoencoder, which adds an exact KL term, the sum would be ``E log 1/K sum_k p(x|z_k) - KL``,
@@ -29,12 +29,15 @@ from torch import Tensor
 from relaxit.aliases import Generator
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
-from relaxit.errors import ConfigurationError, Unsupported
+from relaxit.errors import Unsupported
 from relaxit.estimators import Cost, Pathwise, SampleEstimator
 from relaxit.estimators.common import add_gradient, checked, total_log_prob
+from relaxit.losses.counts import check_count
 from relaxit.relaxation import RelaxedDistribution
 
 __all__ = ["iwae_loss", "vimco_loss"]
+
+_PATHWISE = Pathwise()  # built once: a compiler cannot trace the validation of options
 
 
 def iwae_loss(
@@ -62,8 +65,8 @@ def iwae_loss(
         The loss ``[*lead]`` in nats, in at least float32; its mean is to be minimised.
 
     Raises:
-        ConfigurationError: if ``samples`` is no positive integer.
-        TypeError, ShapeError, Unsupported: if the log-weights are no tensor ``[*lead]`` with a
+        ConfigurationError: if ``samples`` is not a positive integer.
+        TypeError, ShapeError, Unsupported: if the log-weights are not a tensor ``[*lead]`` with a
             gradient, or the relaxation lacks what the estimator needs.
 
     Example:
@@ -74,8 +77,13 @@ def iwae_loss(
         >>> iwae_loss(q, log_weight, samples=8).shape
         torch.Size([3])
     """
-    _check_samples("iwae_loss", samples, 1)
-    drawing = Pathwise() if estimator is None else estimator
+    check_count("iwae_loss", "samples", samples, 1)
+    drawing = _PATHWISE if estimator is None else estimator
+    if not isinstance(drawing, SampleEstimator):
+        raise Unsupported(
+            "iwae_loss needs an estimator that acts through its sample, such as Pathwise(), got "
+            f"{drawing!r}"
+        )
     drawing.check(q.relaxation)
     weigh = checked("iwae_loss", "the log-weight", q, log_weight, "vimco_loss")
     with without_autocast(q.params):
@@ -108,9 +116,9 @@ def vimco_loss(
         of the log-weight get their gradient too.
 
     Raises:
-        ConfigurationError: if ``samples`` is no integer of at least 2.
+        ConfigurationError: if ``samples`` is not an integer of at least 2.
         Unsupported: if the relaxation has no discrete distribution.
-        TypeError, ShapeError: if the log-weights are no numbers ``[*lead]``.
+        TypeError, ShapeError: if the log-weights are not numbers ``[*lead]``.
 
     Example:
         >>> import torch, relaxit
@@ -122,7 +130,7 @@ def vimco_loss(
         >>> logits.grad.shape
         torch.Size([2, 3])
     """
-    _check_samples("vimco_loss", samples, 2)
+    check_count("vimco_loss", "samples", samples, 2)
     if not q.relaxation.capabilities.discrete_distribution:
         raise Unsupported(
             "vimco_loss needs the discrete distribution, which relaxation "
@@ -155,10 +163,3 @@ def _without_own(logs: Tensor) -> Tensor:
     own = torch.eye(len(logs), dtype=torch.bool, device=logs.device)
     own = own.reshape(own.shape + (1,) * (logs.dim() - 1))
     return _log_mean_exp(torch.where(own, others, logs.unsqueeze(1)))
-
-
-def _check_samples(owner: str, samples: int, least: int) -> None:
-    if not isinstance(samples, int) or isinstance(samples, bool) or samples < least:
-        raise ConfigurationError(
-            f"{owner}: samples must be an integer of {least} or more, got {samples!r}"
-        )

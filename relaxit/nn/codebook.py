@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,12 +17,13 @@ from relaxit.estimators import SampleEstimator
 from relaxit.masks import apply_mask
 from relaxit.nn.relax import Relax
 from relaxit.nn.tempered import Tempered
+from relaxit.tracing import in_backward
 
 __all__ = ["Codebook"]
 
 
 class Codebook(Tempered):
-    """Map logits over codes to code vectors, and keep account of which codes are used.
+    """Map logits over codes to code vectors, and keep track of which codes are used.
 
     In training mode the result is the mean of the code vectors, weighted by a sample of the
     estimator; in evaluation mode it is the vector of the code with the largest logit, which is
@@ -85,10 +89,10 @@ class Codebook(Tempered):
     ) -> None:
         super().__init__()
         for name, value in (("codes", codes), ("features", features)):
-            if value < 1:
-                raise ConfigurationError(f"Codebook: {name} must be at least 1, got {value}")
-        if not scale > 0:
-            raise ConfigurationError(f"Codebook: scale must be positive, got {scale}")
+            if not isinstance(value, int) or value < 1:
+                raise ConfigurationError(f"Codebook: {name} must be an integer >= 1, got {value!r}")
+        if not 0 < scale < math.inf:
+            raise ConfigurationError(f"Codebook: scale must be positive and finite, got {scale}")
         if not 0 <= decay <= 1:
             raise ConfigurationError(f"Codebook: decay must be from 0 to 1, got {decay}")
         self.codes, self.features = codes, features
@@ -99,6 +103,11 @@ class Codebook(Tempered):
         self.weight = nn.Parameter(torch.empty(codes, features, device=device, dtype=dtype))
         self.register_buffer("usage", torch.empty(codes, device=device))
         self.reset_parameters()
+
+    def _apply(self, function: Any, recurse: bool = True) -> Codebook:
+        super()._apply(function, recurse)
+        self.usage = self.usage.float()  # a short dtype loses what a step adds
+        return self
 
     def reset_parameters(self) -> None:
         """Draw the code vectors anew and forget which codes were used."""
@@ -125,7 +134,9 @@ class Codebook(Tempered):
             return vectors.movedim(-1, self.dim)
         scores = self._scores(logits, mask)
         sample = self.relax(scores)
-        self._count(sample.detach())
+        # In the backward pass a checkpoint computes this a second time.
+        if torch.compiler.is_compiling() or not in_backward():
+            self._count(sample.detach())
         return (sample.to(self.weight.dtype) @ self.weight).movedim(-1, self.dim)
 
     def codes_of(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -134,7 +145,8 @@ class Codebook(Tempered):
         Args:
             logits, mask: as for :meth:`forward`.
         """
-        return self._scores(logits, mask).argmax(-1)
+        q = self.relax.distribution(self._scores(logits, mask))  # which rejects illegal logits
+        return q.params.argmax(-1)
 
     def logits_of(self, x: Tensor) -> Tensor:
         """Return the negative squared distances to all codes, divided by the scale.
@@ -156,7 +168,7 @@ class Codebook(Tempered):
             rows, codes = x.movedim(self.dim, -1).to(dtype), self.weight.to(dtype)
             lengths = rows.square().sum(-1, keepdim=True) + codes.square().sum(-1)
             distances = lengths - 2 * full_precision_matmul(rows, codes.mT)
-            return (-distances / self.scale).to(x.dtype).movedim(-1, self.dim)
+            return (-distances / self.scale).movedim(-1, self.dim)
 
     def perplexity(self) -> Tensor:
         """Return the exponential of the entropy of :attr:`usage`, from 1 to the number of codes.

@@ -84,7 +84,7 @@ class HardConcreteGates(Tempered):
     ) -> None:
         super().__init__()
         self.shape = as_size(shape)
-        if not self.shape or not self.shape.numel():
+        if not self.shape or min(self.shape) < 1:
             raise ShapeError(f"HardConcreteGates: shape {list(self.shape)} has no gates")
         left, right = stretch
         if not -math.inf < left < 0 or not 1 < right < math.inf:

@@ -28,6 +28,7 @@ from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation
 from relaxit.shapes import plain_shape
 from relaxit.temperature import check_temperature_value
+from relaxit.tracing import can_read_values
 
 __all__ = ["Relax"]
 
@@ -89,7 +90,7 @@ class Relax(nn.Module):
         self,
         relaxation: Relaxation | str,
         /,
-        temperature: float = 1.0,
+        temperature: float | Tensor = 1.0,
         estimator: SampleEstimator | str = "pathwise",
         learn_temperature: bool = False,
         *,
@@ -116,10 +117,11 @@ class Relax(nn.Module):
         self.generator = generator
         for like in self.given.examples()[-1:] if self.unstated else [self.relaxation]:
             self._check(like, learn_temperature)
-        check_temperature_value(temperature, "Relax")
+        number = temperature.item() if isinstance(temperature, Tensor) else temperature
+        check_temperature_value(number, "Relax")
         self.learned = learn_temperature
         # Not 0-dim: torch.distributed.fsdp.fully_shard rejects parameters that are.
-        start = torch.tensor(float(temperature))
+        start = torch.tensor(float(number))
         if learn_temperature:
             self.log_temperature = nn.Parameter(start.log().view(1))
         else:
@@ -177,14 +179,16 @@ class Relax(nn.Module):
         """Change the temperature in place.
 
         Args:
-            temperature: positive number; a tensor of one element is copied without waiting for its
-                device, and its value is checked where it is used.
+            temperature: positive number, or a tensor of one element, which is copied without
+                waiting for its device: on a GPU its value is not checked.
 
         Raises:
-            DomainError: if it is a number that is not finite and positive.
+            DomainError: if it is not finite and positive.
         """
         if not isinstance(temperature, Tensor):
             check_temperature_value(temperature, "Relax")
+        elif can_read_values(temperature):
+            check_temperature_value(temperature.item(), "Relax")
         held = self.log_temperature if self.learned else self.fixed_temperature
         if isinstance(temperature, Tensor):
             held.copy_(temperature.reshape(held.shape))

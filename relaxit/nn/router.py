@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from relaxit.arguments import floating
+from relaxit.arguments import floating, relaxation_class, relaxation_for
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
 from relaxit.errors import ConfigurationError, ShapeError, Unsupported
@@ -99,9 +99,13 @@ class TopKRouter(Tempered):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if not 1 <= k <= experts:
+        if not isinstance(experts, int) or experts < 1:
             raise ConfigurationError(
-                f"TopKRouter: k must be from 1 to the number of experts, {experts}, got {k}"
+                f"TopKRouter: experts must be an integer >= 1, got {experts!r}"
+            )
+        if not isinstance(k, int) or not 1 <= k <= experts:
+            raise ConfigurationError(
+                f"TopKRouter: k must be an integer from 1 to the {experts} experts, got {k!r}"
             )
         if normalize and k == 1:
             raise ConfigurationError(
@@ -111,11 +115,13 @@ class TopKRouter(Tempered):
         self.features, self.experts, self.k = features, experts, k
         self.noise = noise
         self.normalize = k > 1 if normalize is None else normalize
-        options: dict[str, Any] = {}
         if relaxation is None:
             relaxation = "categorical" if k == 1 else "subset"
-            options = {"categories": experts} if k == 1 else {"n": experts, "k": k}
-        self.relax = Relax(relaxation, temperature, generator=generator, **options)
+        if isinstance(relaxation, str):
+            cls = relaxation_class(relaxation)
+            options = {"k": k} if "k" in cls.Options.model_fields else {}
+            relaxation = relaxation_for(cls, torch.Size((experts,)), options)
+        self.relax = Relax(relaxation, temperature, generator=generator)
         _check(self.relax.relaxation, experts, k)
         if features is not None:
             self.scores = nn.Linear(features, experts, bias=False, device=device, dtype=dtype)
@@ -145,17 +151,19 @@ class TopKRouter(Tempered):
         real = self._real(x, tokens)
         with without_autocast(x):
             wide = x.to(compute_dtype(x.dtype))
+            if tokens is not None:  # padding may hold anything, even NaN, and 0 times NaN is NaN
+                wide = wide.masked_fill(~real.unsqueeze(-1), 0.0)
             if self.features is not None:
                 wide = functional.linear(wide, self.scores.weight.to(wide.dtype))
             scores = apply_mask("TopKRouter", wide, mask)
-            if tokens is not None:  # padding may hold anything
+            if tokens is not None and mask is not None:  # which may allow nothing there
                 scores = scores.masked_fill(~real.unsqueeze(-1), 0.0)
             experts, weights = self._choose(scores)
             weights = weights.masked_fill(~real.unsqueeze(-1), 0.0).to(x.dtype)
             return Routing(experts, weights, wide, *self._statistics(scores, experts, real))
 
     def _real(self, x: Tensor, tokens: Tensor | None) -> Tensor:
-        """Return which tokens are no padding, ``[*batch]``."""
+        """Return which tokens are not padding, ``[*batch]``."""
         if tokens is None:
             return torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device)
         if not isinstance(tokens, Tensor) or tokens.dtype != torch.bool:

@@ -27,6 +27,6 @@ class Tempered(nn.Module):
         """Change the temperature in place, as :meth:`relaxit.Relax.set_temperature` does.
 
         Raises:
-            DomainError: if it is a number that is not finite and positive.
+            DomainError: if it is not finite and positive.
         """
         self.relax.set_temperature(temperature)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 import relaxit
 from relaxit import ConfigurationError, DomainError, ShapeError, Unsupported
@@ -254,3 +255,40 @@ def test_inference_leaves_nothing_behind_that_training_cannot_use():
         relaxit.gumbel_softmax(logits.detach(), 0.37)
     value = relaxit.gumbel_softmax(logits, 0.37)
     assert torch.autograd.grad(value[:, 0].sum(), logits)[0].any()
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("tau", [0.0, -1.0, float("nan"), float("inf"), True])
+def test_compiled_code_rejects_the_same_temperatures(size, hard, tau):
+    torch.compiler.reset()
+    compiled = torch.compile(lambda x: relaxit.gumbel_softmax(x, tau, hard), backend="eager")
+    for call in (compiled, lambda x: relaxit.gumbel_softmax(x, tau, hard)):
+        with pytest.raises(Exception, match="temperature must be") as caught:
+            call(torch.zeros(size // 10, 10))
+        assert isinstance(caught.value, DomainError | TypeError) or "DomainError" in repr(
+            caught.value.__cause__
+        )
+
+
+def test_compiled_code_computes_with_the_smallest_temperature():
+    torch.compiler.reset()
+    compiled = torch.compile(lambda x: relaxit.gumbel_softmax(x, 1e-300), backend="eager")
+    value = compiled(torch.randn(20, 10))
+    assert bool(((value == 0) | (value == 1)).all())
+    assert bool((value.sum(-1) == 1).all())
+
+
+def test_one_graph_for_batches_of_any_size():
+    torch.compiler.reset()
+    counter = CompileCounter()
+    compiled = torch.compile(relaxit.gumbel_softmax, backend=counter, dynamic=True, fullgraph=True)
+    for rows in (20, 400, 500, 13_000):  # on both sides of the size at which eager code branches
+        compiled(torch.zeros(rows, 10))
+    assert counter.frame_count == 1
+
+
+def test_a_dimension_that_is_not_there():
+    for rows in (3, 3000):
+        with pytest.raises(IndexError, match="Dimension out of range"):
+            relaxit.gumbel_softmax(torch.zeros(rows, 4), dim=5)

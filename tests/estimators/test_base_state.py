@@ -6,9 +6,10 @@ import warnings
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 import relaxit
-from relaxit import StatefulEstimator
+from relaxit import StatefulEstimator, Unsupported
 from relaxit.estimators import OMITTED, MissingStateWarning, surrogate_with
 from relaxit.gradients import GradientSettings, Surroundings, measure_problem
 from relaxit.plugins import default_registry
@@ -140,3 +141,29 @@ def test_compiled_code_has_no_graph_break_and_no_warning(name):
     params = params_for(BIT, 4, 3).requires_grad_()
     assert not reported(lambda: compiled(params).sum().backward())
     assert bool(params.grad.any())
+
+
+@pytest.mark.parametrize("evaluates", [False, True])
+def test_a_state_that_a_checkpoint_has_updated_is_an_error(evaluates):
+    reinforce, params = relaxit.estimator("reinforce"), params_for(BIT, 4, 3).requires_grad_()
+    state = reinforce.build_state(BIT, 3).double().train(not evaluates)
+
+    def costs(theta):
+        return reinforce.surrogate(BIT(theta), cost, state=state)
+
+    value = checkpoint(costs, params, use_reentrant=False).sum()
+    if evaluates:
+        value.backward()
+        assert bool(params.grad.any())
+    else:
+        with pytest.raises(Unsupported, match=r"torch\.utils\.checkpoint.*evaluation mode"):
+            value.backward()
+
+
+@EACH
+@pytest.mark.parametrize("wrong", [torch.nn.Linear(1, 1), torch.Generator(), 3])
+def test_a_state_of_another_kind_is_named(estimator, wrong):
+    kind = estimator.state_type.__name__
+    assert isinstance(estimator.build_state(BIT, 3), estimator.state_type)
+    with pytest.raises(TypeError, match=f"what build_state returned, a {kind}, got "):
+        estimator.surrogate(distribution(), cost, state=wrong)

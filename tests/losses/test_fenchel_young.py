@@ -9,7 +9,7 @@ import torch
 from scipy import integrate, stats
 
 import relaxit
-from relaxit.errors import Unsupported
+from relaxit.errors import ConfigurationError, DomainError, ShapeError, Unsupported
 from relaxit.losses import fenchel_young_loss
 from relaxit.testing.toys import ThreeNumbers
 from tests.helpers import params_for, seed
@@ -84,3 +84,26 @@ def test_loss_rejects_params_and_values_of_different_shapes():
         fenchel_young_loss(ThreeNumbers(), torch.zeros(3), torch.zeros(()))
     with pytest.raises(Unsupported, match="needs an argmax"):
         fenchel_young_loss(Plain(), torch.zeros(3), torch.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "said"),
+    [
+        ({"draws": 0}, ConfigurationError, "draws must be an integer of 1 or more, got 0"),
+        ({"draws": 2.0}, ConfigurationError, "draws must be an integer of 1 or more, got 2.0"),
+        ({"scale": 0.0}, ConfigurationError, "scale must be positive and finite, got 0.0"),
+        ({"scale": -1.0}, ConfigurationError, "scale must be positive and finite, got -1.0"),
+        ({"scale": math.nan}, ConfigurationError, "scale must be positive and finite, got nan"),
+        ({"noise": "x"}, ConfigurationError, "noise must be own or gaussian, got 'x'"),
+        ({"target": torch.zeros(2, 5)}, ShapeError, r"value must be \[\*, 4\], got \[2, 5\]"),
+        ({"target": torch.zeros(3, 4)}, ShapeError, r"value \[3, 4\] does not broadcast"),
+        ({"target": [1.0]}, DomainError, "value must be a tensor, got list"),
+        ({"params": torch.zeros(2, 5)}, ShapeError, r"params must be \[\*, 4\], got \[2, 5\]"),
+        ({"relaxation": "categorical"}, TypeError, "must be an object, got 'categorical'"),
+    ],
+    ids=str,
+)
+def test_illegal_arguments_are_named(wrong, kind, said):
+    legal = {"relaxation": CATEGORICAL, "params": torch.zeros(2, 4), "target": torch.eye(4)[:2]}
+    with pytest.raises(kind, match=f"^fenchel_young_loss.*{said}"):
+        fenchel_young_loss(**(legal | wrong))

@@ -216,3 +216,30 @@ def test_what_is_missing_is_named():
         iwae_loss(q, lambda z: z.detach()[..., 0])
     with pytest.raises(ConfigurationError, match="2 or more, got 1"):
         vimco_loss(THREE(torch.zeros(3)), lambda z: z[..., 0], 1)
+
+
+@pytest.mark.parametrize("wrong", ["st-gumbel", relaxit.estimator("rloo")], ids=str)
+def test_iwae_names_what_is_not_an_estimator_through_samples(wrong):
+    with pytest.raises(Unsupported, match=r"^iwae_loss needs an estimator that acts through its"):
+        iwae_loss(BIT(torch.zeros(3)), lambda z: z, estimator=wrong)
+
+
+def test_iwae_compiles_in_one_graph():
+    def loss(params):
+        q = BIT(params, 0.7)
+        return iwae_loss(q, lambda z: z - q.log_prob(z), samples=3).sum()
+
+    torch.compiler.reset()
+    params = torch.zeros(4, requires_grad=True)
+    torch.compile(loss, backend="aot_eager", fullgraph=True)(params).backward()
+    assert bool(params.grad.any())
+
+
+def test_a_weight_that_works_in_place():
+    slopes = []
+    for log_weight in (lambda z: z.mul_(2)[..., 0], lambda z: 2 * z[..., 0]):
+        params = torch.zeros(4, 3, requires_grad=True)
+        vimco_loss(THREE(params), log_weight, 3, generator=seed(1)).sum().backward()
+        slopes.append(params.grad)
+    assert torch.equal(*slopes)
+    assert bool(slopes[0].any())

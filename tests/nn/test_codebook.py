@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 
 import relaxit
 from relaxit import ConfigurationError, DomainError, ShapeError, UnknownName, Unsupported
@@ -138,8 +139,8 @@ def test_samples_and_not_the_best_codes_are_counted():
 @pytest.mark.parametrize(
     ("settings", "error", "said"),
     [
-        ({"codes": 0}, ConfigurationError, "codes must be at least 1, got 0"),
-        ({"features": 0}, ConfigurationError, "features must be at least 1, got 0"),
+        ({"codes": 0}, ConfigurationError, "codes must be an integer >= 1, got 0"),
+        ({"features": 0}, ConfigurationError, "features must be an integer >= 1, got 0"),
         ({"scale": 0.0}, ConfigurationError, "scale .* got 0.0"),
         ({"scale": math.nan}, ConfigurationError, "scale"),
         ({"decay": 1.5}, ConfigurationError, "decay .* got 1.5"),
@@ -167,3 +168,54 @@ def test_integers_are_rejected():
     for call in (Codebook(7, 2), Codebook(7, 2).codes_of):
         with pytest.raises(TypeError, match="int64"):
             call(torch.zeros(7, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("length", [1.0, 100.0])
+def test_the_nearest_code_is_found_in_every_dtype(dtype, length):
+    codebook = Codebook(512, 64).to(dtype)
+    x = (length * torch.randn(200, 64) / 8).to(dtype)
+    logits = codebook.logits_of(x)
+    assert logits.dtype == torch.float32
+    exact = torch.cdist(x.double(), codebook.weight.double())
+    chosen = exact.gather(-1, codebook.codes_of(logits).unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(chosen, exact.min(-1).values, rtol=1e-5, atol=0)
+
+
+def test_distances_between_dtypes():
+    codebook, x = Codebook(5, 3).double(), torch.randn(4, 3)
+    want = -torch.cdist(x.double(), codebook.weight).square()
+    torch.testing.assert_close(codebook.logits_of(x), want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_illegal_logits_are_rejected_in_both_modes(training, bad):
+    codebook = Codebook(4, 3).train(training)
+    with pytest.raises(DomainError, match="illegal params"):
+        codebook(torch.full((2, 4), bad))
+    with pytest.raises(DomainError, match="illegal params"):
+        codebook(torch.zeros(2, 4), torch.zeros(4, dtype=torch.bool))
+
+
+def test_usage_is_exact_in_a_half_precision_model():
+    codebook = Codebook(64, 4, decay=0.999).bfloat16()
+    assert codebook.usage.dtype == torch.float32
+    logits = torch.full((40, 64), -1e4)
+    logits[torch.arange(40), torch.arange(40) % 4] = 1e4
+    for _ in range(500):
+        codebook(logits.bfloat16())
+    start = torch.full((64,), 0.999**500 / 64)
+    want = start + (1 - 0.999**500) * torch.tensor([0.25] * 4 + [0.0] * 60)
+    torch.testing.assert_close(codebook.usage, want, rtol=1e-3, atol=0)
+
+
+def test_a_checkpoint_counts_a_batch_once():
+    logits, used = torch.randn(6, 4, requires_grad=True), []
+    for recompute in (False, True):
+        codebook = Codebook(4, 3, decay=0.5)
+        torch.manual_seed(1)
+        value = checkpoint(codebook, logits, use_reentrant=False) if recompute else codebook(logits)
+        value.sum().backward()
+        used.append(codebook.usage)
+    assert torch.equal(*used)

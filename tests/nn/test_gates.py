@@ -166,6 +166,8 @@ def test_scaling_of_features():
     [
         ({"shape": ()}, ShapeError, "no gates"),
         ({"shape": (3, 0)}, ShapeError, "no gates"),
+        ({"shape": -1}, ShapeError, "no gates"),
+        ({"shape": (-2, -1)}, ShapeError, "no gates"),
         ({"shape": 3, "stretch": (0.0, 1.1)}, ConfigurationError, r"stretch .*\(0.0, 1.1\)"),
         ({"shape": 3, "stretch": (-0.1, 1.0)}, ConfigurationError, "stretch"),
         ({"shape": 3, "stretch": (-math.inf, 1.1)}, ConfigurationError, "stretch"),
@@ -190,3 +192,15 @@ def test_wrong_sizes(size, dim):
 def test_integers_are_rejected():
     with pytest.raises(TypeError, match="int64"):
         HardConcreteGates(5)(torch.zeros(5, dtype=torch.int64))
+
+
+def test_probabilities_of_short_logits_are_those_of_long_ones():
+    gates = HardConcreteGates(4, open_probability=0.7).bfloat16()
+    exact = HardConcreteGates(4).double()
+    with torch.no_grad():
+        exact.logits.copy_(gates.logits)
+    exact.temperature = gates.temperature
+    for name in ("open_probability", "zero_probability", "one_probability", "expected_l0"):
+        got, want = getattr(gates, name)(), getattr(exact, name)()
+        assert got.dtype == torch.float32
+        torch.testing.assert_close(got.double(), want, rtol=1e-5, atol=0)

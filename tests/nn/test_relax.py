@@ -164,3 +164,20 @@ def test_estimator_that_does_not_act_through_a_sample():
 
     with pytest.raises(Unsupported, match="test-score"):
         Relax("categorical", estimator=Score(), categories=3)
+
+
+@pytest.mark.parametrize("learn", [False, True])
+def test_the_first_temperature_may_be_a_tensor(learn):
+    layer = Relax("categorical", torch.tensor(0.25), learn_temperature=learn)
+    assert float(layer.temperature) == pytest.approx(0.25)
+    with pytest.raises(DomainError, match="temperature must be finite and > 0"):
+        Relax("categorical", torch.tensor(-1.0))
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("learn", [False, True])
+def test_a_tensor_that_is_no_temperature_is_rejected(learn, bad):
+    layer = Relax("categorical", 0.5, learn_temperature=learn)
+    with pytest.raises(DomainError, match="temperature must be finite and > 0"):
+        layer.set_temperature(torch.tensor(bad))
+    assert float(layer.temperature) == pytest.approx(0.5)

@@ -174,7 +174,7 @@ def test_plackett_luce_and_relaxations_of_ones_own():
 @pytest.mark.parametrize(
     ("settings", "error", "said"),
     [
-        ({"k": 9}, ConfigurationError, "k must be from 1 to the number of experts, 8, got 9"),
+        ({"k": 9}, ConfigurationError, "k must be an integer from 1 to the 8 experts, got 9"),
         ({"k": 0}, ConfigurationError, "got 0"),
         ({"k": 1, "normalize": True}, ConfigurationError, "constant 1"),
         ({"temperature": 0.0}, DomainError, "temperature"),
@@ -225,3 +225,36 @@ def test_illegal_input(arguments, options, error, said):
     with pytest.raises(error, match=said) as found:
         TopKRouter(16, 8)(*arguments, **options)
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("pad", [float("nan"), float("inf"), -1e30])
+def test_padding_of_any_value_does_not_reach_the_weights(pad, masked):
+    router = TopKRouter(5, 4, 2, noise=False)
+    x, real = torch.randn(6, 5), torch.tensor([True] * 4 + [False] * 2)
+    padded = x.masked_fill(~real.unsqueeze(-1), pad)
+    mask = torch.tensor([True, True, True, False]) & real.unsqueeze(-1) if masked else None
+    slopes = []
+    for inputs, more in ((padded, {"tokens": real}), (x[:4], {})):
+        allowed = None if mask is None else mask[: len(inputs)]
+        out = router(inputs, allowed, **more)
+        loss = out.weights[:, 0].sum() + out.balance_loss + out.z_loss
+        slopes.append(torch.autograd.grad(loss, router.scores.weight)[0])
+    torch.testing.assert_close(*slopes)
+    assert bool(slopes[0].any())
+
+
+def test_a_relaxation_by_name():
+    for name, k in (("subset", 2), ("subset-plackett-luce", 2), ("categorical", 1)):
+        router = TopKRouter(6, 3, k, relaxation=name)
+        assert router.relax.relaxation.name == name
+        assert router(torch.randn(4, 6)).experts.shape == (4, k)
+    with pytest.raises(Unsupported, match="does not choose 2 of 3"):
+        TopKRouter(6, 3, 2, relaxation="categorical")
+
+
+def test_logits_are_those_before_the_mask_and_importance_has_no_gradient():
+    x = torch.randn(5, 4, requires_grad=True)
+    out = TopKRouter(None, 4, 1)(x, torch.tensor([True, True, False, True]))
+    assert torch.equal(out.logits, x)
+    assert not out.importance.requires_grad

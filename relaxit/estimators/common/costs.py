@@ -51,7 +51,7 @@ def checked_cost(
             floating-point tensor; one with a graph where the value has one.
 
     Raises:
-        TypeError: when it is called, if the cost returns no real numbers, or, if it is
+        TypeError: when it is called, if the cost does not return real numbers, or, if it is
             differentiated, anything but a tensor.
         ShapeError: if the shape of the costs does not begin the batch shape.
         Unsupported: if the cost is differentiated and has no gradient.
@@ -87,7 +87,7 @@ def as_costs(what: str, q: RelaxedDistribution, returned: Numbers) -> Tensor:
     """Convert numbers to costs: a floating tensor ``[*lead]`` on the device of params.
 
     Raises:
-        TypeError: if they are no real numbers; names ``what``.
+        TypeError: if they are not real numbers; names ``what``.
         ShapeError: if the shape does not begin the batch shape.
     """
     if isinstance(returned, Tensor) and not returned.is_complex():
@@ -113,7 +113,7 @@ def to_tensor(wanted: str, numbers: Numbers) -> Tensor:
     An array keeps its dtype. Numbers and lists get torch's default dtype, or int64.
 
     Raises:
-        TypeError: if they are no real numbers; the message begins with ``wanted``.
+        TypeError: if they are not real numbers; the message begins with ``wanted``.
 
     Example:
         >>> to_tensor("the reward must be numbers", [1.5, 2])
@@ -167,7 +167,7 @@ def _require_gradient(
 ) -> None:
     if not isinstance(returned, Tensor):
         wanted = _wanted(f"{owner}: {noun}", q)
-        to_tensor(wanted, returned)  # raises if they are no numbers either
+        to_tensor(wanted, returned)  # raises if they are not numbers either
         raise TypeError(
             f"{wanted}, got {described(returned)}, which has no gradient; compute it with torch, "
             f"or use {instead}"

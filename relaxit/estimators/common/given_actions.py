@@ -32,7 +32,7 @@ def given_actions(
         *lead]``, and the sample shape.
 
     Raises:
-        TypeError: if action or reward are no real numbers.
+        TypeError: if action or reward are not real numbers.
         ShapeError: if the shapes do not fit, or fit in two ways.
         DomainError: if an action has mass 0, where values can be read.
 
@@ -50,7 +50,7 @@ def given_actions(
     readings = [values.shape[: values.dim() - len(t)] for t in tails if _ends(values.shape, t)]
     if not readings:
         raise ShapeError(
-            f"{owner}: an action must be {' or '.join(f'[*sample, *{list(t)}]' for t in tails)}, "
+            f"{owner}: an action must be {' or '.join(map(_ending_in, tails))}, "
             f"got shape {list(values.shape)}"
         )
     fitting = [sample for sample in readings if _fits(rewards.shape, sample, batch)]
@@ -64,12 +64,14 @@ def given_actions(
         )
     if len(fitting) > 1:
         raise ShapeError(
-            f"{owner}: integer actions of shape {list(values.shape)} are indices or one-hot values;"
-            " pass one-hot values as .float(), or indices as one-hot values"
+            f"{owner}: integer actions of shape {list(values.shape)} could be indices or one-hot "
+            "values; pass one-hot values as .float(), or indices as one-hot values"
         )
     (sample,) = fitting
+    if not sample.numel():
+        raise ShapeError(f"{owner}: there are no actions in a sample of shape {list(sample)}")
     if len(sample) + len(batch) == values.dim() and q.event_shape:
-        values = values.unsqueeze(-1) == torch.arange(q.event_shape[-1], device=device)
+        values = values.long().unsqueeze(-1) == torch.arange(q.event_shape[-1], device=device)
     hard = values.to(q.params.dtype)
     _require_mass(owner, q, hard)
     costs = -(rewards if rewards.is_floating_point() else rewards.to(torch.float32))
@@ -82,6 +84,10 @@ def _tails(q: RelaxedDistribution, action: Tensor) -> list[torch.Size]:
     whole = not action.is_floating_point() and action.dtype != torch.bool
     indexed = whole and q.relaxation.capabilities.logits == "category"
     return [q.batch_shape, values] if indexed else [values]
+
+
+def _ending_in(tail: torch.Size) -> str:
+    return f"[{', '.join(['*sample', *map(str, tail)])}]"
 
 
 def _ends(shape: torch.Size, tail: torch.Size) -> bool:
@@ -103,5 +109,5 @@ def _require_mass(owner: str, q: RelaxedDistribution, hard: Tensor) -> None:
     if not bool(possible.all()):
         raise DomainError(
             f"{owner}: {int((~possible).sum())} of {possible.numel()} actions have mass 0 under q: "
-            "no hard value, an index out of range, or a masked choice"
+            "not a hard value, an index out of range, or a masked choice"
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from relaxit import noise
-from relaxit.errors import Unsupported
+from relaxit.errors import ConfigurationError, Unsupported
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import Relaxation
 
@@ -37,7 +37,10 @@ def solver(owner: str, relaxation: Relaxation) -> PerturbAndRelax:
 
     Raises:
         Unsupported: if it has none; names the owner.
+        TypeError: if it is not a relaxation.
     """
+    if not isinstance(relaxation, Relaxation):
+        raise TypeError(f"{owner}: the relaxation must be an object, got {relaxation!r}")
     if not isinstance(relaxation, PerturbAndRelax):
         raise Unsupported(
             f"{owner} needs an argmax of scores (a PerturbAndRelax), which relaxation "
@@ -53,7 +56,10 @@ def noise_of(
 
     Raises:
         Unsupported: if the density of the relaxation's own noise is not known; names the owner.
+        ConfigurationError: if there is no such noise.
     """
+    if kind not in get_args(NOISES):
+        raise ConfigurationError(f"{owner}: noise must be own or gaussian, got {kind!r}")
     if kind == "gaussian":
         return gaussian, _SCORES[gaussian]
     sampler, cls = relaxation.noise, type(relaxation)

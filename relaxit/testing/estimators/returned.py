@@ -1,4 +1,4 @@
-"""Checks of what an estimator does with costs that are no tensors ``[*lead]``."""
+"""Checks of what an estimator does with costs that are not tensors ``[*lead]``."""
 
 from __future__ import annotations
 

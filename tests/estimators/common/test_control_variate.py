@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 
+import relaxit
 from relaxit.errors import ShapeError
 from relaxit.estimators.rebar import Rebar
 from relaxit.estimators.reinforce import Reinforce
@@ -126,3 +127,19 @@ def test_a_state_for_other_variables_is_rejected():
     q = CATEGORICAL(params_for(CATEGORICAL, 5, 2).requires_grad_())
     with pytest.raises(ShapeError, match=r"'relax'.*built for 12 perturbed scores.*there are 8"):
         RelaxEstimator().surrogate(q, quadratic, None, state)
+
+
+def test_the_state_learns_the_same_whatever_the_sign_of_the_loss():
+    # The variance is to fall, also where the surrogate is maximised.
+    rebar, relaxation = relaxit.estimator("rebar"), relaxit.get("categorical", categories=3)
+    slopes = []
+    for sign in (1, -1):
+        state = rebar.build_state(relaxation, variables=1)
+        torch.manual_seed(1)
+        q = relaxation(torch.tensor([[0.0, 1.0, -1.0]], requires_grad=True), 0.5)
+        value = rebar.surrogate(q, lambda z: z[..., 0] ** 2 + 3, state=state)
+        (sign * value).sum().backward()
+        slopes.append([p.grad for p in state.parameters()])
+    assert any(bool(slope.any()) for slope in slopes[0])
+    for one, other in zip(*slopes, strict=True):
+        assert torch.equal(one, other)

@@ -75,11 +75,11 @@ def test_integers_that_fit_as_both_are_rejected():
 @pytest.mark.parametrize(
     ("action", "reward", "message"),
     [
-        (torch.zeros(5, 3), [0] * 5, r"must be \[\*sample, \*\[5, 4\]\], got shape \[5, 3\]"),
+        (torch.zeros(5, 3), [0] * 5, r"must be \[\*sample, 5, 4\], got shape \[5, 3\]"),
         (
             [0, 0, 0],
             [0, 0, 0],
-            r"must be \[\*sample, \*\[5\]\] or \[\*sample, \*\[5, 4\]\], got shape \[3\]",
+            r"must be \[\*sample, 5\] or \[\*sample, 5, 4\], got shape \[3\]",
         ),
         ([0] * 5, [[0]] * 5, r"shape \[5, 1\] does not fit.*begins the batch shape; use \.squeeze"),
         ([[0] * 5] * 3, [0] * 5, r"a reward of shape \[5\] does not fit samples \[3\]"),
@@ -123,3 +123,23 @@ def test_whole_rewards_are_negated_as_numbers():
     q = BITS(torch.zeros(2))
     for reward in (torch.tensor([True, False]), np.array([1, 0], dtype=np.uint8), [1, 0]):
         assert given_actions("mine", q, [1.0, 0.0], reward)[1].tolist() == [-1, 0]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.uint32, np.uint64])
+def test_indices_of_any_integer_type(kind):
+    q = CATEGORICAL(torch.zeros(2, 4))
+    hard, _, sample = given_actions("mine", q, np.array([0, 3], dtype=kind), [1.0, 2.0])
+    assert torch.equal(hard, torch.eye(4)[[0, 3]])
+    assert sample == ()
+
+
+def test_bools_are_no_indices():
+    with pytest.raises(ShapeError, match=r"must be \[\*sample, 2, 4\], got shape \[2\]"):
+        given_actions("mine", CATEGORICAL(torch.zeros(2, 4)), [True, False], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("name", ["reinforce", "rloo"])
+def test_no_actions_at_all(name):
+    q = CATEGORICAL(torch.zeros(2, 4))
+    with pytest.raises(ShapeError, match=r"there are no actions in a sample of shape \[0\]"):
+        relaxit.estimator(name).loss(q, torch.zeros(0, 2, 4), torch.zeros(0, 2), None)

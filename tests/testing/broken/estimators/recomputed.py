@@ -6,7 +6,7 @@ import torch
 
 from relaxit.autograd import replace_gradient
 from relaxit.tracing import in_backward
-from tests.testing.sound.estimators import Through
+from tests.testing.sound.estimators import Averaged, Through
 
 
 class DrawsAgain(Through):
@@ -23,4 +23,13 @@ class DrawsAgain(Through):
         return replace_gradient(hard, soft)
 
 
-BROKEN = [DrawsAgain()]
+class UpdatesTwice(Averaged):
+    """Does not ask whether the state that it is given was updated already."""
+
+    caught_by = "recomputed_states_keep_the_gradient"
+
+    def given_state(self, state):
+        return super().given_state(state) if not isinstance(state, torch.nn.Module) else state
+
+
+BROKEN = [DrawsAgain(), UpdatesTwice()]

@@ -23,7 +23,7 @@ class SilentlyAlone(Averaged):
     caught_by = "missing_state_is_reported"
 
     def given_state(self, state):
-        return None if state is OMITTED else state
+        return None if state is OMITTED else super().given_state(state)
 
 
 class LearnsInEvaluation(Averaged):
