@@ -157,7 +157,7 @@ class DiscreteDistribution(SeededDistribution, ABC):
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """Return all values ``[N, *batch, *event_shape]``, or ``[N, 1, ..., 1, *event_shape]``."""
         listed = self._enumerate_support().to(self.params.device, self.params.dtype)
-        listed = listed.view(-1, *(1,) * len(self.batch_shape), *self.event_shape)
+        listed = listed.reshape(-1, *(1,) * len(self.batch_shape), *self.event_shape)
         return listed.expand(-1, *self.batch_shape, *self.event_shape) if expand else listed
 
     @property

@@ -95,6 +95,29 @@ def test_the_bound(shape):
     assert float((p * len(values)).log().max()) <= unmatched.excess(m, n) + 0.1
 
 
+def test_the_bound_of_masked_params():
+    values, draws = listed(3, 2), 20_000
+    q = structure(3, 2)
+    masks = torch.tensor([[0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 1], [1, 1, 0, 0, 0, 1]]).bool()
+    for mask in masks.view(-1, 3, 2):
+        params = normal(3, 2).masked_fill(~mask, -INF)
+        p = count_values(q(params).sample_hard((draws,), seed(2)), values).double() / draws
+        kl = math.log(len(values)) - float(torch.special.entr(p).sum())
+        bound = float(q(params).kl_to_uniform())
+        assert kl - 0.02 <= bound <= 2 * q.log_cardinality + 1e-9
+        if not mask.any():  # only one matching is possible
+            assert bound >= math.log(len(values)) - 1e-6
+
+
+@SIZES
+def test_the_excess_at_params_of_zero(shape):
+    m, n = shape
+    values = listed(m, n)
+    sizes = [int(k) for k in values.sum((-2, -1))]
+    greatest = max(float(n - k + 2) ** -k * float(n - k + 1) ** (k - m) for k in sizes)
+    assert unmatched.excess(m, n) == pytest.approx(math.log(len(values) * greatest), abs=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_graphs_of_different_sizes(dtype, all_converge):
     sizes = [(3, 2), (2, 4), (1, 1), (4, 4), (0, 2), (0, 0)]

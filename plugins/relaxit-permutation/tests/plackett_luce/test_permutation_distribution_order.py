@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
+import numpy as np
 import pytest
 import torch
 from permutation_helpers import ALL_DTYPES, INF, close, normal, seed
@@ -53,7 +55,8 @@ def test_whole_orders_have_the_mass_of_their_matrix(dtype):
     assert got.shape == (24, 5)
     assert got.dtype == want.dtype
     close(got, want, 1e-5)
-    close(q.log_prob_of_order(order.unsqueeze(1).int()), got, 0)
+    for short in (torch.int8, torch.int16, torch.int32, torch.uint8):
+        close(q.log_prob_of_order(order.unsqueeze(1).to(short)), got, 0)
 
 
 def test_lists_of_different_lengths():
@@ -66,7 +69,10 @@ def test_lists_of_different_lengths():
     assert float(got[2]) == 0
     impossible = torch.tensor([[2, 2], [4, 0], [-1, 2], [0, 4]])
     assert bool((q.log_prob_of_order(impossible) == -INF).all())
-    rows = torch.tensor([[[1.0, 0, 0, 0], [1, 0, 0, 0]], [[0.5, 0.5, 0, 0], [0, 0, 1, 0]]])
+    first = [[1.0, 0, 0, 0], [0.5, 0.5, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
+    rows = torch.tensor([[row, [0, 0, 1, 0]] for row in first])
+    assert (q.log_prob_of_order(rows.double()) > -INF).tolist() == [True, False, False, False]
+    rows = torch.tensor([[[1.0, 0, 0, 0], [1, 0, 0, 0]], [[0, 0, 1, 0], [1, 1, 1, 1]]])
     assert bool((q.log_prob_of_order(rows.double()) == -INF).all())
 
 
@@ -130,6 +136,7 @@ def test_samples_of_the_first_places(k):
     [
         ([0, 1], TypeError, "got list"),
         (torch.tensor([True, False]), TypeError, "got torch.bool"),
+        (torch.zeros(2, dtype=torch.complex64), TypeError, "got torch.complex64"),
         (torch.tensor(1), ShapeError, r"at most 4, got \[\]"),
         (torch.zeros(5, dtype=torch.int64), ShapeError, r"at most 4, got \[5\]"),
         (torch.zeros(2, 3), ShapeError, r"\[\*, k, 4\] of rows.*got \[2, 3\]"),
@@ -142,7 +149,11 @@ def test_errors(order, kind, said):
         distribution(normal(2, N)).log_prob_of_order(order)
 
 
-@pytest.mark.parametrize("k", [0, 5, -1])
+@pytest.mark.parametrize("k", [0, 5, -1, 2.0, True, "2", torch.tensor(2)])
 def test_k(k):
-    with pytest.raises(DomainError, match=rf"k must be from 1 to 4, got {k}"):
+    kind, said = TypeError, "an integer"
+    if type(k) is int:
+        kind, said = DomainError, "between 1 and n = 4"
+    with pytest.raises(kind, match=re.escape(f"sample_order: k must be {said}, got {k!r}")):
         distribution(normal(N)).sample_order((), k)
+    assert distribution(normal(N)).sample_order((), np.int64(2)).shape == (2,)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
-from permutation_helpers import ALL_DTYPES, INF, close, normal, seed
+from permutation_helpers import ALL_DTYPES, INF, close, listed, normal, seed
 from plackett_luce_oracles import distribution, entropy_of, kl_of, log_masses, mean_of
 from torch import Tensor
 from torch.distributions import kl_divergence
@@ -45,8 +46,7 @@ def test_quantities_are_those_without_pads(scale):
     params = padded(scale)
     q = PermutationPlackettLuce(n=N)(params)
     found = q.discrete
-    listed = found.enumerate_support()
-    masses = found.log_prob(listed)
+    masses = found.log_prob(found.enumerate_support())
     assert not bool(masses.isnan().any())
     mean, entropy, bound, mode = found.mean, found.entropy(), q.kl_to_uniform(), found.mode
     for i, mask in enumerate(MASKS):
@@ -78,7 +78,7 @@ def test_divergences():
         logs = log_masses(params[i, mask]), log_masses(other[i, mask])
         close(got[i], kl_of(*logs), 1e-10)
     close(got[-1], torch.zeros(()), 0)
-    # From a list with more items: finite. From one with fewer: some orders are impossible there.
+    # From a list with fewer items: finite. From one with more: some orders are impossible there.
     whole = torch.zeros(len(MASKS), N, dtype=torch.float64)
     q = PermutationPlackettLuce(n=N)(params)
     close(kl_divergence(q.discrete, distribution(whole)), q.kl_to_uniform(), 1e-10)
@@ -86,7 +86,29 @@ def test_divergences():
     assert bool((distribution(whole).kl_estimate(q.discrete, 5)[0] == INF).all())
     more = padded()[1].masked_fill(torch.tensor([1, 1, 1, 0, 0]).bool(), -INF)
     assert float(kl_divergence(distribution(padded()[1]), distribution(more))) == INF
-    assert math.isfinite(float(kl_divergence(distribution(more), distribution(padded()[1]))))
+    # In the other list the last pad comes before the second last.
+    assert float(kl_divergence(distribution(more), distribution(padded()[1]))) == INF
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_divergences_of_all_patterns_of_pads(n):
+    patterns = torch.tensor(list(itertools.product([False, True], repeat=n)))
+    params, other = (normal(len(patterns), n, number=k).masked_fill(patterns, -INF) for k in (3, 4))
+    p, q = distribution(params.unsqueeze(1)), distribution(other)
+    orders = listed(n, n).view(-1, 1, 1, n, n)
+    mass, other_mass = p.log_prob(orders), q.log_prob(orders)
+    terms = torch.where(mass > -INF, mass.exp() * (mass - other_mass), 0.0)
+    want = terms.sum(0)
+    assert bool(want.isinf().any()) == (n > 1)
+    close(p.kl(q), want, 1e-10)
+    estimate, error = p.kl_estimate(q, 500, seed(1))
+    assert torch.equal(estimate.isinf(), want.isinf())
+    # 1e-5 false alarms for all 256 pairs: 5.5 standard errors.
+    finite = want.isfinite()
+    assert bool(((estimate - want).abs() <= 5.5 * error + 1e-9)[finite].all())
+    for i, j in itertools.product(range(len(patterns)), repeat=2):
+        alone = distribution(params[i]).kl(distribution(other[j]))  # may know of no pads
+        close(alone, want[i, j], 1e-10)
 
 
 @RELAXATIONS

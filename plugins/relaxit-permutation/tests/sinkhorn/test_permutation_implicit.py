@@ -90,6 +90,30 @@ def test_many_levels(shape, temperature):
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (2, 3)], ids=str)
+@pytest.mark.parametrize("forward", [2, 3, 4, 5])
+def test_orders_of_nested_forward_mode(shape, forward):
+    x, direction, weights = (normal(*shape, number=number) for number in (7, 2, 3))
+
+    def loss(t):
+        return (sinkhorn(x + t * direction) * weights).sum()
+
+    def along(function):
+        return lambda t: torch.func.jvp(function, (t,), (torch.ones(()).double(),))[1]
+
+    zero = torch.zeros(()).double()
+    for backward in (0, 1, 2):
+        found = want = loss
+        for _ in range(backward):
+            found = torch.func.grad(found)
+        for _ in range(forward):
+            found = along(found)
+        for _ in range(forward + backward):
+            want = torch.func.grad(want)
+        if forward + backward <= 5:
+            close(found(zero), want(zero), 1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 3)], ids=str)
 def test_of_samples_and_of_the_bound(shape):
     q = structure(*shape)
     x = normal(*shape)

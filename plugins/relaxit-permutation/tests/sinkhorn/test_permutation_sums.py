@@ -1,6 +1,8 @@
-"""Sums of one's own, of which some are 0, and matrices of different sizes in one batch."""
+"""Given row and column sums, of which some are 0, and matrices of different sizes in a batch."""
 
 from __future__ import annotations
+
+import warnings
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from relaxit.errors import ConfigurationError, DomainError, ShapeError
 from relaxit_permutation.sinkhorn.operator import sinkhorn
-from relaxit_permutation.sinkhorn.scaling import scale_matrices
+from relaxit_permutation.sinkhorn.scaling import SinkhornWarning, scale_matrices
 from relaxit_permutation.sinkhorn.sums import counted_sums, extended
 
 pytestmark = pytest.mark.usefixtures("all_converge")
@@ -140,6 +142,51 @@ def test_partly_masked_entries():
     close(found[:, :3, 1:], sinkhorn(inside, 0.5), 1e-9)
 
 
+@pytest.mark.parametrize("masked", [True, False])
+def test_sums_of_zero_where_values_are_not_read(masked):
+    x, mask = normal(2, 3, 4), torch.ones(3, 4, dtype=torch.bool) if masked else None
+    rows, columns = torch.tensor([0.5, 0.0, 0.5]).double(), torch.tensor([0.2, 0.3, 0.5, 0.0])
+
+    def plan(scores: Tensor, r: Tensor, c: Tensor) -> Tensor:
+        return sinkhorn(scores, 0.5, rows=r, columns=c, mask=mask)
+
+    for r, c in ((rows, columns.double()), (rows + 1 / 3, torch.full((4,), 0.5).double())):
+        want = plan(x, r, c)
+        assert bool(want.isfinite().all())
+        close(torch.func.vmap(plan, in_dims=(0, None, None))(x, r, c), want, 1e-9)
+        torch._dynamo.reset()
+        compiled = torch.compile(plan, backend="eager", fullgraph=True)
+        close(compiled(x, r, c), want, 1e-9)
+
+
+def test_more_rows_than_columns_where_values_are_not_read():
+    mask = torch.tensor([[True, True], [True, True], [True, True]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SinkhornWarning)
+        found = torch.func.vmap(lambda s: sinkhorn(s, mask=mask))(normal(2, 3, 2))
+    assert bool(found.isnan().all())
+
+
+@dtypes
+@pytest.mark.parametrize("total", [1e-30, 1e20, 1e30])
+def test_the_unit_of_the_sums_does_not_matter(dtype, total):
+    x, rows, columns = normal(3, 4).to(dtype), sums(3).to(dtype), sums(4).to(dtype)
+    rows[1] = 0
+    columns = columns * (rows.sum() / columns.sum())
+    given = [s.requires_grad_() for s in (rows * total, columns * total)]
+    found = sinkhorn(x, 0.5, rows=given[0], columns=given[1])
+    close(found / total, sinkhorn(x, 0.5, rows=rows, columns=columns), 1e-5)
+    slopes = torch.autograd.grad((found * normal(3, 4, number=3).to(dtype)).sum(), given)
+    assert all(bool(slope.isfinite().all()) for slope in slopes)
+
+
+def test_totals_that_differ_by_rounding():
+    x, rows, columns = normal(3, 4), sums(3), sums(4) * 1.0005
+    found = sinkhorn(x, 0.5, rows=rows, columns=columns)
+    close(found.sum(-1), rows, 1e-10)
+    close(found.sum(-2), columns / 1.0005, 1e-10)
+
+
 @pytest.mark.parametrize("dim", [(0, 1), (1, 0), (-1, -2), (2, 0), (0, -1)])
 def test_any_two_dimensions(dim):
     x = normal(4, 4, 4)
@@ -195,6 +242,7 @@ ONES, HALF = torch.ones(3), torch.full((3,), 0.5)
         ({"rows": -ONES, "columns": -ONES}, DomainError, "rows must be finite and not negative"),
         ({"rows": ONES / 0, "columns": ONES}, DomainError, "rows must be finite"),
         ({"mask": torch.ones(3, 3)}, TypeError, "bool"),
+        ({"rows": ONES, "columns": 1.05 * ONES}, DomainError, "same total.*3 and 3.15"),
         ({"mask": torch.tensor([True, False, False])}, DomainError, "more rows than columns"),
     ],
     ids=str,
@@ -203,3 +251,9 @@ def test_errors(given, kind, said):
     with pytest.raises(kind, match=said) as found:
         sinkhorn(torch.zeros(3, 3), **given)
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (4, 1)], ids=str)
+def test_a_mask_that_leaves_all_of_a_tall_matrix(shape):
+    with pytest.raises(DomainError, match="the mask leaves more rows than columns"):
+        sinkhorn(torch.zeros(shape), mask=torch.ones(shape, dtype=torch.bool))

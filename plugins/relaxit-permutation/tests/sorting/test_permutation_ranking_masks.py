@@ -167,6 +167,22 @@ def test_any_dimension(relaxation, dim):
 
 
 @EVERY
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_a_temperature_with_size_1_in_the_dimension(relaxation, dim):
+    x = normal(3, 4, 5)
+    tau = normal(*(1 if i == dim % 3 else n for i, n in enumerate(x.shape)), number=2).exp()
+    for function in (sort, rank, soft_permutation, lambda v, *a, **b: topk(v, 2, *a, **b).values):
+        found = function(x, tau, relaxation, dim=dim)
+        close(found, function(x, tau.squeeze(dim), relaxation, dim=dim), 0)
+
+
+def test_a_large_offset_of_padded_values():
+    x, m = 1e5 + normal(20, dtype=torch.float32), 15
+    found = rank(x, 1.0, "sinkhorn", mask=torch.arange(20) < m)
+    close(found[:m], rank(x[:m].double(), 1.0, "sinkhorn"), 1e-3)
+
+
+@EVERY
 def test_a_mask_broadcasts(relaxation):
     x = normal(3, 4, N)
     mask = MASKS[3]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from subset_helpers import INF, along, close, listed, normal
+from subset_helpers import INF, along, close, listed, mean_of, normal, poisson
 from torch.distributions import kl_divergence
-from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
 
 import relaxit
 
@@ -102,6 +102,23 @@ def test_third_derivatives_agree_in_all_modes(quantity):
         jacrev(hessian(total)),
     ):
         close(got(logits), want, 1e-10)
+
+
+@pytest.mark.parametrize(("n", "k"), [(3, 1), (5, 2), (6, 4)])
+def test_forward_mode_twice_over_a_vector_jacobian_product(n, k):
+    # One level moves the logits, the other the vector: the derivative of the covariance.
+    logits, along_logits, vector, along_vector = (normal(n, number=i) for i in range(1, 5))
+    zero = torch.tensor(0.0, dtype=torch.float64)
+
+    def mixed(mean):
+        def product(s, t):
+            return vjp(mean, logits + s * along_logits)[1](vector + t * along_vector)[0]
+
+        return jacfwd(lambda s: jacfwd(lambda t: product(s, t))(zero))(zero)
+
+    want = mixed(lambda a: mean_of(poisson(a, k), listed(n, k)))
+    assert float(want.abs().max()) > 1e-3
+    close(mixed(function_of("subset", n, k, "marginals")), want, 1e-12)
 
 
 @pytest.mark.parametrize("quantity", ["marginals", "entropy"])

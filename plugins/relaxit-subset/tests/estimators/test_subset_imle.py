@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy import stats
 from subset_helpers import close, normal, seed
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import relaxit
 from relaxit import PerturbAndRelax, Relaxation
@@ -144,6 +145,30 @@ def test_imle_works_with_samples_only():
         SamplesOnly.vertices.check(Imle().sample(SamplesOnly()(torch.zeros(4, 3)))).tolist()
         == [True] * 4
     )
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own: deprecation, sizes as constants
+@pytest.mark.parametrize("name", ["subset", "subset-plackett-luce", "categorical"])
+def test_imle_is_recorded_only_without_a_gradient(name):
+    options = {"categories": 5} if name == "categorical" else {"n": 5, "k": 2}
+    structure = relaxit.get(name, **options)
+
+    class Sampler(torch.nn.Module):
+        def forward(self, params):
+            return Imle().sample(structure(params))
+
+    params = normal(3, 5).requires_grad_()
+    recorders = (
+        lambda: torch.jit.trace(Sampler(), params, check_trace=False),
+        lambda: torch.export.export(Sampler(), (params,), strict=False).module(),
+        lambda: make_fx(Sampler())(params),
+    )
+    for record in recorders:
+        with pytest.raises(Unsupported, match=r"'imle' .* cannot be exported or traced; .*no_grad"):
+            record()
+        with torch.no_grad():
+            z = record()(params)
+        assert bool(structure.vertices.check(z).all())
 
 
 # --- sums of Gammas, alpha = 2e-5 -------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 
 import pytest
 import torch
@@ -95,6 +96,14 @@ def test_wrong_shape_of_values(name):
     for call in (q.log_prob, q.discrete.log_prob, q.hard):
         with pytest.raises(ShapeError, match=rf"{name}.*\[3, 5\]"):
             call(torch.zeros(3, 5))
+
+
+@NAMES
+@pytest.mark.parametrize("shape", [(), (1,), (3, 1), (3, 5), (2, 4), (2, 1, 3)])
+def test_wrong_shape_of_values_in_log_space(name, shape):
+    x = relaxit.get(name, n=4, k=2)(torch.zeros(3, 4)).log_space
+    with pytest.raises(ShapeError, match=rf"BalancedLogits.*{re.escape(str(list(shape)))}"):
+        x.log_prob(torch.zeros(shape))
 
 
 @NAMES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from subset_helpers import INF, LONG, close, normal, seed
-from torch.func import hessian, jacfwd, jacrev, jvp, vmap
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vmap
 
 import relaxit
 from relaxit_subset.relaxed.balance import balance, centre
@@ -67,6 +67,22 @@ def test_third_derivatives_of_the_shift():
     assert float(want.abs().max()) > 1e-3
     close(jacfwd(jacfwd(jacfwd(shift)))(normal(4)), want, 1e-12)
     close(jacfwd(hessian(shift))(normal(4)), want, 1e-12)
+
+
+@pytest.mark.parametrize("order", [4, 5, 7])
+def test_nested_forward_mode_up_to_the_seventh_derivative_of_the_shift(order):
+    x, direction = centre(normal(4), 2), normal(4, number=3)
+
+    def shift(t):
+        return balance(x + t * direction, 2).squeeze()
+
+    forward = reverse = shift
+    for _ in range(order):
+        forward, reverse = jacfwd(forward), grad(reverse)
+    start = torch.tensor(0.0, dtype=torch.float64)
+    want = reverse(start)
+    assert abs(float(want)) > 1e-3
+    close(forward(start), want, 1e-9 * abs(float(want)))
 
 
 def test_vmap_around_and_inside():

@@ -123,8 +123,9 @@ class GumbelSinkhorn(PerturbAndRelax):
         :mod:`relaxit_permutation.gumbel_sinkhorn.base`, capped at the logarithm of the number of
         matchings, where there is no gradient. Where entries are masked, it is the divergence for
         the other entries plus this logarithm, because the distribution over the remaining matchings
-        is not known to be nearer to uniform. First derivatives are correct. Second derivatives, for
-        square matrices, do not account for the change of v.
+        is not known to be nearer to uniform; so it is at most twice the logarithm. First
+        derivatives are correct. Second derivatives, for square matrices, do not account for the
+        change of v.
         """
         m, n = self.event_shape
         allowed = params != -torch.inf

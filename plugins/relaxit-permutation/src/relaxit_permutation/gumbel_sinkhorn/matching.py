@@ -17,7 +17,7 @@ class Matching(GumbelSinkhorn):
     """Each of m rows is assigned its own column; n - m columns stay free.
 
     Params and values are ``[*batch, rows, columns]``. Rows of a soft sample sum to 1, and columns
-    to at most 1. It is ``permutation`` with n - m further rows whose scores are all 0 without
+    to at most 1. It is ``permutation`` with n - m extra rows whose scores are all 0 without
     noise; because these rows are equal, they are represented by one row of mass n - m. With as many
     rows as columns it is ``permutation``. For rows that may stay unmatched, see
     ``partial-matching``.

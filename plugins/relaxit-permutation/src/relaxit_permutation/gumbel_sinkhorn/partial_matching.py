@@ -124,7 +124,8 @@ class PartialMatching(GumbelSinkhorn):
         It is the divergence of the noise, plus a constant, because params of 0 are not uniform; see
         :mod:`relaxit_permutation.gumbel_sinkhorn.unmatched`. It is capped at the logarithm of the
         number of matchings, where there is no gradient. Where entries are masked, the constant is
-        this logarithm.
+        this logarithm and only the divergence of the noise is capped, so that there is a gradient
+        and the bound is at most twice the logarithm.
         """
         allowed = pad(params != -torch.inf, (0, 1), value=True)
         divergence = divergence_of_noise(pad(params, (0, 1)), allowed, shared=False)

@@ -1,10 +1,9 @@
-"""Whether something is known of the numbers of a tensor, on which the handling of pads depends."""
+"""What can be read from the values of a tensor, on which the handling of pads depends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from relaxit.tracing import can_read_values
@@ -20,10 +19,11 @@ def known(tensor: Tensor, flags: Callable[[], Tensor]) -> bool | None:
         flags: function that returns a bool tensor.
 
     Example:
+        >>> import torch
         >>> known(torch.ones(2), lambda: torch.tensor([True, False]))
         False
     """
-    if not _readable(tensor):
+    if not can_read_values(tensor):
         return None
     try:
         return bool(flags().all())
@@ -37,16 +37,13 @@ def smallest_known(tensor: Tensor) -> float | None:
     It is the fastest way to know that no number is ``-inf``.
 
     Example:
+        >>> import torch
         >>> smallest_known(torch.tensor([2.0, -torch.inf]))
         -inf
     """
-    if not _readable(tensor):
+    if not can_read_values(tensor):
         return None
     try:
         return float(tensor.detach().min())
     except RuntimeError:  # as above, or there are no numbers
         return None
-
-
-def _readable(tensor: Tensor) -> bool:
-    return can_read_values(tensor) and not torch.jit.is_tracing()  # type: ignore[attr-defined]

@@ -5,7 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["in_order", "log_choices", "log_first", "log_mass", "pads_in_place"]
+from relaxit_permutation.sorting.items import pad_places
+
+__all__ = [
+    "always_possible",
+    "in_order",
+    "log_choices",
+    "log_first",
+    "log_mass",
+    "pads_in_place",
+]
 
 
 def in_order(scores: Tensor, order: Tensor) -> Tensor:  # [*batch, n], [..., n] -> [..., n]
@@ -51,11 +60,35 @@ def pads_in_place(pads: Tensor, order: Tensor) -> Tensor:  # [*batch, n], [..., 
     """
     k, n = order.shape[-1], pads.shape[-1]
     lead = torch.broadcast_shapes(pads.shape[:-1], order.shape[:-1])
-    places = torch.where(pads, (~pads).sum(-1, keepdim=True) - 1 + pads.cumsum(-1), -1)
+    places = pad_places(pads)
     index = order.clamp(0, n - 1).expand(*lead, k)
     own = places.expand(*lead, n).gather(-1, index)
     right = own == torch.arange(k, device=order.device)
     return (right | (own < 0) | (order < 0)).all(-1)
+
+
+def always_possible(pads: Tensor, other: Tensor) -> Tensor:  # [..., n] twice -> [...] of bool
+    """Whether each order that these pads allow puts the other pads in their places too.
+
+    Two orders decide: with the items by their index, and with the items in reverse. If an item is a
+    pad of the other list, all behind it must be such pads; in both orders that makes all items
+    pads, of which one order only is right.
+
+    Args:
+        pads: which entries are pads in the orders.
+        other: which entries must stand behind all others, in the order of their index.
+
+    Example:
+        >>> pads = torch.tensor([False, True, True])
+        >>> always_possible(pads, torch.tensor([[False, False, True], [False, True, False]]))
+        tensor([ True, False])
+    """
+    items, last = ~pads, pad_places(pads)
+    number = items.cumsum(-1)
+    rising = torch.where(pads, last, number - 1)
+    falling = torch.where(pads, last, number[..., -1:] - number)
+    own = pad_places(other)
+    return (((rising == own) & (falling == own)) | ~other).all(-1)
 
 
 def log_first(scores: Tensor, order: Tensor) -> Tensor:  # [*batch, n], [..., k] -> [...]

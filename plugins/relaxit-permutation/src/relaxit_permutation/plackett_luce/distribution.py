@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit import DiscreteDistribution, DomainError, Relaxation, ShapeError, Unsupported
+from relaxit import DiscreteDistribution, Relaxation, ShapeError, Unsupported
 from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
 from relaxit.shapes import as_size
@@ -13,13 +13,14 @@ from relaxit_permutation.matrices import polytope
 from relaxit_permutation.matrices.rounding import sorting_matrix
 from relaxit_permutation.plackett_luce import lattice, monte_carlo, rank_race
 from relaxit_permutation.plackett_luce.choices import (
+    always_possible,
     in_order,
     log_choices,
     log_first,
     log_mass,
     pads_in_place,
 )
-from relaxit_permutation.sorting.items import scores_of
+from relaxit_permutation.sorting.items import places_of, scores_of
 
 __all__ = ["MOST_EXACT", "MOST_LISTED", "PlackettLuce"]
 
@@ -97,7 +98,7 @@ class PlackettLuce(DiscreteDistribution):
             an index out of range, a gap, a pad that is not behind all items.
 
         Raises:
-            TypeError: if the order is not a tensor, or of dtype bool.
+            TypeError: if the order is not a tensor, or of dtype bool or complex.
             ShapeError: if there are more than n places, or the shape does not fit.
 
         Example:
@@ -117,7 +118,8 @@ class PlackettLuce(DiscreteDistribution):
     def _as_indices(self, order: Tensor) -> tuple[Tensor, Tensor]:
         """Return indices ``[..., k]`` and whether they come from rows of a permutation matrix."""
         owner = f"{self.relaxation.name}, log_prob_of_order"
-        if not isinstance(order, Tensor) or order.dtype == torch.bool:
+        legal = isinstance(order, Tensor) and order.dtype != torch.bool
+        if not legal or order.is_complex():
             got = order.dtype if isinstance(order, Tensor) else type(order).__name__
             raise TypeError(f"{owner}: order must be a tensor of integers or of rows, got {got}")
         rows = order.is_floating_point()
@@ -136,7 +138,7 @@ class PlackettLuce(DiscreteDistribution):
                 f"{list(self.batch_shape)}"
             ) from None
         if not rows:
-            return order, torch.ones_like(order[..., :1], dtype=torch.bool).all(-1)
+            return order.long(), torch.ones_like(order[..., :1], dtype=torch.bool).all(-1)
         exact = ((order == 0) | (order == 1)).flatten(-2).all(-1) & (order.sum(-1) == 1).all(-1)
         return order.argmax(-1), exact
 
@@ -153,7 +155,8 @@ class PlackettLuce(DiscreteDistribution):
             generator: source of randomness; the global one if None.
 
         Raises:
-            DomainError: if k is out of range.
+            TypeError: if k is not an integer.
+            DomainError: if it is out of range.
 
         Example:
             >>> from relaxit_permutation import PermutationPlackettLuce
@@ -161,9 +164,7 @@ class PlackettLuce(DiscreteDistribution):
             >>> distribution.sample_order((5,), k=3).shape
             torch.Size([5, 3])
         """
-        k = self.n if k is None else k
-        if not 1 <= k <= self.n:
-            raise DomainError(f"{self.relaxation.name}: k must be from 1 to {self.n}, got {k}")
+        k = self.n if k is None else places_of("sample_order", k, self.n)
         with torch.no_grad(), without_autocast(self.scores):
             noisy = monte_carlo.perturbed(self.scores, as_size(sample_shape), generator)
             return noisy.topk(k, -1).indices
@@ -213,11 +214,11 @@ class PlackettLuce(DiscreteDistribution):
         return self._infinite_where_impossible(divergence, other)
 
     def _infinite_where_impossible(self, divergence: Tensor, other: PlackettLuce) -> Tensor:
-        """Return ``inf`` where an item is a pad of the other distribution only."""
+        """Return ``inf`` where an order of this distribution is impossible in the other one."""
         if other.pads is None:
             return divergence
-        only = other.pads if self.pads is None else other.pads & ~self.pads
-        return divergence.masked_fill(only.any(-1), torch.inf)
+        pads = torch.zeros_like(other.pads) if self.pads is None else self.pads
+        return divergence.masked_fill(~always_possible(pads, other.pads), torch.inf)
 
     @property
     def variance(self) -> Tensor:

@@ -18,7 +18,8 @@ from relaxit_permutation.matrices.rounding import matrix_of, order_of, sorting_m
 from relaxit_permutation.plackett_luce import lattice
 from relaxit_permutation.plackett_luce.choices import in_order
 from relaxit_permutation.plackett_luce.distribution import MOST_EXACT, PlackettLuce
-from relaxit_permutation.sorting.items import scores_of
+from relaxit_permutation.sinkhorn.quotient import roomy
+from relaxit_permutation.sorting.items import put_last, scores_of, without_pads
 from relaxit_permutation.sorting.neuralsort import neuralsort
 from relaxit_permutation.sorting.softsort import softsort
 
@@ -137,7 +138,11 @@ class PermutationPlackettLuce(PerturbAndRelax):
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
         soften = softsort if self.options.relaxation == "softsort" else neuralsort
-        return soften(scores_of(scores, temperature).values, temperature)
+        x, pads = without_pads(scores)
+        x, temperature = roomy(x, temperature)
+        if pads is not None:
+            x = put_last(x, pads, temperature)
+        return soften(x, temperature).to(scores.dtype)
 
     def argmax(self, scores: Tensor) -> Tensor:
         return sorting_matrix(scores)
@@ -189,13 +194,13 @@ class PermutationPlackettLuce(PerturbAndRelax):
         below log n!. As a loss it therefore limits the spread of the scores. Of a padded list of m
         items it is that of the items, plus ``log n! - log m!``.
         """
+        items = scores_of(params)
         if self.kl_is_exact:
-            return lattice.kl(scores_of(params).values, None)
-        pads = scores_of(params).pads
-        if pads is None:
+            return lattice.kl(items.values, None)
+        if items.pads is None:
             n = self.options.n
             return params.sum(-1) + n * ((-params).logsumexp(-1) - math.log(n))
-        return _bound_of_padded(params, pads)
+        return _bound_of_padded(params, items.pads)
 
 
 def _bound_of_padded(params: Tensor, pads: Tensor) -> Tensor:  # [*batch, n] twice -> [*batch]

@@ -11,7 +11,7 @@ temperature decreases, P tends to the permutation with the greatest score.
 
 References: Sinkhorn, Knopp, Pacific J. Math. 21 (1967); Mena, Belanger, Linderman, Snoek,
 "Learning Latent Permutations with Gumbel-Sinkhorn Networks", arXiv:1802.08665; Cuturi, "Sinkhorn
-Distances", arXiv:1306.0895 (sums of one's own).
+Distances", arXiv:1306.0895 (given row and column sums).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from relaxit import DomainError, ShapeError
+from relaxit.arguments import floating
 from relaxit.dtypes import compute_dtype
 from relaxit.masks import apply_mask
 from relaxit.temperature import check_temperature_value, divide_by_temperature
@@ -102,23 +103,23 @@ def sinkhorn(
             sinkhorn, (scores,), scores, temperature, rows=rows, columns=columns, mask=mask,
             dim=dim, iterations=iterations, newton=newton, tolerance=tolerance,
         )  # fmt: skip
-    if not isinstance(scores, Tensor) or not scores.is_floating_point():
-        got = scores.dtype if isinstance(scores, Tensor) else type(scores).__name__
-        raise TypeError(f"sinkhorn: scores must be a floating-point tensor, got {got}")
+    floating("sinkhorn", "scores", scores)
     _check_settings(temperature, iterations, newton)
     plain = rows is None and columns is None
     moved = dim != (-2, -1) and scores.dim() >= 2
     x = apply_mask("sinkhorn", scores, mask)
     x = x.movedim(dim, (-2, -1)) if moved else x
-    _check_shape(x, wide=plain and mask is None)
+    _check_shape(x, tall=not plain or mask is not None)
     wide = x.to(compute_dtype(x.dtype))
     settings = iterations, newton, tolerance
-    if plain and (mask is None or not has_empty(wide)):
+    if plain and (mask is None or (x.shape[-2] <= x.shape[-1] and not has_empty(wide))):
         soft = _matching(wide, temperature, settings)
+    elif plain:
+        sums = counted_sums(wide)
+        soft = _with_sums(divide_by_temperature(wide, temperature), sums, settings)
     else:
-        sums = counted_sums(wide) if plain else checked_sums(wide, rows, columns)
-        divided = divide_by_temperature(wide, temperature)
-        soft = _with_sums(divided, sums, mask is None, settings)
+        sums, total = checked_sums(wide, rows, columns)
+        soft = _with_sums(divide_by_temperature(wide, temperature), sums, settings) * total
     soft = soft.movedim((-2, -1), dim) if moved else soft
     return soft.to(scores.dtype)
 
@@ -133,9 +134,10 @@ def _check_settings(temperature: float | Tensor, iterations: int, newton: int) -
         )
 
 
-def _check_shape(x: Tensor, wide: bool) -> None:
-    if x.dim() < 2 or 0 in x.shape[-2:] or (wide and x.shape[-2] > x.shape[-1]):
-        most = " with m <= n, unless sums are given" if wide else ""
+def _check_shape(x: Tensor, tall: bool) -> None:
+    """Reject what is not a matrix, or has more rows than columns unless it may be tall."""
+    if x.dim() < 2 or 0 in x.shape[-2:] or (x.shape[-2] > x.shape[-1] and not tall):
+        most = "" if tall else " with m <= n, unless sums are given"
         raise ShapeError(f"sinkhorn: scores must have shape [*, m, n]{most}, got {list(x.shape)}")
 
 
@@ -152,11 +154,10 @@ def _matching(
     return soft[..., :m, :]
 
 
-def _with_sums(x: Tensor, sums: Sums, unmasked: bool, settings: tuple[int, int, float]) -> Tensor:
+def _with_sums(x: Tensor, sums: Sums, settings: tuple[int, int, float]) -> Tensor:
     """Return the matrix with these sums, of which some may be 0."""
     rows, columns, _ = sums
-    positive = known(x, lambda: (rows > 0).all() & (columns > 0).all())
-    if positive or (positive is None and unmasked):
+    if known(x, lambda: (rows > 0).all() & (columns > 0).all()):
         return scaled(x, rows, columns, *settings)[0]
     soft, _, _ = scaled(*extended(x, sums), *settings)
     return soft[..., :-1, :-1]

@@ -34,7 +34,7 @@ def quotient(scores: Tensor, temperature: float | Tensor) -> Tensor:
         temperature: as for :func:`~relaxit_permutation.sinkhorn.operator.sinkhorn`.
 
     Returns:
-        ``[..., m, n]``; if m < n, with one further row, which represents n - m equal rows of scores
+        ``[..., m, n]``; if m < n, with an extra row, which represents n - m equal rows of scores
         0 that take the remaining columns.
     """
     x = _with_rest(divide_by_temperature(scores, temperature))
@@ -117,7 +117,7 @@ def _widened(tensor: Tensor) -> Tensor:
         >>> x.grad
         tensor([3.3231e+35])
     """
-    wide: Tensor = in_all_modes(_Widened, _WidenedBothWays, Tensor.double, tensor)
+    wide: Tensor = in_all_modes(_Widened, _WidenedBothModes, Tensor.double, tensor)
     return wide
 
 
@@ -138,7 +138,7 @@ class _Widened(torch.autograd.Function):
         return grad.clamp(-most, most).to(ctx.dtype), None
 
 
-class _WidenedBothWays(_Widened):
+class _WidenedBothModes(_Widened):
     """The cast with derivatives in both modes, which compilers do not trace."""
 
     @staticmethod

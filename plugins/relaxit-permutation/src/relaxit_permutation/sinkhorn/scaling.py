@@ -2,7 +2,8 @@
 
 It is one operator, opaque to ``torch.compile`` and ``vmap``, so that it can check the error and
 stop. On the CPU it does so. On other devices the check would synchronise, so a fixed number of
-iterations is made. So it is in a program made by ``torch.export``, as operators of PyTorch.
+iterations is made. The same holds in a program made by ``torch.export``, which consists of
+PyTorch's own operators.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Row and column sums of one's own, of which some may be 0, and matrices of different sizes.
+"""Given row and column sums (marginals), of which some may be 0, and matrices of other sizes.
 
-A row or column of sum 0 has no potential: it would be minus infinity. So the matrix gets one
-further row and one further column. An empty row has a mass of its own, which only the further
-column can take; an empty column takes its mass from the further row; and the corner takes what they
-have left. These parts are decoupled from the others, so that nothing else changes and no step of
-the computation has to know about them.
+A row or column of sum 0 has no potential: it would be minus infinity. So the matrix gets an extra
+row and an extra column. An empty row has a mass of its own, which only the extra column can take;
+an empty column takes its mass from the extra row; and the corner takes what they have left. These
+parts are decoupled from the others, so that nothing else changes and no step of the computation has
+to know about them.
 
-In the same way the further row takes what rows that sum to 1 leave of the columns, if there are
-more columns.
+In the same way the extra row takes what rows that sum to 1 leave of the columns, if there are more
+columns.
 """
 
 from __future__ import annotations
@@ -57,10 +57,11 @@ def counted_sums(x: Tensor) -> Sums:
     return rows, columns, rest
 
 
-def checked_sums(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> Sums:
-    """Return the given sums, with 0 for rows and columns without an allowed entry.
+def checked_sums(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> tuple[Sums, Tensor]:
+    """Return the given sums divided by their total, and the total ``[..., 1, 1]``.
 
-    The columns get exactly the total of the rows.
+    They are 0 for rows and columns without an allowed entry. The columns get exactly the total of
+    the rows. With a total of 1, products of two sums do not overflow.
 
     Args:
         x: scores ``[..., m, n]``, ``-inf`` where an entry is excluded.
@@ -85,7 +86,10 @@ def checked_sums(x: Tensor, rows: Tensor | None, columns: Tensor | None) -> Sums
             "sinkhorn: rows and columns must have the same total for each matrix, got "
             f"{_some(total)} and {_some(other)}"
         )
-    return r, c * (total / torch.where(other > 0, other, 1.0)), torch.zeros_like(total)
+    c = c * (total / torch.where(other > 0, other, 1.0))
+    unit = total.detach()
+    unit = torch.where(unit > 0, unit, 1.0)
+    return (r / unit, c / unit, torch.zeros_like(total)), unit.unsqueeze(-1)
 
 
 def _expanded(name: str, sums: Tensor, x: Tensor, dim: int) -> Tensor:
@@ -109,7 +113,7 @@ def _some(totals: Tensor) -> str:
 
 
 def extended(x: Tensor, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
-    """Return matrix and positive sums with one further row and column, as described above.
+    """Return matrix and positive sums with an extra row and an extra column, as described above.
 
     Args:
         x: scores ``[..., m, n]``.
@@ -130,10 +134,10 @@ def extended(x: Tensor, sums: Sums) -> tuple[Tensor, Tensor, Tensor]:
     last = torch.cat([below, torch.zeros_like(below[..., :1])], -1).unsqueeze(-2)
     return (
         torch.cat([torch.cat([inside, right], -1), last], -2),
-        _with_further(rows, no_row, rest + own * (no_column.sum(-1, keepdim=True) + 1), own),
-        _with_further(columns, no_column, own * (no_row.sum(-1, keepdim=True) + 1), own),
+        _with_extra(rows, no_row, rest + own * (no_column.sum(-1, keepdim=True) + 1), own),
+        _with_extra(columns, no_column, own * (no_row.sum(-1, keepdim=True) + 1), own),
     )
 
 
-def _with_further(sums: Tensor, empty: Tensor, further: Tensor, own: Tensor) -> Tensor:
-    return torch.cat([torch.where(empty, own, sums), further], -1)
+def _with_extra(sums: Tensor, empty: Tensor, extra: Tensor, own: Tensor) -> Tensor:
+    return torch.cat([torch.where(empty, own, sums), extra], -1)

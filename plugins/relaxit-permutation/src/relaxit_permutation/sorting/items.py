@@ -9,16 +9,18 @@ that their weights underflow to 0.
 
 from __future__ import annotations
 
+import operator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from relaxit.arguments import floating
 from relaxit.errors import DomainError, ShapeError
 from relaxit.masks import apply_mask
 from relaxit_permutation.matrices.reading import known, smallest_known
 
-__all__ = ["Items", "items_of", "put_last", "scores_of"]
+__all__ = ["Items", "items_of", "pad_places", "places_of", "put_last", "scores_of", "without_pads"]
 
 _FAR = 1000.0
 """Distance in temperatures at which a weight is 0 in every dtype: exp(-746) is, in float64."""
@@ -59,10 +61,8 @@ def items_of(owner: str, values: Tensor, dim: int = -1, mask: Tensor | None = No
         ShapeError: if there are no items, or the mask does not broadcast.
         DomainError: if a value is NaN or ``+inf`` and values can be read.
     """
-    if not isinstance(values, Tensor) or not values.is_floating_point():
-        kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
-        raise TypeError(f"{owner}: values must be a floating-point tensor, got {kind}")
-    if values.dim() == 0 or values.shape[dim] == 0:
+    floating(owner, "values", values)
+    if values.dim() == 0 or values.size(dim) == 0:
         raise ShapeError(
             f"{owner}: values must have shape [*, n] with n >= 1, got {list(values.shape)}"
         )
@@ -78,12 +78,11 @@ def items_of(owner: str, values: Tensor, dim: int = -1, mask: Tensor | None = No
     return Items(scores.masked_fill(pads, 0.0), pads)
 
 
-def scores_of(scores: Tensor, temperature: float | Tensor = 1.0) -> Items:
-    """Return scores in which those of pads, ``-inf``, are finite, but behind all others.
+def without_pads(scores: Tensor) -> Items:
+    """Return scores in which those of pads, ``-inf``, are 0.
 
     Args:
-        scores: scores ``[..., n]``, float32 or wider.
-        temperature: as for :func:`put_last`.
+        scores: scores ``[..., n]``.
 
     Returns:
         The scores themselves if it is known that there are no pads.
@@ -92,7 +91,56 @@ def scores_of(scores: Tensor, temperature: float | Tensor = 1.0) -> Items:
     if least is not None and least > -torch.inf:
         return Items(scores, None)
     pads = scores.detach() == -torch.inf
-    return Items(put_last(scores.masked_fill(pads, 0.0), pads, temperature), pads)
+    return Items(scores.masked_fill(pads, 0.0), pads)
+
+
+def scores_of(scores: Tensor) -> Items:
+    """Return scores in which those of pads, ``-inf``, are finite, but behind all others.
+
+    Args:
+        scores: scores ``[..., n]``, float32 or wider.
+
+    Returns:
+        The scores themselves if it is known that there are no pads.
+    """
+    values, pads = without_pads(scores)
+    return Items(values, None) if pads is None else Items(put_last(values, pads, 1.0), pads)
+
+
+def places_of(owner: str, k: int, n: int) -> int:
+    """Return the number of first places as an ``int``; integers of NumPy are accepted.
+
+    Args:
+        owner: name used in error messages.
+        k: the number of places.
+        n: the number of items.
+
+    Raises:
+        TypeError: if k is not an integer.
+        DomainError: if it is out of range.
+
+    Example:
+        >>> places_of("topk", 2, 3)
+        2
+    """
+    try:
+        # The index of a tensor would be read from its device.
+        k = operator.index("" if isinstance(k, bool | Tensor) else k)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{owner}: k must be an integer, got {k!r}") from None
+    if not 1 <= k <= n:
+        raise DomainError(f"{owner}: k must be between 1 and n = {n}, got {k}")
+    return k
+
+
+def pad_places(pads: Tensor) -> Tensor:  # [..., n] of bool -> [..., n]
+    """Return the place of each pad, behind all items and in the order of its index; -1 for items.
+
+    Example:
+        >>> pad_places(torch.tensor([True, False, True]))
+        tensor([ 1, -1,  2])
+    """
+    return torch.where(pads, (~pads).sum(-1, keepdim=True) - 1 + pads.cumsum(-1), -1)
 
 
 def put_last(values: Tensor, pads: Tensor, temperature: float | Tensor) -> Tensor:
@@ -108,10 +156,11 @@ def put_last(values: Tensor, pads: Tensor, temperature: float | Tensor) -> Tenso
 
     Example:
         >>> put_last(torch.tensor([0.0, 5.0, 0.0]), torch.tensor([True, False, True]), 1.0)
-        tensor([-1010.,     5., -2020.])
+        tensor([-1005.,     5., -2005.])
     """
     if isinstance(temperature, Tensor):
         temperature = temperature.detach()
     greatest = values.detach().masked_fill(pads, 0.0).abs().amax(-1, keepdim=True)
-    step = 2 * greatest + _FAR * temperature
-    return torch.where(pads, -step * pads.cumsum(-1), values)
+    # The second term exceeds the rounding errors of large values.
+    step = _FAR * temperature + 8 * torch.finfo(values.dtype).eps * greatest
+    return torch.where(pads, -greatest - step * pads.cumsum(-1), values)

@@ -51,16 +51,15 @@ Sorting using Optimal Transport", arXiv:1905.11885 (ranks as a transport to equa
 
 from __future__ import annotations
 
-import operator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from relaxit.errors import DomainError
+from relaxit.arguments import without_dim
 from relaxit_permutation.matrices.rounding import sorting_matrix
-from relaxit_permutation.sorting.items import Items, items_of
+from relaxit_permutation.sorting.items import Items, items_of, places_of
 from relaxit_permutation.sorting.soft_matrix import SortRelaxation, soft_matrix
 
 __all__ = [
@@ -107,7 +106,7 @@ def soft_permutation(
     Args:
         values: values of a floating-point dtype, finite or, at pads, ``-inf``.
         temperature: positive float, or tensor that broadcasts to the shape of values without
-            ``dim``.
+            ``dim``, or has as many dimensions as values and size 1 at ``dim``.
         relaxation: ``softsort``, ``neuralsort`` or ``sinkhorn``.
         descending: whether the largest value has rank 1.
         dim: dimension of the n items.
@@ -139,6 +138,7 @@ def soft_permutation(
             descending=descending, dim=dim, mask=mask,
         )  # fmt: skip
     items = items_of("soft_permutation", values, dim, mask)
+    temperature = without_dim("soft_permutation", temperature, values, dim)
     p = soft_matrix("soft_permutation", items, temperature, relaxation, descending)
     return p.to(values.dtype)
 
@@ -206,6 +206,7 @@ def sort(
             descending=descending, dim=dim, mask=mask,
         )  # fmt: skip
     items = items_of("sort", values, dim, mask)
+    temperature = without_dim("sort", temperature, values, dim)
     p = soft_matrix("sort", items, temperature, relaxation, descending)
     return _restored(_applied(p, items, descending), dim)
 
@@ -253,6 +254,7 @@ def rank(
             descending=descending, dim=dim, mask=mask,
         )  # fmt: skip
     items = items_of("rank", values, dim, mask)
+    temperature = without_dim("rank", temperature, values, dim)
     p = soft_matrix("rank", items, temperature, relaxation, descending)
     n = p.shape[-1]
     ranks = torch.arange(1, n + 1, dtype=p.dtype, device=p.device).unsqueeze(-1)
@@ -301,21 +303,12 @@ def topk(
             largest=largest, dim=dim, mask=mask,
         )  # fmt: skip
     items = items_of("topk", values, dim, mask)
-    k = _checked(k, items.values.shape[-1])
+    k = places_of("topk", k, items.values.shape[-1])
+    temperature = without_dim("topk", temperature, values, dim)
     p = soft_matrix("topk", items, temperature, relaxation, largest, k)
     if items.pads is not None:
         p = p.masked_fill(items.beyond(k).unsqueeze(-1), 0.0)
     return TopK(_restored(_applied(p, items, largest), dim), p.to(values.dtype))
-
-
-def _checked(k: int, n: int) -> int:
-    try:
-        k = operator.index("" if isinstance(k, bool) else k)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"topk: k must be an integer, got {k!r}") from None
-    if not 1 <= k <= n:
-        raise DomainError(f"topk: k must be between 1 and n = {n}, got {k}")
-    return k
 
 
 def _applied(p: Tensor, items: Items, descending: bool) -> Tensor:  # [..., k, n] -> [..., k]

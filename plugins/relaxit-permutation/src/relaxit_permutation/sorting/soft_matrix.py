@@ -13,7 +13,7 @@ from relaxit.temperature import align_temperature, check_temperature_value
 from relaxit_permutation.matrices.reading import known
 from relaxit_permutation.sinkhorn.operator import sinkhorn
 from relaxit_permutation.sinkhorn.quotient import roomy
-from relaxit_permutation.sorting.items import Items, put_last
+from relaxit_permutation.sorting.items import Items, pad_places, put_last
 from relaxit_permutation.sorting.neuralsort import neuralsort
 from relaxit_permutation.sorting.softsort import softsort
 
@@ -77,8 +77,7 @@ def _transport(x: Tensor, pads: Tensor | None, temperature: float | Tensor) -> T
     # only reduces rounding errors.
     scores = anchors.unsqueeze(-1) * (x - mean).unsqueeze(-2)
     if pads is not None:
-        last = torch.where(pads, count - 1 + pads.cumsum(-1), -1)
-        own = last.unsqueeze(-2) == place.unsqueeze(-1)
+        own = pad_places(pads).unsqueeze(-2) == place.unsqueeze(-1)
         item = (place < count).unsqueeze(-1) & ~pads.unsqueeze(-2)
         scores = scores.masked_fill(own, 0.0).masked_fill(~(own | item), -torch.inf)
     tau = temperature.unsqueeze(-1) if isinstance(temperature, Tensor) else temperature

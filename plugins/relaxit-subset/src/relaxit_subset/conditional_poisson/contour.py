@@ -113,49 +113,32 @@ def _tilt(u: Tensor, sign: Tensor, k: int) -> tuple[Tensor, _Tilted]:
     angle = (j + 0.5) * (math.pi / half)  # [..., Q]
     versine, sine = 2 * (angle / 2).sin().square(), angle.sin()
     rest = k - (1 - sign).sum(-1, keepdim=True) / 2  # sum of the signed minor sides
-    turned = _turned_in_real_numbers if recorded() else _turned
-    real, imaginary = turned(minor, sign, versine, sine, rest * angle, j < half, half)
+    product = _product_in_real_numbers if recorded() else _product
+    a, b = product(minor, sign, versine, sine)
+    cos, sin = (rest * angle).cos(), (rest * angle).sin()
+    turned = a * cos + b * sin, b * cos - a * sin
+    real, imaginary = (torch.where(j < half, part, 0.0) / half for part in turned)
     probability = real.sum(-1, keepdim=True)
     real, imaginary = real / probability, imaginary / probability
     tilted = _Tilted(minor, sign, real, imaginary, versine, sine)
     return probability.squeeze(-1).log(), tilted
 
 
-def _turned(
-    minor: Tensor,
-    sign: Tensor,
-    versine: Tensor,
-    sine: Tensor,
-    angle: Tensor,
-    kept: Tensor,
-    half: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Return real and imaginary parts ``[..., Q]`` of the terms of the probability."""
+def _product(minor: Tensor, sign: Tensor, versine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor]:
+    """Return real and imaginary part ``[..., Q]`` of F, the product over all items."""
     whole, signed, q = minor.unsqueeze(-2), (minor * sign).unsqueeze(-2), chunk_size(minor)
+    columns = (column.unsqueeze(-1).split(q, -2) for column in (versine, sine))
     products = [
-        torch.complex(1 - whole * v, signed * s).prod(-1)
-        for v, s in zip(
-            versine.unsqueeze(-1).split(q, -2), sine.unsqueeze(-1).split(q, -2), strict=True
-        )
+        torch.complex(1 - whole * v, signed * s).prod(-1) for v, s in zip(*columns, strict=True)
     ]
-    turn = torch.complex(angle.cos(), -angle.sin())
-    terms = torch.where(kept, torch.cat(products, -1) * turn, 0.0) / half
-    return terms.real, terms.imag
+    product = torch.cat(products, -1)
+    return product.real, product.imag
 
 
-def _turned_in_real_numbers(
-    minor: Tensor,
-    sign: Tensor,
-    versine: Tensor,
-    sine: Tensor,
-    angle: Tensor,
-    kept: Tensor,
-    half: Tensor,
+def _product_in_real_numbers(
+    minor: Tensor, sign: Tensor, versine: Tensor, sine: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the same where operations are recorded.
-
-    ONNX has no products of complex numbers, and ``torch.jit`` differentiates them wrongly.
-    """
+    """Return the same where operations are recorded: ONNX has no products of complex numbers."""
     a = 1 - minor.unsqueeze(-2) * versine.unsqueeze(-1)
     b = (minor * sign).unsqueeze(-2) * sine.unsqueeze(-1)
     while (n := a.shape[-1]) > 1:  # neighbours are multiplied; the last one of an odd number stays
@@ -165,10 +148,7 @@ def _turned_in_real_numbers(
             torch.cat([product, x[..., even:]], -1)
             for product, x in ((a0 * a1 - b0 * b1, a), (a0 * b1 + b0 * a1, b))
         )
-    a, b, cos, sin = a.squeeze(-1), b.squeeze(-1), angle.cos(), angle.sin()
-    parts = a * cos + b * sin, b * cos - a * sin
-    real, imaginary = (torch.where(kept, part, 0.0) / half for part in parts)
-    return real, imaginary
+    return a.squeeze(-1), b.squeeze(-1)
 
 
 def rule_size(minor: Tensor) -> tuple[Tensor, int]:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import operator
 
-from relaxit import ConfigurationError, Relaxation, RelaxedDistribution, SampleEstimator, ShapeError
+from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from relaxit import (
+    ConfigurationError,
+    Relaxation,
+    RelaxedDistribution,
+    RelaxitError,
+    SampleEstimator,
+    ShapeError,
+)
 from relaxit.aliases import Generator
 from relaxit.arguments import estimator_for, floating, relaxation_for, without_dim
 from relaxit.arithmetic import without_autocast
@@ -61,6 +71,10 @@ def soft_topk(
     References: Amos, Koltun, Kolter, arXiv:1906.08707 (the projection); Paulus et al.,
     arXiv:2006.08063 (the regulariser).
     """
+    if has_torch_function_unary(scores):  # a subclass of Tensor, or a symbolic trace
+        return handle_torch_function(
+            soft_topk, (scores,), scores, k, temperature, dim=dim, mask=mask
+        )
     q = _distribution("soft_topk", "scores", scores, k, temperature, dim, mask, "subset")
     with without_autocast(scores):
         params = q.params.to(compute_dtype(q.params.dtype))
@@ -95,9 +109,9 @@ def sample_subset(
         estimator: estimator of the gradient, or its name, such as ``"simple"``. Those that return
             zeros and ones need ``hard=True``.
         distribution: ``"subset"`` (conditional Poisson) or ``"subset-plackett-luce"``
-            (Gumbel-top-k), or another relaxation with options n and k. The two differ in the
-            discrete distribution, which ``simple`` and ``straight-through`` draw from; the samples
-            of ``pathwise`` and ``st-gumbel`` are the same.
+            (Gumbel-top-k), or another relaxation with options n and k; an object must have this k.
+            The two differ in the discrete distribution, which ``simple`` and ``straight-through``
+            draw from; the samples of ``pathwise`` and ``st-gumbel`` are the same.
         generator: source of randomness.
 
     Returns:
@@ -106,7 +120,8 @@ def sample_subset(
     Raises:
         TypeError, IndexError, ShapeError, DomainError: as :func:`soft_topk`.
         UnknownName: if there is no such estimator or distribution.
-        ConfigurationError: if k is out of range, or the estimator does not fit ``hard``.
+        ConfigurationError: if k is out of range, the estimator does not fit ``hard``, or the
+            distribution has another k or none.
         Unsupported: if the estimator does not act through a sample.
 
     Example:
@@ -119,6 +134,11 @@ def sample_subset(
     References: arXiv:2006.08063 (the soft sample); arXiv:2210.01941 (``simple``); arXiv:1903.06059
     (Gumbel-top-k).
     """
+    if has_torch_function_unary(logits):
+        return handle_torch_function(
+            sample_subset, (logits,), logits, k, temperature, hard=hard, dim=dim, mask=mask,
+            estimator=estimator, distribution=distribution, generator=generator,
+        )  # fmt: skip
     owner = "sample_subset"
     chosen = estimator_for(owner, estimator, hard)
     q = _distribution(owner, "logits", logits, k, temperature, dim, mask, distribution)
@@ -139,8 +159,7 @@ def _distribution(
 ) -> RelaxedDistribution:
     """Return the distribution over subsets of the entries along ``dim``, which is moved last."""
     floating(owner, what, scores)
-    if isinstance(k, bool) or not isinstance(k, int):
-        raise TypeError(f"{owner}: k must be an integer, got {k!r}")
+    k = _integer(owner, k)
     if scores.dim() == 0 or scores.size(dim) == 0:
         raise ShapeError(f"{owner}: there are no entries in {what} {list(scores.shape)}")
     if not 0 <= k <= scores.size(dim):
@@ -148,5 +167,26 @@ def _distribution(
             f"{owner}: k must be from 0 to {scores.size(dim)}, the size of dimension {dim}, got {k}"
         )
     params = apply_mask(owner, scores, mask).movedim(dim, -1)
-    relaxation = relaxation_for(distribution, params.shape, {"k": int(k)})
-    return relaxation(params, without_dim(owner, temperature, scores, dim))
+    relaxation = relaxation_for(distribution, params.shape, {"k": k})
+    own = getattr(relaxation.options, "k", None)
+    if own != k:
+        raise ConfigurationError(
+            f"{owner}: k is {k}, but the distribution {relaxation.name!r} has the option k={own}; "
+            "pass one with the same k"
+        )
+    temperature = without_dim(owner, temperature, scores, dim)
+    try:
+        return relaxation(params, temperature)
+    except (RelaxitError, TypeError) as error:  # names the relaxation and its params
+        kind, said = type(error), error.args[0]
+    said = said.removeprefix(f"{relaxation.name}: ").replace("params", what)
+    raise kind(f"{owner}: {said}")
+
+
+def _integer(owner: str, k: int) -> int:
+    """Return k as an ``int``; integers of NumPy are accepted."""
+    try:
+        # The index of a tensor would be read from its device.
+        return operator.index("" if isinstance(k, bool | Tensor) else k)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{owner}: k must be an integer, got {k!r}") from None
