@@ -11,8 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+GENERATED = {"_build", "gallery", "jupyter_execute"}  # by a build of the documentation
+PAGES = [
+    ROOT / "README.md",
+    *sorted(p for p in DOCS.rglob("*.md") if not GENERATED & set(p.relative_to(DOCS).parts)),
+]
 EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+
+
+def page_of(name: str) -> Path:
+    """The page with this name, on whichever shelf it is."""
+    (path,) = (p for p in PAGES if p.stem == name)
+    return path
 
 
 class Block(NamedTuple):

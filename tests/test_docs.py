@@ -15,7 +15,7 @@ import pytest
 
 import relaxit
 from relaxit.plugins import registry
-from tests.pages import DOCS, EACH_PAGE, PAGES, ROOT, Block, blocks
+from tests.pages import EACH_PAGE, PAGES, ROOT, Block, blocks, page_of
 
 
 def execute(block: Block, page: str, namespace: dict) -> None:
@@ -88,7 +88,7 @@ def environment() -> dict[str, str]:
 
 def test_the_minimal_plugin_installs_and_trains(tmp_path):
     """The first block of the contract page, as a file behind an entry point, in a new process."""
-    found = list(blocks((DOCS / "contract.md").read_text()))
+    found = list(blocks(page_of("contract").read_text()))
     source = next(b.code for b in found if b.language == "python" and "@hookimpl" in b.code)
     point = next(b.code for b in found if b.language == "toml" and "entry-points" in b.code)
     name, module = re.search(r'^(\w+) = "(\w+)"$', point.split("entry-points")[1], re.M).groups()
@@ -115,7 +115,7 @@ def test_the_minimal_plugin_installs_and_trains(tmp_path):
 
 def test_the_single_file_trains_and_is_checked(tmp_path):
     """The first block of the page for authors, with the command lines below it."""
-    text = (DOCS / "write-a-plugin.md").read_text()
+    text = page_of("write-a-plugin").read_text()
     found = list(blocks(text))
     assert found[0].language == "python"
     assert found[1].language == "bash"
@@ -141,7 +141,7 @@ def test_the_single_file_trains_and_is_checked(tmp_path):
 
 def test_the_task_of_the_contract_trains_as_a_file(tmp_path):
     """The task's block with the command line below it, in a new process."""
-    found = list(blocks((DOCS / "contract.md").read_text()))
+    found = list(blocks(page_of("contract").read_text()))
     place = next(i for i, b in enumerate(found) if b.language == "python" and "(Task):" in b.code)
     (tmp_path / "pixels.py").write_text(found[place].code)
     line = found[place + 1].code.replace("\\\n", " ").strip()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from relaxit.testing import Check, checks
-from tests.pages import DOCS
+from tests.pages import page_of
 
 MARKS = "<!-- checks: begin -->\n", "<!-- checks: end -->\n"
 
@@ -58,7 +58,7 @@ def table(title: str, group: list[Check]) -> Iterator[str]:
 
 
 def test_the_tables_of_checks_are_those_of_the_kit():
-    path = DOCS / "conformance.md"
+    path = page_of("conformance")
     before, mark, rest = path.read_text().partition(MARKS[0])
     found, end, after = rest.partition(MARKS[1])
     assert mark, f"{path.name} has lost its mark {MARKS[0]}"
@@ -70,7 +70,7 @@ def test_the_tables_of_checks_are_those_of_the_kit():
     missing = "\n".join(line for line in wanted.splitlines() if line not in found.splitlines())
     stale = "\n".join(line for line in found.splitlines() if line not in wanted.splitlines())
     assert found == wanted, (
-        "docs/conformance.md differs from the checks. Run this test with REWRITE_CHECK_TABLES=1, "
+        "conformance.md differs from the checks. Run this test with REWRITE_CHECK_TABLES=1, "
         f"or write:\n{missing}\nin place of:\n{stale}\nAll of it:\n{wanted}"
     )
 

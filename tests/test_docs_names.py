@@ -10,7 +10,7 @@ import pytest
 
 import relaxit
 from relaxit.plugins import specs
-from tests.pages import DOCS
+from tests.pages import page_of
 
 HOOKS = [
     f for _, f in inspect.getmembers(specs, inspect.isfunction) if f.__name__.startswith("relaxit_")
@@ -24,13 +24,13 @@ def signature_line(function) -> str:
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda f: f.__name__)
 def test_every_hook_is_documented(hook):
-    page = (DOCS / "contract.md").read_text()
+    page = page_of("contract").read_text()
     assert any(line.startswith(signature_line(hook)) for line in page.splitlines())
     assert f"- `{hook.__name__}`:" in page
 
 
 def test_no_other_hook_is_documented():
-    page = (DOCS / "contract.md").read_text()
+    page = page_of("contract").read_text()
     assert set(re.findall(r"\brelaxit_[a-z_]+\b", page)) - {"relaxit_bins"} == {
         hook.__name__ for hook in HOOKS
     }
@@ -50,7 +50,7 @@ PUBLIC = [
 
 
 def documented_names() -> set[str]:
-    page = (DOCS / "api.md").read_text()
+    page = page_of("api").read_text()
     return set(re.findall(r"^\.\. [\w:]+:: (relaxit[\w.]+)$", page, re.M))
 
 

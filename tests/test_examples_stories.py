@@ -1,4 +1,4 @@
-"""The stories of docs/functions.md: short scripts, each of which reaches what it sets out to do."""
+"""The stories of functions.md: short scripts, each of which reaches what it sets out to do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import DOCS, ROOT
+from tests.pages import ROOT, page_of
 from tests.scripts import EXAMPLES, run
 
 MOST_LINES = 20
-STORIES = re.findall(r"^\| `([\w/.-]+\.py)` ", (DOCS / "functions.md").read_text(), re.M)
+STORIES = re.findall(r"^\| `([\w/.-]+\.py)` ", page_of("functions").read_text(), re.M)
 SPACE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
     tokenize.ENDMARKER,

@@ -4,8 +4,8 @@
 
 Each part has a share of the remaining time; then its commands are stopped with their children.
 ``gpu-check.json`` and ``gpu-check.md`` in DIR are rewritten atomically after each command,
-so that the results so far survive if the machine is lost. ``docs/gpu.md`` describes it. The code in
-this directory needs only the standard library.
+so that the results so far survive if the machine is lost. ``docs/evidence/gpu.md`` describes it.
+The code in this directory needs only the standard library.
 """
 
 from __future__ import annotations

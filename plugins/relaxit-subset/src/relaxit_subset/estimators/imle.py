@@ -26,7 +26,7 @@ It is not the default because measurements speak against it. The sums of overlap
 independent, and the resulting distribution is far too peaked: for k = 5 of n = 10 its total
 variation distance from the conditional Poisson distribution is .62, compared with .15 for plain
 Gumbel noise, the noise of the relaxation. Its gradients also have a larger error at lambda up to
-2.5 (docs/results.md).
+2.5 (docs/evidence/results.md).
 
 Reference: Niepert, Minervini, Franceschi, "Implicit MLE: Backpropagating Through Discrete
 Exponential Family Distributions", arXiv:2106.01798, algorithm 1 and section 4.2.
