@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from sphinx_gallery.sorting import ExplicitOrder
 
 project = "relaxit"
 author = "The relaxit authors"
 release = version = installed_version("relaxit-framework")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["_build", "jupyter_execute"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+    "sphinx-mathjax-offline",  # formulas are shown without the network
+]
+exclude_patterns = ["_build", "jupyter_execute", "gallery/*.ipynb", "gallery/*.py"]
 html_theme = "furo"
 html_title = f"relaxit {release}"
 
@@ -18,10 +31,42 @@ myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the docstrings give shapes, which types do not
+autodoc_typehints = "signature"  # the docstrings add shapes, which types do not give
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 80
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+
+
+# The scripts are run by the build, one after the other. Their order is the order of the page.
+ORDER = [
+    "hard_attention", "router", "pruning_gates", "codebook", "prompt_search", "feature_selection",
+    "learning_to_rank", "bandit", "matching", "jigsaw", "temperature", "exact_gradients",
+]  # fmt: skip
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": ExplicitOrder([f"{name}.py" for name in ORDER]),
+    "abort_on_example_error": True,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 10_000,
+    "write_computation_times": False,
+    "remove_config_comments": True,
+    "image_scrapers": ("matplotlib",),
+    "matplotlib_animations": False,
+}
+
+# The reference of the command line is written by Typer from the commands themselves.
+COMMANDS = Path(__file__).parent / "running" / "commands.md"
+subprocess.run(
+    [sys.executable, "-m", "typer", "relaxit.cli.app", "utils", "docs", "--name", "relaxit",
+     "--title", "Command line reference", "--output", str(COMMANDS)],
+    check=True, stdout=subprocess.DEVNULL,
+)  # fmt: skip
 
 
 def setup(app):
