@@ -30,6 +30,8 @@ from relaxit_permutation.sinkhorn.operator import residual
 CPU = torch.device("cpu")
 BASELINES = {"diffsort": ["diffsort, odd-even", "diffsort, bitonic"]}
 BASELINES["torchsort"] = ["torchsort, l2", "torchsort, kl"]
+SOFTTORCH = ["softsort", "neuralsort", "ot", "sorting_network", "fast_soft_sort"]
+BASELINES["softtorch"] = [f"softtorch, {method}" for method in SOFTTORCH]
 SMALL = [
     SinkhornIterations(batch=3, n=4, iterations=20),
     SinkhornConvergence(batch=3, n=4, cap=50),
@@ -202,7 +204,7 @@ def test_soft_matrices_are_those_that_sort_in_descending_order():
     want = x.sort(descending=True).values
     for each in benchmark.implementations(CPU):
         # The networks round off slowly, and unrolled iterations do not get there.
-        if each.name.startswith("log form") or (absent("diffsort") and "diffsort" in each.name):
+        if each.name.startswith("log form") or (each.baseline and absent(each.baseline)):
             continue
         soft, gradient = each.make()()
         torch.testing.assert_close((soft @ x[..., None]).squeeze(-1), want, atol=0.05, rtol=0)
@@ -221,11 +223,22 @@ def test_soft_ranks_are_near_the_ranks():
     (x,) = benchmark.inputs(CPU)
     want = x.argsort().argsort() + 1.0
     for each in benchmark.implementations(CPU):
-        if each.name.startswith("log form") or (absent("torchsort") and "torchsort" in each.name):
+        if each.name.startswith("log form") or (each.baseline and absent(each.baseline)):
             continue
         ranks, gradient = each.make()()
         torch.testing.assert_close(ranks, want, atol=0.05, rtol=0)
         assert gradient.shape == x.shape
+
+
+def test_the_error_of_soft_ranks_is_their_distance_from_the_ranks():
+    benchmark = SoftRanks(batch=3, n=5)
+    (x,) = benchmark.inputs(CPU)
+    ranks = torch.stack([torch.searchsorted(row.sort().values, row) + 1.0 for row in x])
+    assert torch.equal(benchmark.compared((ranks, x)), benchmark.oracle(CPU))
+    shifted = ranks + torch.tensor([1.0, -1.0, 1.0, -1.0, 0.0])  # the mean is that of the ranks
+    torch.testing.assert_close(
+        benchmark.compared((shifted, x)), torch.full((3,), 0.8, dtype=torch.float64)
+    )
 
 
 def test_rows_alone_sum_to_one_where_that_is_said():

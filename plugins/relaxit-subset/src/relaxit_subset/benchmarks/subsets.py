@@ -184,7 +184,11 @@ class SubsetRelaxed(_Sized):
     api = 1
     name = "subset-relaxed"
     summary = "relaxed draw of k-subsets, forward and backward"
-    references = ("arXiv:1901.10517 (successive softmax)", "arXiv:2006.08063")
+    references = (
+        "arXiv:1901.10517 (successive softmax)",
+        "arXiv:2006.08063",
+        "https://github.com/a-paulus/softtorch (SoftTorch)",
+    )
 
     def implementations(self, device: torch.device) -> Sequence[Implementation]:
         logits, vector = self.inputs(device)
@@ -198,6 +202,23 @@ class SubsetRelaxed(_Sized):
 
         def projected(x: Tensor) -> Tensor:
             return relaxation(x, _TEMPERATURE).rsample()
+
+        def sorted_softly() -> Callable[[], Any]:
+            import softtorch
+
+            def function(x: Tensor) -> Tensor:
+                scores = relaxation.perturb(x, torch.Size())
+                found = softtorch.topk(
+                    scores,
+                    relaxation.options.k,
+                    softness=_TEMPERATURE,
+                    method="softsort",
+                    standardize=False,
+                )
+                soft: Tensor = found.indices.sum(-2)
+                return soft
+
+            return make(function)
 
         def make(function: Callable[[Tensor], Tensor]) -> Callable[[], Any]:
             def call() -> tuple[Tensor, Tensor]:
@@ -216,5 +237,11 @@ class SubsetRelaxed(_Sized):
                 "projection compiled",
                 lambda: make(torch.compile(projected, fullgraph=True)),
                 compiled=True,
+            ),
+            Implementation(
+                "softtorch, softsort",
+                sorted_softly,
+                "topk: k rows of softmax, added up; of the same perturbed logits",
+                baseline="softtorch",
             ),
         ]
