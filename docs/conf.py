@@ -25,6 +25,9 @@ extensions = [
 exclude_patterns = ["_build", "jupyter_execute", "gallery/*.ipynb", "gallery/*.py"]
 html_theme = "furo"
 html_title = f"relaxit {release}"
+html_search_scorer = str(Path(__file__).with_name("scorer.js"))
+html_copy_source = False
+project_copyright = "The relaxit authors"
 
 nb_execution_mode = "off"  # the pages' code is run by tests/test_docs.py
 myst_enable_extensions = ["dollarmath", "colon_fence"]
@@ -57,6 +60,7 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "remove_config_comments": True,
     "image_scrapers": ("matplotlib",),
+    "capture_repr": (),
     "matplotlib_animations": False,
 }
 

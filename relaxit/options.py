@@ -6,13 +6,14 @@ name, and an object that consists of its validated options. What they share is d
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from relaxit.errors import ConfigurationError, validation_summary
+from relaxit.errors import OptionsError, Problem, problems_of
 
 __all__ = ["Configured", "Options"]
 
@@ -40,22 +41,68 @@ class Options(BaseModel):
         so that the validation of the whole model names them.
 
         Raises:
-            ConfigurationError: with pydantic's message.
+            OptionsError: naming every key with a value of the wrong type or out of range.
         """
         values: dict[str, Any] = {}
+        problems: list[Problem] = []
         for key, text in texts.items():
-            field = cls.model_fields.get(key)
-            if field is None:
+            if key not in cls.model_fields:
                 values[key] = text
                 continue
-            annotated: Any = Annotated[field.annotation, field]
-            adapter: TypeAdapter[Any] = TypeAdapter(annotated)
-            read = adapter.validate_json if text[:1] in "[{" and text else adapter.validate_strings
             try:
-                values[key] = read(text)
+                values[key] = cls._read(key, text)
             except ValidationError as error:
-                raise ConfigurationError(f"option {key}: {validation_summary(error)}") from error
+                problems += (p._replace(path=key + p.path) for p in problems_of(error))
+        if problems:
+            unknown = [
+                Problem(key, "extra_forbidden", "") for key in texts.keys() - cls.model_fields
+            ]
+            raise OptionsError("", "", [*unknown, *problems], cls.model_fields)
         return values
+
+    @classmethod
+    def _read(cls, key: str, text: str) -> Any:
+        adapter = _adapter(cls, key)
+        if text[:1] not in ("[", "{"):
+            return adapter.validate_strings(text)
+        try:
+            return adapter.validate_json(text)
+        except ValidationError as error:
+            if any(item["type"] == "json_invalid" for item in error.errors()):
+                return adapter.validate_strings(text)  # says which type is wanted
+            raise
+
+
+def _adapter(model: type[BaseModel], key: str) -> TypeAdapter[Any]:
+    field = model.model_fields[key]
+    annotated: Any = Annotated[field.annotation, field]
+    return TypeAdapter(annotated)
+
+
+_LIKELY = (10, 0.5, 1, True, "name", [1, 2])
+
+
+def _examples(
+    model: type[BaseModel], missing: Sequence[str], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return values of missing options that fit the given ones; none if no such are found."""
+    fitting = [_fitting(model, key) for key in missing]
+    for values in zip(*fitting, strict=False):
+        with contextlib.suppress(ValidationError):
+            model(**given, **dict(zip(missing, values, strict=True)))
+            return dict(zip(missing, values, strict=True))
+    return {}
+
+
+def _fitting(model: type[BaseModel], key: str) -> list[Any]:
+    """Return values that an option may have, those that its field gives as examples first."""
+    field, adapter = model.model_fields[key], _adapter(model, key)
+    values = []
+    for value in (*(field.examples or ()), *get_args(field.annotation), *_LIKELY):
+        with contextlib.suppress(ValidationError):
+            adapter.validate_python(value, strict=True)
+            values.append(value)
+    return values
 
 
 class Configured:
@@ -90,7 +137,7 @@ class Configured:
             try:
                 options = self.Options(**fields)
             except ValidationError as error:
-                raise ConfigurationError(self._explain(error)) from error
+                raise self._error(error, fields) from error
         object.__setattr__(self, "options", options)
         # The fields that pydantic compares; compiled code of older torch cannot ask pydantic.
         object.__setattr__(self, "_fields", tuple(options))
@@ -100,17 +147,31 @@ class Configured:
         """Build an object from values of a configuration file (lists for tuples, and so on).
 
         Raises:
-            ConfigurationError: with pydantic's message.
+            OptionsError: if an option is missing, unknown, of the wrong type or out of range.
         """
         try:
             return cls(cls.Options.model_validate_json(json.dumps(dict(values))))
         except ValidationError as error:
-            raise ConfigurationError(cls._explain(error)) from error
+            raise cls._error(error, values) from error
 
     @classmethod
-    def _explain(cls, error: ValidationError) -> str:
-        known = ", ".join(cls.Options.model_fields) or "none"
-        return f"{cls.kind} {cls.name!r}: {validation_summary(error)}. Options: {known}"
+    def parse(cls, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Convert the texts of ``KEY=VALUE`` pairs to the types of the options.
+
+        Raises:
+            OptionsError: as :meth:`Options.parse`, with the name of this class.
+        """
+        try:
+            return cls.Options.parse(texts)
+        except OptionsError as error:
+            raise OptionsError(cls.kind, cls.name, error.problems, error.known) from error
+
+    @classmethod
+    def _error(cls, error: ValidationError, given: Mapping[str, Any]) -> OptionsError:
+        problems = problems_of(error)
+        missing = [problem.path for problem in problems if problem.kind == "missing"]
+        examples = _examples(cls.Options, missing, given) if len(missing) == len(problems) else {}
+        return OptionsError(cls.kind, cls.name, problems, cls.Options.model_fields, examples, given)
 
     def __setattr__(self, key: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; build another one instead")

@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-GENERATED = {"_build", "gallery", "jupyter_execute"}  # by a build of the documentation
+# By a build of the documentation.
+GENERATED = {"_build", "commands.md", "gallery", "jupyter_execute"}
 PAGES = [
     ROOT / "README.md",
     *sorted(p for p in DOCS.rglob("*.md") if not GENERATED & set(p.relative_to(DOCS).parts)),

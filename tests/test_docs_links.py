@@ -12,7 +12,7 @@ from tests.pages import DOCS, PAGES, ROOT, blocks
 
 READMES = [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *ROOT.glob("plugins/*/README.md")]
 EXAMPLES = ROOT / "examples" / "gallery"
-GENERATED = {DOCS / "running" / "commands.md", DOCS / "gallery" / "index.rst"}
+MADE = {DOCS / "running" / "commands.md", DOCS / "gallery" / "index.rst"}
 
 
 def prose(text: str) -> str:
@@ -41,7 +41,7 @@ def exists(path: Path) -> bool:
     """Whether a file is there, or is made by a build of the documentation."""
     if path.parent == DOCS / "gallery" and path.stem != "index":
         return (EXAMPLES / path.stem).with_suffix(".py").is_file()
-    return path in GENERATED or path.exists()
+    return path in MADE or path.exists()
 
 
 @pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda p: f"{p.parent.name}-{p.stem}")
@@ -50,7 +50,7 @@ def test_links_lead_somewhere(page):
     for path, anchor in links(text):
         target = (page.parent / path).resolve() if path else page
         assert exists(target), f"{page.name} links to {path}"
-        if anchor and target not in GENERATED and target.suffix == ".md":
+        if anchor and target not in MADE and target.suffix == ".md":
             assert anchor in anchors(target.read_text()), f"{page.name}: {path}#{anchor}"
 
 

@@ -8,7 +8,6 @@ from importlib import import_module
 
 import pytest
 
-import relaxit
 from relaxit.plugins import specs
 from tests.pages import DOCS, page_of
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
@@ -30,6 +31,15 @@ def _columns(image):
     return [image[:, i * width : (i + 1) * width] for i in range(5)]
 
 
+def test_simplex_has_points_of_three_colours_in_each_panel(tmp_path):
+    run("simplex.py", "simplex.png", cwd=tmp_path)
+    panels = np.array_split(imread(tmp_path / "simplex.png")[..., :3], 4, axis=1)
+    for panel in panels:
+        for strongest in range(3):  # blue, orange and green have their largest channel each
+            others = np.delete(panel, strongest, axis=-1).max(-1)
+            assert (panel[..., strongest] > others + 0.1).mean() > 5e-4
+
+
 def test_temperature_prints_the_table(figure):
     text, _ = figure
     rows = [[float(n) for n in re.findall(r"\d+\.?\d*", line)] for line in text.splitlines()]
@@ -43,9 +53,8 @@ def test_temperature_prints_the_table(figure):
         assert row[2:] == pytest.approx(softmax, abs=0.015)
 
 
-@pytest.mark.parametrize("seed", ["0", "1"])
-def test_plain_loop_improves(tmp_path, seed):
-    text = run("plain_loop.py", "--epochs", "6", "--seed", seed, cwd=tmp_path)
+def test_plain_loop_improves(tmp_path):
+    text = run("plain_loop.py", "--epochs", "6", cwd=tmp_path)
     first, last = map(float, re.search(r"first ELBO (-[\d.]+), last ELBO (-[\d.]+)", text).groups())
     assert last > first + 10
     epochs = re.findall(
@@ -61,31 +70,17 @@ def test_plain_loop_repeats(tmp_path):
     assert len(texts) == 1
 
 
-def test_bandit_learns_from_actions_drawn_earlier(tmp_path):
-    text = run("bandit.py", cwd=tmp_path)
-    before, after = map(float, re.findall(r"^step \d+: regret ([\d.]+)$", text, re.M))
-    assert before > 0.3
-    assert after < 0.05
+def test_annealing_is_saved_and_loaded(tmp_path):
+    temperature, error, mode = map(
+        float, re.findall(r"[\d.]+\d", run("annealing.py", cwd=tmp_path))
+    )
+    assert temperature == 0.3
+    assert max(error, mode) < 0.2
+    assert (tmp_path / "model.pt").is_file()
 
 
-def test_router_balances_what_it_learns(tmp_path):
-    text = run("router.py", cwd=tmp_path)
-    error, least, most = map(float, re.findall(r"[\d.]+", text))
-    assert error < 0.2
-    assert 0.1 < least <= 0.125 <= most < 0.15
-
-
-def test_pruning_gates_keep_the_relevant_inputs(tmp_path):
-    text = run("pruning_gates.py", cwd=tmp_path)
-    error, expected = map(float, re.search(r"error ([\d.]+), expected L0 ([\d.]+)", text).groups())
-    kept, relevant = re.findall(r"\[([\d, ]+)\]", text)
-    assert kept == relevant
-    assert error < 0.02
-    assert 7 < expected < 12
-
-
-def test_codebook_reconstructs_with_many_codes(tmp_path):
-    text = run("codebook.py", cwd=tmp_path)
-    error, perplexity, codes = map(float, re.findall(r"[\d.]+", text))
-    assert error < 0.45
-    assert 40 < perplexity < codes == 512
+def test_drop_in_learns(tmp_path):
+    text = run("drop_in.py", cwd=tmp_path)
+    errors = [float(error) for error in re.findall(r"error ([\d.]+)", text)]
+    assert len(errors) == 4
+    assert errors[-1] < 0.05 < 0.2 < errors[0]

@@ -65,7 +65,7 @@ def test_parse_passes_unknown_keys_to_the_model():
 )
 def test_parse_rejects(texts):
     (key,) = texts
-    with pytest.raises(ConfigurationError, match=f"option {key}") as caught:
+    with pytest.raises(ConfigurationError, match=rf"^{key}(\[0\])? must be ") as caught:
         Many.parse(texts)
     assert "\n" not in str(caught.value)
 

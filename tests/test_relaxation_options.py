@@ -51,7 +51,7 @@ def test_bad_options(fields, words):
         with pytest.raises(ConfigurationError) as caught:
             build()
         text = str(caught.value)
-        assert "'test-rows'" in text
+        assert text.startswith("test-rows")
         assert "\n" not in text
         assert all(word in text for word in words), text
 

@@ -77,7 +77,8 @@ class Benchmark(Configured, ABC):
         error_is: meaning of the error column, where it is not simply the difference between a
             result and the oracle's: what is compared, and how much of it is chance.
         group: the command that runs it when no benchmark is named: ``structures`` for
-            ``relaxit bench structures``, or ``sampling``.
+            ``relaxit bench structures``, ``sampling``, or ``gradients`` for a benchmark whose
+            implementations are estimators.
         presets: options of its runs, one table per run, in this order; one run with the defaults if
             not stated. Options of the command line override them.
 

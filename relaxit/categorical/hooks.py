@@ -41,19 +41,23 @@ def relaxit_functions() -> list[Callable[..., Any]]:
 @hookimpl
 def relaxit_benchmarks() -> list[type[Benchmark]]:
     from relaxit.categorical.benchmarks import (
+        CategoricalDensity,
         CategoricalHard,
         CategoricalSample,
         CategoricalSoft,
         CategoricalStraightThrough,
         GumbelSoftmaxFunction,
     )
+    from relaxit.categorical.estimator_time import EstimatorTime
 
     return [
         CategoricalSoft,
         CategoricalSample,
         CategoricalStraightThrough,
         CategoricalHard,
+        CategoricalDensity,
         GumbelSoftmaxFunction,
+        EstimatorTime,
     ]
 
 

@@ -20,6 +20,7 @@ from relaxit.cli.reproduce import reproduce
 from relaxit.cli.sample import sample
 from relaxit.cli.show import show
 from relaxit.cli.train import train
+from relaxit.cli.usage import is_help, usage_message
 from relaxit.cli.zoo import zoo
 from relaxit.errors import RelaxitError, one_line
 
@@ -107,7 +108,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except typer.TyperException as error:
-        return _say(error.format_message(), 2)
+        if is_help(error):
+            if shown := error.format_message():  # empty if rich has printed it
+                print(shown, file=sys.stderr)
+            return 2
+        return _say(usage_message(error), 2)
     except RelaxitError as error:
         _trace()
         return _say(str(error), error.exit_code)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from relaxit.cli.flags import key_values
-from relaxit.cli.lookup import find_any
-from relaxit.cli.output import console, print_json, print_table, tell
+from relaxit.cli.flags import build
+from relaxit.cli.lookup import find_any, kind_of
+from relaxit.cli.output import console, print_json, tell
 from relaxit.cli.plugin_option import PluginFiles
+from relaxit.cli.tables import print_notes, print_table
 from relaxit.errors import ConfigurationError, PluginError
 
 if TYPE_CHECKING:
@@ -59,8 +60,10 @@ def _cases(cls: Any, options: Sequence[str], device: str) -> list[Case]:
     from relaxit.testing import cases
 
     if cls.kind not in ("relaxation", "estimator"):
-        raise ConfigurationError(f"there are no checks for a {cls.kind}")
-    subject = cls(**cls.Options.parse(key_values(options, "-o"))) if options else cls
+        raise ConfigurationError(
+            f"{cls.name!r} is {kind_of(cls)}; relaxations and estimators can be checked"
+        )
+    subject = build(cls, options, "-o") if options else cls
     return cases(subject, choose_device(device))
 
 
@@ -121,4 +124,4 @@ def _print_statements(failed: set[str]) -> None:
 
     for check in checks():
         if check.name in failed:
-            print(f"{check.name}: {check.statement} Why: {check.why}")
+            print_notes(f"{check.name}: {check.statement} Why: {check.why}", indent=0)

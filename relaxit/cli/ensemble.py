@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaxit.cli.output import ProgressCallback, print_table, tell
+from relaxit.cli.nouns import noun_of
+from relaxit.cli.output import ProgressCallback, tell
+from relaxit.cli.tables import print_table
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -138,8 +140,9 @@ class _Progress:
                 f"{member.name}, {self.members.index(member) + 1} of {len(self.members)}",
                 self.quiet,
             )
-        images = count * len(e.images.train)
-        return ProgressCallback(e.config.epochs, images, 0, e.task.display, self.quiet)
+        examples = count * len(e.images.train)
+        display, noun = e.task.display, noun_of(e)
+        return ProgressCallback(e.config.epochs, examples, 0, display, self.quiet, noun)
 
 
 def _conclude(outcome: EnsembleOutcome, path: Path) -> None:

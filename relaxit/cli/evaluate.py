@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relaxit.cli.output import print_json, print_table, tell
+from relaxit.cli.nouns import noun_of
+from relaxit.cli.output import print_json, tell
 from relaxit.cli.plugin_option import PluginFiles, tell_changes
+from relaxit.cli.tables import print_table
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -34,7 +36,9 @@ def evaluate(
     """Evaluate a run on the test part, with its importance-weighted bound if requested."""
     del plugin_files  # loaded by the option itself
     if importance_samples < 0:
-        raise ConfigurationError(f"--importance-samples must be >= 0, got {importance_samples}")
+        raise ConfigurationError(
+            f"--importance-samples must be at least 0, got {importance_samples}"
+        )
     from relaxit.training.runs import open_run
 
     experiment = open_run(run, device, data_dir)
@@ -49,8 +53,9 @@ def evaluate(
     if json:
         print_json(result)
         return
+    names = {"test_images": f"test_{noun_of(experiment)}"}
     rows = [
-        [key, f"{value:.3f}" if isinstance(value, float) else str(value)]
+        [names.get(key, key), f"{value:.3f}" if isinstance(value, float) else str(value)]
         for key, value in result.items()
     ]
     print_table(experiment.task.display.unit, ["", ""], rows)
@@ -63,7 +68,7 @@ def _bound(experiment: Experiment, samples: int, seed: int, quiet: bool) -> dict
     task, part = experiment.task, experiment.images.part("test", experiment.task.needs_labels)
 
     def progress(done: int) -> None:
-        tell(f"importance samples: {done} of {len(part)} images", quiet)
+        tell(f"importance samples: {done} of {len(part)} {noun_of(experiment)}", quiet)
 
     with evaluation_mode(experiment.model):
         value = task.importance_weighted_bound(

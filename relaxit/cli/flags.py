@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from relaxit.errors import ConfigurationError
+from relaxit.errors import ConfigurationError, OptionsError
 
 if TYPE_CHECKING:
     from relaxit.training import RunConfig
 
-__all__ = ["FLAGS", "configure", "given", "key_values", "nest"]
+__all__ = [
+    "FLAGS",
+    "OPTION_FLAGS",
+    "build",
+    "configure",
+    "given",
+    "key_values",
+    "named_by_flag",
+    "nest",
+    "parse_options",
+]
 
 FLAGS = {
     "task.name": "--task",
@@ -41,6 +52,9 @@ FLAGS = {
     "precision": "--precision",
 }
 
+OPTION_FLAGS = {"relaxation": "-o", "estimator": "--estimator-option", "task": "--task-option"}
+"""Flags of ``relaxit train`` that take options, by the kind of what the options belong to."""
+
 _KINDS = {"task": "task", "relaxation": "relaxation", "estimator": "estimator", "data": "dataset"}
 """Tables of a configuration that name a plugin, each with its kind."""
 
@@ -63,10 +77,45 @@ def key_values(pairs: Sequence[str], flag: str) -> dict[str, str]:
     table = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise ConfigurationError(f"{flag} takes KEY=VALUE, got {pair!r}")
+        if not equals or not key.strip():
+            hint = f"; write {flag} {key}=VALUE" if key else ""
+            raise ConfigurationError(f"{flag} takes KEY=VALUE, got {pair!r}{hint}")
         table[key.strip()] = value.strip()
     return table
+
+
+@contextlib.contextmanager
+def named_by_flag(flags: Mapping[str, str]) -> Iterator[None]:
+    """Name the flags in errors about options.
+
+    Args:
+        flags: flag that takes ``KEY=VALUE``, by the kind of what the options belong to.
+    """
+    try:
+        yield
+    except OptionsError as error:
+        raise ConfigurationError(error.said(flags.get(error.kind, ""))) from error
+
+
+def parse_options(cls: Any, pairs: Sequence[str], flag: str) -> dict[str, Any]:
+    """Return the options that a flag gives to a registered class, by name.
+
+    Raises:
+        ConfigurationError: naming the flag and what is wrong.
+    """
+    with named_by_flag({cls.kind: flag}):
+        parsed: dict[str, Any] = cls.parse(key_values(pairs, flag))
+        return parsed
+
+
+def build(cls: Any, pairs: Sequence[str], flag: str) -> Any:
+    """Return an object of a registered class with the options that a flag gives.
+
+    Raises:
+        ConfigurationError: naming the flag and what is wrong.
+    """
+    with named_by_flag({cls.kind: flag}):
+        return cls(**parse_options(cls, pairs, flag))
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,16 +155,12 @@ def configure(
 
     layers = [_with_names(t) for t in (*zoo.recipe_layers(recipe or zoo.DEFAULT), nest(flat))]
     chosen = combine(layers)
-    texts = {
-        "relaxation": key_values(options, "-o"),
-        "estimator": key_values(estimator_options, "--estimator-option"),
-        "task": key_values(task_options, "--task-option"),
-    }
+    pairs = {"relaxation": options, "estimator": estimator_options, "task": task_options}
     chosen.setdefault("task", {"name": TASK})
-    for kind, pairs in texts.items():
+    for kind, flag in OPTION_FLAGS.items():
         name = chosen.get(kind, {}).get("name")
-        if pairs and isinstance(name, str):
-            parsed = default_registry().find(kind, name).Options.parse(pairs)
+        if pairs[kind] and isinstance(name, str):
+            parsed = parse_options(default_registry().find(kind, name), pairs[kind], flag)
             layers.append({kind: {"name": name, "options": parsed}})
     return resolve(layers, FLAGS)
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from relaxit.cli.document_cache import cached_document
-from relaxit.cli.output import print_json, print_table
+from relaxit.cli.output import print_json
 from relaxit.cli.plugin_option import PluginFiles
+from relaxit.cli.tables import print_table
 
 __all__ = ["list_all"]
 

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["find_any"]
+__all__ = ["find_any", "kind_of"]
 
 _KINDS = ("relaxation", "estimator", "dataset", "task", "benchmark", "problem")
+
+
+def kind_of(cls: Any) -> str:
+    """Return what a registered class is, with its article.
+
+    Example:
+        >>> from relaxit.data import Dataset
+        >>> kind_of(Dataset)
+        'a data set'
+    """
+    words = {"dataset": "data set", "problem": "gradient problem"}
+    word = words.get(cls.kind, cls.kind)
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
 def find_any(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from relaxit.training import Display
 
-__all__ = ["ProgressCallback", "console", "print_json", "print_table", "tell"]
+__all__ = ["ProgressCallback", "console", "print_json", "tell"]
 
 
 def console(stderr: bool = True) -> Console:
@@ -41,40 +41,39 @@ def print_json(value: Any, allow_nan: bool = True) -> None:
     print(json.dumps(value, indent=2, allow_nan=allow_nan))
 
 
-def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], stderr: bool = False
-) -> None:
-    """Print a table: to stdout if it is the requested result, as a listing is, else to stderr."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
-    for number, column in enumerate(columns):  # the first holds names: not folded
-        table.add_column(column, overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are not markup
-    console(stderr).print(table)
-
-
 class ProgressCallback:
-    """Shows the progress of training: a bar on a terminal, else one plain line per epoch."""
+    """Shows the progress of training: a bar on a terminal, else one plain line per epoch.
+
+    Args:
+        epochs: number of epochs of the run.
+        examples: number of training examples.
+        first_epoch: number of epochs that are finished already.
+        display: how metrics are displayed.
+        quiet: whether to print nothing.
+        noun: what the examples are called.
+    """
 
     def __init__(
-        self, epochs: int, images: int, first_epoch: int, display: Display, quiet: bool
+        self,
+        epochs: int,
+        examples: int,
+        first_epoch: int,
+        display: Display,
+        quiet: bool,
+        noun: str = "images",
     ) -> None:
-        self.epochs = epochs
+        self.epochs, self.noun = epochs, noun
         self.display = display
         self.quiet = quiet
         self.waited: dict[str, float] = {}  # seconds before the first step, by cause
         self.screen = console()
         self.bar = None
         if self.screen.is_terminal and not quiet:
-            self.bar = _bar(self.screen)
+            self.bar = _bar(self.screen, noun)
             self.task = self.bar.add_task(
                 f"epoch {first_epoch + 1}/{epochs}",
-                total=epochs * images,
-                completed=first_epoch * images,
+                total=epochs * examples,
+                completed=first_epoch * examples,
                 means="",
             )
 
@@ -117,12 +116,13 @@ class ProgressCallback:
         else:
             tell(
                 f"epoch {row['epoch']}/{self.epochs}: {self.display.fill(self.display.line, row)}, "
-                f"temperature {row['temperature']:.3f}, {row['images_per_second']:.0f} images/s",
+                f"temperature {row['temperature']:.3f}, {row['images_per_second']:.0f} "
+                f"{self.noun}/s",
                 self.quiet,
             )
 
 
-def _bar(screen: Console) -> Any:
+def _bar(screen: Console, noun: str) -> Any:
     from rich.progress import (
         BarColumn,
         Progress,
@@ -135,7 +135,7 @@ def _bar(screen: Console) -> Any:
 
     class Speed(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text(f"{task.speed or 0:.0f} images/s")
+            return Text(f"{task.speed or 0:.0f} {noun}/s")
 
     return Progress(
         TextColumn("{task.description}"),

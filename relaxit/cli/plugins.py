@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relaxit.cli.output import print_json, print_table
+from relaxit.cli.output import print_json
 from relaxit.cli.plugin_option import PluginFiles
+from relaxit.cli.tables import print_table
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def plugins(
         return
     rows = []
     for plugin, entry in zip(records, listing, strict=True):
-        names = [name for group in plugin.provides.values() for name in group]
+        # A task and its recipe may have the same name.
+        names = dict.fromkeys(name for group in plugin.provides.values() for name in group)
         facts = [*(plugin.problems or [", ".join(names)]), *plugin.remarks]
         shown = "; ".join(filter(None, facts)) if load else plugin.target
         rows.append([plugin.name, plugin.source, str(entry["state"]), shown])

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from relaxit.cli.output import print_json, print_table, tell
+from relaxit.cli.output import print_json, tell
 from relaxit.cli.output_file import require_writable
 from relaxit.cli.plugin_option import PluginFiles
+from relaxit.cli.tables import print_notes, print_table
 from relaxit.errors import ConfigurationError, ReproductionError
 from relaxit.json_text import json_text
 
@@ -100,7 +101,7 @@ def reproduce(
     if ensemble not in _MODES:
         raise ConfigurationError(f"--ensemble must be auto, always or never, got {ensemble!r}")
     if tolerance is not None and not tolerance > 0:
-        raise ConfigurationError(f"--tolerance must be > 0, got {tolerance}")
+        raise ConfigurationError(f"--tolerance must be greater than 0, got {tolerance}")
     files = _files(study.name, out)
     over: dict[str, Any] = {"device": device}
     over |= {"epochs": epochs} if epochs else {}
@@ -229,7 +230,7 @@ class _Work:
 
     def conclude(self, files: Sequence[Path]) -> None:
         """Print the table, and where it was written."""
-        from relaxit.reproduce import comparison_table, footer
+        from relaxit.reproduce import comparison_rows, footer
 
         if self.quiet:
             return
@@ -237,9 +238,9 @@ class _Work:
             tell("no cell is finished: nothing is written")
             return
         if self.comparisons:
-            tell(comparison_table(self.study, self.comparisons))
-        for line in footer(self.study, self.comparisons, len(self.seeds)):
-            tell(line)
+            print_table("", *comparison_rows(self.study, self.comparisons), stderr=True)
+        notes = footer(self.study, self.comparisons, len(self.seeds))
+        print_notes(*notes, indent=0, stderr=True)
         tell(f"written: {', '.join(map(str, files))}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relaxit.cli.nouns import training_examples
 from relaxit.cli.output import tell
 
 if TYPE_CHECKING:
@@ -22,14 +23,13 @@ def print_header(experiment: Experiment, who: str, path: Path, quiet: bool) -> N
         path: directory of the results.
         quiet: whether to print nothing.
     """
-    config, images = experiment.config, experiment.images
+    config = experiment.config
     epochs = f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}"
     why = "best available" if config.device == "auto" else "as requested"
     tell(f"device {experiment.device} ({why}), {who}, run {path}", quiet)
     tell(
         f"{config.latents} x {experiment.relaxation!r} by {config.estimator.name}, on "
-        f"{config.data.name} ({len(images.train)} training images of "
-        f"{images.size[0]}x{images.size[1]}), {epochs}",
+        f"{config.data.name} ({training_examples(experiment)}), {epochs}",
         quiet,
     )
     tell(f"minimises the {experiment.task.statement(experiment.setup)}", quiet)

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from relaxit.cli.document_cache import cached_document
-from relaxit.cli.flags import key_values
-from relaxit.cli.lookup import find_any
-from relaxit.cli.output import print_json, print_table
+from relaxit.cli.flags import build
+from relaxit.cli.lookup import find_any, kind_of
+from relaxit.cli.output import print_json
 from relaxit.cli.plugin_option import PluginFiles
+from relaxit.cli.tables import print_notes, print_table
+from relaxit.errors import ConfigurationError
 
 __all__ = ["show"]
 
@@ -42,27 +44,28 @@ def show(
     if json:
         print_json(facts)
         return
-    print(f"{facts['name']} ({facts['kind']}): {facts['summary']}")
+    print_notes(f"{facts['name']} ({facts['kind']}): {facts['summary']}", indent=0)
     if facts["aliases"]:
-        print(f"  also called {', '.join(facts['aliases'])}")
-    for reference in facts["references"]:
-        print(f"  {reference}")
+        print_notes(f"also called {', '.join(facts['aliases'])}")
+    print_notes(*facts["references"])
     if facts.get("structure"):
-        print(f"  belongs to {facts['structure']}")
+        print_notes(f"belongs to {facts['structure']}")
     rows = [[o["name"], o["type"], o["default"], o["description"]] for o in facts["options"]]
-    print_table(
-        "options" if rows else "no options", ["name", "type", "default", "description"], rows
-    )
+    print_table("options", ["name", "type", "default", "description"], rows)
     for title in ("shapes", "capabilities"):
         if facts[title]:
             rows = [[k, v] for k, v in facts[title].items() if not isinstance(v, dict)]
             print_table(title, ["", ""], [[k, _word(v)] for k, v in rows])
     for name, reason in facts["capabilities"].get(_UNSUPPORTED, {}).items():
-        print(f"does not support {name}: {reason}")
+        print_notes(f"does not support {name}: {reason}", indent=0)
 
 
 def _facts(name: str, options: list[str]) -> dict[str, Any]:
     cls = find_any(name)
+    if options and cls.kind != "relaxation":
+        raise ConfigurationError(
+            f"{cls.name!r} is {kind_of(cls)}; leave out -o, which shows the shapes of a relaxation"
+        )
     facts: dict[str, Any] = {
         "name": cls.name,
         "kind": cls.kind,
@@ -79,7 +82,7 @@ def _facts(name: str, options: list[str]) -> dict[str, Any]:
 
 
 def _word(value: Any) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value) or "none"
 
 
 def _options(cls: Any) -> list[dict[str, str]]:
@@ -101,7 +104,7 @@ def _shapes(cls: Any, texts: list[str]) -> dict[str, str]:
     examples = cls.examples()
     if not texts and not examples:
         return {"example": "give -o KEY=VALUE to see them"}
-    built = cls(**cls.Options.parse(key_values(texts, "-o"))) if texts else examples[-1]
+    built = build(cls, texts, "-o") if texts else examples[-1]
     return {
         "example": repr(built),
         "params": f"[*batch{''.join(f', {n}' for n in built.param_shape)}]",

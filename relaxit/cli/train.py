@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relaxit.cli.flags import configure, given
-from relaxit.cli.output import ProgressCallback, print_json, print_table, tell
+from relaxit.cli.flags import OPTION_FLAGS, configure, given, named_by_flag
+from relaxit.cli.nouns import noun_of
+from relaxit.cli.output import ProgressCallback, print_json, tell
 from relaxit.cli.plugin_option import PluginFiles, tell_changes
 from relaxit.cli.run_header import print_header
+from relaxit.cli.tables import print_table
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -163,16 +165,16 @@ def train(
         int | None,
         _option(
             "--validation",
-            help="Number of training images held out for model selection.",
+            help="Number of training examples held out for model selection.",
             panel=_DATA,
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        _option("--epochs", help="Number of passes over the training images.", panel=_RUN),
+        _option("--epochs", help="Number of passes over the training examples.", panel=_RUN),
     ] = None,
     batch_size: Annotated[
-        int | None, _option("--batch-size", help="Images per step.", panel=_RUN)
+        int | None, _option("--batch-size", help="Examples per step.", panel=_RUN)
     ] = None,
     optimizer: Annotated[
         str | None, _option("--optimizer", help="Optimizer: adam or radam.", panel=_RUN)
@@ -266,20 +268,22 @@ def train(
     else:
         config = configure(recipe, flat, options or (), estimator_options or (), task_options or ())
     plan = _plan(several, config, temperature, _typed(context)) if several else None
+    flags = OPTION_FLAGS if resume is None else {}  # a resumed run takes no options
     if dry_run:
-        _dry_run(config, plan, quiet)
+        with named_by_flag(flags):
+            _dry_run(config, plan, quiet)
         return
     from relaxit.environment import flushed_denormals
 
     if plan is not None:
         from relaxit.cli.ensemble import train_ensemble
 
-        with flushed_denormals():
+        with flushed_denormals(), named_by_flag(flags):
             done, where = train_ensemble(config, plan, out, overwrite, download, quiet)
         if json:
             print_json({"run": str(where), **done.summary()}, allow_nan=False)
         raise typer.Exit(done.exit_code)
-    with flushed_denormals():
+    with flushed_denormals(), named_by_flag(flags):
         outcome, where = _run(config, out, resume is not None, overwrite, download, quiet, began)
     if json:
         last = outcome.rows[-1] if outcome.rows else {}  # none if stopped before the first step
@@ -382,9 +386,8 @@ def _run(
     built = time.perf_counter()
     print_header(experiment, f"seed {config.seed}", run.path, quiet)
     done, display = len(run.read_metrics()), experiment.task.display
-    with ProgressCallback(
-        config.epochs, len(experiment.images.train), done, display, quiet
-    ) as callback:
+    examples, noun = len(experiment.images.train), noun_of(experiment)
+    with ProgressCallback(config.epochs, examples, done, display, quiet, noun) as callback:
         callback.waited = {"import": imported - began, "data and model": built - imported}
         outcome = train_loop(experiment, run, callback, resume)
     if not quiet:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from relaxit.cli.document_cache import cached_document
-from relaxit.cli.output import print_json, print_table
+from relaxit.cli.output import print_json
+from relaxit.cli.tables import print_table
 
 __all__ = ["zoo"]
 

@@ -153,8 +153,8 @@ class Images:
         total = len(self.train)
         if count >= total:
             raise ConfigurationError(
-                f"data.validation (--validation): holding out {count} of {total} training images "
-                "leaves none to train on"
+                f"data.validation (--validation): holding out {count} of {total} training "
+                "examples leaves none to train on"
             )
         order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
         held_out, remaining, labels = order[:count], order[count:], self.train_labels
@@ -217,10 +217,12 @@ class Dataset(Configured, ABC):
 
     Attributes:
         files: whether it reads files that the user must provide or download.
+        noun: what its examples are called in messages, in the plural.
     """
 
     kind: ClassVar[str] = "dataset"
     files: ClassVar[bool] = False
+    noun: ClassVar[str] = "images"
 
     @abstractmethod
     def load(self, directory: Path, download: bool = False) -> Images:

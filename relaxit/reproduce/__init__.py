@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from relaxit.reproduce.comparison import Comparison as Comparison
     from relaxit.reproduce.comparison import compare as compare
     from relaxit.reproduce.comparison import reached as reached
+    from relaxit.reproduce.report import comparison_rows as comparison_rows
     from relaxit.reproduce.report import comparison_table as comparison_table
     from relaxit.reproduce.report import footer as footer
     from relaxit.reproduce.report import markdown_table as markdown_table
@@ -30,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "study_document",
             "footer",
             "markdown_table",
+            "comparison_rows",
             "comparison_table",
         ],
         "relaxit.reproduce.run": ["CellRun", "run_cell"],

@@ -12,7 +12,7 @@ from relaxit.reproduce.comparison import Comparison
 from relaxit.reproduce.run import CellRun
 from relaxit.reproduce.study import Cell, Study
 
-__all__ = ["comparison_table", "footer", "markdown_table", "study_document"]
+__all__ = ["comparison_rows", "comparison_table", "footer", "markdown_table", "study_document"]
 
 _NONE = "-"
 
@@ -28,17 +28,8 @@ def comparison_table(study: Study, comparisons: Sequence[Comparison]) -> str:
         |----------|-------|---------------------|---------------------|------|---------|
         | p=2 rloo |     1 | 0.255000 ± 0.005000 | 0.200000 ± 0.000000 | 11.0 | off     |
     """
-    columns = [name for name in study.columns if any(c.column == name for c in comparisons)]
-    heading = ["cell", "epoch"]
-    for name in columns:
-        heading += [name, "target", "z"]
-    lines = [[*heading, "verdict"]]
-    for (size, estimator, epoch), group in _grouped(comparisons).items():
-        line = [f"{size} {estimator}", str(epoch)]
-        for name in columns:
-            c = group.get(name)
-            line += [_NONE] * 3 if c is None else _three(c, study.decimals)
-        lines.append([*line, _verdict(group)])
+    heading, rows = comparison_rows(study, comparisons)
+    lines = [heading, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     right = {n for n, name in enumerate(heading) if name in ("epoch", "z")}
     shown = [
@@ -52,6 +43,31 @@ def comparison_table(study: Study, comparisons: Sequence[Comparison]) -> str:
     ]
     shown.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(shown)
+
+
+def comparison_rows(
+    study: Study, comparisons: Sequence[Comparison]
+) -> tuple[list[str], list[list[str]]]:
+    """Return the headings of the table, and one row of cells for each cell and epoch.
+
+    Example:
+        >>> from relaxit.reproduce import find_study
+        >>> comparisons = [Comparison("p=2", "rloo", 1, "cost", (0.25, 0.26), 0.2, 0.0, 3.0)]
+        >>> comparison_rows(find_study("polynomial"), comparisons)[0]
+        ['cell', 'epoch', 'cost', 'target', 'z', 'verdict']
+    """
+    columns = [name for name in study.columns if any(c.column == name for c in comparisons)]
+    heading = ["cell", "epoch"]
+    for name in columns:
+        heading += [name, "target", "z"]
+    rows = []
+    for (size, estimator, epoch), group in _grouped(comparisons).items():
+        row = [f"{size} {estimator}", str(epoch)]
+        for name in columns:
+            c = group.get(name)
+            row += [_NONE] * 3 if c is None else _three(c, study.decimals)
+        rows.append([*row, _verdict(group)])
+    return [*heading, "verdict"], rows
 
 
 def _grouped(

@@ -175,6 +175,8 @@ def read_study(path: Path) -> Study:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         return Study.model_validate_json(json.dumps({"name": path.stem, **table}))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"study file {path} does not exist") from error
     except OSError as error:
         raise ConfigurationError(f"study {path}: {error.strerror}") from error
     except ValidationError as error:

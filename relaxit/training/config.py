@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, ValidationError
 
-from relaxit.errors import ConfigurationError, one_line
+from relaxit.errors import ConfigurationError, one_line, problems_of
 from relaxit.hooks import OWN_DISTRIBUTION
 from relaxit.options import Options
 from relaxit.training.schedules import Kind
@@ -211,18 +211,15 @@ def resolve(layers: Sequence[Mapping[str, Any]], flags: Mapping[str, str] = {}) 
 
 def _explain(error: ValidationError, flags: Mapping[str, str]) -> str:
     parts = []
-    for item in error.errors(include_url=False):
-        path = ".".join(str(key) for key in item["loc"])
+    for path, kind, text, place in problems_of(error):
+        if kind == "extra_forbidden":
+            near = difflib.get_close_matches(str(place[-1]), _keys(place), n=1)
+            parts.append(f"{path}: unknown key" + (f"; did you mean {near[0]!r}?" if near else ""))
+            continue
         flag = f" ({flags[path]})" if path in flags else ""
-        message, got = item["msg"], f", got {item['input']!r}"
-        if item["type"] == "missing":
-            got = ""
-        if item["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(path.rsplit(".", 1)[-1], _keys(item["loc"]), n=1)
-            message, got = "unknown key", f"; did you mean {near[0]!r}?" if near else ""
-        if isinstance(item["input"], str) and item["type"].startswith(("float", "int")):
-            got += " (a string; in YAML write 1.0e-3, not 1e-3)"
-        parts.append(f"{path}{flag}: {message}{got}")
+        if kind.startswith(("float_", "int_")) and text.endswith("'"):
+            text += " (a string; in YAML write 1.0e-3, not 1e-3)"
+        parts.append(f"{path}{flag} {text}")
     return "; ".join(parts)
 
 

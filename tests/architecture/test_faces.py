@@ -19,6 +19,7 @@ from tests.architecture.house import (
     module_at,
     room,
 )
+from tests.pages import PAGES
 
 EACH = pytest.mark.parametrize("module", HOUSE.values(), ids=HOUSE)
 FACES = [module for module in HOUSE.values() if module.is_package]
@@ -69,11 +70,10 @@ def test_a_face_passed_by_is_seen(path, source, seen):
 
 OUTSIDE = sorted(
     [
-        *ROOT.glob("examples/*.py"),
+        *ROOT.glob("examples/**/*.py"),
         *ROOT.glob("plugins/*/examples/*.py"),
-        *ROOT.glob("docs/*.md"),
+        *PAGES,
         *ROOT.glob("plugins/*/README.md"),
-        ROOT / "README.md",
         *CORE.glob("plugins/scaffold/template/**/*.template"),
     ]
 )

@@ -13,7 +13,8 @@ APART = {"architecture", "ci"}
 WHOLE = {
     "tests/test_docs", "tests/test_docs_checks", "tests/test_docs_commands",
     "tests/test_docs_glossary", "tests/test_docs_links", "tests/test_docs_names",
-    "tests/test_docs_notebook", "tests/test_docs_papers", "tests/test_docs_pitfalls", "tests/test_docs_runs",
+    "tests/test_docs_notebook", "tests/test_docs_papers", "tests/test_docs_pitfalls",
+    "tests/test_docs_runs",
     "tests/test_examples", "tests/test_examples_gallery", "tests/test_examples_gallery_packages",
     "tests/test_examples_interop",
     "plugins/relaxit-permutation/tests/test_permutation_compile",

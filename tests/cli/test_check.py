@@ -75,9 +75,13 @@ def test_command_runs_one_check(registered, capsys):
             "Did you mean low_temperature_gives_hard_values",
         ),
         (["categorcal"], 2, "Did you mean categorical"),
-        (["categorical", "-o", "categories=0"], 2, "greater than or equal to 1"),
+        (
+            ["categorical", "-o", "categories=0"],
+            2,
+            "categorical: -o categories must be at least 1, got 0",
+        ),
         (["categorical", "-o", "categories"], 2, "takes KEY=VALUE"),
-        (["digits"], 2, "no checks for a dataset"),
+        (["digits"], 2, "'digits' is a data set; relaxations and estimators can be checked"),
         (["categorical", "--device", "cuda:99"], 2, "cuda:99"),
     ],
 )

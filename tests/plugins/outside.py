@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from relaxit.plugins.scaffold import new_plugin
+from tests.pages import page_of
 
-CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
+CONTRACT = page_of("contract")
 BINS = CONTRACT.read_text().partition("```python\n")[2].partition("```")[0]
 
 # Distribution, version and module of each plugin that is written here; the name of its entry

@@ -34,7 +34,9 @@ def test_built_in_plugins_come_through_entry_points():
             "categorical-sample",
             "categorical-straight-through",
             "categorical-hard",
+            "categorical-density",
             "gumbel-softmax-function",
+            "estimator-time",
         ],
         "problem": ["powers", "polynomial-cost"],
     }

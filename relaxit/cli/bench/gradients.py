@@ -1,27 +1,28 @@
-"""``relaxit bench gradients``: bias and variance of estimators against the exact gradient."""
+"""``relaxit bench gradients``: bias, variance and time of the estimators."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relaxit.cli.bench.gradients_table import print_report
-from relaxit.cli.bench.table import print_setting
-from relaxit.cli.flags import key_values
-from relaxit.cli.output import console, tell
+from relaxit.cli.bench.gradients_run import GradientWork, run_gradient_work
+from relaxit.cli.bench.gradients_time import GROUP, runs_of
+from relaxit.cli.bench.options import Device, Threads
+from relaxit.cli.bench.session import require_threads, settings_of
+from relaxit.cli.flags import build, named_by_flag, parse_options
 from relaxit.cli.output_file import require_writable
 from relaxit.cli.plugin_option import PluginFiles
-from relaxit.errors import ConfigurationError, DataError, PluginError
+from relaxit.errors import ConfigurationError, PluginError, UnknownName
 from relaxit.json_text import json_text
 
 if TYPE_CHECKING:
+    from relaxit.bench import Benchmark
     from relaxit.estimators import Estimator
-    from relaxit.gradients import GradientProblem, GradientReport, GradientSettings, Surroundings
+    from relaxit.gradients import GradientProblem, GradientSettings
     from relaxit.relaxation import Relaxation
 
 __all__ = ["gradients"]
@@ -29,7 +30,7 @@ __all__ = ["gradients"]
 
 def gradients(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Gradient problems; all if none.")
+        list[str] | None, typer.Argument(help="Gradient problems, or estimator-time; all if none.")
     ] = None,
     relaxation: Annotated[
         str | None, typer.Option(help="Relaxation to use in place of the problems' own.")
@@ -60,8 +61,12 @@ def gradients(
     warm_up: Annotated[
         int, typer.Option(help="Steps before an estimator that keeps a state is measured.")
     ] = 500,
+    seconds: Annotated[
+        float, typer.Option(help="Time budget of each column of estimator-time, in seconds.")
+    ] = 5.0,
     seed: Annotated[int, typer.Option(help="Seed of problems and draws.")] = 0,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Device = "auto",
+    threads: Threads = None,
     dataset: Annotated[str | None, typer.Option(help="Data set, for problems with images.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Directory of the data files.")] = None,
     plugin_files: PluginFiles = None,
@@ -75,8 +80,9 @@ def gradients(
 ) -> None:
     """Measure estimators of the gradient of an expected cost against the exact gradient.
 
-    An estimator that does not apply is listed with the reason, and is not a failure. Exits with 5
-    if something failed.
+    ``estimator-time`` measures the time of one estimate instead, in units of that of st-gumbel. An
+    estimator that does not apply is listed with the reason, and is not a failure. Exits with 5 if
+    something failed.
     """
     del plugin_files  # loaded by the option itself
     settings = _settings(
@@ -89,21 +95,29 @@ def gradients(
     require_writable("--out", out)
     require_writable("--plot", plot)
     _require_image("--plot", plot)
-    problems = _problems(names or (), problem_options or ())
-    chosen = _estimators(estimators)
+    require_threads(threads)
+    settings_of(seconds=seconds)
+    work = GradientWork(
+        problems=_problems(names or (), problem_options or ()),
+        times=_times(names or (), problem_options or (), relaxation, options or ()),
+        estimators=_estimators(estimators),
+        seconds=seconds,
+        quiet=json,
+    )
     structure = _relaxation(relaxation, options or ())
+    if plot and not work.problems:
+        raise ConfigurationError("--plot draws bias and variance; name a gradient problem as well")
 
+    from relaxit.bench.measuring import threads as with_threads
     from relaxit.environment import choose_device
     from relaxit.gradients import Surroundings
 
     around = Surroundings(
         choose_device(device), settings, structure, dataset or _mnist(data_dir), data_dir
     )
-    reports, document = _run(problems, chosen, around, quiet=json)
-    if all(report.reason for report in reports) and not any(report.failed for report in reports):
-        missing = all(report.code == DataError.exit_code for report in reports)
-        kind = DataError if missing else ConfigurationError
-        raise kind("; ".join(dict.fromkeys(_reason(report) for report in reports)))
+    with with_threads(threads):
+        found, document = run_gradient_work(work, around)
+    found.require_any()
     text = json_text(document)
     if out:
         from relaxit.files import write_atomically
@@ -112,10 +126,10 @@ def gradients(
     if plot:
         from relaxit.gradients import draw_bias_and_variance
 
-        draw_bias_and_variance(reports, plot)
+        draw_bias_and_variance(found.reports, plot)
     if json:
         print(text)
-    raise typer.Exit(PluginError.exit_code if any(report.broken for report in reports) else 0)
+    raise typer.Exit(PluginError.exit_code if found.broken else 0)
 
 
 def _require_image(flag: str, path: Path | None) -> None:
@@ -131,31 +145,59 @@ def _settings(**values: Any) -> GradientSettings:
     from relaxit.errors import validation_summary
     from relaxit.gradients import GradientSettings
 
+    def flag(path: str) -> str:
+        name = path.partition("[")[0].removesuffix("s") if "temp" in path else path
+        return f"--{name.replace('_', '-')}"
+
     try:
         return GradientSettings(**values)
     except ValidationError as error:
-        first = validation_summary(error).partition("; temperatures")[0]  # else it is said twice
-        flag, _, rest = first.partition(":")
-        flag = flag.partition(".")[0].removesuffix("s") if "temp" in flag else flag
-        raise ConfigurationError(f"--{flag.replace('_', '-')}:{rest}") from error
+        raise ConfigurationError(validation_summary(error, flag)) from error
+
+
+def _benchmarks() -> dict[str, type[Benchmark]]:
+    """Return the registered benchmarks whose implementations are estimators."""
+    from relaxit.plugins import default_registry
+
+    found = default_registry().items("benchmark")
+    return {name: cls for name, cls in found.items() if cls.group == GROUP}
 
 
 def _problems(names: Sequence[str], options: Sequence[str]) -> list[GradientProblem]:
-    """Return the named problems with these options; all registered ones if none is named."""
+    """Return the named problems with these options; all registered ones if nothing is named."""
     from relaxit.plugins import default_registry
 
-    registry = default_registry()
-    texts = key_values(options, "--problem-option")
-    classes = [registry.find("problem", name) for name in names or registry.items("problem")]
-    return [cls(**cls.Options.parse(texts)) for cls in dict.fromkeys(classes)]
+    registry, benchmarks = default_registry(), _benchmarks()
+    problems = registry.items("problem")
+    listed = [name for name in names or problems if name not in benchmarks]
+    for name in listed:
+        near = difflib.get_close_matches(name, [*problems, *benchmarks], n=1)
+        if near and near[0] in benchmarks:
+            raise UnknownName("problem", name, {*problems, *benchmarks})
+    classes = [registry.find("problem", name) for name in listed]
+    return [build(cls, options, "--problem-option") for cls in dict.fromkeys(classes)]
 
 
-def _estimators(listed: str | None) -> dict[str, type[Estimator]]:
+def _times(
+    names: Sequence[str], options: Sequence[str], relaxation: str | None, texts: Sequence[str]
+) -> list[list[Benchmark]]:
+    """Return the runs of the named benchmarks, of all if nothing is named."""
+    benchmarks = _benchmarks()
+    classes = [benchmarks[name] for name in names or benchmarks if name in benchmarks]
+    with named_by_flag({"benchmark": "--problem-option"}):
+        return [
+            runs_of(cls, relaxation, texts, parse_options(cls, options, "--problem-option"))
+            for cls in dict.fromkeys(classes)
+        ]
+
+
+def _estimators(listed: str | None) -> dict[str, type[Estimator]] | None:
+    """Return the listed estimators; None for all."""
     from relaxit.plugins import default_registry
 
     registry = default_registry()
     if listed is None:
-        return registry.items("estimator")
+        return None
     names = [name.strip() for name in listed.split(",") if name.strip()]
     if not names:
         raise ConfigurationError("--estimators must name at least one, got none")
@@ -165,78 +207,14 @@ def _estimators(listed: str | None) -> dict[str, type[Estimator]]:
 def _relaxation(name: str | None, options: Sequence[str]) -> Relaxation | None:
     from relaxit.plugins import default_registry
 
-    texts = key_values(options, "-o")
     if name is None:
-        if texts:
+        if options:
             raise ConfigurationError("-o KEY=VALUE belongs to --relaxation, which is not given")
         return None
-    cls = default_registry().find("relaxation", name)
-    built: Relaxation = cls(**cls.Options.parse(texts))
+    built: Relaxation = build(default_registry().find("relaxation", name), options, "-o")
     return built
 
 
 def _mnist(data_dir: Path | None) -> str | None:
     """Return the data set that has files, if a directory of files is given."""
     return "mnist" if data_dir else None
-
-
-def _reason(report: GradientReport) -> str:
-    return f"{report.problem.name}: {report.reason}"
-
-
-def _run(
-    problems: Sequence[GradientProblem],
-    estimators: dict[str, type[Estimator]],
-    around: Surroundings,
-    quiet: bool,
-) -> tuple[list[GradientReport], dict[str, Any]]:
-    """Run and print the problems in turn; return the reports and the JSON document."""
-    from relaxit.bench.measuring import setting
-
-    facts = setting(around.device)
-    if not quiet:
-        print_setting(facts)
-    reports: list[GradientReport] = []
-    try:
-        for report in _measure(problems, estimators, around):
-            reports.append(report)
-            only = len(problems) == len(reports) == 1
-            if quiet:
-                if report.failed:
-                    tell(f"{report.problem.name}: failed: {report.reason}")
-            elif report.failed or not (report.reason and only):  # else it is the error message
-                print_report(report)
-    except KeyboardInterrupt as error:  # typer would exit without a message
-        raise typer.Abort from error
-    settings = around.settings.model_dump(mode="json")
-    return reports, {**facts, "settings": settings, "problems": [r.to_json() for r in reports]}
-
-
-def _measure(
-    problems: Sequence[GradientProblem],
-    estimators: dict[str, type[Estimator]],
-    around: Surroundings,
-) -> Iterator[GradientReport]:
-    """Yield the reports of the problems in turn, with progress on stderr."""
-    import dataclasses
-
-    from relaxit.gradients import measure_problem
-
-    screen = console()
-    with screen.status("") as status:
-
-        def show(text: str) -> None:
-            if screen.is_terminal:
-                status.update(text)
-            else:
-                tell(text)
-
-        around = dataclasses.replace(around, progress=show)
-        for problem in problems:
-            reports = measure_problem(problem, estimators, around)
-            while True:
-                with contextlib.redirect_stdout(sys.stderr):  # output of plugins, for --json
-                    report = next(reports, None)
-                if report is None:
-                    break
-                yield report

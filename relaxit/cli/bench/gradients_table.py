@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from relaxit.cli.output import console
+from relaxit.cli.tables import print_notes, print_table
 
 if TYPE_CHECKING:
     from relaxit.gradients import EstimatorMeasurement, GradientReport
 
-__all__ = ["print_report"]
+__all__ = ["print_report", "short"]
 
 _COLUMNS = ["estimator", "tau", "bias", "var", "error", "cos mean", "cos", "costs", "from"]
 _EVIDENCE = {"exact": "all", "strata": "each", "draws": "draws"}
@@ -20,43 +19,19 @@ def print_report(report: GradientReport) -> None:
     """Print a table of one case, one row per estimator and temperature, with notes below it."""
     if report.reason:
         word = "failed" if report.failed else "not supported"
-        print(f"{report.problem.name}: {word}: {report.reason}")
+        print_notes(f"{report.problem.name}: {word}: {report.reason}", indent=0)
         return
     rows = [_row(measurement) for measurement in report.measurements if measurement.result]
     several = len({row[1] for row in rows} - {"-"}) > 1
     shown = [number for number, name in enumerate(_COLUMNS) if several or name != "tau"]
     title, columns = report.title, [_COLUMNS[n] for n in shown]
-    _print_table(title, columns, [[row[n] for n in shown] for row in rows])
-    print(f"  {_facts(report)}")
+    print_table(title, columns, [[row[n] for n in shown] for row in rows])
+    print_notes(_facts(report))
     for measurement in report.measurements:
         if measurement.outcome != "done":
             at = "" if measurement.temperature is None else f" at {measurement.temperature:g}"
             word = "failed" if measurement.outcome == "failed" else "not supported"
-            print(f"  {measurement.label}{at}: {word}: {measurement.reason}")
-
-
-def _print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print to stdout; a narrow terminal gets narrow columns, but lines are never folded."""
-    from rich import box
-    from rich.measure import Measurement as Widths
-    from rich.table import Table
-    from rich.text import Text
-
-    screen = console(stderr=False)
-    for space in (1, 0):
-        edges = (0, space)
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=edges)
-        for column in columns:
-            heading = column if space else column.replace(" ", "\n")
-            table.add_column(heading, no_wrap=True)
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))  # Text: brackets in a name are not markup
-        unlimited = screen.options.update(width=10_000)
-        needed = Widths.get(screen, unlimited, table).maximum
-        if needed <= screen.width:
-            break
-    screen.width = max(screen.width, needed)
-    screen.print(table)
+            print_notes(f"{measurement.label}{at}: {word}: {measurement.reason}")
 
 
 def _facts(report: GradientReport) -> str:
@@ -76,9 +51,9 @@ def _row(measurement: EstimatorMeasurement) -> list[str]:
     return [
         measurement.label,
         "-" if measurement.temperature is None else f"{measurement.temperature:g}",
-        f"<{_short(m.noise_level)}" if m.bias < m.noise_level else _short(m.bias),
-        _short(m.variance),
-        _short(m.mse),
+        f"<{short(m.noise_level)}" if m.bias < m.noise_level else short(m.bias),
+        short(m.variance),
+        short(m.mse),
         f"{m.cosine_of_mean:.3f}",
         f"{m.cosine:.2f}",
         costs,
@@ -86,7 +61,7 @@ def _row(measurement: EstimatorMeasurement) -> list[str]:
     ]
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Format with two digits; a value that is zero up to rounding is 0."""
     if abs(value) < 1e-9:
         return "0"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from relaxit.bench import BenchmarkSettings, Rates
 
-__all__ = ["Figures", "Session", "Work", "settings_of"]
+__all__ = ["Figures", "Session", "Work", "require_threads", "settings_of"]
 
 _MOST_THREADS = 4  # per core
 
@@ -43,7 +43,23 @@ def settings_of(**values: Any) -> BenchmarkSettings:
     try:
         return BenchmarkSettings(**values)
     except ValidationError as error:
-        raise ConfigurationError(f"--{validation_summary(error)}") from error
+        said = validation_summary(error, lambda path: f"--{path.replace('_', '-')}")
+        raise ConfigurationError(said) from error
+
+
+def require_threads(number: int | None) -> None:
+    """Check the number of CPU threads; None is PyTorch's choice.
+
+    Raises:
+        ConfigurationError: if it is too large for the machine, or not positive.
+    """
+    from relaxit.bench.measuring import cores
+
+    most = _MOST_THREADS * cores()
+    if number is not None and not 1 <= number <= most:
+        raise ConfigurationError(
+            f"--threads must be from 1 to {most} on {cores()} cores, got {number}"
+        )
 
 
 class Figures(Protocol):
@@ -91,13 +107,7 @@ class Session:
 
     def __post_init__(self) -> None:
         """Check what would otherwise be noticed after minutes of measuring."""
-        from relaxit.bench.measuring import cores
-
-        most = _MOST_THREADS * cores()
-        if self.threads is not None and not 1 <= self.threads <= most:
-            raise ConfigurationError(
-                f"--threads must be from 1 to {most} on {cores()} cores, got {self.threads}"
-            )
+        require_threads(self.threads)
         require_writable("--out", self.out)
 
     def run(self, work: Work, with_rates: bool = False) -> NoReturn:

@@ -9,7 +9,7 @@ import typer
 
 from relaxit.cli.bench.options import Device, Json, Only, Out, Threads
 from relaxit.cli.bench.session import Session, settings_of
-from relaxit.cli.output import print_table
+from relaxit.cli.tables import print_notes, print_table
 from relaxit.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -81,11 +81,11 @@ def print_programs(report: ProgramReport) -> None:
         rows += [[f"  to {part}", *_seconds(spread), ""] for part, spread in row.parts.items()]
     title = f"{report.name}: {report.summary}"
     print_table(title, ["program", "s", "quartiles", "ratio"], rows)
-    print(f"  {report.rounds} rounds; ratios to {report.reference}")
+    print_notes(f"{report.rounds} rounds; ratios to {report.reference}")
     for row in report.rows:
         failed = f"failed: {row.reason}" if row.outcome == "failed" else ""
         if note := "; ".join(filter(None, [row.note, failed])):
-            print(f"  {row.name}: {note}")
+            print_notes(f"{row.name}: {note}")
 
 
 def _seconds(spread: Spread) -> list[str]:

@@ -11,7 +11,7 @@ import typer
 from relaxit.cli.bench.options import Against, Device, Json, Only, Out, Threads, names_in
 from relaxit.cli.bench.session import Session, settings_of
 from relaxit.cli.bench.table import print_report
-from relaxit.cli.flags import key_values
+from relaxit.cli.flags import named_by_flag, parse_options
 from relaxit.cli.plugin_option import PluginFiles
 from relaxit.errors import ConfigurationError, UnknownName
 
@@ -92,7 +92,7 @@ def _chosen(group: str, names: Sequence[str], options: Sequence[str]) -> list[Be
     """Return every run of the named benchmarks, or of all in the group, with these options."""
     from relaxit.plugins import default_registry
 
-    registry, texts = default_registry(), key_values(options, "-o")
+    registry = default_registry()
     members = [name for name, cls in registry.items("benchmark").items() if cls.group == group]
     classes = [registry.find("benchmark", name) for name in names or members]
     if not classes:
@@ -102,8 +102,9 @@ def _chosen(group: str, names: Sequence[str], options: Sequence[str]) -> list[Be
         )
     runs: list[Benchmark] = []
     for cls in dict.fromkeys(classes):
-        given = cls.Options.parse(texts)
-        runs += [cls(**{**preset, **given}) for preset in cls.presets]
+        given = parse_options(cls, options, "-o")
+        with named_by_flag({cls.kind: "-o"}):
+            runs += [cls(**{**preset, **given}) for preset in cls.presets]
     return list(dict.fromkeys(runs))
 
 

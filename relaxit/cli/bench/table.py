@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from relaxit.cli.output import print_table
+from relaxit.cli.tables import print_notes, print_table
 
 if TYPE_CHECKING:
     from relaxit.bench import BenchmarkReport, LowerBound, Measurement, Rates
@@ -35,16 +35,22 @@ class Unit:
             >>> Unit().text(0.0123456)
             '12.3'
         """
-        return f"{seconds * self.factor:.3g}"
+        return _three_digits(seconds * self.factor)
+
+
+def _three_digits(value: float) -> str:
+    """Format with three digits, and without an exponent below a million."""
+    return f"{float(f'{value:.3g}'):g}"
 
 
 def print_setting(facts: Mapping[str, Any]) -> None:
     """Print one line: what was measured on which machine, and when."""
     plural = "s" if facts["threads"] > 1 else ""
-    print(
+    print_notes(
         f"device {facts['device']} ({facts['device_name']}), {facts['threads']} CPU thread{plural} "
         f"on {facts['cores']} cores (load {facts['load']}), torch {facts['torch']}, {facts['date']}"
-        + (f", ready after {ready:.1f} s" if (ready := facts.get("ready_seconds")) else "")
+        + (f", ready after {ready:.1f} s" if (ready := facts.get("ready_seconds")) else ""),
+        indent=0,
     )
 
 
@@ -54,9 +60,10 @@ def print_rates(rates: Rates) -> None:
         f"{rate / 1e9:.3g} GB/s ({size / 2**20:.0f} MiB)" for size, rate in rates.copies
     )
     launches = f", {rates.launches / 1e3:.3g} thousand launches/s" if rates.launches else ""
-    print(
+    print_notes(
         f"rates for lower bounds: copies {copies}; {rates.random_numbers / 1e6:.3g} million random "
-        f"numbers/s; float32 matmuls {rates.flops / 1e9:.3g} Gflop/s{launches}"
+        f"numbers/s; float32 matmuls {rates.flops / 1e9:.3g} Gflop/s{launches}",
+        indent=0,
     )
 
 
@@ -67,7 +74,8 @@ def print_report(report: BenchmarkReport, unit: Unit = Unit()) -> None:
     sizes = ", ".join(f"{key} {value}" for key, value in benchmark.options if fields[key].repr)
     title = f"{benchmark.name}: {benchmark.summary}" + (f" ({sizes})" if sizes else "")
     if report.reason:
-        print(f"{title}\n  failed: {report.reason}")
+        print_notes(title, indent=0)
+        print_notes(f"failed: {report.reason}")
         return
     rows = [_row(m, unit) for m in report.measurements]
     columns = [
@@ -77,16 +85,15 @@ def print_report(report: BenchmarkReport, unit: Unit = Unit()) -> None:
     ]
     print_table(title, columns, [[row[column] for column in columns] for row in rows])
     best = f", the best baseline is {report.best}" if report.best else ""
-    print(f"  {report.rounds} rounds; ratios to {report.reference}{best}")
+    notes = [f"{report.rounds} rounds; ratios to {report.reference}{best}"]
     if report.input_bytes:
-        print(f"  inputs {report.input_bytes / 2**20:.3g} MiB")
+        notes.append(f"inputs {report.input_bytes / 2**20:.3g} MiB")
     if report.lower_bound:
-        print(f"  {_lower_bound(report.lower_bound, unit)}")
+        notes.append(_lower_bound(report.lower_bound, unit))
     if benchmark.error_is:
-        print(f"  error: {benchmark.error_is}")
-    for m in report.measurements:
-        if note := _note(m):
-            print(f"  {m.name}: {note}")
+        notes.append(f"error: {benchmark.error_is}")
+    notes += [f"{m.name}: {note}" for m in report.measurements if (note := _note(m))]
+    print_notes(*notes)
 
 
 def _row(m: Measurement, unit: Unit) -> dict[str, str]:
@@ -97,7 +104,7 @@ def _row(m: Measurement, unit: Unit) -> dict[str, str]:
         "quartiles": f"{unit.text(seconds.lower)} {unit.text(seconds.upper)}" if seconds else "-",
         "ratio": "-" if m.ratio is None else f"{m.ratio:.2f}",
         "to best": "-" if m.best_ratio is None else f"{m.best_ratio:.2f}",
-        "bounds": "-" if m.times_lower_bound is None else f"{m.times_lower_bound:.3g}",
+        "bounds": "-" if m.times_lower_bound is None else _three_digits(m.times_lower_bound),
         "MiB": "-" if m.memory_bytes is None else f"{m.memory_bytes / 2**20:.3g}",
         "error": "-" if error is None else f"{error.absolute:.1e}",
         "relative": "-" if error is None or error.relative is None else f"{error.relative:.1e}",

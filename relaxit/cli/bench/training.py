@@ -64,7 +64,7 @@ def training(
     """
     for flag, value in (("--steps", steps), ("--total", total)):
         if value is not None and value < 1:
-            raise ConfigurationError(f"{flag} must be >= 1, got {value}")
+            raise ConfigurationError(f"{flag} must be at least 1, got {value}")
     settings = settings_of(
         rounds=rounds,
         seconds=seconds,

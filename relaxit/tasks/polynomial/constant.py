@@ -27,6 +27,7 @@ class Constant(Dataset):
 
     api = 1
     name = "constant"
+    noun = "rows"
     summary = "12 800 rows of 128 times 0.45, for polynomial programming: no download"
 
     def load(self, directory: Path, download: bool = False) -> Images:

@@ -50,7 +50,7 @@ def test_training_is_shown_as_seconds_of_an_epoch(images, capsys):
     show(report, steps=50)  # of 600
     lines = capsys.readouterr().out.splitlines()
     assert "(steps 50, images MNIST)" in lines[0]
-    assert "s per epoch" in lines[2]
+    assert "s per epoch" in lines[1]
     (row,) = [line.split() for line in lines if line.split()[:1] == ["one"]]
     assert row == ["one", "6", "4.8", "9", "-", "2"]
     assert "  lower bound 3 s per epoch: least 3" in lines

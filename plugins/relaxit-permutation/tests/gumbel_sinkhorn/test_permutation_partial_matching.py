@@ -180,7 +180,7 @@ def test_sizes_come_from_the_shape():
 def test_errors():
     with pytest.raises(ConfigurationError, match=r"rows = 3 exceeds .*'partial-matching'"):
         Matching(rows=3, columns=2)
-    with pytest.raises(ConfigurationError, match=r"rows: .*greater than or equal to 1"):
+    with pytest.raises(ConfigurationError, match=r"rows must be at least 1"):
         PartialMatching(rows=0, columns=2)
     for wrong in (math.nan, INF):
         with pytest.raises(DomainError, match=r"^partial-matching: illegal params.*NaN or \+inf"):

@@ -82,7 +82,7 @@ REJECTED = {
     "latents": (["--latents", "3"], "one order per example, got 3 latents; set --latents 1"),
     "shape": (["--relaxation", "binary"], r"needs values \[n, n\].*try --relaxation permutation"),
     "estimator": (["--estimator", "straight-through"], "needs the discrete distribution"),
-    "context": (["--task-option", "context=-1"], "context.*greater than or equal to 0"),
+    "context": (["--task-option", "context=-1"], "context must be at least 0"),
     "KL": (["--kl-warmup", "0.5"], "task 'jigsaw' has no KL term"),
 }
 

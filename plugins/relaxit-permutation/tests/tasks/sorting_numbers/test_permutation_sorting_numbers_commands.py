@@ -89,7 +89,7 @@ REJECTED = {
     ),
     "estimator": (["--estimator", "straight-through"], "needs the discrete distribution"),
     "binarise": (["--binarise", "threshold"], "binarised numbers cannot be sorted"),
-    "samples": (["--task-option", "samples=0"], "samples.*greater than or equal to 1"),
+    "samples": (["--task-option", "samples=0"], "samples must be at least 1"),
     "KL": (["--kl", "relaxed"], "task 'sorting-numbers' has no KL term"),
     "small part": (
         ["--dataset", "test-few", "-o", "n=30", "--batch-size", "60"],

@@ -19,7 +19,7 @@ class SubsetOptions(Options):
         SubsetOptions(n=20, k=10)
     """
 
-    n: int = Field(ge=1, description="number of items")
+    n: int = Field(ge=1, description="number of items", examples=[20])
     k: int = Field(ge=0, description="number of items that are chosen, at most n")
 
     @model_validator(mode="after")

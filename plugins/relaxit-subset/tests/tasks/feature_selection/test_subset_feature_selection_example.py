@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from matplotlib.image import imread
 from planted_pixels import PLANTED, Planted, config
-from subset_scripts import EXAMPLES, load, run
+from subset_scripts import load, run
 
 from relaxit.data.dataset import Images
 from relaxit.training.experiment import build
@@ -62,12 +62,3 @@ def test_the_networks_of_the_example_see_the_chosen_pixels_only():
     chosen = torch.zeros(64).index_fill(0, torch.tensor(PLANTED), 1.0)
     assert example.accuracy(images, chosen, 0, "digits", 8) == 1
     assert example.accuracy(images, 1 - chosen, 0, "digits", 8) < 0.3  # eight classes
-
-
-def test_ten_features_are_found(tmp_path):
-    printed = run("ten_features.py", cwd=tmp_path)
-    found, error = re.search(r"found (\d+) of 10 features, error ([\d.]+)", printed).groups()
-    assert int(found) == 10
-    assert float(error) < 0.05
-    lines = (EXAMPLES / "ten_features.py").read_text().splitlines()
-    assert sum(bool(line.strip()) and not line.startswith('"""') for line in lines) <= 20

@@ -35,6 +35,7 @@ class UniformNumbers(Dataset):
 
     api = 1
     name = "numbers"
+    noun = "numbers"
     summary = "80 000 uniform numbers in [0, 1) to be sorted in lists; no download"
 
     def load(self, directory: Path, download: bool = False) -> Images:
