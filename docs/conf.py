@@ -24,6 +24,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "jupyter_execute", "gallery/*.ipynb", "gallery/*.py"]
 html_theme = "furo"
+smartquotes = False  # it makes one dash of the two of an option
 html_title = f"relaxit {release}"
 html_search_scorer = str(Path(__file__).with_name("scorer.js"))
 html_copy_source = False

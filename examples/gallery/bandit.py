@@ -1,13 +1,13 @@
 """
-A policy of a bandit trained with RLOO (policy gradient)
-========================================================
+A bandit policy trained with RLOO (policy gradient)
+===================================================
 
 A contextual bandit returns the reward of the arm that the policy chose, and this reward has no
-gradient. ``estimator.loss`` takes actions and rewards, as tensors or NumPy arrays, and returns
-a policy-gradient loss to minimise. The baseline of REINFORCE is a moving average of all
-rewards. That of RLOO (`Kool et al. 2019 <https://openreview.net/forum?id=r1lgTGL5DE>`__) is the
-mean reward of the other draws for the same context. Here rewards differ more between contexts
-than between arms. The figure shows that RLOO then learns faster.
+gradient. ``estimator.loss`` takes actions and rewards, as tensors or NumPy arrays, and returns a
+policy-gradient loss to minimise. The baseline of REINFORCE is a moving average of all rewards.
+The baseline of RLOO (`Kool et al. 2019 <https://openreview.net/forum?id=r1lgTGL5DE>`__) is the
+mean reward of the other draws for the same context. In this example, rewards differ more between
+contexts than between arms. The figure shows that RLOO learns faster in this case.
 """
 
 import matplotlib.pyplot as plt

@@ -4,8 +4,8 @@ A discrete VAE with a codebook
 
 A discrete VAE encodes an image as a small grid of codes, each of which stands for a learned
 vector. ``relaxit.nn.Codebook`` takes the logits of an encoder and returns code vectors: in
-training a relaxed sample, as in `Ramesh et al. 2021 <https://arxiv.org/abs/2102.12092>`__;
-in ``eval()`` the vector of the code with the largest logit. The figure shows digits, their
+training, a relaxed sample, as in `Ramesh et al. 2021 <https://arxiv.org/abs/2102.12092>`__; in
+``eval()``, the vector of the code with the largest logit. The figure shows digits, their
 reconstructions from four codes each, and how often each code is used.
 """
 

@@ -41,8 +41,8 @@ def gradients(name, draws):
 
 # %%
 # Bias and noise are relative to the length of the exact gradient. The noise is that of one
-# estimate, for which ``rloo`` evaluates the cost four times. ``rloo`` is unbiased: what is
-# left is the chance error of a mean of 10 000 estimates.
+# estimate, for which ``rloo`` evaluates the cost four times. ``rloo`` is unbiased: its remaining
+# error is the sampling error of a mean of 10 000 estimates.
 
 exact = gradients("exact", 1)[0]
 fig, axes = plt.subplots(1, 3, figsize=(7, 3.2), sharey=True, layout="constrained")

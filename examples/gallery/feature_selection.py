@@ -37,7 +37,7 @@ for step in range(200):
     history.append(relaxit.Subset(logits.detach(), k=10).discrete.mean)
 
 # %%
-# The mode of the distribution, the 10 inputs with the largest logits, is the selection.
+# The selection is the mode of the distribution: the 10 inputs with the largest logits.
 
 found = torch.isin(logits.topk(10).indices, relevant).sum()
 print(f"found {found} of 10 inputs, error {loss / y.var():.3f} of the variance")

@@ -25,7 +25,7 @@ tiles = digits.unfold(1, 4, 4).unfold(2, 4, 4).reshape(-1, 4, 16)
 shuffled = torch.stack([digit[torch.randperm(4)] for digit in tiles])
 
 # %%
-# By self-attention, each tile sees the others. ``p[i, j] = 1`` puts tile j in place i, so
+# Self-attention lets each tile see the others. If ``p[i, j]`` is 1, tile j is put in place i, so
 # ``p @ shuffled`` arranges the tiles.
 
 layer = torch.nn.TransformerEncoderLayer(64, 4, 128, dropout=0, batch_first=True)

@@ -2,12 +2,12 @@
 Learning to rank with a differentiable NDCG
 ===========================================
 
-NDCG measures a ranking, but it has no gradient, because ranks are integers. ``rank`` returns
-soft ranks, with which NDCG becomes a loss, as in ApproxNDCG
-(`Qin et al. 2010 <https://doi.org/10.1007/s10791-009-9124-x>`__). A boolean mask excludes the
-padding of short lists. It needs the package relaxit-permutation. The figure shows the NDCG of
-hard ranks during training, and the mean grade of the document at each rank for new queries: the
-trained scorer puts the best documents first.
+NDCG measures a ranking, but it has no gradient, because ranks are integers. ``rank`` returns soft
+ranks, which turn NDCG into a loss, as in ApproxNDCG (`Qin et al. 2010
+<https://doi.org/10.1007/s10791-009-9124-x>`__). A boolean mask excludes the padding of short
+lists. It needs the package relaxit-permutation. The figure shows the NDCG of hard ranks during
+training, and the mean grade of the document at each rank for new queries: the trained scorer puts
+the best documents first.
 """
 
 import matplotlib.pyplot as plt
@@ -43,7 +43,7 @@ for _ in range(60):
     optimizer.step()
 
 # %%
-# The documents of the new queries in the order of the trained scorer.
+# The bars show the mean grade of the documents at each rank that the trained scorer gives them.
 
 print(f"NDCG of new queries: {history[0]:.3f} before training, {history[-1]:.3f} after")
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.2), layout="constrained")

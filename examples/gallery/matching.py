@@ -7,7 +7,7 @@ With ``partial-matching``, rows and columns may stay unmatched, at a score of 0:
 dustbin of SuperGlue (`Sarlin et al. 2020 <https://arxiv.org/abs/1911.11763>`__). The example
 trains an embedding and a threshold through soft matchings. It needs the package
 relaxit-permutation. In the figure, the partial matching has the true pairs, and the other rows
-are empty. A full matching gives every row a partner, so that a third of its pairs must be wrong.
+are empty. A full matching gives every row a partner, so a third of its pairs must be wrong.
 """
 
 import matplotlib.pyplot as plt
@@ -35,7 +35,8 @@ for _ in range(100):
     optimizer.step()
 
 # %%
-# The best matchings of the last batch, which are new scenes. Circles are the true pairs.
+# The figure shows the best matchings of the last batch, whose scenes are new. Circles mark the
+# true pairs.
 
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.5), layout="constrained")
 for ax, name in zip(axes, ("partial-matching", "matching"), strict=True):

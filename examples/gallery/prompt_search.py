@@ -2,12 +2,12 @@
 Prompt search over a vocabulary of 32 000 tokens
 ================================================
 
-Prompt search looks for the tokens that make a frozen model behave as wanted. Each position
-is a categorical variable with 32 000 values, so nearly all sampled tokens are wrong.
-``relaxit.gumbel_softmax(logits, tau, hard=True)`` samples tokens from ``softmax(logits)``
-at every temperature. The temperature only determines how widely the gradient is spread
-(`Shah et al. 2024 <https://arxiv.org/abs/2410.13331>`__), and a high one reaches the whole
-vocabulary. The figure shows that the search finds all six tokens.
+Prompt search looks for the tokens that make a frozen model behave as intended. Each position is a
+categorical variable with 32 000 values, so nearly all sampled tokens are wrong.
+``relaxit.gumbel_softmax(logits, tau, hard=True)`` samples tokens from ``softmax(logits)`` at
+every temperature. The temperature only determines how widely the gradient is spread (`Shah et al.
+2024 <https://arxiv.org/abs/2410.13331>`__), and a high one reaches the whole vocabulary. The
+figure shows that the search finds all six tokens.
 """
 
 import matplotlib.pyplot as plt

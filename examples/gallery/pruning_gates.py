@@ -2,12 +2,12 @@
 Pruning with hard-concrete gates (L0 regularisation)
 ====================================================
 
-Pruning removes the units of a network that it does not need. A hard-concrete gate
-(`Louizos et al. 2018 <https://arxiv.org/abs/1712.01312>`__) multiplies a unit by a random
-number that is exactly 0 with a learned probability, and that has a gradient. Put
-``relaxit.nn.HardConcreteGates`` after a layer, and add the expected number of open gates to
-the loss. In the figure, a network with 64 hidden units learns a function that 8 units can
-compute: nearly all other gates close, and the error stays small.
+Pruning removes the units of a network that it does not need. A hard-concrete gate (`Louizos et
+al. 2018 <https://arxiv.org/abs/1712.01312>`__) multiplies a unit by a random number, which is
+exactly 0 with a learned probability and still has a gradient. Put
+``relaxit.nn.HardConcreteGates`` after a layer, and add the expected number of open gates to the
+loss. In the figure, a network with 64 hidden units learns a function that 8 units can compute:
+nearly all other gates close, and the error stays small.
 """
 
 import matplotlib.pyplot as plt
@@ -26,7 +26,7 @@ gates = HardConcreteGates(64, open_probability=0.9)
 net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), gates, nn.Linear(64, 1))
 
 # %%
-# An open gate costs 0.01, in the units of the mean squared error.
+# Each open gate adds 0.01 to the loss, in the units of the mean squared error.
 
 optimizer, history = torch.optim.Adam(net.parameters(), lr=0.05), []
 for _ in range(500):

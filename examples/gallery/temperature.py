@@ -2,11 +2,11 @@
 Choosing a temperature
 ======================
 
-A Gumbel-softmax (`Jang et al. 2017 <https://arxiv.org/abs/1611.01144>`__) with a high
-temperature trains on soft samples that are far from the hard choices of evaluation. With a low
+A Gumbel-softmax (`Jang et al. 2017 <https://arxiv.org/abs/1611.01144>`__) with a high temperature
+trains on soft samples that are far from the hard choices used in evaluation. With a low
 temperature, its gradient has a high variance. The figure shows the error of 64 small problems
-after training at 12 constant temperatures. The hard choices are best at temperatures between
-0.5 and 1. Annealing, here from 5 to 0.1, is better than every constant temperature.
+after training at 12 constant temperatures. The hard choices are best at temperatures between 0.5
+and 1. Annealing, here from 5 to 0.1, is better than every constant temperature.
 """
 
 import matplotlib.pyplot as plt

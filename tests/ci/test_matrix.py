@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.pages import page_of
+
 ROOT = Path(__file__).parents[2]
 MATRIX = ROOT / ".ci" / "matrix"
 
@@ -50,7 +52,7 @@ def test_the_first_line_is_the_lower_bound():
 
 
 def test_the_page_has_every_version():
-    page = (ROOT / "docs" / "versions.md").read_text()
+    page = page_of("versions").read_text()
     first = page.partition("## ")[0]
     rows = re.findall(r"^\| ([\d.]+) \| ([\d.]+) \|", first, re.M)
     assert rows == versions()

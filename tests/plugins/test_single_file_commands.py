@@ -12,6 +12,7 @@ import typer
 import relaxit
 from relaxit.cli.app import app, run
 from relaxit.plugins.registry import load_file
+from tests.pages import page_of
 from tests.plugins.plugin_files import DECORATED, HOOK, SMALL, SOURCE, rejection, write
 
 pytestmark = pytest.mark.usefixtures("fresh_session")
@@ -44,7 +45,7 @@ def test_a_file_trains(tmp_path, source, name, capsys):
 
 
 def test_the_minimal_plugin_of_the_contract_is_such_a_file():
-    page = (Path(__file__).parents[2] / "docs" / "contract.md").read_text()
+    page = page_of("contract").read_text()
     source = page.partition("```python\n")[2].partition("```")[0]
     flags = ["--plugin", write(source, "bins.py"), "--relaxation", "bins", "--quiet"]
     assert run(["train", *SMALL, *flags, "--out", "run"]) == 0

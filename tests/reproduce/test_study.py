@@ -105,5 +105,5 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, text, message):
 def test_unknown_studies_and_files():
     with pytest.raises(UnknownName, match="Did you mean polynomial"):
         find_study("polinomial")
-    with pytest.raises(ConfigurationError, match="No such file"):
+    with pytest.raises(ConfigurationError, match="does not exist"):
         find_study("absent.toml")

@@ -120,7 +120,7 @@ def test_distribution_with_another_n():
         ({"estimator": "reinmax", "hard": True}, Unsupported, "reinmax"),
         ({"estimator": "simpel", "hard": True}, UnknownName, "simple"),
         ({"distribution": "subsett"}, UnknownName, "subset"),
-        ({"distribution": "categorical"}, ConfigurationError, "k: "),
+        ({"distribution": "categorical"}, ConfigurationError, "no option k"),
     ],
 )
 def test_estimators_and_distributions_that_do_not_fit(options, error, said):
