@@ -13,7 +13,8 @@ from typing import Annotated, Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from relaxit.errors import OptionsError, Problem, problems_of
+from relaxit.errors import OptionsError, Problem
+from relaxit.validation import problems_of
 
 __all__ = ["Configured", "Options"]
 

@@ -11,7 +11,7 @@ from relaxit import Options, estimator, get
 from relaxit.errors import ConfigurationError, OptionsError
 from relaxit.options import Configured
 from relaxit.plugins import default_registry
-from tests.test_errors import FOREIGN
+from tests.test_validation import FOREIGN
 
 KINDS = ("relaxation", "estimator", "dataset", "task", "benchmark", "problem")
 CLASSES = [cls for kind in KINDS for cls in default_registry().items(kind).values()]

@@ -47,7 +47,7 @@ def _invalid(cause: BaseException | None) -> str:
     """Return what a value must be, if typer had it checked by pydantic."""
     from pydantic import ValidationError
 
-    from relaxit.errors import problems_of
+    from relaxit.validation import problems_of
 
     return problems_of(cause)[0].text if isinstance(cause, ValidationError) else ""
 

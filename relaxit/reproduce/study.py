@@ -16,9 +16,10 @@ from typing import Any, Self
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from relaxit.errors import ConfigurationError, UnknownName, one_line, validation_summary
+from relaxit.errors import ConfigurationError, UnknownName, one_line
 from relaxit.options import Options
 from relaxit.training import RunConfig, merge, resolve
+from relaxit.validation import validation_summary
 
 __all__ = ["Cell", "Column", "Study", "Target", "TargetError", "find_study", "studies"]
 

@@ -18,10 +18,11 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, ValidationError
 
-from relaxit.errors import ConfigurationError, one_line, problems_of
+from relaxit.errors import ConfigurationError, one_line
 from relaxit.hooks import OWN_DISTRIBUTION
 from relaxit.options import Options
 from relaxit.training.schedules import Kind
+from relaxit.validation import problems_of
 
 __all__ = ["RunConfig", "merge", "read_recipe", "resolve"]
 

@@ -16,6 +16,7 @@ LAYERS = [
         "files",
         "environment",
         "options",
+        "validation",
         "aliases",
         "shapes",
         "constraints",

@@ -142,8 +142,8 @@ def _require_image(flag: str, path: Path | None) -> None:
 def _settings(**values: Any) -> GradientSettings:
     from pydantic import ValidationError
 
-    from relaxit.errors import validation_summary
     from relaxit.gradients import GradientSettings
+    from relaxit.validation import validation_summary
 
     def flag(path: str) -> str:
         name = path.partition("[")[0].removesuffix("s") if "temp" in path else path

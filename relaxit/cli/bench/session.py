@@ -38,7 +38,7 @@ def settings_of(**values: Any) -> BenchmarkSettings:
     from pydantic import ValidationError
 
     from relaxit.bench import BenchmarkSettings
-    from relaxit.errors import validation_summary
+    from relaxit.validation import validation_summary
 
     try:
         return BenchmarkSettings(**values)

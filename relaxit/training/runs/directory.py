@@ -17,11 +17,12 @@ from pydantic import ValidationError
 
 from relaxit.data import Format
 from relaxit.environment import versions
-from relaxit.errors import CheckpointError, ConfigurationError, validation_summary
+from relaxit.errors import CheckpointError, ConfigurationError
 from relaxit.files import write_atomically
 from relaxit.plugins import default_registry
 from relaxit.training.config import RunConfig
 from relaxit.training.runs import provenance
+from relaxit.validation import validation_summary
 
 __all__ = ["ENSEMBLE_FILE", "RunDirectory", "check_place"]
 
