@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from relaxit.errors import ConfigurationError, ShapeError, Unsupported
+from relaxit.errors import ConfigurationError, OptionsError, ShapeError, Unsupported
 from relaxit.estimators import Estimator, SampleEstimator
 from relaxit.plugins import default_registry
 from relaxit.plugins import estimator as find_estimator
@@ -208,7 +208,10 @@ def unstated_sizes(
     missing = {key for key, field in fields.items() if field.is_required()} - options.keys()
     sizes = missing & cls.sizes(torch.Size((1,) * 8)).keys()
     if missing - sizes or options.keys() - fields.keys() or not sizes:
-        cls(**options)  # raises, unless all is stated
+        try:
+            cls(**options)  # raises, unless all is stated
+        except OptionsError as error:
+            raise error.without_missing(sizes) from None
     return tuple(key for key in fields if key in sizes)
 
 

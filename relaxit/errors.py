@@ -112,6 +112,14 @@ class OptionsError(ConfigurationError):
         start = f"{self.name}: " if self.name and texts else ""
         return "; ".join([*parts, *([start + "; ".join(texts)] if texts else [])])
 
+    def without_missing(self, names: Iterable[str]) -> OptionsError:
+        """Return the error without missing options that come from elsewhere, as sizes may."""
+        names = tuple(names)
+        problems = [p for p in self.problems if p.kind != "missing" or p.path not in names]
+        examples = {key: value for key, value in self.examples.items() if key not in names}
+        given = (*self.given, *names)
+        return OptionsError(self.kind, self.name, problems, self.known, examples, given)
+
     @property
     def _subject(self) -> str:
         return self.name or "it"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pydantic import Field
 
 import relaxit
 import relaxit.functional as RF
-from relaxit import Relax
+from relaxit import Options, Relax
+from relaxit.arguments import unstated_sizes
+from relaxit.categorical import Categorical
+from relaxit.errors import ConfigurationError
 from relaxit.estimators import Rloo
 from relaxit.nn import Codebook, HardConcreteGates, TopKRouter
 from tests.helpers import structures
@@ -89,3 +93,21 @@ def test_the_faces_are_attributes():
     for name in ("functional", "losses", "nn", "noise", "constraints"):
         assert getattr(relaxit, name).__name__ == f"relaxit.{name}"
         assert name in dir(relaxit)
+
+
+def test_only_options_that_the_tensor_does_not_have_are_missing():
+    class Sized(Options):
+        categories: int = Field(ge=1)
+        k: int = Field(ge=1, examples=[10])
+
+    sized = type("Sized", (Categorical,), {"api": 1, "name": "sized", "Options": Sized})
+    with pytest.raises(ConfigurationError, match=r"^sized needs k, for example k=10$"):
+        unstated_sizes(sized, {})
+    with pytest.raises(ConfigurationError, match=r"^sized needs k; sized has no option m"):
+        unstated_sizes(sized, {"m": 3})
+    assert unstated_sizes(sized, {"k": 3}) == ("categories",)
+
+
+def test_the_name_of_a_function_is_not_that_of_a_structure():
+    with pytest.raises(relaxit.UnknownName, match=r"is a function: relaxit\.functional\."):
+        relaxit.Relax("gumbel_softmax")

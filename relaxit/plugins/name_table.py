@@ -124,6 +124,8 @@ class NameTable:
     def _where(self, kind: str, name: str) -> str:
         """Return where a name is found: in an absent package, or elsewhere in relaxit."""
         package = package_of(kind, name)
+        if kind != "function" and name in self._entries["function"]:
+            return f"{name} is a function: relaxit.functional.{name}."
         if not package:
             return ELSEWHERE.get((kind, name), "")
         for plugin in self.plugins:
