@@ -40,21 +40,16 @@ def relaxit_functions() -> list[Callable[..., Any]]:
 
 @hookimpl
 def relaxit_benchmarks() -> list[type[Benchmark]]:
-    from relaxit.categorical.benchmarks import (
-        CategoricalDensity,
-        CategoricalHard,
-        CategoricalSample,
-        CategoricalSoft,
-        CategoricalStraightThrough,
-        GumbelSoftmaxFunction,
-    )
-    from relaxit.categorical.estimator_time import EstimatorTime
+    from relaxit.categorical.benchmarks import sampling as s
+    from relaxit.categorical.benchmarks.density import CategoricalDensity
+    from relaxit.categorical.benchmarks.estimator_time import EstimatorTime
+    from relaxit.categorical.benchmarks.function import GumbelSoftmaxFunction
 
     return [
-        CategoricalSoft,
-        CategoricalSample,
-        CategoricalStraightThrough,
-        CategoricalHard,
+        s.CategoricalSoft,
+        s.CategoricalSample,
+        s.CategoricalStraightThrough,
+        s.CategoricalHard,
         CategoricalDensity,
         GumbelSoftmaxFunction,
         EstimatorTime,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from relaxit.bench.measuring.clock import repeating_timer_for as repeating_timer_for
     from relaxit.bench.measuring.clock import timer_for as timer_for
     from relaxit.bench.measuring.clock import wait_for as wait_for
     from relaxit.bench.measuring.compiler import cannot_compile as cannot_compile
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "relaxit.bench.measuring.clock": ["timer_for", "wait_for"],
+        "relaxit.bench.measuring.clock": ["repeating_timer_for", "timer_for", "wait_for"],
         "relaxit.bench.measuring.compiler": ["cannot_compile"],
         "relaxit.bench.measuring.machine": ["cores", "seconds_since_start", "setting", "threads"],
         "relaxit.bench.measuring.memory": ["peak_bytes"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from relaxit.bench import Benchmark, BenchmarkReport, Measurement
 
 __all__ = ["GROUP", "measure_times", "print_times", "runs_of", "title_of"]
-
-_LEAST_SECONDS = 0.02
 
 GROUP = "gradients"
 """Group of the benchmarks whose implementations are estimators."""
@@ -51,10 +47,10 @@ def measure_times(
 ) -> BenchmarkReport:
     """Time the named estimators of a benchmark, and its reference; all if None.
 
-    A time is the median of the calls that are made in 20 ms, at least one, in each round. On a CPU
-    with one thread it is processor time, which leaves out the time in which other programs ran.
+    In each round, short calls are repeated for 20 ms, and the median is taken.
     """
     from relaxit.bench import implementations_of, run_benchmark
+    from relaxit.bench.measuring import repeating_timer_for
 
     only: frozenset[str] = frozenset()
     if estimators is not None:
@@ -67,7 +63,7 @@ def measure_times(
         benchmark,
         device,
         settings_of(seconds=seconds, seed=seed, only=only),
-        timer=_timer(device),
+        timer=repeating_timer_for(device),
         progress=lambda text: progress(f"{title_of(benchmark)}: {text}"),
     )
 
@@ -75,30 +71,6 @@ def measure_times(
 def title_of(benchmark: Benchmark) -> str:
     """Return the name of a run: its benchmark, structure and options of the structure."""
     return f"{benchmark.name}, {' '.join(_words(benchmark))}"
-
-
-def _timer(device: torch.device) -> Callable[[Callable[[], Any]], float]:
-    """Return a function that returns the median time of as many calls as are made in 20 ms."""
-    import torch
-
-    from relaxit.bench.measuring import timer_for
-
-    alone = device.type == "cpu" and torch.get_num_threads() == 1
-    once = _thread_seconds if alone else timer_for(device)
-
-    def seconds(call: Callable[[], Any]) -> float:
-        times = [once(call)]
-        while sum(times) < _LEAST_SECONDS:
-            times.append(once(call))
-        return statistics.median(times)
-
-    return seconds
-
-
-def _thread_seconds(call: Callable[[], Any]) -> float:
-    started = time.thread_time()
-    call()
-    return time.thread_time() - started
 
 
 def print_times(reports: Sequence[BenchmarkReport]) -> None:

@@ -6,8 +6,8 @@ import json
 import pytest
 
 import relaxit
+from relaxit.bench.measuring import clock
 from relaxit.cli.app import run
-from relaxit.cli.bench import gradients_time
 from relaxit.gradients import GradientProblem
 from tests.gradients.subjects import Failing, Rejecting, Score, Tiny
 
@@ -110,8 +110,8 @@ def test_every_registered_estimator_has_a_ratio_or_a_reason(capsys):
 
 
 def test_one_thread_is_timed_by_its_own_clock(monkeypatch, capsys):
-    clock = itertools.count()
-    monkeypatch.setattr(gradients_time.time, "thread_time", lambda: float(next(clock)))
+    ticks = itertools.count()
+    monkeypatch.setattr(clock.time, "thread_time", lambda: float(next(ticks)))
     flags = ["--relaxation", "binary", "--threads", "1", "--estimators", "rloo", "--json"]
     assert bench("estimator-time", *QUICK, *flags) == 0
     (report,) = json.loads(capsys.readouterr().out)["times"]

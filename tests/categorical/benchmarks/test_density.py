@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from relaxit.bench import BenchmarkSettings, run_benchmark
-from relaxit.categorical.benchmarks import CategoricalDensity
+from relaxit.categorical.benchmarks.density import CategoricalDensity
 
 CPU = torch.device("cpu")
 

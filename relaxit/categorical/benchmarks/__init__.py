@@ -1,0 +1,3 @@
+"""Benchmarks of categories and bits: sampling, densities, the function, times of estimators."""
+
+__all__: list[str] = []
