@@ -147,9 +147,14 @@ def _listed(words: Sequence[str]) -> str:
 
 
 class DivergenceError(RelaxitError, ArithmeticError):
-    """Training reached a loss that is not finite; the last good weights were kept."""
+    """Training reached a loss that is not finite; the last good weights were kept.
+
+    Attributes:
+        step: first step with such a loss.
+    """
 
     exit_code = 3
+    step: int = 0
 
 
 class DataError(RelaxitError, OSError):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pluggy
 
-__all__ = ["API", "ENTRY_POINT_GROUP", "OWN_DISTRIBUTION", "hookimpl", "is_own"]
+__all__ = ["APIS", "ENTRY_POINT_GROUP", "OWN_DISTRIBUTION", "api_of", "hookimpl", "is_own"]
 
-API = 1
-"""Version of the contract; a plugin's classes state the one they were written for."""
+APIS = {"task": 2, "dataset": 2}
+"""Versions of the contracts that are not the first, by kind."""
 ENTRY_POINT_GROUP = "relaxit.plugins"
 """Group of the entry points that name modules with hooks."""
 OWN_DISTRIBUTION = "relaxit-framework"
@@ -18,6 +18,16 @@ OWN_DISTRIBUTION = "relaxit-framework"
 
 hookimpl = pluggy.HookimplMarker("relaxit")
 """Marks a function of a plugin module as a hook, see :mod:`relaxit.plugins.specs`."""
+
+
+def api_of(kind: str) -> int:
+    """Return the version of a contract; a plugin's classes state the one they were written for.
+
+    Example:
+        >>> api_of("relaxation"), api_of("task")
+        (1, 2)
+    """
+    return APIS.get(kind, 1)
 
 
 def is_own(distribution: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from relaxit.cli.nouns import noun_of
 from relaxit.cli.output import ProgressCallback, tell
 from relaxit.cli.tables import print_table
-from relaxit.errors import ConfigurationError
+from relaxit.errors import ConfigurationError, DivergenceError
 
 if TYPE_CHECKING:
     from relaxit.training import RunConfig
@@ -94,14 +94,13 @@ def train_ensemble(
         RelaxitError: for any problem, before anything is written.
     """
     from relaxit.cli.run_header import print_header
-    from relaxit.training import build_all, check_learned_temperature
+    from relaxit.training import build_all
     from relaxit.training.ensembles import EnsembleDirectory, Member, train_members
 
     if out:
         EnsembleDirectory(out).check_free(overwrite)
     configs = plan.configs(config)
     experiments = build_all(list(configs.values()), download)
-    check_learned_temperature(experiments[0])
     directory = EnsembleDirectory(out) if out else EnsembleDirectory.fresh(config)
     if out:
         directory.create(overwrite)
@@ -110,7 +109,9 @@ def train_ensemble(
         for name, experiment in zip(configs, experiments, strict=True)
     ]
     print_header(experiments[0], f"{len(members)} members", directory.path, quiet)
-    outcome = train_members(members, directory, _Progress(members, quiet))
+    outcome = train_members(members, _Progress(members, quiet), directory)
+    if all(member.state == "diverged" for member in members):
+        raise DivergenceError(f"every run of {directory.path} diverged: {members[0].reason}")
     if not quiet:
         _conclude(outcome, directory.path)
     return outcome, directory.path
@@ -140,7 +141,7 @@ class _Progress:
                 f"{member.name}, {self.members.index(member) + 1} of {len(self.members)}",
                 self.quiet,
             )
-        examples = count * len(e.images.train)
+        examples = count * len(e.data.train)
         display, noun = e.task.display, noun_of(e)
         return ProgressCallback(e.config.epochs, examples, 0, display, self.quiet, noun)
 
@@ -164,7 +165,7 @@ def _conclude(outcome: EnsembleOutcome, path: Path) -> None:
     if outcome.exit_code:
         stopped = next((m for m in outcome.members if m.state == "stopped"), None)
         more = (
-            f"; continue a member with: relaxit train --resume {stopped.run.path}"
+            f"; continue a member with: relaxit train --resume {path / stopped.name}"
             if stopped
             else ""
         )

@@ -23,7 +23,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Run directory.")],
     importance_samples: Annotated[
         int,
-        typer.Option(help="Samples per image of the importance-weighted bound; 0 leaves it out."),
+        typer.Option(help="Samples per example of the importance-weighted bound; 0 leaves it out."),
     ] = 0,
     data_dir: Annotated[
         str | None, typer.Option(help="Directory of the data files.", envvar="RELAXIT_DATA_DIR")
@@ -46,14 +46,14 @@ def evaluate(
     bound = _bound(experiment, importance_samples, seed, json) if importance_samples else {}
     result: dict[str, float | int | str] = {
         "run": str(run),
-        "test_images": len(experiment.images.test),
+        "test_examples": len(experiment.data.test),
         **experiment.evaluate("test", seed),
         **bound,
     }
     if json:
         print_json(result)
         return
-    names = {"test_images": f"test_{noun_of(experiment)}"}
+    names = {"test_examples": f"test_{noun_of(experiment)}"}
     rows = [
         [names.get(key, key), f"{value:.3f}" if isinstance(value, float) else str(value)]
         for key, value in result.items()
@@ -65,7 +65,7 @@ def _bound(experiment: Experiment, samples: int, seed: int, quiet: bool) -> dict
     """Compute the importance-weighted bound; a task that has none raises at once."""
     from relaxit.training import evaluation_mode
 
-    task, part = experiment.task, experiment.images.part("test", experiment.task.needs_labels)
+    task, part = experiment.task, experiment.data.test
 
     def progress(done: int) -> None:
         tell(f"importance samples: {done} of {len(part)} {noun_of(experiment)}", quiet)

@@ -6,14 +6,13 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from relaxit.cli.train_options import FLAGS, OPTION_FLAGS, OPTIONS
 from relaxit.errors import ConfigurationError, OptionsError
 
 if TYPE_CHECKING:
     from relaxit.training import RunConfig
 
 __all__ = [
-    "FLAGS",
-    "OPTION_FLAGS",
     "build",
     "configure",
     "given",
@@ -23,49 +22,13 @@ __all__ = [
     "parse_options",
 ]
 
-FLAGS = {
-    "task.name": "--task",
-    "relaxation.name": "--relaxation",
-    "relaxation.options": "-o",
-    "estimator.name": "--estimator",
-    "latents": "--latents",
-    "temperature.schedule": "--schedule",
-    "temperature.initial": "--temperature",
-    "temperature.final": "--final-temperature",
-    "temperature.rate": "--temperature-rate",
-    "objective.kl": "--kl",
-    "objective.prior_temperature": "--prior-temperature",
-    "objective.kl_warmup": "--kl-warmup",
-    "data.name": "--dataset",
-    "data.dir": "--data-dir",
-    "data.binarise": "--binarise",
-    "data.validation": "--validation",
-    "optimizer.method": "--optimizer",
-    "optimizer.lr": "--lr",
-    "optimizer.schedule": "--lr-schedule",
-    "optimizer.weight_decay": "--weight-decay",
-    "epochs": "--epochs",
-    "batch_size": "--batch-size",
-    "seed": "--seed",
-    "device": "--device",
-    "engine": "--engine",
-    "precision": "--precision",
-}
-
-OPTION_FLAGS = {"relaxation": "-o", "estimator": "--estimator-option", "task": "--task-option"}
-"""Flags of ``relaxit train`` that take options, by the kind of what the options belong to."""
-
 _KINDS = {"task": "task", "relaxation": "relaxation", "estimator": "estimator", "data": "dataset"}
 """Tables of a configuration that name a plugin, each with its kind."""
 
 
-def given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a command by dotted key; None where a flag was not given.
-
-    A parameter is named after its flag: ``--batch-size`` is ``batch_size``.
-    """
-    names = {key: flag.strip("-").replace("-", "_") for key, flag in FLAGS.items()}
-    return {key: params[name] for key, name in names.items() if name in params}
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a command by dotted key; None where a flag was not given."""
+    return {option.key: values[option.parameter] for option in OPTIONS if option.key}
 
 
 def key_values(pairs: Sequence[str], flag: str) -> dict[str, str]:
@@ -138,30 +101,35 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def configure(
-    recipe: str | None,
-    flat: Mapping[str, Any],
-    options: Sequence[str] = (),
-    estimator_options: Sequence[str] = (),
-    task_options: Sequence[str] = (),
+    recipe: str | None, flat: Mapping[str, Any], options: Mapping[str, Sequence[str]]
 ) -> RunConfig:
     """Return the configuration that a recipe and flags define together.
+
+    Args:
+        recipe: recipe or file of a recipe; if absent, the default one, unless another task is
+            named, which then has its own defaults.
+        flat: values of flags by dotted key.
+        options: ``KEY=VALUE`` texts by kind: relaxation, estimator, task and dataset.
 
     Raises:
         ConfigurationError, UnknownName, PluginError: naming the key or flag that is wrong.
     """
     from relaxit import zoo
     from relaxit.plugins import default_registry
-    from relaxit.training import TASK, combine, resolve
+    from relaxit.training import TASK, combine, resolve, with_defaults_of_task
 
-    layers = [_with_names(t) for t in (*zoo.recipe_layers(recipe or zoo.DEFAULT), nest(flat))]
-    chosen = combine(layers)
-    pairs = {"relaxation": options, "estimator": estimator_options, "task": task_options}
-    chosen.setdefault("task", {"name": TASK})
-    for kind, flag in OPTION_FLAGS.items():
-        name = chosen.get(kind, {}).get("name")
-        if pairs[kind] and isinstance(name, str):
-            parsed = parse_options(default_registry().find(kind, name), pairs[kind], flag)
-            layers.append({kind: {"name": name, "options": parsed}})
+    flags = _with_names(nest(flat))
+    task = flags.get("task", {}).get("name", TASK)
+    base = zoo.recipe_layers(recipe or zoo.DEFAULT) if recipe or task == TASK else []
+    layers = [*map(_with_names, base), flags]
+    chosen = combine(with_defaults_of_task(layers))
+    for key, kind in _KINDS.items():
+        name = chosen.get(key, {}).get("name", "digits" if key == "data" else None)
+        if options.get(kind) and isinstance(name, str):
+            parsed = parse_options(
+                default_registry().find(kind, name), options[kind], OPTION_FLAGS[kind]
+            )
+            layers.append({key: {"name": name, "options": parsed}})
     return resolve(layers, FLAGS)
 
 

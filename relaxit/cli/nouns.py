@@ -19,7 +19,7 @@ def noun_of(experiment: Experiment) -> str:
 
 
 def training_examples(experiment: Experiment) -> str:
-    """Return how many training examples there are, and the size of an image."""
-    images, noun = experiment.images, noun_of(experiment)
-    size = f" of {images.size[0]}x{images.size[1]}" if noun == "images" else ""
-    return f"{len(images.train)} training {noun}{size}"
+    """Return how many training examples there are, and the shape of an example."""
+    noun, shape = noun_of(experiment), experiment.data.format.columns.get("inputs")
+    size = f" of {'x'.join(map(str, shape.shape))}" if shape and shape.shape else ""
+    return f"{len(experiment.data.train)} training {noun}{size}"

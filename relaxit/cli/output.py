@@ -60,7 +60,7 @@ class ProgressCallback:
         first_epoch: int,
         display: Display,
         quiet: bool,
-        noun: str = "images",
+        noun: str = "examples",
     ) -> None:
         self.epochs, self.noun = epochs, noun
         self.display = display
@@ -99,24 +99,24 @@ class ProgressCallback:
         else:
             tell(line, self.quiet)
 
-    def step(self, images: int, means: Mapping[str, float]) -> None:
+    def step(self, examples: int, means: Mapping[str, float]) -> None:
         if self.bar:
             text = self.display.fill(self.display.bar, means)
-            self.bar.update(self.task, advance=images, means=text)
+            self.bar.update(self.task, advance=examples, means=text)
 
     def epoch(self, row: Mapping[str, float | int]) -> None:
         if self.bar:
             following = min(int(row["epoch"]) + 1, self.epochs)
-            images = round(row["images_per_second"] * row["seconds"])
+            examples = round(row["examples_per_second"] * row["seconds"])
             self.bar.update(
                 self.task,
-                completed=int(row["epoch"]) * images if "partial" not in row else None,
+                completed=int(row["epoch"]) * examples if "partial" not in row else None,
                 description=f"epoch {following}/{self.epochs}",
             )
         else:
             tell(
                 f"epoch {row['epoch']}/{self.epochs}: {self.display.fill(self.display.line, row)}, "
-                f"temperature {row['temperature']:.3f}, {row['images_per_second']:.0f} "
+                f"temperature {row['temperature']:.3f}, {row['examples_per_second']:.0f} "
                 f"{self.noun}/s",
                 self.quiet,
             )

@@ -181,7 +181,7 @@ class _Work:
             targets = reached(self.study, cell, config)
             evaluated = {target.epoch for target in targets} | {config.epochs}
             mode = cast(Literal["auto", "always", "never"], self.mode)
-            done = run_cell(config, self.seeds, evaluated, mode, self, self.stop, self.download)
+            done = run_cell(config, self.seeds, evaluated, mode, self, self.download)
             if not done.finished:
                 tell(f"{self.label}: stopped, not counted", self.quiet)
                 return
@@ -197,7 +197,7 @@ class _Work:
         tell(f"{self.label}: {count}", self.quiet)
 
     def epoch(self, seed: int | None, row: Row) -> None:
-        source = "first of all seeds" if seed is None else f"seed {seed}"
+        source = "mean over seeds" if seed is None else f"seed {seed}"
         tell(
             f"{self.label}: epoch {row['epoch']}/{self.epochs}, {source}: train loss "
             f"{row['train_loss']:.4f}",

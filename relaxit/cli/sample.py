@@ -9,7 +9,7 @@ import typer
 
 from relaxit.cli.output import tell
 from relaxit.cli.plugin_option import PluginFiles, tell_changes
-from relaxit.errors import ConfigurationError
+from relaxit.errors import ConfigurationError, Unsupported
 
 __all__ = ["sample"]
 
@@ -31,10 +31,16 @@ def sample(
     from relaxit.training import draw_grid, evaluation_mode
     from relaxit.training.runs import open_model
 
-    task, setup, model, image_format = open_model(run, device)
+    task, setup, model, format = open_model(run, device)
     tell_changes(run)
     with evaluation_mode(model):
         images = task.sample_prior(setup, model, count, seed)
+    if len(format.inputs.shape) != 2:
+        raise Unsupported(
+            f"examples of shape {list(format.inputs.shape)} are no images; in Python, "
+            f"relaxit.load_run({str(run)!r}).sample({count}) returns them"
+        )
     path = out or run / f"samples-{seed}.png"
-    draw_grid(images, image_format.size, max(1, round(count**0.5)), path)
+    size = (format.inputs.shape[0], format.inputs.shape[1])
+    draw_grid(images, size, max(1, round(count**0.5)), path)
     tell(f"{count} images: {path}")

@@ -10,7 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from relaxit.data.dataset import Dataset, Images
+from relaxit.data.dataset import Dataset
+from relaxit.data.examples import Examples
+from relaxit.data.images import ImageOptions, ImageReader
+from relaxit.data.splits import Splits
 
 __all__ = ["Digits"]
 
@@ -22,32 +25,34 @@ class Digits(Dataset):
 
     Example:
         >>> from pathlib import Path
-        >>> images = Digits().load(Path())
-        >>> images.train.shape, images.test.shape, images.levels
-        (torch.Size([1437, 64]), torch.Size([360, 64]), 16)
-        >>> images.train_labels.shape, images.format.classes
-        (torch.Size([1437]), 10)
+        >>> digits = Digits().load(Path())
+        >>> digits.train.inputs.shape, digits.test.inputs.shape, digits.format.targets.classes
+        (torch.Size([1437, 8, 8]), torch.Size([360, 8, 8]), 10)
+        >>> digits.train.read().inputs.amax()  # stored as grey levels from 0 to 16
+        tensor(1.)
 
     Reference: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
     """
 
-    api = 1
+    api = 2
     name = "digits"
     summary = "1797 handwritten digits, 8x8, bundled with scikit-learn: no download"
     references = ("UCI Optical Recognition of Handwritten Digits, 1998",)
+    noun = "images"
+    Options = ImageOptions
+    options: ImageOptions
 
-    def load(self, directory: Path, download: bool = False) -> Images:
+    def load(self, directory: Path, download: bool = False) -> Splits:
         del directory, download
         pixels, labels = _read()
+        reader = ImageReader(16, self.options.binarise)
+        digits = Examples({"inputs": pixels.unflatten(1, (8, 8)), "targets": labels}, reader)
         is_test = torch.arange(len(pixels)) % 5 == 0
-        return Images(
-            train=pixels[~is_test],
-            test=pixels[is_test],
-            size=(8, 8),
-            levels=16,
-            train_labels=labels[~is_test],
-            test_labels=labels[is_test],
-        )
+        return Splits(digits.take(_rows(~is_test)), digits.take(_rows(is_test)))
+
+
+def _rows(chosen: Tensor) -> Tensor:
+    return chosen.nonzero().squeeze(1)
 
 
 def _read() -> tuple[Tensor, Tensor]:

@@ -6,7 +6,10 @@ import struct
 from pathlib import Path
 from typing import Any, ClassVar
 
-from relaxit.data.dataset import Dataset, Images
+from relaxit.data.dataset import Dataset
+from relaxit.data.examples import Examples
+from relaxit.data.images import ImageOptions, ImageReader
+from relaxit.data.splits import Splits
 from relaxit.errors import DataError, error_summary
 
 __all__ = ["FashionMnist", "Kmnist", "Mnist", "torchvision_problem"]
@@ -16,9 +19,12 @@ class _Idx(Dataset):
     """A data set in the idx format, in ``DIRECTORY/<torchvision class>/raw``."""
 
     files = True
+    noun = "images"
+    Options = ImageOptions
+    options: ImageOptions
     torchvision_name: ClassVar[str]
 
-    def load(self, directory: Path, download: bool = False) -> Images:
+    def load(self, directory: Path, download: bool = False) -> Splits:
         kind = _torchvision_class(self.torchvision_name)
         try:
             parts = [kind(str(directory), train=part, download=download) for part in (True, False)]
@@ -31,12 +37,10 @@ class _Idx(Dataset):
                 f"{self.name}: images of shape {list(train.shape)} and {list(test.shape)} in "
                 f"{directory}, expected [N, height, width] for both"
             )
-        return Images(
-            train=train.flatten(1),
-            test=test.flatten(1),
-            size=(train.shape[1], train.shape[2]),
-            train_labels=labels[0],
-            test_labels=labels[1],
+        reader = ImageReader(255, self.options.binarise)
+        return Splits(
+            Examples({"inputs": train, "targets": labels[0]}, reader),
+            Examples({"inputs": test, "targets": labels[1]}, reader),
         )
 
     def _diagnose(self, directory: Path, download: bool, error: Exception) -> str:
@@ -64,7 +68,7 @@ class _Idx(Dataset):
 class Mnist(_Idx):
     """60 000 training and 10 000 test digits, 28x28 grey levels."""
 
-    api = 1
+    api = 2
     name = "mnist"
     summary = "70 000 handwritten digits, 28x28"
     references = ("LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11), 1998",)
@@ -74,7 +78,7 @@ class Mnist(_Idx):
 class FashionMnist(_Idx):
     """Images of clothing in MNIST's format."""
 
-    api = 1
+    api = 2
     name = "fashion-mnist"
     summary = "70 000 images of clothing, 28x28"
     references = ("arXiv:1708.07747",)
@@ -84,7 +88,7 @@ class FashionMnist(_Idx):
 class Kmnist(_Idx):
     """Cursive Japanese characters in MNIST's format."""
 
-    api = 1
+    api = 2
     name = "kmnist"
     summary = "70 000 cursive Japanese characters, 28x28"
     references = ("arXiv:1812.01718",)

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
-from relaxit.hooks import API
+from relaxit.hooks import api_of
 from relaxit.options import Configured
 
 __all__ = ["NAME", "PluginRecord", "registered_name", "registration_problem"]
@@ -98,9 +98,9 @@ def registration_problem(kind: str, item: Any, name: Any) -> str:
         return f"{kind} {name!r}: aliases must be a tuple of names, got {aliases!r}"
     api = getattr(item, "api", None)
     if api is None:
-        return f"{kind} {name!r} has no api attribute: write api = {API} in the class"
-    if api != API:
-        return f"{kind} {name!r} was written for api {api}, this relaxit has api {API}"
+        return f"{kind} {name!r} has no api attribute: write api = {api_of(kind)} in the class"
+    if api != api_of(kind):
+        return f"{kind} {name!r} was written for api {api}, this relaxit has api {api_of(kind)}"
     if inspect.isabstract(item):
         missing = ", ".join(sorted(getattr(item, "__abstractmethods__", ())))
         return f"{kind} {name!r} does not implement {missing}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relaxit.reproduce.study import Cell, Study, Target, TargetError
-from relaxit.training import Row, RunConfig
+from relaxit.training import Row, RunConfig, build_task
 
 __all__ = ["Comparison", "Verdict", "compare", "reached"]
 
@@ -99,10 +99,13 @@ def _epochs_are_alike(config: RunConfig) -> bool:
     """Whether no setting of a step depends on the number of epochs of the run."""
     t, o = config.temperature, config.optimizer
     by_step = t.schedule == "exponential" and t.rate is not None
+    task, _ = build_task(config)
+    by_length = [[task.schedules(step, steps) for step in (1, 10, 999)] for steps in (1000, 9999)]
     return (
         (by_step or t.schedule in ("constant", "learned"))
         and o.schedule == "constant"
-        and not (o.warmup or config.objective.kl_warmup)
+        and not o.warmup
+        and by_length[0] == by_length[1]
     )
 
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from relaxit.errors import DivergenceError
-from relaxit.training import (
-    Experiment,
-    Row,
-    RunConfig,
-    SilentCallback,
-    StopRequest,
-    Trainer,
-    build_members,
-)
-from relaxit.training.ensembles import Ensemble, Mode, runs_batched
+from relaxit.training import Callback, Row, RunConfig, SilentCallback, build_members
+from relaxit.training.ensembles import Member, Mode, train_members
 
 __all__ = ["CellRun", "StudyCallback", "run_cell"]
 
@@ -29,7 +20,7 @@ class StudyCallback(Protocol):
         """Called at the start with the way in which the seeds are trained."""
 
     def epoch(self, seed: int | None, row: Row) -> None:
-        """Called after an epoch of one seed, or of all (None) with the metrics of the first."""
+        """Called after an epoch of one seed, or of all (None) with means over them."""
 
 
 @dataclass
@@ -59,7 +50,6 @@ def run_cell(
     epochs: Collection[int],
     mode: Mode,
     progress: StudyCallback,
-    stop: StopRequest,
     download: bool = False,
 ) -> CellRun:
     """Train every seed of a configuration.
@@ -71,74 +61,44 @@ def run_cell(
         mode: whether to train as an ensemble; ``auto`` decides by
             :func:`~relaxit.training.ensembles.plan.batching_pays`.
         progress: callback for the progress.
-        stop: true as soon as the run should end.
         download: whether missing data files may be downloaded.
 
     Raises:
         Unsupported: with ``always``, if the cell cannot be trained as an ensemble.
         RelaxitError: for any problem with configuration or data.
     """
-    members = build_members(config, seeds, download)
-    began = time.perf_counter()
-    ensemble, reason = runs_batched(members, mode)
-    done = CellRun("in turn" if ensemble is None else "ensemble", reason=reason)
-    progress.began(done.way, len(seeds))
-    if ensemble is None:
-        done.finished = _in_turn(done, members, epochs, progress, stop)
-    else:
-        done.finished = _together(done, ensemble, epochs, progress, stop)
-    done.seconds = time.perf_counter() - began
-    return done
+    members = [Member(f"seed-{e.config.seed}", e) for e in build_members(config, seeds, download)]
+    outcome = train_members(members, _Relay(progress, len(seeds)), None, mode, epochs)
+    return CellRun(
+        way=_WAYS[outcome.way],
+        rows={member.seed: member.rows for member in members if member.rows},
+        lost={m.seed: m.diverged_at for m in members if m.diverged_at is not None},
+        seconds=outcome.seconds,
+        finished=outcome.exit_code == 0,
+        reason=outcome.reason,
+    )
 
 
-def _together(
-    done: CellRun,
-    ensemble: Ensemble,
-    epochs: Collection[int],
-    progress: StudyCallback,
-    stop: StopRequest,
-) -> bool:
-    """Train the seeds as one ensemble; return whether no signal stopped it."""
-    seeds = [e.config.seed for e in ensemble.experiments]
-    done.rows = {seed: [] for seed in seeds}
-    for epoch in range(1, ensemble.experiments[0].config.epochs + 1):
-        try:
-            if not ensemble.run_epoch(stop):
-                return False
-        except DivergenceError:  # of all seeds
-            done.lost = _by_seed(ensemble.lost, seeds)
-            return True
-        done.lost = _by_seed(ensemble.lost, seeds)
-        rows = ensemble.rows(evaluate=epoch in epochs)
-        for number, row in rows.items():
-            done.rows[seeds[number]].append(row)
-        progress.epoch(None, next(iter(rows.values())))
-        ensemble.next_epoch()
-    return True
+_WAYS = {"one step": "ensemble", "in turn": "in turn"}
 
 
-def _by_seed(steps: dict[int, int], seeds: Sequence[int]) -> dict[int, int]:
-    return {seeds[number]: step for number, step in steps.items()}
+class _Relay:
+    """Passes the progress of an ensemble on to the callback of a study."""
+
+    def __init__(self, progress: StudyCallback, seeds: int) -> None:
+        self.progress, self.seeds = progress, seeds
+
+    def began(self, way: str, reason: str) -> None:
+        self.progress.began(_WAYS[way], self.seeds)
+
+    @contextlib.contextmanager
+    def watch(self, member: Member | None) -> Iterator[Callback]:
+        yield _Epochs(self.progress, None if member is None else member.seed)
 
 
-def _in_turn(
-    done: CellRun,
-    members: Sequence[Experiment],
-    epochs: Collection[int],
-    progress: StudyCallback,
-    stop: StopRequest,
-) -> bool:
-    """Train the seeds in turn; return whether no signal stopped it."""
-    for member in members:
-        trainer, seed = Trainer(member), member.config.seed
-        rows = done.rows.setdefault(seed, [])
-        try:
-            for epoch in range(1, member.config.epochs + 1):
-                if not trainer.run_epoch(SilentCallback(), stop):
-                    return False
-                rows.append(trainer.summary(True, evaluate=epoch in epochs))
-                progress.epoch(seed, rows[-1])
-                trainer.next_epoch()
-        except DivergenceError:
-            done.lost[seed] = int(trainer.guard.first_bad.step)
-    return True
+class _Epochs(SilentCallback):
+    def __init__(self, progress: StudyCallback, seed: int | None) -> None:
+        self.progress, self.seed = progress, seed
+
+    def epoch(self, row: Row) -> None:
+        self.progress.epoch(self.seed, row)

@@ -22,11 +22,11 @@ class Callback(Protocol):
             seconds: duration of the first step.
         """
 
-    def step(self, images: int, means: Mapping[str, float]) -> None:
+    def step(self, examples: int, means: Mapping[str, float]) -> None:
         """Called during an epoch, at most about five times per second.
 
         Args:
-            images: number of images processed since the last call.
+            examples: number of examples processed since the last call.
             means: loss and training metrics of the epoch so far.
         """
 
@@ -40,7 +40,7 @@ class SilentCallback:
     def ready(self, engine: str, reason: str, seconds: float) -> None:
         pass
 
-    def step(self, images: int, means: Mapping[str, float]) -> None:
+    def step(self, examples: int, means: Mapping[str, float]) -> None:
         pass
 
     def epoch(self, row: Row) -> None:

@@ -1,6 +1,6 @@
 """The configuration of a training run: its settings, and how its layers are merged.
 
-Layers, where later ones override earlier ones: zoo recipe, recipe file, environment, flags. A
+Layers, where later ones override earlier ones: defaults of the task, recipe, environment, flags. A
 recipe may hold ``[when.DATASET]`` tables, which apply when that data set is chosen. The merged
 result is validated once, here, saved with the run, and can be passed again as a recipe file. It is
 data only: names refer to registered plugins, and nothing is imported because a file names it.
@@ -16,12 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, JsonValue, PositiveFloat, ValidationError
 
 from relaxit.errors import ConfigurationError, one_line
 from relaxit.hooks import OWN_DISTRIBUTION
 from relaxit.options import Options
 from relaxit.training.schedules import Kind
+from relaxit.training.upgrade import upgrade, upgrade_saved
 from relaxit.validation import problems_of
 
 __all__ = ["RunConfig", "merge", "read_recipe", "resolve"]
@@ -49,44 +50,22 @@ class TemperatureConfig(Options):
     rate: float | None = Field(None, ge=0, description="decay per step of the exponential schedule")
 
 
-class ObjectiveConfig(Options):
-    """The KL term, for tasks that have one; see the page on the two distributions."""
+class VariableConfig(Options):
+    """A further set of discrete variables of a model, beside the first, see :class:`RunConfig`."""
 
-    kl: Literal["discrete", "relaxed"] = Field(
-        "discrete",
-        description="KL of the discrete distributions, or log-ratio of the relaxed densities",
-    )
-    prior_temperature: PositiveFloat | None = Field(
-        None, description="temperature of the relaxed prior; default: that of the posterior"
-    )
-    kl_warmup: float = Field(
-        0.0, ge=0, le=1, description="fraction of the run over which the KL weight rises to 1"
-    )
+    relaxation: PluginChoice
+    estimator: PluginChoice = PluginChoice(name="pathwise")
+    latents: int = Field(1, ge=1, description="number of latent variables")
+    temperature: TemperatureConfig = TemperatureConfig()
 
 
 class DataConfig(Options):
-    """The images, and how they are read."""
+    """The examples, and how they are read."""
 
     name: str = Field("digits", description="registered data set")
+    options: dict[str, JsonValue] = Field({}, description="options listed by `relaxit show NAME`")
     dir: str | None = Field(None, description="directory of the files, for sets that read files")
-    binarise: Literal["none", "threshold", "dynamic"] = Field(
-        "none", description="grey levels unchanged, thresholded at 0.5, or sampled for each batch"
-    )
-    validation: int = Field(0, ge=0, description="training images held out for validation")
-
-
-class ModelConfig(Options):
-    """The networks around the latent variables, multilayer perceptrons in an autoencoder."""
-
-    hidden: tuple[PositiveInt, ...] = Field(
-        (512, 256), description="hidden units of the encoder; mirrored in the decoder"
-    )
-    params_activation: Literal["none", "relu"] = Field(
-        "none", description="relu reproduces a mistake of an old tutorial, and its numbers"
-    )
-    init: Literal["torch", "scaled"] = Field(
-        "scaled", description="torch's defaults, or weights and biases fitted to the data"
-    )
+    validation: int = Field(0, ge=0, description="training examples held out for validation")
 
 
 class OptimizerConfig(Options):
@@ -110,14 +89,15 @@ class RunConfig(Options):
     task: PluginChoice = PluginChoice(name=TASK)
     relaxation: PluginChoice
     estimator: PluginChoice = PluginChoice(name="pathwise")
-    latents: int = Field(ge=1, description="number of latent variables")
+    latents: int = Field(1, ge=1, description="number of latent variables")
     temperature: TemperatureConfig = TemperatureConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
+    variables: dict[str, VariableConfig] = Field(
+        {}, description="further variables of the model, by the names that the task gives them"
+    )
     data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
-    epochs: int = Field(ge=1, description="passes over the training images")
-    batch_size: int = Field(100, ge=1, description="images per step")
+    epochs: int = Field(10, ge=1, description="passes over the training examples")
+    batch_size: int = Field(100, ge=1, description="examples per step")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of weights, data order and noise")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
     engine: Literal["auto", "eager", "compile", "graph"] = Field(
@@ -150,47 +130,50 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _lay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """:func:`merge` for complete configurations, in which ``objective`` belongs to the task.
-
-    Naming another task drops ``objective`` as it drops the task's options, so that a task without
-    a KL term need not undo the KL settings of the recipe below it.
-    """
-    named = _task(over)
-    if named is not None and _own(named) != _own(_task(base) or TASK):
-        base = {key: value for key, value in base.items() if key != "objective"}
-    return merge(base, over)
-
-
-def _task(layer: Mapping[str, Any]) -> object:
-    table = layer.get("task")
-    return table.get("name") if isinstance(table, Mapping) else None
-
-
 def _own(name: object) -> object:
     return name.removeprefix(f"{OWN_DISTRIBUTION}:") if isinstance(name, str) else name
 
 
 def combine(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Merge all layers, each followed by its ``[when]`` table for the chosen data set."""
+    """Merge all layers, each followed by its ``[when]`` table for the chosen data set.
+
+    Settings of earlier versions get today's names, see :func:`relaxit.training.upgrade.upgrade`.
+    """
     dataset = "digits"
     for layer in layers:
         table = layer.get("data", {})
         name = table.get("name") if isinstance(table, Mapping) else None
         dataset = name if isinstance(name, str) else dataset
     merged: dict[str, Any] = {}
-    for layer in layers:
+    for layer in map(upgrade, layers):
         when = layer.get("when", {})
         special = when.get(dataset, {}) if isinstance(when, Mapping) else when
         if not isinstance(special, Mapping):
             raise ConfigurationError(f"when.{dataset} in a recipe must be a table, got {special!r}")
         general = {key: value for key, value in layer.items() if key not in ("when", "summary")}
-        merged = _lay(_lay(merged, general), special)
+        merged = merge(merge(merged, general), special)
     return merged
 
 
+def with_defaults_of_task(layers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the layers above the defaults of the task that they name.
+
+    Raises:
+        UnknownName: if no such task is registered.
+    """
+    from relaxit.plugins import default_registry
+
+    task = combine(layers).get("task")
+    name = task.get("name", TASK) if isinstance(task, Mapping) else TASK
+    if not isinstance(name, str):
+        return [*layers]  # validation says so
+    registry = default_registry()
+    defaults: Mapping[str, Any] = registry.find("task", name).defaults
+    return [{**defaults, "task": {"name": registry.registered("task", name)}}, *layers]
+
+
 def resolve(layers: Sequence[Mapping[str, Any]], flags: Mapping[str, str] = {}) -> RunConfig:
-    """Merge the layers and return the validated configuration.
+    """Merge the layers, above the defaults of their task, and return the validated configuration.
 
     Args:
         layers: tables of settings; later ones override earlier ones.
@@ -199,9 +182,11 @@ def resolve(layers: Sequence[Mapping[str, Any]], flags: Mapping[str, str] = {}) 
     Raises:
         ConfigurationError: naming the key, its flag and the value, and for an unknown key a
             similar one.
+        UnknownName: if the task is not registered.
     """
     try:
-        return RunConfig.model_validate_json(json.dumps(combine(layers)))
+        merged = combine(with_defaults_of_task(layers))
+        return RunConfig.model_validate_json(json.dumps(merged))
     except ValidationError as error:
         raise ConfigurationError(_explain(error, flags)) from error
     except TypeError as error:  # TOML and YAML have dates, JSON does not
@@ -251,7 +236,28 @@ def read_recipe(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict) or not all(isinstance(key, str) for key in table):
         raise ConfigurationError(f"recipe {path}: expected a table of settings")
     saved = table.get("config")
-    return saved if isinstance(saved, dict) else table
+    return read_saved(table) if isinstance(saved, dict) else table
+
+
+def read_saved(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration in the content of a ``config.json``, in today's form.
+
+    Raises:
+        UnknownName: if the file is of an earlier version, and its task or data set is not
+            registered.
+        KeyError, TypeError: if the file is damaged.
+    """
+    config: dict[str, Any] = saved["config"]
+    if saved["format"] != 1:
+        return config
+    from relaxit.plugins import default_registry
+
+    registry, task = default_registry(), config.get("task", {"name": TASK})
+    return upgrade_saved(
+        config,
+        registry.find("task", task["name"]).Options.model_fields,
+        registry.find("dataset", config["data"]["name"]).Options.model_fields,
+    )
 
 
 def _parse(suffix: str, text: str) -> Any:

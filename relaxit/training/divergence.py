@@ -88,10 +88,12 @@ class DivergenceGuard:
         if first_bad < 0:
             return
         _copy(self.good, self.live)
-        raise DivergenceError(
+        error = DivergenceError(
             f"the loss is not finite at step {first_bad}; the weights of step "
             f"{int(self.good_step)} were kept. A lower --lr or a higher --temperature usually helps"
         )
+        error.step = first_bad
+        raise error
 
     def _finite(self) -> Tensor:
         return torch.stack([tensor.isfinite().all() for tensor in self.live]).all()

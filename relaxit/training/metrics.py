@@ -70,8 +70,10 @@ def metrics_row(
         "step": step,
         "temperature": float(e.temperature().detach()),
     }
-    if e.task.has_kl:
-        row["kl_weight"] = e.kl_weight(step - 1)
+    row |= {
+        f"temperature_{name}": float(module().detach()) for name, module in e.temperatures.items()
+    }
+    row |= e.schedules(step - 1)
     row["learning_rate"] = e.learning_rate(step - 1)
     row.update(mean_metrics(e.task, totals))
     return {**row, **evaluate_held_out(e)} if evaluate else row
@@ -81,8 +83,8 @@ def evaluate_held_out(e: Experiment) -> Row:
     """Evaluate the held-out parts that are not empty, with the same noise in every call."""
     seed = derive(e.config.seed, "evaluation")
     metrics: dict[str, float] = {}
-    if len(e.images.validation):
+    if len(e.data.validation):
         metrics.update(e.evaluate("validation", seed))
-    if len(e.images.test):
+    if len(e.data.test):
         metrics.update(e.evaluate("test", seed))
     return metrics

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from relaxit.training.config import OptimizerConfig
-from relaxit.training.task import ESTIMATOR_STATE
+from relaxit.training.setup import ESTIMATOR_STATE
 
 __all__ = ["build_optimizer", "decayed_parameters", "load_plain_state", "plain_state"]
 
@@ -69,6 +69,6 @@ def decayed_parameters(model: nn.Module) -> list[nn.Parameter]:
 
     Decay would pull the weight of a control variate towards a value that nobody chose.
     """
-    state = getattr(model, ESTIMATOR_STATE, None)
-    exempt = set() if state is None else set(state.parameters())
+    states = [m for name, m in model.named_children() if name.startswith(ESTIMATOR_STATE)]
+    exempt = {parameter for state in states for parameter in state.parameters()}
     return [parameter for parameter in model.parameters() if parameter not in exempt]

@@ -1,4 +1,4 @@
-"""Schedules of temperature, KL weight and learning rate, as functions of the global step.
+"""Schedules of temperatures, weights of a loss and learning rate, as functions of the global step.
 
 They are plain functions of an integer, without tensors and without state. The trainer evaluates
 them and fills a buffer in place. The step is global because a schedule that restarts in each epoch

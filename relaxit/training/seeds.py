@@ -1,6 +1,6 @@
 """Independent random streams from one seed.
 
-Weights, order of the images and noise must not be functions of the same random bits, and seed 1
+Weights, order of the examples and noise must not be functions of the same random bits, and seed 1
 of one stream must not coincide with seed 0 of another.
 """
 

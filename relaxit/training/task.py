@@ -1,110 +1,47 @@
 """The fourth extension point: the task, which is what is trained around a relaxation.
 
-The trainer handles the order of the images, the temperature, the optimiser, checkpoints and
-metrics. A task defines the model, the loss of a step and the evaluation. A task object holds its
-options and nothing else; what changes during a run is stored in the model or passed as an argument.
+The trainer handles the data, the temperatures, the optimizer, checkpoints and metrics. A task
+defines the model, the loss of a step and the evaluation. A task object holds its options and
+nothing else; what changes during a run is stored in the model or passed as an argument.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from relaxit.aliases import Generator
-from relaxit.data import Binarise, Format, Images, Part, read_batch
+from relaxit.data import Examples, Format, Requirement, Splits
 from relaxit.errors import Unsupported
-from relaxit.estimators import Cost, Estimator, surrogate_with
 from relaxit.options import Configured
-from relaxit.relaxation import Relaxation, RelaxedDistribution
 from relaxit.training import figures
-from relaxit.training.config import ModelConfig, ObjectiveConfig
-from relaxit.training.precision import Precision, autocast
+from relaxit.training.setup import Setup
 
-__all__ = ["ESTIMATOR_STATE", "Display", "Setup", "Step", "Task", "Terms"]
+__all__ = ["Display", "Row", "Step", "Task", "Terms"]
 
 Row = Mapping[str, float | int]
-
-ESTIMATOR_STATE = "estimator_state"
-"""Name of the submodule that holds the estimator's state, for estimators that have one."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """Relaxation, estimator and settings that a task is given, fixed for a run.
-
-    Attributes:
-        relaxation: the discrete structure.
-        estimator: the gradient estimator for its samples.
-        latents: number of latent variables.
-        batch_size: images per step.
-        binarise: how grey levels are read.
-        objective: settings of the KL term, for tasks that have one.
-        networks: widths and initialisation of the networks.
-        seed: seed of the run.
-        precision: precision of the networks' matmuls in training, see :meth:`products`.
-    """
-
-    relaxation: Relaxation
-    estimator: Estimator
-    latents: int
-    batch_size: int = 100
-    binarise: Binarise = "none"
-    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    networks: ModelConfig = field(default_factory=ModelConfig)
-    seed: int = 0
-    precision: Precision = "float32"
-
-    @property
-    def params_shape(self) -> torch.Size:
-        """Shape of the parameters of all variables, ``[latents, *param_shape]``."""
-        return torch.Size((self.latents, *self.relaxation.param_shape))
-
-    def distribution(
-        self, params: Tensor, temperature: float | Tensor = 1.0
-    ) -> RelaxedDistribution:
-        """Return the relaxed distribution, without checks of values, which synchronise a GPU."""
-        return self.relaxation(params, temperature, validate_args=False)
-
-    def products(self, device: torch.device) -> AbstractContextManager[None]:
-        """Return the autocast context for the networks of a training step, and nothing else.
-
-        Its outputs may be bfloat16: params of a distribution and terms of a loss must be cast back
-        to float32. A task that uses this context declares it, see :attr:`Task.autocasts`.
-        """
-        return autocast(self.precision, device)
-
-    def surrogate(
-        self, model: nn.Module, q: RelaxedDistribution, cost: Cost, generator: Generator = None
-    ) -> Tensor:
-        """Return costs of a sample with the estimator's gradient, using its state in the model."""
-        state = getattr(model, ESTIMATOR_STATE, None)
-        return surrogate_with(state, self.estimator, q, cost, generator)
-
-    def read(self, part: Part, generator: Generator = None) -> Tensor:
-        """Return stored images as numbers in [0, 1], ``[B, P]`` float32."""
-        return read_batch(part.images, part.levels, self.binarise, generator)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Temperature, KL weight and generator of the current step.
+    """Temperatures, schedules and generator of the current step.
 
     Attributes:
-        temperature: current temperature, a 0-dim tensor on the device.
-        kl_weight: weight of the KL term, 1 after its warm-up; a number or a 0-dim tensor.
+        temperature: current temperature of the first variable, a 0-dim tensor on the device.
         generator: the only source of randomness, so that a run can be repeated and resumed.
+        temperatures: those of the further variables, by name.
+        scheduled: current values of :meth:`Task.schedules`, numbers or 0-dim tensors.
     """
 
     temperature: Tensor
-    kl_weight: float | Tensor
     generator: torch.Generator
+    temperatures: Mapping[str, Tensor] = field(default_factory=dict)
+    scheduled: Mapping[str, float | Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +49,8 @@ class Terms:
     """Loss and metrics of one step.
 
     Attributes:
-        loss: ``[E]``, one per example, with gradient; its mean is minimised. An example is one
-            image, unless the task combines several.
+        loss: ``[E]``, one per example, with gradient; its mean is minimised. An example is a row
+            of the batch, unless the task combines several.
         metrics: ``[E]`` each, without gradient: those named by :attr:`Task.metrics`, in that
             order.
     """
@@ -169,9 +106,10 @@ class Task(Configured, ABC):
     :meth:`prepare` and :meth:`terms`.
 
     Attributes:
-        needs_labels: whether training needs labels; if so, data sets without labels are rejected.
-        has_kl: whether the loss has a KL term; if not, settings of the KL term are rejected.
-        autocasts: whether the networks run under :meth:`Setup.products`; if not, the precision
+        defaults: settings of a run of this task, a table like a recipe. A recipe overrides them;
+            no run has the defaults of another task.
+        variables: names of further variables of the model, beside the first.
+        autocasts: whether the networks run under :meth:`Setup.autocast`; if not, the precision
             bfloat16 is rejected.
         metrics: names of the per-example metrics of a step.
         files: names of the figures that :meth:`draw` writes.
@@ -179,8 +117,8 @@ class Task(Configured, ABC):
     """
 
     kind: ClassVar[str] = "task"
-    needs_labels: ClassVar[bool] = False
-    has_kl: ClassVar[bool] = False
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    variables: ClassVar[tuple[str, ...]] = ()
     autocasts: ClassVar[bool] = False
     metrics: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ("curves.png",)
@@ -192,39 +130,65 @@ class Task(Configured, ABC):
         Raises:
             ConfigurationError, Unsupported: naming what does not fit and what would.
         """
-        setup.estimator.check(setup.relaxation)
+        for variable in setup.variables.values():
+            variable.estimator.check(variable.relaxation)
+
+    def requires(self, setup: Setup) -> Mapping[str, Requirement]:
+        """Return what the columns must be that this task uses. Numbers as ``inputs`` by default.
+
+        Only these columns are passed to the other methods. The trainer checks them before the model
+        is built.
+        """
+        del setup
+        return {"inputs": Requirement()}
 
     @abstractmethod
     def statement(self, setup: Setup) -> str:
         """Return what is minimised, as a phrase that follows "minimises the"."""
 
     @abstractmethod
-    def build(self, setup: Setup, image_format: Format) -> nn.Module:
+    def build(self, setup: Setup, format: Format) -> nn.Module:
         """Return the model with its initial weights, on the CPU.
 
         torch's global generator is seeded for this call only.
 
+        Args:
+            setup: settings that are fixed for the run.
+            format: shape, type and number of classes of each column.
+
         Raises:
-            ConfigurationError: if the image size or the number of classes does not fit.
+            ConfigurationError: if a shape or the number of classes does not fit.
         """
 
-    def prepare(self, setup: Setup, model: nn.Module, images: Images) -> None:
-        """Fit the initial weights to the training images, once, on the CPU. A no-op by default.
+    def prepare(self, setup: Setup, model: nn.Module, data: Splits) -> None:
+        """Fit the initial weights to the training examples, once, on the CPU. A no-op by default.
 
         Raises:
             ConfigurationError: if the data set does not fit.
         """
-        del setup, model, images
+        del setup, model, data
+
+    def schedules(self, step: int, steps: int) -> Mapping[str, float]:
+        """Return weights and other numbers of the loss that change from step to step, by name.
+
+        None by default. They are passed to :meth:`terms` and are among the metrics of a run.
+
+        Args:
+            step: global step, from 0.
+            steps: optimizer steps of the whole run.
+        """
+        del step, steps
+        return {}
 
     @abstractmethod
-    def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
+    def terms(self, setup: Setup, model: nn.Module, batch: Examples, step: Step) -> Terms:
         """Compute loss and metrics of one step.
 
         Args:
             setup: settings that are fixed for the run.
             model: the model that :meth:`build` returned.
-            batch: stored images ``[B, P]``, with labels ``[B]`` if they are needed.
-            step: temperature, weight of the KL term and generator.
+            batch: the columns that :meth:`requires` names, read, ``[B, *shape]`` each.
+            step: temperatures, schedules and generator.
         """
 
     def summarise(self, sums: Mapping[str, float], examples: float) -> dict[str, float]:
@@ -239,13 +203,15 @@ class Task(Configured, ABC):
         return {name: total / examples for name, total in sums.items()}
 
     @abstractmethod
-    def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
-        """Evaluate the model on held-out images.
+    def evaluate(
+        self, setup: Setup, model: nn.Module, part: Examples, seed: int
+    ) -> dict[str, float]:
+        """Evaluate the model on held-out examples.
 
         Args:
             setup: settings that are fixed for the run.
             model: the model that :meth:`build` returned.
-            part: validation or test images, with labels if they are needed.
+            part: validation or test examples as stored; :meth:`Examples.batches` reads them.
             seed: seed of the noise; with the same seed, epochs differ by their weights only.
 
         Returns:
@@ -254,54 +220,54 @@ class Task(Configured, ABC):
         """
 
     def draw(
-        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], directory: Path
+        self, setup: Setup, model: nn.Module, data: Splits, rows: Sequence[Row], directory: Path
     ) -> None:
         """Write :attr:`files` into a run directory. Curves of the metrics by default.
 
         Args:
             setup: settings that are fixed for the run.
             model: the model that :meth:`build` returned.
-            images: all images, on the model's device.
+            data: all examples, on the model's device.
             rows: metrics of the epochs so far; may be empty if the run ended early.
             directory: the run directory.
         """
-        del setup, model, images
+        del setup, model, data
         if rows:
             figures.draw_curves(figures.panels(rows), rows, directory / "curves.png")
 
     def sample_prior(self, setup: Setup, model: nn.Module, count: int, seed: int) -> Tensor:
-        """Sample images ``[count, P]`` in [0, 1] from the prior of a generative model.
+        """Sample inputs ``[count, *shape]`` from the prior of a generative model.
 
         Raises:
             Unsupported: if the task has no generative model.
         """
         del setup, model, count, seed
-        self._absent("images to sample: it has no prior over images")
+        self._absent("examples to sample: it has no prior over them")
 
     def importance_weighted_bound(
         self,
         setup: Setup,
         model: nn.Module,
-        part: Part,
+        part: Examples,
         samples: int,
         seed: int,
         progress: Callable[[int], object],
     ) -> float:
-        """Estimate a lower bound on the mean log-likelihood of images, in nats.
+        """Estimate a lower bound on the mean log-likelihood of examples, in nats.
 
         Args:
             setup: settings that are fixed for the run.
             model: the model that :meth:`build` returned.
-            part: the images.
-            samples: importance samples per image.
+            part: the examples.
+            samples: importance samples per example.
             seed: seed of the samples.
-            progress: called with the number of images that are done.
+            progress: called with the number of examples that are done.
 
         Raises:
             Unsupported: if the task has no generative model.
         """
         del setup, model, part, samples, seed, progress
-        self._absent("importance-weighted bound: it has no likelihood of images")
+        self._absent("importance-weighted bound: it has no likelihood of examples")
 
     def _absent(self, what: str) -> NoReturn:
         raise Unsupported(f"task {self.name!r} has no {what}")

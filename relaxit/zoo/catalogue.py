@@ -57,9 +57,10 @@ def recipe_summary(path: Path) -> str:
 
 
 def recipe_layers(recipe: str) -> list[dict[str, Any]]:
-    """Return the layers of ``--recipe NAME|FILE``: a zoo recipe, or a zoo recipe and a file.
+    """Return the layers of ``--recipe NAME|FILE``: a zoo recipe, or a file.
 
-    A file may name its zoo recipe in ``base``; otherwise it extends the default recipe.
+    A file stands alone, on the defaults of its task. It may extend a zoo recipe by its key
+    ``base``.
 
     Raises:
         UnknownName: if there is no such recipe or base.
@@ -71,6 +72,6 @@ def recipe_layers(recipe: str) -> list[dict[str, Any]]:
         return [{"recipe": recipe, **read_recipe(find_recipe(recipe))}]
     if not path.is_file():
         raise ConfigurationError(f"recipe file {recipe} does not exist")
-    table = read_recipe(path)
-    base = table.pop("base", DEFAULT)
-    return [{"recipe": path.stem, **read_recipe(find_recipe(str(base)))}, table]
+    table = {"recipe": path.stem, **read_recipe(path)}
+    base = table.pop("base", None)
+    return [*([] if base is None else [read_recipe(find_recipe(str(base)))]), table]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from relaxit.data.batches import read_batch
 from scipy import stats
 
-from relaxit.data.batches import read_batch
 from relaxit.data.dataset import Format, Images
 from relaxit.data.digits import Digits
 from relaxit.data.mnist import FashionMnist, Kmnist, Mnist

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from relaxit.training.preflight import check_learned_temperature
 
 from relaxit.errors import ConfigurationError
 from relaxit.training.callbacks import SilentCallback
 from relaxit.training.loop import Trainer
-from relaxit.training.preflight import check_learned_temperature
 from relaxit.training.stopping import StopRequest
 from tests.training.small import small_experiment
 

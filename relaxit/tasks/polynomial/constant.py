@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from relaxit.data import Dataset, Images
+from relaxit.data import Dataset, Examples, Splits
 
 __all__ = ["TARGET", "Constant"]
 
@@ -20,17 +20,17 @@ class Constant(Dataset):
     The test part is one such row.
 
     Example:
-        >>> images = Constant().load(Path())
-        >>> images.train.shape, images.test.shape, images.train[0, 0]
+        >>> data = Constant().load(Path())
+        >>> data.train.inputs.shape, data.test.inputs.shape, data.train.inputs[0, 0]
         (torch.Size([12800, 128]), torch.Size([1, 128]), tensor(0.4500))
     """
 
-    api = 1
+    api = 2
     name = "constant"
     noun = "rows"
     summary = "12 800 rows of 128 times 0.45, for polynomial programming: no download"
 
-    def load(self, directory: Path, download: bool = False) -> Images:
+    def load(self, directory: Path, download: bool = False) -> Splits:
         del directory, download
         rows = torch.full((_STEPS * _BATCH, _WIDTH), TARGET)
-        return Images(train=rows, test=rows[:1].clone(), size=(8, 16), levels=1)
+        return Splits(Examples({"inputs": rows}), Examples({"inputs": rows[:1].clone()}))

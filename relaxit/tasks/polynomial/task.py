@@ -16,12 +16,13 @@ p = 2, c = 0.45), over 128 bits and at other p as in Liu et al., arXiv:2304.0861
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from relaxit.data import Format, Part
+from relaxit.data import Examples, Format, Requirement
 from relaxit.errors import ConfigurationError, Unsupported
 from relaxit.options import Options
 from relaxit.training import Display, Setup, Step, Task, Terms
@@ -65,11 +66,19 @@ class Polynomial(Task):
         'mean of |z - c|^1.5 over 128 variables, of soft samples z'
     """
 
-    api = 1
+    api = 2
     name = "polynomial"
     summary = "discrete variables approach given numbers: the optimum is known"
     Options = PolynomialOptions
     references = ("arXiv:1703.07370, section 5.1", "arXiv:2304.08612")
+    defaults = {
+        "relaxation": {"name": "binary"},
+        "estimator": {"name": "reinmax"},
+        "latents": 128,
+        "epochs": 40,
+        "batch_size": 64,
+        "data": {"name": "constant"},
+    }
     display = Display(
         bar="cost {train_loss:.5f}",
         line="cost {train_loss:.5f}, exact expectation {test_expected_cost:.5f}",
@@ -79,13 +88,8 @@ class Polynomial(Task):
         decimals=5,
     )
 
-    def check(self, setup: Setup) -> None:
-        super().check(setup)
-        if setup.binarise != "none":
-            raise ConfigurationError(
-                f"task {self.name!r}: binarised numbers are another problem; leave out "
-                "data.binarise (--binarise)"
-            )
+    def requires(self, setup: Setup) -> Mapping[str, Requirement]:
+        return {"inputs": Requirement("float")}
 
     def statement(self, setup: Setup) -> str:
         kind = "hard" if setup.estimator.hard else "soft"
@@ -94,18 +98,18 @@ class Polynomial(Task):
             f"of {kind} samples z"
         )
 
-    def build(self, setup: Setup, images: Format) -> Parameters:
-        entries = setup.relaxation.event_shape.numel()
-        if setup.latents * entries != images.pixels:
-            fitting, rest = divmod(images.pixels, entries)
+    def build(self, setup: Setup, format: Format) -> Parameters:
+        entries, given = setup.relaxation.event_shape.numel(), format.inputs.entries
+        if setup.latents * entries != given:
+            fitting, rest = divmod(given, entries)
             remedy = f"set --latents {fitting}" if not rest else "choose another --dataset"
             raise ConfigurationError(
                 f"task {self.name!r}: {setup.latents} variables of {entries} entries, but "
-                f"{images.pixels} numbers to approach; {remedy}"
+                f"{given} numbers to approach; {remedy}"
             )
         return Parameters(setup.params_shape)
 
-    def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
+    def terms(self, setup: Setup, model: nn.Module, batch: Examples, step: Step) -> Terms:
         c = self._numbers(setup, batch)
         params = _params(model)
         q = setup.distribution(params.expand(len(c), *params.shape), step.temperature)
@@ -115,17 +119,20 @@ class Polynomial(Task):
 
         return Terms(setup.surrogate(model, q, cost, step.generator))
 
-    def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
-        generator = torch.Generator(part.images.device).manual_seed(seed)
-        c, params = self._numbers(setup, part), _params(model)
+    def evaluate(
+        self, setup: Setup, model: nn.Module, part: Examples, seed: int
+    ) -> dict[str, float]:
+        generator = torch.Generator(part.device).manual_seed(seed)
+        c, params = self._numbers(setup, part.read(generator)), _params(model)
         hard = setup.distribution(params.expand(len(c), *params.shape)).sample_hard((), generator)
         metrics = {"cost": float(self._cost(hard, c, setup.latents).mean())}
         with contextlib.suppress(Unsupported):  # then there is only the sampled cost
             metrics["expected_cost"] = float(expected_cost(setup, params, c, self.options.p))
         return metrics
 
-    def _numbers(self, setup: Setup, part: Part) -> Tensor:  # [B, L, *event]
-        return setup.read(part).unflatten(-1, (setup.latents, *setup.relaxation.event_shape))
+    def _numbers(self, setup: Setup, part: Examples) -> Tensor:  # [B, L, *event]
+        shape = (setup.latents, *setup.relaxation.event_shape)
+        return part.inputs.flatten(1).unflatten(-1, shape)
 
     def _cost(self, z: Tensor, c: Tensor, latents: int) -> Tensor:
         powers = (z - c).abs().pow(self.options.p)

@@ -11,13 +11,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from relaxit.data import Part
+from relaxit.data import Examples
 from relaxit.environment import flushed_denormals
 from relaxit.errors import ConfigurationError
 from relaxit.gradients import GradientProblem, Point, ProblemCase, Surroundings
 from relaxit.options import Options
+from relaxit.tasks.vae.likelihood import pixel_loss
 from relaxit.tasks.vae.model import Vae
-from relaxit.tasks.vae.objective import pixel_loss
 from relaxit.training import Experiment, Trainer, build, build_task, merge, resolve
 
 __all__ = ["DecoderCost", "DecoderCostOptions"]
@@ -59,14 +59,14 @@ class DecoderCost(GradientProblem):
         around.progress(f"{self.name}: {config.data.name}, {self.options.steps} steps of training")
         experiment = build(config)
         _train(experiment, self.options.steps)
-        test = experiment.images.part("test")
+        test = experiment.data.test
         if self.options.images > len(test):
             raise ConfigurationError(
                 f"{self.options.images} images are requested, but {config.data.name} has "
                 f"{len(test)} held out"
             )
         index = torch.linspace(0, len(test) - 1, self.options.images).long()
-        chosen = test.take(index.to(test.images.device))
+        chosen = test.take(index.to(test.device))
         label = f"{config.data.name} after {self.options.steps} steps of {setup.estimator.name}"
         yield ProblemCase(label, setup.relaxation, _points(experiment, chosen, around.dtype))
 
@@ -108,12 +108,12 @@ def _train(experiment: Experiment, steps: int) -> None:
     experiment.model.eval()
 
 
-def _points(experiment: Experiment, chosen: Part, dtype: torch.dtype) -> tuple[Point, ...]:
+def _points(experiment: Experiment, chosen: Examples, dtype: torch.dtype) -> tuple[Point, ...]:
     """Return one point per image, of a frozen model in the given precision."""
     model: nn.Module = experiment.model.to(dtype).requires_grad_(False)
     assert isinstance(model, Vae)  # made by the task
     generator = torch.Generator(experiment.device).manual_seed(experiment.config.seed)
-    images = experiment.setup.read(chosen, generator).to(dtype)
+    images = chosen.read(generator).inputs.flatten(1).to(dtype)
     params = model.encode(images)
     return tuple(Point(row, _Cost(model, image)) for row, image in zip(params, images, strict=True))
 

@@ -1,7 +1,7 @@
 """The variational autoencoder with discrete latent variables.
 
-The encoder is ``pixels - 512 - 256 - latents x param_shape``, the decoder ``latents x event_shape -
-256 - 512 - pixels``, with ReLU between layers. Everything about the latent variables comes from the
+The encoder is ``values - 512 - 256 - latents x param_shape``, the decoder ``latents x event_shape -
+256 - 512 - values``, with ReLU between layers. Everything about the latent variables comes from the
 shapes of the relaxation, so that any registered one fits.
 """
 
@@ -15,7 +15,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from relaxit.data import ColumnFormat
 from relaxit.relaxation import Relaxation
+from relaxit.tasks.vae.likelihood import Likelihood, build_likelihood
 
 __all__ = ["Vae"]
 
@@ -26,10 +28,15 @@ class Vae(nn.Module):
     Args:
         relaxation: relaxation with ``param_shape`` and ``event_shape``.
         latents: number of variables L.
-        pixels: number of pixels P of an image.
+        pixels: number P of values of an example, such as the pixels of an image.
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         params_activation: ``relu`` bounds the parameters below by 0, as an old tutorial did.
         init: ``scaled`` fits the weights to their inputs, see :meth:`_scale`.
+        likelihood: distribution of the P values; Bernoulli if absent.
+        learned_prior: whether the prior of the variables is learned; it is uniform otherwise.
+
+    Attributes:
+        prior_params: params of the prior, ``[latents, *param_shape]``; None if it is uniform.
 
     Example:
         >>> import relaxit
@@ -40,6 +47,7 @@ class Vae(nn.Module):
     """
 
     mean_image: Tensor
+    prior_params: nn.Parameter | None
 
     def __init__(
         self,
@@ -49,40 +57,59 @@ class Vae(nn.Module):
         hidden: Sequence[int] = (512, 256),
         params_activation: Literal["none", "relu"] = "none",
         init: Literal["torch", "scaled"] = "scaled",
+        likelihood: Likelihood | None = None,
+        learned_prior: bool = False,
     ) -> None:
         super().__init__()
+        self.likelihood = likelihood or build_likelihood(
+            "bernoulli", ColumnFormat("float32", (pixels,))
+        )
+        features, outputs = self.likelihood.features, self.likelihood.outputs
         self.params_shape = (latents, *relaxation.param_shape)
         self.event_dims = 1 + len(relaxation.event_shape)
         values = latents * math.prod(relaxation.event_shape)
-        self.encoder = _perceptron([pixels, *hidden, math.prod(self.params_shape)])
+        self.encoder = _perceptron([features, *hidden, math.prod(self.params_shape)])
         if params_activation == "relu":
             self.encoder.append(nn.ReLU())
-        self.decoder = _perceptron([values, *reversed(hidden), pixels])
-        self.register_buffer("mean_image", torch.zeros(pixels))
+        self.decoder = _perceptron([values, *reversed(hidden), outputs])
+        self.register_buffer("mean_image", torch.zeros(features))
         if init == "scaled":
             self._scale(latents * _active_entries(relaxation))
+        self.register_parameter(
+            "prior_params", nn.Parameter(torch.zeros(self.params_shape)) if learned_prior else None
+        )
 
     def encode(self, x: Tensor) -> Tensor:
-        """Encode images ``[B, P]`` as parameters ``[B, latents, *param_shape]``."""
-        params: Tensor = self.encoder(x - self.mean_image)
+        """Encode examples ``[B, *shape]`` as parameters ``[B, latents, *param_shape]``."""
+        inputs = self.likelihood.encode(x)
+        params: Tensor = self.encoder(inputs - self.mean_image)
         # Under autocast the output is bfloat16, which the distributions do not take.
-        return params.to(x.dtype).unflatten(-1, self.params_shape)
+        return params.to(inputs.dtype).unflatten(-1, self.params_shape)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Decode values ``[..., latents, *event_shape]`` to pixel logits ``[..., P]``."""
+        """Decode values ``[..., latents, *event_shape]`` to outputs ``[..., D]`` of the likelihood.
+
+        They are the pixel logits ``[..., P]`` of a Bernoulli likelihood.
+        """
         logits: Tensor = self.decoder(z.flatten(-self.event_dims))
         return logits.to(z.dtype)
 
+    def prior_like(self, params: Tensor) -> Tensor:
+        """Return params of the prior in the shape of those of a posterior; zeros if uniform."""
+        if self.prior_params is None:
+            return torch.zeros_like(params)
+        return self.prior_params.expand_as(params)
+
     @torch.no_grad()
     def fit_mean(self, mean: Tensor) -> None:
-        """Start the decoder at the mean training image ``[P]``, and centre the encoder's input.
+        """Start the decoder at the mean training example ``[F]``, and centre the encoder's input.
 
         With the output biases at the pixels' log-odds the first steps need not learn them.
         """
         self.mean_image.copy_(mean)
         last = self.decoder[-1]
         assert isinstance(last, nn.Linear)
-        last.bias.copy_(mean.clamp(1e-3, 1 - 1e-3).logit())
+        last.bias.copy_(self.likelihood.biases(mean))
 
     @torch.no_grad()
     def _scale(self, active: float) -> None:

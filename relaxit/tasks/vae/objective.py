@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.distributions import kl_divergence
 
 from relaxit.aliases import Generator
 from relaxit.errors import ConfigurationError
@@ -28,17 +28,17 @@ from relaxit.relaxation import Relaxation, RelaxedDistribution
 from relaxit.tasks.vae.model import Vae
 from relaxit.training import ESTIMATOR_STATE
 
-__all__ = ["ElboTerms", "NegativeElbo", "pixel_loss"]
+__all__ = ["ElboTerms", "NegativeElbo", "kl_to_prior"]
 
 
 @dataclass(frozen=True, eq=False)
 class ElboTerms:
-    """Parts of the objective for a batch of B images, each ``[B]``, in nats.
+    """Parts of the objective for a batch of B examples, each ``[B]``, in nats.
 
     Attributes:
-        reconstruction: cross-entropy summed over pixels, of the training sample.
+        reconstruction: negative log-likelihood of the values, of the training sample.
         kl: KL term of the training objective, summed over latents.
-        discrete_reconstruction: cross-entropy of a hard sample, without gradient.
+        discrete_reconstruction: the same of a hard sample, without gradient.
         discrete_kl: KL of the discrete distributions, without gradient.
     """
 
@@ -48,12 +48,21 @@ class ElboTerms:
     discrete_kl: Tensor
 
 
-def pixel_loss(logits: Tensor, x: Tensor) -> Tensor:
-    """Return the cross-entropy ``[..., B]`` of pixel logits ``[..., B, P]``.
+def kl_to_prior(relaxation: Relaxation, model: Vae, params: Tensor) -> Tensor:
+    """Return the KL ``[B]`` of the discrete distributions from the prior, summed over latents.
 
-    It is summed over pixels, in nats.
+    In nats. Where the prior is uniform, a relaxation may have a bound in place of the divergence.
+
+    Args:
+        relaxation: the latent structure.
+        model: the model, with the params of the prior if it is learned.
+        params: params of the posterior, ``[B, latents, *param_shape]``.
     """
-    return binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
+    if model.prior_params is None:
+        return relaxation.kl_to_uniform(params).sum(-1)
+    prior = relaxation.discrete(model.prior_like(params))
+    divergence: Tensor = kl_divergence(relaxation.discrete(params), prior)
+    return divergence.sum(-1)
 
 
 def _as_they_are(device: torch.device) -> AbstractContextManager[None]:
@@ -61,8 +70,7 @@ def _as_they_are(device: torch.device) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-# eq=False: made in compiled steps, where torch before 2.13 cannot handle its __eq__.
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class NegativeElbo:
     """The objective that training minimises.
 
@@ -71,9 +79,7 @@ class NegativeElbo:
         estimator: estimator of the gradient through the sample.
         kl: KL term, ``discrete`` or ``relaxed``.
         prior_temperature: temperature of the relaxed prior; None takes the posterior's.
-        products: returns the context in which the networks run, for a lower precision.
-        checked: whether the same relaxation, estimator, KL term and prior temperature were checked
-            before, as in each step of a run.
+        autocast: returns the context in which the networks run, for a lower precision.
 
     Raises:
         ConfigurationError: if sample and KL term do not belong together.
@@ -84,26 +90,20 @@ class NegativeElbo:
     estimator: Estimator
     kl: Literal["discrete", "relaxed"] = "discrete"
     prior_temperature: float | None = None
-    products: Callable[[torch.device], AbstractContextManager[None]] = _as_they_are
-    checked: InitVar[bool] = False
+    autocast: Callable[[torch.device], AbstractContextManager[None]] = _as_they_are
 
-    def __post_init__(self, checked: bool) -> None:
-        if not checked:
-            self._check()
-
-    def _check(self) -> None:
+    def __post_init__(self) -> None:
         self.estimator.check(self.relaxation)
         if self.kl == "discrete":
             self.relaxation.kl_to_uniform(torch.zeros(self.relaxation.param_shape))
             return
         if not isinstance(self.estimator, Pathwise):
             raise ConfigurationError(
-                "objective.kl = 'relaxed' needs soft samples with their pathwise gradient, not "
-                f"those of estimator {self.estimator.name!r}; use objective.kl = 'discrete' or "
-                "estimator 'pathwise'"
+                "kl = 'relaxed' needs soft samples with their pathwise gradient, not those of "
+                f"estimator {self.estimator.name!r}; use kl = 'discrete' or estimator 'pathwise'"
             )
         if not self.relaxation.capabilities.log_space:
-            raise self.relaxation.unsupported("log_space, which objective.kl = 'relaxed' needs")
+            raise self.relaxation.unsupported("log_space, which kl = 'relaxed' needs")
 
     @property
     def bound(self) -> str:
@@ -121,19 +121,19 @@ class NegativeElbo:
     def __call__(
         self, model: Vae, x: Tensor, temperature: Tensor, generator: Generator = None
     ) -> ElboTerms:
-        """Compute the terms for images ``[B, P]`` in [0, 1]; both objectives share one encoding."""
-        with self.products(x.device):
+        """Compute the terms for examples ``[B, *shape]``; both objectives share one encoding."""
+        with self.autocast(x.device):
             params = model.encode(x)
         q = self.relaxation(params, temperature, validate_args=False)
 
         def cost(z: Tensor) -> Tensor:
-            with self.products(x.device):
+            with self.autocast(x.device):
                 logits = model.decode(z)
-            return pixel_loss(logits, x)
+            return model.likelihood.loss(logits, x)
 
-        discrete_kl = self.relaxation.kl_to_uniform(params).sum(-1)
+        discrete_kl = kl_to_prior(self.relaxation, model, params)
         if self.kl == "relaxed":
-            reconstruction, kl = self._relaxed(q, cost, generator)
+            reconstruction, kl = self._relaxed(q, model, cost, generator)
         else:
             state = getattr(model, ESTIMATOR_STATE, None)
             reconstruction = surrogate_with(state, self.estimator, q, cost, generator)
@@ -147,14 +147,18 @@ class NegativeElbo:
         return ElboTerms(reconstruction, kl, hard.detach(), discrete_kl.detach())
 
     def _relaxed(
-        self, q: RelaxedDistribution, cost: Callable[[Tensor], Tensor], generator: Generator
+        self,
+        q: RelaxedDistribution,
+        model: Vae,
+        cost: Callable[[Tensor], Tensor],
+        generator: Generator,
     ) -> tuple[Tensor, Tensor]:
         # In log space throughout: the density of a stored soft sample is not exact at a low
         # temperature, where its entries underflow.
         posterior = q.log_space
         value = posterior.rsample((), generator=generator)
         tau = q.temperature if self.prior_temperature is None else self.prior_temperature
-        prior = self.relaxation(torch.zeros_like(q.params), tau, validate_args=False).log_space
+        prior = self.relaxation(model.prior_like(q.params), tau, validate_args=False).log_space
         ratio = posterior.log_prob(value) - prior.log_prob(value)
         return cost(self.relaxation.from_log_space(value)), ratio.sum(-1)
 

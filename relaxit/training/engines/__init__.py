@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from relaxit.training.engines.cuda_graph import record_step as record_step
     from relaxit.training.engines.engine import Engine as Engine
     from relaxit.training.engines.engine import EngineName as EngineName
-    from relaxit.training.engines.snapshot import Snapshot as Snapshot
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -19,6 +18,5 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.training.engines.engine": ["Engine", "EngineName"],
         "relaxit.training.engines.compiled": ["compile_step"],
         "relaxit.training.engines.cuda_graph": ["record_step"],
-        "relaxit.training.engines.snapshot": ["Snapshot"],
     },
 )

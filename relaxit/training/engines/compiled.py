@@ -1,7 +1,7 @@
 """A step whose costs and gradients are compiled by ``torch.compile``.
 
-All operations from the images to the metrics are compiled as one graph, and AOTAutograd generates
-its backward pass. The optimizer, one fused operation, stays outside. Temperature and KL weight are
+All operations from the examples to the metrics are compiled as one graph, and AOTAutograd generates
+its backward pass. The optimizer, one fused operation, stays outside. Temperatures and schedules are
 tensors that are filled in place, and the generator is passed as a handle, so that nothing is
 compiled twice in a run. The smaller last batch of an epoch runs eagerly.
 """
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from relaxit.noise import Handle
-from relaxit.training.engines.snapshot import Snapshot
 from relaxit.training.step import State, costs, train_step
 
 __all__ = ["compile_step"]
@@ -27,7 +26,7 @@ def compile_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
 
     Args:
         state: state of the run.
-        index: rows of the training images, ``[B]``.
+        index: rows of the training examples, ``[B]``.
 
     Returns:
         A function that takes such rows and performs one update.
@@ -45,16 +44,14 @@ def compile_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
     size = len(index)
     eager_source = state.source
     state.source = Handle.of(state.generator)
-    before = Snapshot(state)
     try:
-        loss, _ = compiled(state, index)
-        loss.backward()
-        before.require_tensors()
+        with state.trial() as attempt:
+            loss, _ = compiled(state, index)
+            loss.backward()
+            attempt.require_tensors()
     except Exception:
         state.source = eager_source
         raise
-    finally:
-        before.restore()
 
     def step(index: Tensor) -> None:
         train_step(state, index, compiled if len(index) == size else costs)

@@ -17,8 +17,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from relaxit.training.engines.snapshot import Snapshot
-from relaxit.training.preflight import require_temperature_gradient
 from relaxit.training.step import State, train_step
 
 __all__ = ["record_step"]
@@ -33,34 +31,28 @@ def record_step(state: State, index: Tensor) -> Callable[[Tensor], None]:
 
     Args:
         state: state of the run, on CUDA, with a capturable optimizer.
-        index: rows of the training images, ``[B]``.
+        index: rows of the training examples, ``[B]``.
 
     Returns:
         A function that takes such rows and performs one update.
 
     Raises:
-        ConfigurationError: as :func:`require_temperature_gradient`.
         RuntimeError: if a step synchronises, or contains operations that cannot be recorded.
     """
     device = state.experiment.device
     rows = index.clone()
-    before = Snapshot(state)
-    addresses = _addresses(state)
-    try:
+    with state.trial() as attempt:
+        addresses = attempt.addresses()
         _try(state, rows)
-        # Checked here, since gradients of a replay lie in memory of the graph.
-        require_temperature_gradient(state.experiment, state.experiment.temperature.parameters())
-        before.require_tensors()
-        if _addresses(state) != addresses:
+        attempt.require_tensors()
+        if attempt.addresses() != addresses:
             raise RuntimeError("a step replaces a buffer of the model with a new tensor")
-        before.restore()
+    with state.trial():
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(state.generator)
         # Recording executes nothing. Memory allocated in it, gradients included, is the graph's.
         with torch.cuda.graph(graph):
             train_step(state, rows)
-    finally:
-        before.restore()
     torch.cuda.synchronize(device)
 
     def step(index: Tensor) -> None:
@@ -95,9 +87,3 @@ def _no_waiting() -> Iterator[None]:
         yield
     finally:
         torch.cuda.set_sync_debug_mode(former)
-
-
-def _addresses(state: State) -> list[int]:
-    """Return the addresses of all buffers, which a step may change."""
-    e = state.experiment
-    return [buffer.data_ptr() for module in (e.model, e.temperature) for buffer in module.buffers()]

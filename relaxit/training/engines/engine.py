@@ -61,7 +61,7 @@ class Engine:
         self.name, self.reason = choose(self.state.experiment)
 
     def __call__(self, index: Tensor) -> None:
-        """Perform one update on the training images at ``index`` ``[B]``."""
+        """Perform one update on the training examples at ``index`` ``[B]``."""
         if self._step is not None:
             self._step(index)
             return
@@ -76,10 +76,7 @@ class Engine:
         if self.name == "eager":
             return self._eagerly
         try:
-            # A task may draw from torch's global generator, which a trial must not advance.
-            gpus = [index.device] if index.device.type == "cuda" else []
-            with torch.random.fork_rng(devices=gpus):
-                return _FAST[self.name](self.state, rows)
+            return _FAST[self.name](self.state, rows)
         except RelaxitError:
             raise
         except Exception as error:  # compiler errors have no common base class
@@ -132,8 +129,12 @@ def expected_saving(e: Experiment) -> float:
     """
     setup = e.setup
     entries = setup.relaxation.param_shape.numel() + setup.relaxation.event_shape.numel()
-    touched = setup.batch_size * (e.images.pixels + setup.latents * entries)
+    touched = setup.batch_size * (_entries_per_example(e) + setup.latents * entries)
     return e.steps * (_DISPATCH + _PASSES * touched)
+
+
+def _entries_per_example(e: Experiment) -> int:
+    return sum(column.entries for column in e.data.format.columns.values())
 
 
 def _first_line(error: Exception) -> str:

@@ -23,19 +23,20 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from relaxit.data import Part
+from relaxit.data import Examples
 from relaxit.errors import DivergenceError, RelaxitError, Unsupported
 from relaxit.noise import Streams
 from relaxit.training.callbacks import Callback
 from relaxit.training.divergence import FirstBad
 from relaxit.training.ensembles.stacked_linear import stack_linear_layers
 from relaxit.training.experiment import Experiment
-from relaxit.training.loop import REPORT_SECONDS
 from relaxit.training.metrics import check_shapes, mean_metrics, metrics_row, totals_of
 from relaxit.training.optimizer import build_optimizer
 from relaxit.training.precision import matmuls
-from relaxit.training.preflight import require_temperature_gradient
-from relaxit.training.task import ESTIMATOR_STATE, Row, Setup, Step, Task
+from relaxit.training.setup import ESTIMATOR_STATE
+from relaxit.training.task import Row, Step
+from relaxit.training.trainer import REPORT_SECONDS
+from relaxit.training.trial import trial
 
 __all__ = ["Ensemble"]
 
@@ -45,17 +46,17 @@ class _Member(nn.Module):
 
     def __init__(self, e: Experiment) -> None:
         super().__init__()
-        self.model: nn.Module = e.model
-        self.temperature: nn.Module = e.temperature
-        self.task: Task = e.task
-        self.setup: Setup = e.setup
+        self.model, self.temperature, self.temperatures = e.model, e.temperature, e.temperatures
+        self.task, self.setup = e.task, e.setup
 
     def forward(
-        self, batch: Part, kl_weight: float, streams: Streams
+        self, batch: Examples, scheduled: dict[str, float], streams: Streams
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return the mean loss ``[]``, the sums of :func:`totals_of`, and the new buffers."""
-        step = Step(self.temperature(), kl_weight, cast(torch.Generator, streams))
-        terms = self.task.terms(self.setup, self.model, batch, step)
+        source = cast(torch.Generator, streams)
+        further = {name: module() for name, module in self.temperatures.items()}
+        step = Step(self.temperature(), source, further, scheduled)
+        terms = self.task.terms(self.setup, self.model, batch.read(source), step)
         check_shapes(self.task, terms)
         loss = terms.loss.mean()
         # Read here, so that replacing a buffer has the same effect as changing it in place.
@@ -74,7 +75,7 @@ class Ensemble:
     :meth:`rows` from then on. The others are not affected.
 
     Args:
-        experiments: experiments built by :func:`relaxit.training.experiment.build_all`.
+        experiments: experiments built by :func:`relaxit.training.build_all`.
 
     Attributes:
         epoch: number of finished epochs.
@@ -87,10 +88,11 @@ class Ensemble:
 
     Example:
         >>> from relaxit.training.config import resolve
-        >>> from relaxit.training.experiment import build_members
-        >>> small = {"latents": 2, "epochs": 1, "batch_size": 500, "model": {"hidden": [8]}}
+        >>> from relaxit.training.building import build_members
+        >>> small = {"latents": 2, "epochs": 1, "batch_size": 500}
+        >>> task = {"name": "vae", "options": {"hidden": [8]}}
         >>> structure = {"name": "categorical", "options": {"categories": 3}}
-        >>> config = resolve([{**small, "relaxation": structure, "device": "cpu"}])
+        >>> config = resolve([{**small, "task": task, "relaxation": structure, "device": "cpu"}])
         >>> both = Ensemble(build_members(config, seeds=[0, 1]))
         >>> both.run_epoch()
         True
@@ -103,7 +105,7 @@ class Ensemble:
         self.experiments = list(experiments)
         self.epoch = self.position = self.step = 0
         self.seconds = 0.0
-        self.train = first.images.part("train", first.task.needs_labels)
+        self.train = first.data.train
         self.generators = [e.noise_generator() for e in experiments]
         members = [_Member(e) for e in experiments]
         for member in members:
@@ -117,7 +119,7 @@ class Ensemble:
         self._rehearse()
         for number, member in enumerate(members):
             self._make_views(member, number)
-        undecayed = ("temperature.", f"model.{ESTIMATOR_STATE}.")
+        undecayed = ("temperature.", "temperatures.", f"model.{ESTIMATOR_STATE}")
         self.optimizer = build_optimizer(
             first.config.optimizer,
             [p for name, p in self.parameters.items() if not name.startswith(undecayed)],
@@ -133,52 +135,48 @@ class Ensemble:
         return {number: step for number, step in steps if step >= 0}
 
     @property
-    def images_done(self) -> int:
-        """Number of training images that each member has processed in this epoch."""
+    def examples_done(self) -> int:
+        """Number of training examples that each member has processed in this epoch."""
         return min(self.position * self.experiments[0].config.batch_size, len(self.train))
 
     def _terms(
-        self, batch: Part, state: dict[str, Tensor], kl_weight: float
+        self, batch: Examples, state: dict[str, Tensor], scheduled: dict[str, float]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Compute losses ``[S]``, sums ``[S, M]`` and buffers ``[S, ...]``."""
 
         def member_terms(
-            state: dict[str, Tensor], index: Tensor, images: Tensor, labels: Tensor | None
+            state: dict[str, Tensor], index: Tensor, columns: dict[str, Tensor]
         ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-            part = Part(images, batch.levels, labels)
-            arguments = (part, kl_weight, Streams(self.generators, index))
+            part = Examples(columns, batch.reader)
+            arguments = (part, scheduled, Streams(self.generators, index))
             return cast(Any, functional_call(self._template, state, arguments))
 
-        labels = None if batch.labels is None else 0
-        mapped: Callable[..., Any] = vmap(member_terms, in_dims=(0, 0, 0, labels))
+        mapped: Callable[..., Any] = vmap(member_terms)
         terms: tuple[Tensor, Tensor, dict[str, Tensor]]
-        terms = mapped(state, self._index, batch.images, batch.labels)
+        terms = mapped(state, self._index, dict(batch.columns))
         return terms
 
     def _rehearse(self) -> None:
-        """Run a trial step without side effects, to raise its errors early."""
-        buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
-        states = [generator.get_state() for generator in self.generators]
-        size = min(self.experiments[0].config.batch_size, len(self.train))
-        index = torch.arange(size, device=self.experiments[0].device).expand(
-            len(self.experiments), -1
-        )
+        """Try a step under ``vmap`` and undo it, to raise its errors early."""
+        first = self.experiments[0]
+        size = min(first.config.batch_size, len(self.train))
+        index = torch.arange(size, device=first.device).expand(len(self.experiments), -1)
+        buffers = list(self.buffers.values())
         try:
-            losses, _, _ = self._terms(self._take(index), {**self.parameters, **buffers}, 1.0)
-            torch.autograd.grad(losses.sum(), list(self.parameters.values()), allow_unused=True)
+            with trial(first.device, {}, buffers, self.generators):
+                state = {**self.parameters, **self.buffers}
+                losses, _, _ = self._terms(self._take(index), state, first.schedules(0))
+                torch.autograd.grad(losses.sum(), list(self.parameters.values()), allow_unused=True)
         except RelaxitError:
             raise
         except Exception as error:  # any error of vmap, or of code that does not support Streams
-            e = self.experiments[0]
+            setup = first.setup
             raise Unsupported(
-                f"task {e.task.name!r} with relaxation {e.relaxation.name!r} and estimator "
-                f"{e.setup.estimator.name!r} cannot be trained as an ensemble, which runs under "
+                f"task {first.task.name!r} with relaxation {setup.relaxation.name!r} and estimator "
+                f"{setup.estimator.name!r} cannot be trained as an ensemble, which runs under "
                 "torch.func.vmap and draws through relaxit.noise: "
                 f"{type(error).__name__}: {str(error).split('. ')[0]}"
             ) from error
-        finally:
-            for generator, state in zip(self.generators, states, strict=True):
-                generator.set_state(state)
 
     @torch.no_grad()
     def _make_views(self, member: _Member, number: int) -> None:
@@ -188,28 +186,25 @@ class Ensemble:
             path, _, leaf = name.rpartition(".")
             setattr(member.get_submodule(path), leaf, self.buffers[name][number])
 
-    def _take(self, index: Tensor) -> Part:
-        """Return the images ``[S, B, P]`` at ``index`` ``[S, B]``, and their labels ``[S, B]``."""
+    def _take(self, index: Tensor) -> Examples:
+        """Return the columns ``[S, B, ...]`` at ``index`` ``[S, B]``."""
         flat = self.train.take(index.flatten())
-        labels = None if flat.labels is None else flat.labels.unflatten(0, index.shape)
-        return Part(flat.images.unflatten(0, index.shape), flat.levels, labels)
+        columns = {name: c.unflatten(0, index.shape) for name, c in flat.columns.items()}
+        return Examples(columns, flat.reader)
 
     def train_step(self, index: Tensor) -> None:
-        """Perform one update of every member, on its training images at ``index`` ``[S, B]``."""
+        """Perform one update of every member, on its training examples at ``index`` ``[S, B]``."""
         first = self.experiments[0]
         for e in self.experiments:
-            e.temperature.set_step(self.step)
+            e.set_temperatures(self.step)
         losses, sums, buffers = self._terms(
             self._take(index),
             {**self.parameters, **self.buffers},
-            first.kl_weight(self.step),
+            first.schedules(self.step),
         )
         self._first_bad.see(losses, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()
-        if self.step == 0:
-            tau = [p for name, p in self.parameters.items() if name.startswith("temperature.")]
-            require_temperature_gradient(first, tau)
         rate = first.learning_rate(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -227,7 +222,7 @@ class Ensemble:
 
         Args:
             stop: stop request, whose truth value is checked after each step.
-            report: callback for progress; it gets the images of all members together, and means
+            report: callback for progress; it gets the examples of all members together, and means
                 over the members.
 
         Returns:

@@ -1,7 +1,7 @@
-"""Trains the members of an ensemble, each with a run directory of its own.
+"""Trains the members of an ensemble, each with a run directory of its own if files are wanted.
 
 They train as one batched step where that is faster, otherwise in turn by
-:func:`relaxit.training.loop.train`. The files are the same in both cases, and each member can be
+:func:`relaxit.training.train`. The files are the same in both cases, and each member can be
 evaluated, drawn and resumed separately.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -23,10 +23,11 @@ from relaxit.training.ensembles.figure import draw_ensemble_curves
 from relaxit.training.ensembles.plan import Mode, runs_batched
 from relaxit.training.ensembles.summary import markdown, mean_row, metric_summary, metrics_of, table
 from relaxit.training.experiment import Experiment
-from relaxit.training.loop import SAVE_SECONDS, Trainer, train
-from relaxit.training.runs import RunDirectory, Tracker, save_model, save_state
+from relaxit.training.loop import train
+from relaxit.training.runs import Recorder, RunDirectory
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Row
+from relaxit.training.trainer import Trainer
 
 __all__ = ["EnsembleCallback", "EnsembleOutcome", "Member", "train_members"]
 
@@ -38,19 +39,21 @@ class Member:
     Attributes:
         name: name of its directory.
         experiment: its experiment.
-        run: its run directory.
+        run: its run directory; None if no files are written.
         rows: metrics of its epochs so far.
         state: ``waiting`` until it begins, ``training``, ``finished``, ``stopped`` by a signal, or
             ``diverged``.
         reason: error message if it diverged.
+        diverged_at: first step whose loss was not finite; None if there was none.
     """
 
     name: str
     experiment: Experiment
-    run: RunDirectory
+    run: RunDirectory | None = None
     rows: list[Row] = field(default_factory=list)
     state: Literal["waiting", "training", "finished", "stopped", "diverged"] = "waiting"
     reason: str = ""
+    diverged_at: int | None = None
 
     @property
     def seed(self) -> int:
@@ -62,10 +65,15 @@ class Member:
         return self.experiment.config.temperature.initial
 
     def open(self, overwrite: bool = True) -> None:
-        """Create the run directory."""
-        self.run.create(overwrite)
-        self.run.write_config(self.experiment.config, self.experiment.images.format)
+        """Create the run directory, if there is one."""
+        if self.run:
+            self.run.create(overwrite)
+            self.run.write_config(self.experiment.config, self.experiment.data.format)
         self.state = "training"
+
+    def lose(self, error: DivergenceError) -> None:
+        """Mark the member as diverged."""
+        self.state, self.reason, self.diverged_at = "diverged", str(error), error.step
 
 
 class EnsembleCallback(Protocol):
@@ -139,9 +147,10 @@ class EnsembleOutcome:
 
 def train_members(
     members: Sequence[Member],
-    directory: EnsembleDirectory,
     progress: EnsembleCallback,
+    directory: EnsembleDirectory | None = None,
     mode: Mode = "auto",
+    evaluated: Collection[int] | None = None,
 ) -> EnsembleOutcome:
     """Train all members to the last epoch or until a signal; the directory is then complete.
 
@@ -150,13 +159,14 @@ def train_members(
 
     Args:
         members: at least one member, all of one task and data set.
-        directory: directory of the ensemble, which must exist.
         progress: callback that is notified of progress.
+        directory: directory of the ensemble, which must exist; None writes no summary.
         mode: whether to batch the members in one step, see
             :func:`relaxit.training.ensembles.plan.runs_batched`.
+        evaluated: epochs after which the held-out parts are evaluated; all if None.
 
     Raises:
-        DivergenceError: if all members have diverged; everything is saved first.
+        Unsupported: with ``always``, if the members cannot be trained as one step.
         CheckpointError: if a file cannot be written.
     """
     outcome = EnsembleOutcome(list(members))
@@ -165,18 +175,22 @@ def train_members(
     outcome.way = "in turn" if ensemble is None else "one step"
     progress.began(outcome.way, outcome.reason)
     with StopRequest() as stop:
-        directory.write(outcome.summary())
+        _write(outcome, directory)
         if ensemble is None:
-            _in_turn(outcome, directory, progress, stop)
+            _in_turn(outcome, directory, progress, stop, evaluated)
         else:
-            _together(ensemble, outcome, directory, progress, stop)
+            _together(ensemble, outcome, directory, progress, stop, evaluated)
         outcome.seconds = time.perf_counter() - began
         unfinished = any(member.state in ("waiting", "stopped") for member in members)
         outcome.exit_code = stop.exit_code if unfinished else 0
-        _conclude(outcome, directory)
-    if all(member.state == "diverged" for member in members):
-        raise DivergenceError(f"every run of {directory.path} diverged: {members[0].reason}")
+        if directory:
+            _conclude(outcome, directory)
     return outcome
+
+
+def _write(outcome: EnsembleOutcome, directory: EnsembleDirectory | None) -> None:
+    if directory:
+        directory.write(outcome.summary())
 
 
 def _conclude(outcome: EnsembleOutcome, directory: EnsembleDirectory) -> None:
@@ -192,40 +206,54 @@ def _conclude(outcome: EnsembleOutcome, directory: EnsembleDirectory) -> None:
 
 def _in_turn(
     outcome: EnsembleOutcome,
-    directory: EnsembleDirectory,
+    directory: EnsembleDirectory | None,
     progress: EnsembleCallback,
     stop: StopRequest,
+    evaluated: Collection[int] | None,
 ) -> None:
     for member in outcome.members:
         if stop:
             break
         member.open()
-        try:
-            with progress.watch(member) as callback:
-                run_outcome = train(member.experiment, member.run, callback)
-        except DivergenceError as error:
-            member.rows = [*member.run.read_metrics()]
-            member.state, member.reason = "diverged", str(error)
-        else:
-            member.rows = run_outcome.rows
-            member.state = "stopped" if run_outcome.exit_code else "finished"
-        directory.write(outcome.summary())
+        with progress.watch(member) as callback:
+            keeping = _Keeping(callback, member.rows)
+            try:
+                done = train(member.experiment, member.run, keeping, evaluated=evaluated)
+            except DivergenceError as error:
+                member.lose(error)
+            else:
+                member.state = "stopped" if done.exit_code else "finished"
+        _write(outcome, directory)
+
+
+class _Keeping:
+    """A callback that keeps the rows of all epochs, also of a run that diverges later."""
+
+    def __init__(self, callback: Callback, rows: list[Row]) -> None:
+        self.rows = rows
+        self.callback, self.ready, self.step = callback, callback.ready, callback.step
+
+    def epoch(self, row: Row) -> None:
+        self.rows.append(row)
+        self.callback.epoch(row)
 
 
 def _together(
     ensemble: Ensemble,
     outcome: EnsembleOutcome,
-    directory: EnsembleDirectory,
+    directory: EnsembleDirectory | None,
     progress: EnsembleCallback,
     stop: StopRequest,
+    evaluated: Collection[int] | None,
 ) -> None:
     members, epochs = outcome.members, ensemble.experiments[0].config.epochs
     trainers = [Trainer(e) for e in ensemble.experiments]  # now that their weights are views
     for member in members:
         member.open()
-    saved = time.monotonic()
     with contextlib.ExitStack() as stack:
-        trackers = [stack.enter_context(Tracker(member.run)) for member in members]
+        recorders = [
+            stack.enter_context(Recorder(member.run, member.experiment)) for member in members
+        ]
         callback = stack.enter_context(progress.watch(None))
         while ensemble.epoch < epochs and not stop:
             for number in _sound(members):
@@ -234,27 +262,24 @@ def _together(
                 finished = ensemble.run_epoch(stop, callback)
             except DivergenceError:  # of all members; each is recorded as diverged below
                 finished = False
-            _part_from_lost(ensemble, members, trainers)
+            _part_from_lost(ensemble, members, trainers, recorders)
+            evaluate = evaluated is None or ensemble.epoch + 1 in evaluated
             for number in _sound(members):
                 _bring_up(trainers[number], ensemble, number)
-                members[number].rows.append(trainers[number].summary(finished))
-                trackers[number].log(members[number].rows)
+                members[number].rows.append(trainers[number].summary(finished, evaluate))
+                recorders[number].log(members[number].rows)
             if not _sound(members):
                 break
             callback.epoch(mean_row([members[number].rows[-1] for number in _sound(members)]))
             if finished:
                 ensemble.next_epoch()
-            if time.monotonic() - saved > SAVE_SECONDS:
-                for tracker in trackers:
-                    tracker.flush()  # a saved state without its metrics could not be resumed
-                _save(ensemble, members, trainers)
-                directory.write(outcome.summary())
-                saved = time.monotonic()
-    _save(ensemble, members, trainers)
-    for number in _sound(members):
-        member = members[number]
-        member.state = "finished" if ensemble.epoch == epochs else "stopped"
-        member.experiment.draw(member.rows, member.run.path)
+            if recorders[0].due:
+                _save(ensemble, members, trainers, recorders)
+                _write(outcome, directory)
+        _save(ensemble, members, trainers, recorders)
+        for number in _sound(members):
+            members[number].state = "finished" if ensemble.epoch == epochs else "stopped"
+            recorders[number].draw(members[number].rows)
 
 
 def _sound(members: Sequence[Member]) -> list[int]:
@@ -272,7 +297,10 @@ def _bring_up(trainer: Trainer, ensemble: Ensemble, number: int) -> None:
 
 
 def _part_from_lost(
-    ensemble: Ensemble, members: Sequence[Member], trainers: Sequence[Trainer]
+    ensemble: Ensemble,
+    members: Sequence[Member],
+    trainers: Sequence[Trainer],
+    recorders: Sequence[Recorder],
 ) -> None:
     """Restore the last good weights of members that diverged in this epoch, and save them."""
     for number, step in ensemble.lost.items():
@@ -283,23 +311,26 @@ def _part_from_lost(
         try:
             guard.settle()
         except DivergenceError as error:
-            member.state, member.reason = "diverged", str(error)
-        save_model(member.experiment.model, member.run.model_file)
-        member.experiment.draw(member.rows, member.run.path)
+            member.lose(error)
+        recorders[number].save_weights()
+        recorders[number].draw(member.rows)
 
 
-def _save(ensemble: Ensemble, members: Sequence[Member], trainers: Sequence[Trainer]) -> None:
+def _save(
+    ensemble: Ensemble,
+    members: Sequence[Member],
+    trainers: Sequence[Trainer],
+    recorders: Sequence[Recorder],
+) -> None:
     """Write weights and state of all members that have not diverged."""
     moments = ensemble.optimizer.state_dict()["state"]
-    for number, (member, trainer) in enumerate(zip(members, trainers, strict=True)):
-        if member.state == "diverged":
-            continue
+    for number in _sound(members):
+        trainer = trainers[number]
         _bring_up(trainer, ensemble, number)
         state = trainer.optimizer.state_dict()
         state["state"] = {key: _part(stacked, number) for key, stacked in moments.items()}
         trainer.optimizer.load_state_dict(state)
-        save_model(member.experiment.model, member.run.model_file)
-        save_state(trainer.state_dict(), member.run.state_file)
+        recorders[number].save(trainer)
 
 
 def _part(stacked: Mapping[str, Any], number: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from relaxit.training.runs.loading import LoadedRun as LoadedRun
     from relaxit.training.runs.loading import open_model as open_model
     from relaxit.training.runs.loading import open_run as open_run
+    from relaxit.training.runs.recorder import Recorder as Recorder
     from relaxit.training.runs.tracking import Tracker as Tracker
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -28,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ],
         "relaxit.training.runs.directory": ["RunDirectory"],
         "relaxit.training.runs.loading": ["LoadedRun", "open_model", "open_run"],
+        "relaxit.training.runs.recorder": ["Recorder"],
         "relaxit.training.runs.tracking": ["Tracker"],
     },
 )

@@ -8,19 +8,19 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from relaxit.data import Format
+from relaxit.data import ColumnFormat, Format
 from relaxit.environment import versions
 from relaxit.errors import CheckpointError, ConfigurationError
 from relaxit.files import write_atomically
 from relaxit.plugins import default_registry
-from relaxit.training.config import RunConfig
+from relaxit.training.config import RunConfig, read_saved
 from relaxit.training.runs import provenance
 from relaxit.validation import validation_summary
 
@@ -28,7 +28,8 @@ __all__ = ["ENSEMBLE_FILE", "RunDirectory", "check_place"]
 
 ENSEMBLE_FILE = "ensemble.json"
 """The file that marks the directory of an ensemble, whose subdirectories are runs."""
-_FORMAT = 1
+_FORMAT = 2
+_READABLE = (1, 2)
 _OWN_FILES = ("config.json", "metrics.jsonl", "model.safetensors", "train_state.pt")
 
 
@@ -114,19 +115,17 @@ class RunDirectory:
         except OSError as error:
             raise CheckpointError(f"{self.path} cannot be emptied: {error.strerror}") from error
 
-    def write_config(self, config: RunConfig, images: Format) -> None:
+    def write_config(self, config: RunConfig, format: Format) -> None:
         """Write ``config.json``: the configuration, and the versions of packages and plugins.
 
         Args:
             config: the configuration, with all options of relaxation, estimator and task.
-            images: format of the images, so that the model can be built without the data set.
+            format: format of the columns, so that the model can be built without the data set.
         """
         saved = {
             "format": _FORMAT,
             "config": config.model_dump(mode="json"),
-            "image_size": list(images.size),
-            "levels": images.levels,
-            "classes": images.classes,
+            "columns": {name: asdict(column) for name, column in format.columns.items()},
             "versions": versions(),
             "plugins": provenance.record_plugins(),
         }
@@ -140,18 +139,16 @@ class RunDirectory:
             return False
         return isinstance(saved, dict) and {"format", "config"} <= saved.keys()
 
-    def images(self) -> Format:
-        """Read the format of the images that the run was trained on.
+    def data_format(self) -> Format:
+        """Read the format of the examples that the run was trained on.
 
         Raises:
             CheckpointError: if the configuration lacks it or is damaged.
         """
         try:
             saved = json.loads(self.config_file.read_text(encoding="utf-8"))
-            height, width = saved["image_size"]
-            # Older runs lack these two; all of them are autoencoders, which do not use them.
-            levels, classes = saved.get("levels", 255), saved.get("classes", 0)
-            return Format((int(height), int(width)), int(levels), int(classes))
+            columns = saved["columns"] if saved["format"] > 1 else _former_columns(saved)
+            return Format({name: _column(values) for name, values in columns.items()})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{self.config_file} is damaged: {error!r}") from error
 
@@ -185,12 +182,12 @@ class RunDirectory:
             raise CheckpointError(f"{self.path} is not a run directory: it has no config.json")
         try:
             saved: Any = json.loads(self.config_file.read_text(encoding="utf-8"))
-            if saved["format"] != _FORMAT:
+            if saved["format"] not in _READABLE:
                 raise CheckpointError(
                     f"{self.config_file} has format {saved['format']}; "
-                    f"this version of relaxit reads format {_FORMAT}"
+                    f"this version of relaxit reads formats up to {_FORMAT}"
                 )
-            config = RunConfig.model_validate_json(json.dumps(saved["config"]))
+            config = RunConfig.model_validate_json(json.dumps(read_saved(saved)))
         except ValidationError as error:
             raise CheckpointError(
                 f"{self.config_file} is damaged: {validation_summary(error)}"
@@ -221,7 +218,23 @@ class RunDirectory:
             rows = [json.loads(line) for line in lines]
         except ValueError as error:
             raise CheckpointError(f"{self.metrics_file} is damaged: {error}") from error
-        return [row for row in rows if "partial" not in row]
+        return [_renamed(row) for row in rows if "partial" not in row]
+
+
+def _renamed(row: dict[str, float]) -> dict[str, float]:
+    """Return a row with today's names of metrics."""
+    return {"examples_per_second" if k == "images_per_second" else k: v for k, v in row.items()}
+
+
+def _column(values: Mapping[str, Any]) -> ColumnFormat:
+    return ColumnFormat(str(values["dtype"]), tuple(values["shape"]), int(values["classes"]))
+
+
+def _former_columns(saved: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the columns of a run that was saved when all examples were images."""
+    inputs = {"dtype": "float32", "shape": saved["image_size"], "classes": 0}
+    targets = {"dtype": "int64", "shape": [], "classes": saved.get("classes", 0)}
+    return {"inputs": inputs, "targets": targets}
 
 
 def _images() -> set[str]:

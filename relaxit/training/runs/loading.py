@@ -9,10 +9,11 @@ from torch import nn
 
 from relaxit.data import Format
 from relaxit.environment import choose_device
-from relaxit.training.experiment import Experiment, build, build_model, build_task
+from relaxit.training.experiment import Experiment, assemble, build_model, build_task
 from relaxit.training.runs.checkpoint import load_model
 from relaxit.training.runs.directory import RunDirectory
-from relaxit.training.task import Setup, Task
+from relaxit.training.setup import Setup
+from relaxit.training.task import Task
 
 __all__ = ["LoadedRun", "open_model", "open_run"]
 
@@ -23,7 +24,7 @@ class LoadedRun(NamedTuple):
     task: Task
     setup: Setup
     model: nn.Module
-    images: Format
+    format: Format
 
 
 def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> Experiment:
@@ -42,7 +43,7 @@ def open_run(path: Path, device: str = "auto", data_dir: str | None = None) -> E
     run = RunDirectory(path)
     config = run.read_config()
     data = config.data if data_dir is None else config.data.model_copy(update={"dir": data_dir})
-    experiment = build(config.model_copy(update={"device": device, "data": data}))
+    (experiment,) = assemble([config.model_copy(update={"device": device, "data": data})])
     load_model(experiment.model, run.model_file)
     experiment.model.eval()
     return experiment
@@ -57,8 +58,8 @@ def open_model(path: Path, device: str = "auto") -> LoadedRun:
     """
     run = RunDirectory(path)
     task, setup = build_task(run.read_config())
-    images = run.images()
-    model = build_model(task, setup, images).to(choose_device(device))
+    format = run.data_format()
+    model = build_model(task, setup, format).to(choose_device(device))
     load_model(model, run.model_file)
     model.eval()
-    return LoadedRun(task, setup, model, images)
+    return LoadedRun(task, setup, model, format)

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 import torch
+from relaxit.training.engines.snapshot import Snapshot
 
 import relaxit
 from relaxit.errors import ConfigurationError
-from relaxit.training.engines.snapshot import Snapshot
 from relaxit.training.loop import SilentCallback, Trainer
 from relaxit.training.stopping import StopRequest
 from tests.training.engines.comparison import LONG, RUNS, SCHEDULES, apart, state, trained

@@ -38,10 +38,6 @@ def check_order(task: Task, setup: Setup) -> None:
             f"task {task.name!r} is evaluated without noise, but {setup.relaxation!r} has neither "
             "a discrete distribution with a mode nor an argmax; try --relaxation permutation"
         )
-    if setup.networks.params_activation != "none":
-        raise ConfigurationError(
-            f"task {task.name!r} has no encoder; leave model.params_activation out"
-        )
 
 
 def distributions(

@@ -41,7 +41,7 @@ class Grid:
         return self.size[0] // self.side, self.size[1] // self.side
 
     def cut(self, images: Tensor) -> Tensor:
-        """Cut images ``[B, P]`` into pieces ``[B, n, P / n]``, row by row of the grid."""
+        """Cut images ``[B, H, W]`` into pieces ``[B, n, P / n]``, row by row of the grid."""
         height, width = self.piece
         rows = images.reshape(len(images), self.side, height, self.side, width)
         return rows.transpose(2, 3).reshape(len(images), self.side**2, height * width)

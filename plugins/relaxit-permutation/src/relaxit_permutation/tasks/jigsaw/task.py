@@ -14,15 +14,15 @@ Networks", arXiv:1802.08665, section 5.2.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from relaxit import ConfigurationError, Options, Task
-from relaxit.data import Format, Images, Part
+from relaxit.data import Examples, Format, Requirement, Splits
 from relaxit.training import Display, Row, Setup, Step, Terms
 from relaxit_permutation.tasks.jigsaw.figures import draw_puzzles
 from relaxit_permutation.tasks.jigsaw.puzzle import Grid, arranged, shuffled
@@ -46,6 +46,9 @@ class JigsawOptions(Options):
         2,
         ge=0,
         description="number of self-attention layers between pieces; 0 scores each separately",
+    )
+    hidden: tuple[PositiveInt, ...] = Field(
+        (128,), description="hidden units of the network that scores a piece"
     )
 
 
@@ -78,11 +81,17 @@ class Jigsaw(Task):
         'squared error of images reassembled by soft permutations of their pieces'
     """
 
-    api = 1
+    api = 2
     name = "jigsaw"
     summary = "reassemble shuffled pieces of images"
     Options = JigsawOptions
     references = ("arXiv:1802.08665, section 5.2",)
+    defaults = {
+        "relaxation": {"name": "permutation", "options": {"n": 4}},
+        "epochs": 60,
+        "batch_size": 50,
+        "optimizer": {"schedule": "cosine", "warmup": 0.05},
+    }
     files = ("jigsaw.png", "curves.png")
     display = Display(
         bar="squared error {train_loss:.4f}",
@@ -102,20 +111,23 @@ class Jigsaw(Task):
                 f"task {self.name!r} cuts images into a square grid of pieces, and {n} is not a "
                 f"square number; set -o n={max(2, round(math.sqrt(n))) ** 2}"
             )
-        hidden = setup.networks.hidden
+        hidden = self.options.hidden
         if self.options.context and (not hidden or hidden[-1] % HEADS):
             raise ConfigurationError(
-                f"task {self.name!r}: attention has {HEADS} heads, so the last of model.hidden "
-                f"must be a multiple of {HEADS}, got {list(hidden)}; or set --task-option context=0"
+                f"task {self.name!r}: attention has {HEADS} heads, so the last of hidden "
+                f"must be a multiple of {HEADS}, got {list(hidden)}; or set -t context=0"
             )
+
+    def requires(self, setup: Setup) -> Mapping[str, Requirement]:
+        return {"inputs": Requirement("float", shape=(None, None))}
 
     def statement(self, setup: Setup) -> str:
         kind = "hard" if setup.estimator.hard else "soft"
         return f"squared error of images reassembled by {kind} permutations of their pieces"
 
-    def build(self, setup: Setup, image_format: Format) -> Solver:
+    def build(self, setup: Setup, format: Format) -> Solver:
         side = math.isqrt(setup.relaxation.event_shape[0])
-        height, width = image_format.size
+        height, width = format.inputs.shape
         if height % side or width % side:
             shared = math.gcd(height, width)
             fits = [f"n={k * k}" for k in range(2, shared + 1) if shared % k == 0][:3]
@@ -125,17 +137,17 @@ class Jigsaw(Task):
                 f"{side}x{side} equal pieces; {advice}"
             )
         return Solver(
-            Grid(image_format.size, side),
+            Grid((height, width), side),
             Scorer(
-                image_format.pixels // side**2,
-                setup.networks.hidden,
+                format.inputs.entries // side**2,
+                self.options.hidden,
                 setup.relaxation.param_shape,
                 self.options.context,
             ),
         )
 
-    def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
-        solution = _solver(model).grid.cut(setup.read(batch, step.generator))
+    def terms(self, setup: Setup, model: nn.Module, batch: Examples, step: Step) -> Terms:
+        solution = _solver(model).grid.cut(batch.inputs)
         puzzle = shuffled(solution, step.generator)
 
         def cost(p: Tensor) -> Tensor:  # [S, B, n, n] -> [S, B]
@@ -144,11 +156,13 @@ class Jigsaw(Task):
         q = distributions(setup, model(puzzle.pieces), step.temperature, self.options.samples)
         return Terms(setup.surrogate(model, q, cost, step.generator).mean(0))
 
-    def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
-        generator = torch.Generator(part.images.device).manual_seed(seed)
+    def evaluate(
+        self, setup: Setup, model: nn.Module, part: Examples, seed: int
+    ) -> dict[str, float]:
+        generator = torch.Generator(part.device).manual_seed(seed)
         totals = torch.zeros(3, dtype=torch.float64)
-        for batch in part.split(ROWS):
-            solution = _solver(model).grid.cut(setup.read(batch, generator))
+        for batch in part.batches(ROWS, generator):
+            solution = _solver(model).grid.cut(batch.inputs)
             puzzle = shuffled(solution, generator)
             order = best_order(setup, model(puzzle.pieces))
             right = puzzle.in_place(order)
@@ -159,13 +173,13 @@ class Jigsaw(Task):
         return {"in_place": in_place, "solved": solved, "squared_error": error}
 
     def draw(
-        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], directory: Path
+        self, setup: Setup, model: nn.Module, data: Splits, rows: Sequence[Row], directory: Path
     ) -> None:
-        super().draw(setup, model, images, rows, directory)
-        test, grid = images.test, _solver(model).grid
+        super().draw(setup, model, data, rows, directory)
+        test, grid = data.test, _solver(model).grid
         index = torch.linspace(0, len(test) - 1, min(_SHOWN, len(test)), device=test.device).long()
         generator = torch.Generator(test.device).manual_seed(setup.seed)
-        x = setup.read(images.part("test").take(index), generator)
+        x = test.take(index).read(generator).inputs
         puzzle = shuffled(grid.cut(x), generator)
         draw_puzzles(
             grid, puzzle, best_order(setup, model(puzzle.pieces)), directory / "jigsaw.png"

@@ -13,12 +13,14 @@ Networks", arXiv:1802.08665, section 5.1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from relaxit import ConfigurationError, Options, Task
-from relaxit.data import Format, Images, Part
+from relaxit.data import Examples, Format, Requirement, Splits
 from relaxit.training import Display, Setup, Step, Terms
 from relaxit_permutation.tasks.ordering import best_order, check_order, distributions
 from relaxit_permutation.tasks.sorting_numbers.model import Scorer
@@ -34,6 +36,9 @@ class SortingNumbersOptions(Options):
 
     samples: int = Field(
         5, ge=1, description="number of permutations drawn for each list in a step"
+    )
+    hidden: tuple[PositiveInt, ...] = Field(
+        (32,), description="hidden units of the network that scores a number"
     )
 
 
@@ -52,11 +57,18 @@ class SortingNumbers(Task):
         'squared error between P x and the sorted list, of soft permutations P'
     """
 
-    api = 1
+    api = 2
     name = "sorting-numbers"
     summary = "learn to sort lists of n numbers from examples"
     Options = SortingNumbersOptions
     references = ("arXiv:1802.08665, section 5.1",)
+    defaults = {
+        "relaxation": {"name": "permutation", "options": {"n": 10}},
+        "epochs": 40,
+        "batch_size": 5000,
+        "data": {"name": "numbers"},
+        "optimizer": {"lr": 0.1, "schedule": "cosine"},
+    }
     display = Display(
         bar="squared error {train_loss:.2e}",
         line="squared error {train_loss:.2e}, of test numbers {test_wrong:.3%} at a wrong rank, "
@@ -80,32 +92,24 @@ class SortingNumbers(Task):
                 f"task {self.name!r}: a batch of {setup.batch_size} numbers is too small for a "
                 f"list of {n}; set --batch-size {n} or more"
             )
-        if setup.binarise != "none":
-            raise ConfigurationError(
-                f"task {self.name!r}: binarised numbers cannot be sorted; leave out data.binarise "
-                "(--binarise)"
-            )
+
+    def requires(self, setup: Setup) -> Mapping[str, Requirement]:
+        return {"inputs": Requirement("float", shape=())}
 
     def statement(self, setup: Setup) -> str:
         kind = "hard" if setup.estimator.hard else "soft"
         return f"squared error between P x and the sorted list, of {kind} permutations P"
 
-    def build(self, setup: Setup, image_format: Format) -> Scorer:
-        if image_format.pixels != 1:
-            height, width = image_format.size
-            raise ConfigurationError(
-                f"task {self.name!r} needs a data set of numbers, got images of {height}x{width} "
-                "pixels; set --dataset numbers"
-            )
-        return Scorer(1, setup.networks.hidden, setup.relaxation.param_shape)
+    def build(self, setup: Setup, format: Format) -> Scorer:
+        return Scorer(1, self.options.hidden, setup.relaxation.param_shape)
 
-    def prepare(self, setup: Setup, model: nn.Module, images: Images) -> None:
+    def prepare(self, setup: Setup, model: nn.Module, data: Splits) -> None:
         del model
         n = setup.relaxation.event_shape[0]
         for name, part in (
-            ("training", images.train),
-            ("validation", images.validation),
-            ("test", images.test),
+            ("training", data.train),
+            ("validation", data.validation),
+            ("test", data.test),
         ):
             if 0 < len(part) < n:
                 raise ConfigurationError(
@@ -113,8 +117,8 @@ class SortingNumbers(Task):
                     f"list of {n}; set a smaller -o n, or use a larger {name} set"
                 )
 
-    def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
-        x = joined(setup.read(batch, step.generator), setup.relaxation.event_shape[0])
+    def terms(self, setup: Setup, model: nn.Module, batch: Examples, step: Step) -> Terms:
+        x = joined(batch.inputs, setup.relaxation.event_shape[0])
         target = x.sort(-1, descending=True).values
 
         def cost(p: Tensor) -> Tensor:  # [S, E, n, n] -> [S, E]
@@ -123,10 +127,12 @@ class SortingNumbers(Task):
         q = distributions(setup, model(x.unsqueeze(-1)), step.temperature, self.options.samples)
         return Terms(setup.surrogate(model, q, cost, step.generator).mean(0))
 
-    def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
+    def evaluate(
+        self, setup: Setup, model: nn.Module, part: Examples, seed: int
+    ) -> dict[str, float]:
         del seed  # there is no noise
         n = setup.relaxation.event_shape[0]
-        lists = joined(setup.read(part), n)
+        lists = joined(part.inputs, n)
         totals = torch.zeros(3, dtype=torch.float64)
         for x in lists.split(max(1, NUMBERS // n)):
             target = x.sort(-1, descending=True).values
@@ -139,20 +145,20 @@ class SortingNumbers(Task):
 
 
 def joined(numbers: Tensor, n: int) -> Tensor:
-    """Join numbers ``[B, 1]`` into lists ``[E, n]``, in their order; every number is in a list.
+    """Join numbers ``[B]`` into lists ``[E, n]``, in their order; every number is in a list.
 
     The last list is filled up with the first numbers, repeatedly if there are fewer than n. So a
     small last batch of an epoch is a list like any other, and not an empty one, whose mean would be
     NaN.
 
     Example:
-        >>> joined(torch.arange(5.0)[:, None], 3)
+        >>> joined(torch.arange(5.0), 3)
         tensor([[0., 1., 2.],
                 [3., 4., 0.]])
     """
     count = -(-len(numbers) // n)
     index = torch.arange(count * n, device=numbers.device) % len(numbers)
-    return numbers[index, 0].reshape(count, n)
+    return numbers[index].reshape(count, n)
 
 
 def _squared_error(ordered: Tensor, target: Tensor) -> Tensor:  # [..., n] -> [...]

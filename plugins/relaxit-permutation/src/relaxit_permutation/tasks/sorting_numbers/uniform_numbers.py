@@ -1,4 +1,4 @@
-"""Uniform numbers to be sorted: a data set of images of one pixel.
+"""Uniform numbers to be sorted: a data set whose examples are single numbers.
 
 A task joins several of them into a list. The trainer shuffles the training set in each epoch, so
 that the lists differ between epochs.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from relaxit.data import Dataset, Images
+from relaxit.data import Dataset, Examples, Splits
 
 __all__ = ["UniformNumbers"]
 
@@ -26,20 +26,21 @@ class UniformNumbers(Dataset):
     of scores in float32.
 
     Example:
-        >>> images = UniformNumbers().load(Path())
-        >>> images.train.shape, images.test.shape, images.train.dtype
-        (torch.Size([60000, 1]), torch.Size([20000, 1]), torch.float32)
-        >>> len(torch.cat([images.train, images.test]).unique())
+        >>> data = UniformNumbers().load(Path())
+        >>> data.train.inputs.shape, data.test.inputs.shape, data.train.inputs.dtype
+        (torch.Size([60000]), torch.Size([20000]), torch.float32)
+        >>> len(torch.cat([data.train.inputs, data.test.inputs]).unique())
         80000
     """
 
-    api = 1
+    api = 2
     name = "numbers"
     noun = "numbers"
     summary = "80 000 uniform numbers in [0, 1) to be sorted in lists; no download"
 
-    def load(self, directory: Path, download: bool = False) -> Images:
+    def load(self, directory: Path, download: bool = False) -> Splits:
         del directory, download
         order = torch.randperm(_GRID, generator=torch.Generator().manual_seed(0))
-        numbers = order[: _TRAIN + _TEST, None].float() / _GRID
-        return Images(train=numbers[:_TRAIN], test=numbers[_TRAIN:], size=(1, 1), levels=1)
+        numbers = order[: _TRAIN + _TEST].float() / _GRID
+        train, test = numbers[:_TRAIN], numbers[_TRAIN:]
+        return Splits(Examples({"inputs": train}), Examples({"inputs": test}))

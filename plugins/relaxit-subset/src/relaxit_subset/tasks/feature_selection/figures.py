@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from relaxit.data import Images, Part, read_batch
+from relaxit.data import Examples, Splits
 from relaxit.drawing import write_image
 
 __all__ = ["COLOUR", "draw_selected", "mean_image", "overlay"]
@@ -28,21 +28,22 @@ def overlay(chosen: Tensor, mean: Tensor, size: tuple[int, int]) -> Tensor:
     return sheet.reshape(*size, 3)
 
 
-def mean_image(train: Part) -> Tensor:
-    """Return the mean ``[P]`` of stored images, in [0, 1]."""
-    sums = [read_batch(part.images, part.levels).sum(0) for part in train.split(10_000)]
+def mean_image(train: Examples) -> Tensor:
+    """Return the mean ``[P]`` of images, in [0, 1]."""
+    sums = [batch.inputs.flatten(1).sum(0) for batch in train.batches(10_000)]
     return torch.stack(sums).sum(0) / len(train)
 
 
-def draw_selected(chosen: Tensor, images: Images, path: Path) -> None:
+def draw_selected(chosen: Tensor, data: Splits, path: Path) -> None:
     """Write a PNG file of the chosen pixels over the mean training image.
 
     Args:
         chosen: ones for the chosen pixels, zeros for the others, ``[P]``.
-        images: images of the data set.
+        data: the images, with their height and width.
         path: path of the file, which is written atomically.
     """
-    sheet = overlay(chosen, mean_image(images.part("train")), images.size).cpu()
-    factor = max(1, _WIDTH // images.size[1])
+    height, width = data.format.inputs.shape
+    sheet = overlay(chosen, mean_image(data.train), (height, width)).cpu()
+    factor = max(1, _WIDTH // width)
     enlarged = sheet.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
     write_image(enlarged.numpy(), path)

@@ -14,16 +14,16 @@ each input); Abid, Balin, Zou, "Concrete Autoencoders", arXiv:1901.09346 (one fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from relaxit import ConfigurationError, Options, Task
-from relaxit.data import Format, Images, Part
+from relaxit.data import Examples, Format, Requirement, Splits
 from relaxit.training import Display, Row, Setup, Step, Terms, draw_grid
 from relaxit_subset.tasks.feature_selection.figures import draw_selected
 from relaxit_subset.tasks.feature_selection.model import Selector
@@ -42,6 +42,9 @@ class FeatureSelectionOptions(Options):
         gt=0,
         description="learning rate of the pixels' scores, as a multiple of the classifier's",
     )
+    hidden: tuple[PositiveInt, ...] = Field(
+        (256, 128), description="hidden units of the classifier"
+    )
 
 
 class FeatureSelection(Task):
@@ -59,12 +62,18 @@ class FeatureSelection(Task):
         'cross-entropy of a classifier that sees the pixels of one hard sample'
     """
 
-    api = 1
+    api = 2
     name = "feature-selection"
     summary = "the pixels from which a classifier works best"
     Options = FeatureSelectionOptions
     references = ("arXiv:1802.07814", "arXiv:1901.09346")
-    needs_labels = True
+    defaults = {
+        "relaxation": {"name": "subset", "options": {"n": 64, "k": 10}},
+        "temperature": {"schedule": "exponential", "initial": 1.0, "final": 0.1},
+        "epochs": 60,
+        "batch_size": 50,
+        "optimizer": {"lr": 2e-3, "schedule": "cosine"},
+    }
     metrics = ("accuracy",)
     files = ("selected.png", "inclusion.png", "curves.png")
     display = Display(
@@ -90,10 +99,9 @@ class FeatureSelection(Task):
                 f"pixel, but those of {setup.relaxation!r} have shapes {list(event_shape)} and "
                 f"{list(param_shape)}; try --relaxation subset"
             )
-        if setup.networks.params_activation != "none":
-            raise ConfigurationError(
-                f"task {self.name!r} has no encoder; leave model.params_activation out"
-            )
+
+    def requires(self, setup: Setup) -> Mapping[str, Requirement]:
+        return {"inputs": Requirement("float"), "targets": Requirement("integer", 0, shape=())}
 
     def statement(self, setup: Setup) -> str:
         seen = "pixels of one hard sample"
@@ -101,23 +109,23 @@ class FeatureSelection(Task):
             seen = "pixels weighted by one soft sample"
         return f"cross-entropy of a classifier that sees the {seen}"
 
-    def build(self, setup: Setup, image_format: Format) -> Selector:
+    def build(self, setup: Setup, format: Format) -> Selector:
         chosen_from = setup.relaxation.event_shape.numel()
-        if chosen_from != image_format.pixels:
+        if chosen_from != format.inputs.entries:
             raise ConfigurationError(
                 f"task {self.name!r}: {setup.relaxation!r} chooses among {chosen_from} items, but "
-                f"an image has {image_format.pixels} pixels; set -o n={image_format.pixels}"
+                f"an image has {format.inputs.entries} pixels; set -o n={format.inputs.entries}"
             )
         return Selector(
-            image_format.pixels,
-            image_format.classes,
-            setup.networks.hidden,
+            format.inputs.entries,
+            format.targets.classes,
+            self.options.hidden,
             self.options.score_rate,
         )
 
-    def terms(self, setup: Setup, model: nn.Module, batch: Part, step: Step) -> Terms:
-        selector, labels = _selector(model), _labels(batch)
-        x = setup.read(batch, step.generator)
+    def terms(self, setup: Setup, model: nn.Module, batch: Examples, step: Step) -> Terms:
+        selector, labels = _selector(model), batch.targets.long()
+        x = batch.inputs.flatten(1)
 
         def cost(z: Tensor) -> Tensor:  # [P] -> [], one sample for the batch
             return cross_entropy(selector.logits(x, z), labels)
@@ -129,14 +137,16 @@ class FeatureSelection(Task):
             right = (selector.logits(x, z).argmax(-1) == labels).float()
         return Terms(loss.expand(len(batch)), {"accuracy": right})
 
-    def evaluate(self, setup: Setup, model: nn.Module, part: Part, seed: int) -> dict[str, float]:
+    def evaluate(
+        self, setup: Setup, model: nn.Module, part: Examples, seed: int
+    ) -> dict[str, float]:
         selector = _selector(model)
-        generator = torch.Generator(part.images.device).manual_seed(seed)
+        generator = torch.Generator(part.device).manual_seed(seed)
         z, mean = selection(setup, selector), inclusion(setup, selector, generator)
         right = loss = 0.0
-        for batch in part.split(_ROWS):
-            labels = _labels(batch)
-            logits = selector.logits(setup.read(batch, generator), z)
+        for batch in part.batches(_ROWS, generator):
+            labels = batch.targets.long()
+            logits = selector.logits(batch.inputs.flatten(1), z)
             right += float((logits.argmax(-1) == labels).sum())
             loss += float(cross_entropy(logits, labels, reduction="sum"))
         return {
@@ -146,14 +156,16 @@ class FeatureSelection(Task):
         }
 
     def draw(
-        self, setup: Setup, model: nn.Module, images: Images, rows: Sequence[Row], directory: Path
+        self, setup: Setup, model: nn.Module, data: Splits, rows: Sequence[Row], directory: Path
     ) -> None:
-        super().draw(setup, model, images, rows, directory)
+        super().draw(setup, model, data, rows, directory)
         selector = _selector(model)
         generator = torch.Generator(selector.params.device).manual_seed(setup.seed)
         mean = inclusion(setup, selector, generator)
-        draw_grid(mean[None], images.size, 1, directory / "inclusion.png")
-        draw_selected(selection(setup, selector), images, directory / "selected.png")
+        if len(data.format.inputs.shape) == 2:  # inputs that are images
+            size = (data.format.inputs.shape[0], data.format.inputs.shape[1])
+            draw_grid(mean[None], size, 1, directory / "inclusion.png")
+            draw_selected(selection(setup, selector), data, directory / "selected.png")
 
 
 def selection(setup: Setup, model: Selector) -> Tensor:
@@ -182,8 +194,3 @@ def inclusion(setup: Setup, model: Selector, generator: torch.Generator) -> Tens
 def _selector(model: nn.Module) -> Selector:
     assert isinstance(model, Selector)  # made in build()
     return model
-
-
-def _labels(part: Part) -> Tensor:
-    assert part.labels is not None  # because of needs_labels
-    return part.labels
