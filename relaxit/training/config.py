@@ -32,6 +32,10 @@ TASK = "vae"
 """The default task: when the first runs were saved, there was no other."""
 
 
+FIT = "fit"
+"""Name of the task in runs of :func:`relaxit.fit`, which no plugin provides."""
+
+
 class PluginChoice(Options):
     """A registered name with its options."""
 
@@ -184,9 +188,17 @@ def resolve(layers: Sequence[Mapping[str, Any]], flags: Mapping[str, str] = {}) 
             similar one.
         UnknownName: if the task is not registered.
     """
+    return validated(combine(with_defaults_of_task(layers)), flags)
+
+
+def validated(table: Mapping[str, Any], flags: Mapping[str, str] = {}) -> RunConfig:
+    """Return the configuration in a merged table.
+
+    Raises:
+        ConfigurationError: as :func:`resolve`.
+    """
     try:
-        merged = combine(with_defaults_of_task(layers))
-        return RunConfig.model_validate_json(json.dumps(merged))
+        return RunConfig.model_validate_json(json.dumps(table))
     except ValidationError as error:
         raise ConfigurationError(_explain(error, flags)) from error
     except TypeError as error:  # TOML and YAML have dates, JSON does not

@@ -235,6 +235,24 @@ class Task(Configured, ABC):
         if rows:
             figures.draw_curves(figures.panels(rows), rows, directory / "curves.png")
 
+    def encode(self, setup: Setup, model: nn.Module, inputs: Tensor) -> Tensor:
+        """Return params of the discrete variables of inputs ``[B, *shape]``, as a task sees them.
+
+        Raises:
+            Unsupported: if the variables do not depend on inputs.
+        """
+        del setup, model, inputs
+        self._absent("encoder: its variables do not depend on inputs")
+
+    def decode(self, setup: Setup, model: nn.Module, z: Tensor) -> Tensor:
+        """Return inputs ``[B, *shape]`` decoded from values of the variables.
+
+        Raises:
+            Unsupported: if the task has no decoder.
+        """
+        del setup, model, z
+        self._absent("decoder: it does not generate inputs")
+
     def sample_prior(self, setup: Setup, model: nn.Module, count: int, seed: int) -> Tensor:
         """Sample inputs ``[count, *shape]`` from the prior of a generative model.
 

@@ -37,6 +37,7 @@ LAYERS = [
     {"data"},
     {"training"},
     {"zoo"},
+    {"api"},
     {"categorical", "tasks"},
     {"reproduce"},
     {"cli"},

@@ -149,6 +149,14 @@ class VaeTask(Task):
             noun = "image" if len(vae.shape) == 2 else "example"
             figures.draw_elbo_curves(rows, directory / "curves.png", noun)
 
+    def encode(self, setup: Setup, model: nn.Module, inputs: Tensor) -> Tensor:
+        return _vae(model).encode(inputs)
+
+    def decode(self, setup: Setup, model: nn.Module, z: Tensor) -> Tensor:
+        vae = _vae(model)
+        values = vae.likelihood.mean(vae.decode(z))
+        return values.unflatten(-1, vae.shape) if vae.shape else values.squeeze(-1)
+
     def sample_prior(self, setup: Setup, model: nn.Module, count: int, seed: int) -> Tensor:
         vae = _vae(model)
         values = figures.prior_samples(vae, setup.relaxation, setup.latents, count, seed)
