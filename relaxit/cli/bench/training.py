@@ -10,9 +10,8 @@ import typer
 
 from relaxit.cli.bench.options import Against, Device, Json, Only, Out, Threads, names_in
 from relaxit.cli.bench.session import Session, settings_of
-from relaxit.cli.bench.startup import print_programs
 from relaxit.cli.bench.suite import taking_part
-from relaxit.cli.bench.table import Unit, print_report
+from relaxit.cli.bench.table import Unit, print_programs, print_report
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -128,19 +127,16 @@ def _programs(
     """Time the script and ``relaxit train`` as whole programs."""
     import tempfile
 
-    from relaxit.bench.processes import ProgramReport, run_program, time_programs
+    from relaxit.bench.processes import run_program, time_programs
     from relaxit.tasks.vae.benchmarks import training_programs
 
     programs = training_programs(epochs, directory, str(device))
-    report = ProgramReport(
-        "total", "seconds from Enter to the figure, imports included", programs[0].name
-    )
     with tempfile.TemporaryDirectory(prefix="relaxit-total-") as place:
         return time_programs(
-            report,
+            "total",
+            "seconds from Enter to the figure, imports included",
             programs,
             lambda program: run_program(program, Path(place), session.threads),
             rounds=min(settings.rounds, _TOTAL_ROUNDS),
-            warm_up=False,
             progress=session.progress,
         )
