@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from relaxit.cli.bench.gradients_table import short
-from relaxit.cli.bench.session import settings_of
 from relaxit.cli.tables import print_notes, print_table
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def measure_times(
 
     In each round, short calls are repeated for 20 ms, and the median is taken.
     """
-    from relaxit.bench import implementations_of, run_benchmark
+    from relaxit.bench import BenchmarkSettings, implementations_of, run_benchmark
     from relaxit.bench.measuring import repeating_timer_for
 
     only: frozenset[str] = frozenset()
@@ -62,7 +61,7 @@ def measure_times(
     return run_benchmark(
         benchmark,
         device,
-        settings_of(seconds=seconds, seed=seed, only=only),
+        BenchmarkSettings(seconds=seconds, seed=seed, only=only),
         timer=repeating_timer_for(device),
         progress=lambda text: progress(f"{title_of(benchmark)}: {text}"),
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from relaxit.cli.tables import print_notes, print_table
 
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from relaxit.bench import BenchmarkReport, LowerBound, Measurement, Rates, Spread
     from relaxit.bench.processes import ProgramReport
 
-__all__ = ["Unit", "print_programs", "print_rates", "print_report", "print_setting"]
+__all__ = ["Unit", "print_programs", "print_rates", "print_report"]
 
 _OFTEN_EMPTY = {"to best", "bounds", "MiB", "error", "relative"}
 
@@ -42,17 +41,6 @@ class Unit:
 def _three_digits(value: float) -> str:
     """Format with three digits, and without an exponent below a million."""
     return f"{float(f'{value:.3g}'):g}"
-
-
-def print_setting(facts: Mapping[str, Any]) -> None:
-    """Print one line: what was measured on which machine, and when."""
-    plural = "s" if facts["threads"] > 1 else ""
-    print_notes(
-        f"device {facts['device']} ({facts['device_name']}), {facts['threads']} CPU thread{plural} "
-        f"on {facts['cores']} cores (load {facts['load']}), torch {facts['torch']}, {facts['date']}"
-        + (f", ready after {ready:.1f} s" if (ready := facts.get("ready_seconds")) else ""),
-        indent=0,
-    )
 
 
 def print_rates(rates: Rates) -> None:

@@ -1,4 +1,4 @@
-"""Options that the benchmark commands share."""
+"""Options that the measuring commands share."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Out = Annotated[
 ]
 
 
-def names_in(listed: str | None) -> frozenset[str]:
+def names_in(listed: str | None) -> list[str]:
     """Split a list of names separated by commas.
 
     Example:
-        >>> sorted(names_in("torch, pyro,"))
-        ['pyro', 'torch']
+        >>> names_in("torch, pyro,")
+        ['torch', 'pyro']
     """
-    return frozenset(name for part in (listed or "").split(",") if (name := part.strip()))
+    return [name for part in (listed or "").split(",") if (name := part.strip())]
