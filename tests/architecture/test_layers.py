@@ -12,6 +12,7 @@ LAYERS = [
         "hooks",
         "lazy",
         "json_text",
+        "markdown",
         "drawing",
         "files",
         "environment",
