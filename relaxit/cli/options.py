@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Against", "Device", "Json", "Only", "Out", "Threads", "names_in"]
+__all__ = ["Against", "Device", "Json", "NoCompile", "Only", "Out", "Threads", "names_in"]
 
 Device = Annotated[str, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[
@@ -27,6 +27,10 @@ Against = Annotated[
 ]
 Only = Annotated[
     list[str] | None, typer.Option("--only", help="Run only this implementation; may be repeated.")
+]
+NoCompile = Annotated[
+    bool,
+    typer.Option("--no-compile", help="Leave out implementations that use torch.compile."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 Out = Annotated[

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relaxit.cli.bench.gradients_session import GradientSession
-from relaxit.cli.bench.gradients_time import GROUP, runs_of
 from relaxit.cli.flags import build, named_by_flag, parse_options, settings_of
 from relaxit.cli.options import Device, Json, Out, Threads, names_in
 from relaxit.cli.output_file import require_writable
@@ -128,7 +127,7 @@ def _benchmarks() -> dict[str, type[Benchmark]]:
     from relaxit.plugins import default_registry
 
     found = default_registry().items("benchmark")
-    return {name: cls for name, cls in found.items() if cls.group == GROUP}
+    return {name: cls for name, cls in found.items() if cls.group == "gradients"}
 
 
 def _problems(names: Sequence[str], options: Sequence[str]) -> list[GradientProblem]:
@@ -149,17 +148,22 @@ def _problems(names: Sequence[str], options: Sequence[str]) -> list[GradientProb
 def _times(
     names: Sequence[str], options: Sequence[str], relaxation: str | None, texts: Sequence[str]
 ) -> list[Benchmark]:
-    """Return the runs of the named benchmarks, of all if nothing is named."""
+    """Return the runs of the named benchmarks, of all if nothing is named.
+
+    There is one per preset, or a single one of the given relaxation with these options.
+    """
     benchmarks = _benchmarks()
-    classes = [benchmarks[name] for name in names or benchmarks if name in benchmarks]
-    with named_by_flag({"benchmark": "--problem-option"}):
-        return [
-            run
-            for cls in dict.fromkeys(classes)
-            for run in runs_of(
-                cls, relaxation, texts, parse_options(cls, options, "--problem-option")
-            )
-        ]
+    runs: list[Benchmark] = []
+    for name in dict.fromkeys(names or benchmarks):
+        if (cls := benchmarks.get(name)) is None:
+            continue
+        given = parse_options(cls, options, "--problem-option")
+        presets = cls.presets
+        if relaxation is not None:
+            presets = ({"relaxation": relaxation, "relaxation_options": tuple(texts)},)
+        with named_by_flag({"benchmark": "--problem-option"}):
+            runs += [cls(**{**preset, **given}) for preset in presets]
+    return runs
 
 
 def _estimators(listed: str | None) -> dict[str, type[Estimator]] | None:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaxit.cli.bench.gradients_table import print_report
-from relaxit.cli.bench.gradients_time import measure_times, print_times, title_of
+from relaxit.cli.bench.gradients_table import print_report, print_times, title_of
 from relaxit.cli.output import tell
 from relaxit.cli.session import Session
 from relaxit.errors import ConfigurationError, DataError, PluginError
@@ -56,17 +55,36 @@ class GradientSession(Session["GradientReport | BenchmarkReport"]):
         around = Surroundings(
             device, self.settings, self.relaxation, self.dataset, self.data_dir, self.step
         )
-        names, estimators = None, self.estimators
-        if estimators is None:
-            estimators = default_registry().items("estimator")
-        else:  # they may have been named by an alias
-            names = {name for key, cls in estimators.items() for name in (key, cls.name)}
+        estimators = self.estimators or default_registry().items("estimator")
         for problem in self.problems:
             yield from measure_problem(problem, estimators, around)
         for run in self.times:
             self.step(title_of(run))
-            seed = self.settings.seed
-            yield measure_times(run, names, device, self.seconds, seed, self.progress)
+            yield self._time(run, device)
+
+    def _time(self, run: Benchmark, device: torch.device) -> BenchmarkReport:
+        """Time the estimators of a benchmark, and its reference.
+
+        In each round, short calls are repeated for 20 ms, and the median is taken.
+        """
+        from relaxit.bench import BenchmarkSettings, implementations_of, run_benchmark
+        from relaxit.bench.measuring import repeating_timer_for
+
+        only: frozenset[str] = frozenset()
+        if self.estimators:  # they may have been named by an alias
+            names = {name for key, cls in self.estimators.items() for name in (key, cls.name)}
+            only = frozenset(
+                each.name
+                for each in implementations_of(run, device)
+                if each.reference or each.name.removesuffix(" (warm)") in names
+            )
+        return run_benchmark(
+            run,
+            device,
+            BenchmarkSettings(seconds=self.seconds, seed=self.settings.seed, only=only),
+            timer=repeating_timer_for(device),
+            progress=lambda text: self.progress(f"{title_of(run)}: {text}"),
+        )
 
     @property
     def reports(self) -> list[GradientReport]:

@@ -13,7 +13,7 @@ import typer
 from relaxit.cli.bench.session import BenchmarkSession
 from relaxit.cli.bench.table import print_rates, print_report
 from relaxit.cli.flags import named_by_flag, parse_options, settings_of
-from relaxit.cli.options import Against, Device, Json, Only, Out, Threads, names_in
+from relaxit.cli.options import Against, Device, Json, NoCompile, Only, Out, Threads, names_in
 from relaxit.cli.plugin_option import PluginFiles
 from relaxit.errors import ConfigurationError, UnknownName
 
@@ -49,10 +49,7 @@ def suite(group: str) -> Callable[..., None]:
         ] = 10.0,
         against: Against = None,
         only: Only = None,
-        no_compile: Annotated[
-            bool,
-            typer.Option("--no-compile", help="Leave out implementations that use torch.compile."),
-        ] = False,
+        no_compile: NoCompile = False,
         plugin_files: PluginFiles = None,
         json: Json = False,
         out: Out = None,

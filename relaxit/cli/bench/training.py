@@ -14,7 +14,7 @@ from relaxit.cli.bench.session import BenchmarkSession
 from relaxit.cli.bench.suite import taking_part
 from relaxit.cli.bench.table import Unit, print_programs, print_report
 from relaxit.cli.flags import settings_of
-from relaxit.cli.options import Against, Device, Json, Only, Out, Threads, names_in
+from relaxit.cli.options import Against, Device, Json, NoCompile, Only, Out, Threads, names_in
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -51,10 +51,7 @@ def training(
     ] = 300.0,
     against: Against = None,
     only: Only = None,
-    no_compile: Annotated[
-        bool,
-        typer.Option("--no-compile", help="Leave out implementations that use torch.compile."),
-    ] = False,
+    no_compile: NoCompile = False,
     json: Json = False,
     out: Out = None,
 ) -> None:
