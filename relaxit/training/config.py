@@ -14,7 +14,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, JsonValue, PositiveFloat, ValidationError
 
@@ -213,7 +213,8 @@ def _keys(loc: tuple[int | str, ...]) -> list[str]:
     """Return the known names in the table of an unknown key."""
     model: Any = RunConfig
     for key in loc[:-1]:
-        model = model.model_fields[str(key)].annotation
+        fields = getattr(model, "model_fields", None)  # a dict of models by name has none
+        model = fields[str(key)].annotation if fields else get_args(model)[-1]
     return list(getattr(model, "model_fields", ()))
 
 
