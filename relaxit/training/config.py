@@ -236,8 +236,12 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"recipe {path}: {one_line(error)}") from error
     if not isinstance(table, dict) or not all(isinstance(key, str) for key in table):
         raise ConfigurationError(f"recipe {path}: expected a table of settings")
-    saved = table.get("config")
-    return read_saved(table) if isinstance(saved, dict) else table
+    if not isinstance(table.get("config"), dict):
+        return table
+    try:
+        return read_saved(table)
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(f"recipe {path}: damaged: {error!r}") from error
 
 
 def read_saved(saved: Mapping[str, Any]) -> dict[str, Any]:

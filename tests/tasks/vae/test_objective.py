@@ -59,12 +59,6 @@ def enumerate_model(vae, relaxation, x, latents=2):
     return log_q, log_p, log_x
 
 
-def test_pixel_loss_is_minus_the_log_mass_of_all_pixels():
-    logits, x = torch.randn(3, 4, 7), (torch.rand(4, 7) > 0.5).float()
-    mass = torch.distributions.Bernoulli(logits=logits).log_prob(x.expand(3, 4, 7)).sum(-1)
-    assert torch.allclose(pixel_loss(logits, x), -mass, atol=1e-5)
-
-
 @pytest.mark.parametrize("relaxation", RELAXATIONS, ids=repr)
 @torch.no_grad()
 def test_discrete_terms_average_to_the_enumerated_elbo(relaxation):
