@@ -14,7 +14,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, JsonValue, PositiveFloat, ValidationError
 
@@ -225,7 +225,8 @@ def _keys(loc: tuple[int | str, ...]) -> list[str]:
     """Return the known names in the table of an unknown key."""
     model: Any = RunConfig
     for key in loc[:-1]:
-        model = model.model_fields[str(key)].annotation
+        fields = getattr(model, "model_fields", None)  # a dict of models by name has none
+        model = fields[str(key)].annotation if fields else get_args(model)[-1]
     return list(getattr(model, "model_fields", ()))
 
 
@@ -247,8 +248,12 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"recipe {path}: {one_line(error)}") from error
     if not isinstance(table, dict) or not all(isinstance(key, str) for key in table):
         raise ConfigurationError(f"recipe {path}: expected a table of settings")
-    saved = table.get("config")
-    return read_saved(table) if isinstance(saved, dict) else table
+    if not isinstance(table.get("config"), dict):
+        return table
+    try:
+        return read_saved(table)
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(f"recipe {path}: damaged: {error!r}") from error
 
 
 def read_saved(saved: Mapping[str, Any]) -> dict[str, Any]:
