@@ -92,7 +92,7 @@ class Table(Dataset):
             columns["targets"], count = _targets(table, targets)
             classes = {"targets": count} if count else {}
         for name in others:
-            columns[name] = Examples.of(**{name: numbers_of(table, name)})[name]
+            columns[name] = _kept(table, name)
         train, test = self._parts(table)
         if self.options.standardise:
             columns["inputs"] = _standardised(columns["inputs"], train)
@@ -153,8 +153,13 @@ def _check_names(table: RawTable, option: str, names: Sequence[str]) -> None:
 def _inputs(table: RawTable, names: Sequence[str]) -> Tensor:
     """Return one array as it is, or numbers ``[N, D]`` float32, one per column."""
     if table.arrays and len(names) == 1:
-        return Examples.of(inputs=numbers_of(table, names[0])).inputs
+        return _kept(table, names[0])
     return _stacked(table, names)
+
+
+def _kept(table: RawTable, name: str) -> Tensor:
+    """Return an array with its shape, as one of the types of :class:`Examples`."""
+    return Examples.of(inputs=numbers_of(table, name)).inputs
 
 
 def _targets(table: RawTable, names: Sequence[str]) -> tuple[Tensor, int]:
