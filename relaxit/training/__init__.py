@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from relaxit.training.task import Task as Task
     from relaxit.training.task import Terms as Terms
     from relaxit.training.temperature import Temperature as Temperature
+    from relaxit.training.texts import write_texts as write_texts
     from relaxit.training.trainer import Trainer as Trainer
     from relaxit.training.upgrade import upgrade as upgrade
 
@@ -91,6 +92,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.training.supervised": ["Supervised"],
         "relaxit.training.task": ["Display", "Row", "Step", "Task", "Terms"],
         "relaxit.training.temperature": ["Temperature"],
+        "relaxit.training.texts": ["write_texts"],
         "relaxit.training.trainer": ["Trainer"],
         "relaxit.training.upgrade": ["upgrade"],
     },

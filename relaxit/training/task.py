@@ -262,6 +262,15 @@ class Task(Configured, ABC):
         del setup, model, count, seed
         self._absent("examples to sample: it has no prior over them")
 
+    def as_text(self, values: Tensor) -> list[str] | None:
+        """Return examples as texts; None by default, for examples that are not text.
+
+        Args:
+            values: examples ``[N, *shape]``, such as those of :meth:`sample_prior`.
+        """
+        del values
+        return None
+
     def importance_weighted_bound(
         self,
         setup: Setup,

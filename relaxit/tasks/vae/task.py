@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ class VaeTask(Task):
     name = "vae"
     summary = "variational autoencoder with discrete latent variables: the default"
     references = ("arXiv:1611.00712", "arXiv:1611.01144")
-    Options = VaeOptions
+    Options: ClassVar[type[VaeOptions]] = VaeOptions
     options: VaeOptions
     defaults = {
         "relaxation": {"name": "categorical", "options": {"categories": 10}},
@@ -56,7 +57,7 @@ class VaeTask(Task):
         "epochs": 20,
     }
     autocasts = True
-    metrics = ("surrogate", "reconstruction", "kl")
+    metrics: ClassVar[tuple[str, ...]] = ("surrogate", "reconstruction", "kl")
     files = ("reconstructions.png", "samples.png", "curves.png")
     display = Display(
         bar="loss {train_loss:.2f}  ELBO {train_elbo_discrete:.2f}",
@@ -115,8 +116,8 @@ class VaeTask(Task):
         loss = terms.reconstruction + step.scheduled["kl_weight"] * terms.kl
         with torch.no_grad():
             surrogate = terms.reconstruction + terms.kl
-        shown = (surrogate, terms.discrete_reconstruction, terms.discrete_kl)
-        return Terms(loss, dict(zip(self.metrics, shown, strict=True)))
+        reconstruction, kl = terms.discrete_reconstruction, terms.discrete_kl
+        return Terms(loss, {"surrogate": surrogate, "reconstruction": reconstruction, "kl": kl})
 
     def summarise(self, sums: Mapping[str, float], examples: float) -> dict[str, float]:
         return {
