@@ -146,7 +146,7 @@ def cell(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare routers of a mixture of experts.")
     parser.add_argument("--seeds", type=int, default=5, help="Number of seeds.")
-    parser.add_argument("--epochs", type=int, default=40, help="Number of epochs.")
+    parser.add_argument("--epochs", type=int, default=20, help="Number of epochs.")
     parser.add_argument("--blocks", type=int, default=20, help="Blocks of steps that are timed.")
     args = parser.parse_args()
     torch.set_num_threads(1)

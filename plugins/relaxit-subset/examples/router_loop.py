@@ -60,7 +60,7 @@ def test_loss(model: MixtureOfExperts, x: Tensor, y: Tensor) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a mixture of experts in a plain loop.")
     parser.add_argument("--seeds", type=int, default=5, help="Number of seeds.")
-    parser.add_argument("--epochs", type=int, default=40, help="Number of epochs.")
+    parser.add_argument("--epochs", type=int, default=20, help="Number of epochs.")
     args = parser.parse_args()
     data = MixtureOfFunctions().load(Path())
     losses = []

@@ -72,7 +72,7 @@ class Router(Supervised):
         "relaxation": {"name": "subset", "options": {"n": 8, "k": 2}},
         "estimator": {"name": "pathwise"},
         "temperature": {"schedule": "exponential", "initial": 1.0, "final": 0.1},
-        "epochs": 40,
+        "epochs": 20,
         "batch_size": 200,
         "data": {"name": "mixture-of-functions"},
         "optimizer": {"lr": 5e-3, "schedule": "cosine"},
