@@ -21,8 +21,8 @@ from pydantic import Field, JsonValue, PositiveFloat, ValidationError
 from relaxit.errors import ConfigurationError, one_line
 from relaxit.hooks import OWN_DISTRIBUTION
 from relaxit.options import Options
+from relaxit.training.earlier_versions import upgrade, upgrade_saved
 from relaxit.training.schedules import Kind
-from relaxit.training.upgrade import upgrade, upgrade_saved
 from relaxit.validation import problems_of
 
 __all__ = ["RunConfig", "merge", "read_recipe", "resolve"]
@@ -141,7 +141,7 @@ def _own(name: object) -> object:
 def combine(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge all layers, each followed by its ``[when]`` table for the chosen data set.
 
-    Settings of earlier versions get today's names, see :func:`relaxit.training.upgrade.upgrade`.
+    Settings of earlier versions get the names of this one, see :func:`relaxit.training.upgrade`.
     """
     dataset = "digits"
     for layer in layers:
