@@ -135,7 +135,7 @@ def test_parameters_buffers_attributes_gradients_and_noise_come_back():
     with trial(CPU, {"m": module}, [extra], [generator]) as attempt:
         module.step()
         extra += torch.rand(4, generator=generator)
-        with pytest.raises(RuntimeError, match="a step changes .* of the m, which"):
+        with pytest.raises(RuntimeError, match=r"a step changes .* of the m, which"):
             attempt.require_tensors()
     same(before, everything({"m": module}))
     assert module.weight is weight  # restored in place

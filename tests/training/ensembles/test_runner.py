@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from relaxit.errors import CheckpointError
-from relaxit.training.building import build, build_all
+from relaxit.training.building import build, build_all, build_members
 from relaxit.training.callbacks import SilentCallback
 from relaxit.training.ensembles.directory import EnsembleDirectory
 from relaxit.training.ensembles.plan import Plan
@@ -101,6 +101,23 @@ def test_each_member_is_its_run_alone(tmp_path, mode):
             assert {k: mine[k] for k in timeless} == pytest.approx(timeless, rel=1e-4, abs=1e-5)
     taus = {m.run.read_metrics()[0]["train_kl"] for m in outcome.members}
     assert len(taus) == 4  # or the temperatures would have been no different
+
+
+@pytest.mark.parametrize("mode", ["always", "never"])
+def test_members_without_directories_write_nothing(tmp_path, monkeypatch, mode):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("relaxit.training.runs.recorder.SAVE_SECONDS", -1.0)
+    experiments = build_members(small_config({"epochs": 2}), (3, 5))
+    members = [Member(f"seed-{e.config.seed}", e) for e in experiments]
+    told = Told()
+    outcome = train_members(members, told, mode=mode, evaluated=[2])
+    assert list(tmp_path.iterdir()) == []
+    assert [member.state for member in outcome.members] == ["finished"] * 2
+    assert ["test_kl" in row for row in members[1].rows] == [False, True]
+    alone = train(build(small_config({"epochs": 2, "seed": 5}))).rows[-1]
+    for key in ("train_loss", "test_kl"):
+        assert members[1].rows[-1][key] == pytest.approx(alone[key], rel=1e-4)
+    assert len(told.rows) == (2 if mode == "always" else 4)
 
 
 @pytest.mark.usefixtures("no_images")
