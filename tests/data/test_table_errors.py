@@ -115,9 +115,7 @@ def test_the_place_in_parquet(tmp_path, monkeypatch, package, cells, said):
 def test_a_missing_package_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     monkeypatch.setattr("relaxit.data.table_files.find_spec", lambda name: None)
-    with pytest.raises(
-        DataError, match=r"needs pyarrow.*pip install .*\[tables\]"
-    ):
+    with pytest.raises(DataError, match=r"needs pyarrow.*pip install .*\[tables\]"):
         Table(file="t.parquet").load(tmp_path)
 
 
@@ -155,7 +153,11 @@ BAD_COMMANDS = [
     ('-d file=t.csv -d inputs=["a","c"]', 2, "no column 'c'"),
     ("-d file=t.csv -d inputs=a,kind", 4, "column 'kind', row 1 (line 2) holds 'x', expected a n"),
     ("-d file=t.csv -d test=2", 2, "-d test must be less than 1, got 2"),
-    ("-d file=t.csv -d targets=kind -d test=0.01", 2, "-d test=0.01 of 4 rows in t.csv leaves no test rows"),
+    (
+        "-d file=t.csv -d targets=kind -d test=0.01",
+        2,
+        "-d test=0.01 of 4 rows in t.csv leaves no",
+    ),
     ("-d file=t.csv -d standardise=maybe", 2, "-d standardise must be true or false"),
     ("-d file=t.csv -d seperator=;", 2, "table has no option seperator"),
 ]
