@@ -156,7 +156,7 @@ BAD_COMMANDS = [
     (
         "-d file=t.csv -d targets=kind -d test=0.01",
         2,
-        "-d test=0.01 of 4 rows in t.csv leaves no test rows",
+        "-d test=0.01 of 4 rows in t.csv leaves no",
     ),
     ("-d file=t.csv -d standardise=maybe", 2, "-d standardise must be true or false"),
     ("-d file=t.csv -d seperator=;", 2, "table has no option seperator"),

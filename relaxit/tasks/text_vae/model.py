@@ -22,45 +22,52 @@ from relaxit.tasks.vae import TrainedVae, build_likelihood
 __all__ = ["Convolutions", "TextVae"]
 
 _REACH = 3  # blocks that a convolution sees
+_WIDTH = 32  # of the embedding of a symbol
 
 
 class Convolutions(nn.Module):
-    """Convolutions over blocks, from ``[..., blocks * inputs]`` to ``[..., blocks * outputs]``.
+    """Convolutions over blocks of symbols, such as characters or values of latent variables.
 
-    Each sees three blocks, the last one a single block, and there are ReLUs between. Weights have
-    He's variances, for inputs that are one-hot.
+    Each symbol is embedded, a convolution sees three blocks, the last one a single block, and there
+    are ReLUs between. Weights have He's variances; those of the embedding are of order 1, as
+    symbols are one-hot.
 
     Args:
         blocks: number of blocks.
-        channels: numbers of inputs, hidden channels and outputs of a block.
-        ones: number of inputs of a block that are one; the others are zero.
+        symbols: number of symbols of a block, and of entries of a symbol.
+        channels: numbers of hidden channels and of outputs of a block.
 
     Example:
-        >>> Convolutions(16, [388, 256, 128], ones=4)(torch.zeros(2, 5, 16 * 388)).shape
+        >>> Convolutions(16, (4, 97), [256, 128])(torch.zeros(2, 5, 16 * 4 * 97)).shape
         torch.Size([2, 5, 2048])
 
     Reference: He, Zhang, Ren, Sun, arXiv:1502.01852, eq. 10.
     """
 
-    def __init__(self, blocks: int, channels: Sequence[int], ones: float) -> None:
+    def __init__(self, blocks: int, symbols: tuple[int, int], channels: Sequence[int]) -> None:
         super().__init__()
-        self.blocks = blocks
+        number, size = symbols
+        self.shape = (blocks, number, size)
+        self.embedding = nn.Linear(size, _WIDTH, bias=False)
+        nn.init.normal_(self.embedding.weight)
         layers: list[nn.Module] = []
-        for inputs, outputs in pairwise(channels[:-1]):
-            layer = nn.Conv1d(inputs, outputs, _REACH, padding=_REACH // 2)
-            fan_in = _REACH * (inputs if layers else ones)
-            nn.init.normal_(layer.weight, std=math.sqrt(2 / fan_in))
+        *hidden, outputs = channels
+        for fan_in, fan_out in pairwise([number * _WIDTH, *hidden]):
+            layer = nn.Conv1d(fan_in, fan_out, _REACH, padding=_REACH // 2)
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
             layers += [layer, nn.ReLU()]
         self.hidden = nn.Sequential(*layers)
-        self.last = nn.Conv1d(channels[-2], channels[-1], 1, bias=False)
-        nn.init.normal_(self.last.weight, std=math.sqrt(1 / (channels[-2] if layers else ones)))
-        self.bias = nn.Parameter(torch.zeros(channels[-1]))
+        self.last = nn.Linear([number * _WIDTH, *hidden][-1], outputs)
+        nn.init.kaiming_normal_(self.last.weight, nonlinearity="linear")
+        nn.init.zeros_(self.last.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = x.unflatten(-1, (self.blocks, -1)).flatten(0, -3)  # [rows, blocks, inputs]
-        outputs = self.last(self.hidden(rows.transpose(1, 2))).transpose(1, 2) + self.bias
+        """Return outputs ``[..., blocks * outputs]`` of one-hot symbols, ``[..., P]``."""
+        symbols = self.embedding(x.reshape(-1, *self.shape))  # [rows, blocks, number, width]
+        hidden = self.hidden(symbols.flatten(2).transpose(1, 2)).transpose(1, 2)
+        outputs: Tensor = self.last(hidden)
         return outputs.reshape(*x.shape[:-1], -1)
 
 
@@ -89,15 +96,15 @@ class TextVae(TrainedVae):
     def __init__(
         self, relaxation: Relaxation, latents: int, inputs: ColumnFormat, options: TextVaeOptions
     ) -> None:
-        blocks = inputs.entries // options.block
+        blocks, hidden = inputs.entries // options.block, options.hidden
         each = latents // blocks
-        characters = options.block * inputs.classes
-        params, values = (
-            each * math.prod(shape) for shape in (relaxation.param_shape, relaxation.event_shape)
+        characters, values = (
+            (options.block, inputs.classes),
+            (each, math.prod(relaxation.event_shape)),
         )
-        hidden = options.hidden
-        encoder = Convolutions(blocks, [characters, *hidden, params], ones=options.block)
-        decoder = Convolutions(blocks, [values, *reversed(hidden), characters], ones=each)
+        params = each * math.prod(relaxation.param_shape)
+        encoder = Convolutions(blocks, characters, [*hidden, params])
+        decoder = Convolutions(blocks, values, [*reversed(hidden), math.prod(characters)])
         super().__init__(
             relaxation,
             latents,
@@ -120,4 +127,5 @@ class TextVae(TrainedVae):
         """Start the decoder at the frequencies of the characters, the same at all positions."""
         assert isinstance(self.decoder, Convolutions)
         biases = self.likelihood.biases(mean.view(-1, self.classes).mean(0))
-        self.decoder.bias.copy_(biases.repeat(len(self.decoder.bias) // self.classes))
+        last = self.decoder.last
+        last.bias.copy_(biases.repeat(len(last.bias) // self.classes))

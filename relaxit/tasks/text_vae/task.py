@@ -110,8 +110,7 @@ class TextVaeTask(VaeTask):
         self, setup: Setup, model: nn.Module, data: Splits, rows: Sequence[Row], directory: Path
     ) -> None:
         super().draw(setup, model, data, rows, directory)
-        assert isinstance(model, TextVae)  # made by build()
-        pairs = _reconstructions(setup, model, data.test)
+        pairs = self._reconstructions(setup, model, data.test)
         write_texts(pairs, directory / "reconstructions.txt")
         samples = self.sample_prior(setup, model, _SAMPLES, setup.seed)
         write_texts(decode_text(samples), directory / "samples.txt")
@@ -119,14 +118,14 @@ class TextVaeTask(VaeTask):
     def as_text(self, values: Tensor) -> list[str]:
         return decode_text(values)
 
-
-def _reconstructions(setup: Setup, model: TextVae, test: Examples) -> Iterator[str]:
-    """Yield passages of the test part, each followed by its reconstruction from a hard sample."""
-    count = min(_RECONSTRUCTIONS, len(test))
-    index = torch.linspace(0, len(test) - 1, count, device=test.device).long()
-    generator = torch.Generator(test.device).manual_seed(setup.seed)
-    x = test.take(index).read(generator).inputs
-    hard = setup.distribution(model.encode(x)).sample_hard((), generator)
-    again = model.likelihood.mean(model.decode(hard))
-    for original, reconstruction in zip(decode_text(x), decode_text(again), strict=True):
-        yield from (original, reconstruction, "")
+    def _reconstructions(self, setup: Setup, model: nn.Module, test: Examples) -> Iterator[str]:
+        """Yield test passages, each followed by its reconstruction from a hard sample."""
+        count = min(_RECONSTRUCTIONS, len(test))
+        index = torch.linspace(0, len(test) - 1, count, device=test.device).long()
+        generator = torch.Generator(test.device).manual_seed(setup.seed)
+        x = test.take(index).read(generator).inputs
+        params = self.encode(setup, model, x)
+        hard = setup.distribution(params).sample_hard((), generator)
+        again = self.decode(setup, model, hard)
+        for original, reconstruction in zip(decode_text(x), decode_text(again), strict=True):
+            yield from (original, reconstruction, "")
