@@ -1,6 +1,6 @@
 """The task of `crf_tagger.py` as a plain loop: the structure is relaxit's, all else by hand.
 
-    python examples/crf_tagger_loop.py --seeds 5
+python examples/crf_tagger_loop.py --seeds 5
 """
 
 from __future__ import annotations
