@@ -18,7 +18,7 @@ FUNCTIONS = 8
 
 PAIRS = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7), (7, 0),
          (0, 4), (1, 5), (2, 6), (3, 7))  # fmt: skip
-"""The functions of each region. Every function is in three regions, and no two regions are equal."""
+"""The functions of each region. Each function is in three regions, no two of which are equal."""
 
 _TRAIN, _TEST = 8000, 4000
 _INPUTS, _OUTPUTS, _HIDDEN = 8, 4, 16
@@ -71,11 +71,11 @@ class MixtureOfFunctions(Dataset):
 
 
 def nearest(x: Tensor, centres: Tensor) -> Tensor:
-    """Return the index ``[N]`` of the centre ``[R, D]`` that is nearest to each input ``[N, D]``."""
+    """Return the index ``[N]`` of the centre ``[R, D]`` nearest to each input ``[N, D]``."""
     return torch.cdist(x, centres, compute_mode="donot_use_mm_for_euclid_dist").argmin(-1)
 
 
 def functions_of(x: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Return the values ``[N, F, O]`` of F networks, with weights ``[F, D, H]`` and ``[F, H, O]``."""
+    """Return the values ``[N, F, O]`` of F networks of weights ``[F, D, H]``, ``[F, H, O]``."""
     hidden = torch.einsum("nd,fdh->nfh", x, first).tanh()
     return torch.einsum("nfh,fho->nfo", hidden, last) / 2
