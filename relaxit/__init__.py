@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from relaxit import losses as losses
     from relaxit import nn as nn
     from relaxit import noise as noise
+    from relaxit.api import Run as Run
+    from relaxit.api import fit as fit
+    from relaxit.api import load_run as load_run
+    from relaxit.api import train as train
     from relaxit.categorical import gumbel_softmax as gumbel_softmax
     from relaxit.discrete import DiscreteDistribution as DiscreteDistribution
     from relaxit.distribution import RelaxedDistribution as RelaxedDistribution
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     from relaxit.plugins.registry import unregister as unregister
     from relaxit.relaxation import Capabilities as Capabilities
     from relaxit.relaxation import Relaxation as Relaxation
+    from relaxit.training.supervised import Supervised as Supervised
     from relaxit.training.task import Task as Task
 
     Bernoulli: Any
@@ -58,6 +63,7 @@ _lazy, _, __all__ = lazy_exports(
         "relaxit.losses": ["losses"],
         "relaxit.nn": ["nn", "Relax"],
         "relaxit.noise": ["noise"],
+        "relaxit.api": ["Run", "fit", "load_run", "train"],
         "relaxit.categorical": ["gumbel_softmax"],
         "relaxit.discrete": ["DiscreteDistribution"],
         "relaxit.distribution": ["RelaxedDistribution"],
@@ -81,6 +87,7 @@ _lazy, _, __all__ = lazy_exports(
         "relaxit.perturb": ["PerturbAndRelax"],
         "relaxit.plugins.registry": ["estimator", "get", "register", "relaxations", "unregister"],
         "relaxit.relaxation": ["Capabilities", "Relaxation"],
+        "relaxit.training.supervised": ["Supervised"],
         "relaxit.training.task": ["Task"],
     },
 )

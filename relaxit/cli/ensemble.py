@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaxit.cli.nouns import noun_of
-from relaxit.cli.output import ProgressCallback, tell
+from relaxit.cli.output import tell
 from relaxit.cli.tables import print_table
 from relaxit.errors import ConfigurationError, DivergenceError
 
 if TYPE_CHECKING:
+    from relaxit.api import ProgressCallback
     from relaxit.training import RunConfig
     from relaxit.training.ensembles import EnsembleOutcome, Member, Plan
 
@@ -93,7 +93,7 @@ def train_ensemble(
     Raises:
         RelaxitError: for any problem, before anything is written.
     """
-    from relaxit.cli.run_header import print_header
+    from relaxit.api import describe
     from relaxit.training import build_all
     from relaxit.training.ensembles import EnsembleDirectory, Member, train_members
 
@@ -108,7 +108,8 @@ def train_ensemble(
         Member(name, experiment, directory.member(name))
         for name, experiment in zip(configs, experiments, strict=True)
     ]
-    print_header(experiments[0], f"{len(members)} members", directory.path, quiet)
+    for line in describe(experiments[0], f"{len(members)} members", directory.path):
+        tell(line, quiet)
     outcome = train_members(members, _Progress(members, quiet), directory)
     if all(member.state == "diverged" for member in members):
         raise DivergenceError(f"every run of {directory.path} diverged: {members[0].reason}")
@@ -134,6 +135,8 @@ class _Progress:
         tell(text, self.quiet)
 
     def watch(self, member: Member | None) -> ProgressCallback:
+        from relaxit.api import ProgressCallback
+
         e = self.members[0].experiment
         count = len(self.members) if member is None else 1
         if member is not None:
@@ -142,8 +145,7 @@ class _Progress:
                 self.quiet,
             )
         examples = count * len(e.data.train)
-        display, noun = e.task.display, noun_of(e)
-        return ProgressCallback(e.config.epochs, examples, 0, display, self.quiet, noun)
+        return ProgressCallback(e.config.epochs, examples, 0, e.task.display, self.quiet, e.noun)
 
 
 def _conclude(outcome: EnsembleOutcome, path: Path) -> None:

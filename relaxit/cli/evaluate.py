@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relaxit.cli.nouns import noun_of
 from relaxit.cli.output import print_json, tell
 from relaxit.cli.plugin_option import PluginFiles, tell_changes
 from relaxit.cli.tables import print_table
@@ -53,7 +52,7 @@ def evaluate(
     if json:
         print_json(result)
         return
-    names = {"test_examples": f"test_{noun_of(experiment)}"}
+    names = {"test_examples": f"test_{experiment.noun}"}
     rows = [
         [names.get(key, key), f"{value:.3f}" if isinstance(value, float) else str(value)]
         for key, value in result.items()
@@ -68,7 +67,7 @@ def _bound(experiment: Experiment, samples: int, seed: int, quiet: bool) -> dict
     task, part = experiment.task, experiment.data.test
 
     def progress(done: int) -> None:
-        tell(f"importance samples: {done} of {len(part)} {noun_of(experiment)}", quiet)
+        tell(f"importance samples: {done} of {len(part)} {experiment.noun}", quiet)
 
     with evaluation_mode(experiment.model):
         value = task.importance_weighted_bound(

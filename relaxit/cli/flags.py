@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaxit.cli.train_options import FLAGS, OPTION_FLAGS, OPTIONS
 from relaxit.errors import ConfigurationError, OptionsError
 
 if TYPE_CHECKING:
+    from relaxit.options import Options
     from relaxit.training import RunConfig
 
 __all__ = [
@@ -18,9 +20,12 @@ __all__ = [
     "given",
     "key_values",
     "named_by_flag",
-    "nest",
     "parse_options",
+    "settings",
+    "settings_of",
 ]
+
+Settings = TypeVar("Settings", bound="Options")
 
 _KINDS = {"task": "task", "relaxation": "relaxation", "estimator": "estimator", "data": "dataset"}
 """Tables of a configuration that name a plugin, each with its kind."""
@@ -81,27 +86,33 @@ def build(cls: Any, pairs: Sequence[str], flag: str) -> Any:
         return cls(**parse_options(cls, pairs, flag))
 
 
-def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn dotted keys into nested tables, without the keys whose value is None (not given).
+def settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the tables that ``--set KEY=VALUE`` texts describe; a value is written as in TOML.
+
+    Raises:
+        ConfigurationError: if a text has no ``=`` or no key, or a key is given twice.
 
     Example:
-        >>> nest({"a.b": 1, "a.c": None, "d": 2})
-        {'a': {'b': 1}, 'd': 2}
+        >>> settings(["optimizer.lr=1e-3", "data.name=digits"])
+        {'optimizer': {'lr': 0.001}, 'data': {'name': 'digits'}}
     """
-    tree: dict[str, Any] = {}
-    for dotted, value in flat.items():
-        if value is None:
-            continue
-        *path, leaf = dotted.split(".")
-        node = tree
-        for key in path:
-            node = node.setdefault(key, {})
-        node[leaf] = value
-    return tree
+    from relaxit.training import merge, nest
+
+    tables: dict[str, Any] = {}
+    for key, text in key_values(pairs, "--set").items():
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text  # a word without quotes
+        tables = merge(tables, nest({key: value}))
+    return tables
 
 
 def configure(
-    recipe: str | None, flat: Mapping[str, Any], options: Mapping[str, Sequence[str]]
+    recipe: str | None,
+    flat: Mapping[str, Any],
+    options: Mapping[str, Sequence[str]],
+    further: Mapping[str, Any] = {},
 ) -> RunConfig:
     """Return the configuration that a recipe and flags define together.
 
@@ -110,15 +121,16 @@ def configure(
             named, which then has its own defaults.
         flat: values of flags by dotted key.
         options: ``KEY=VALUE`` texts by kind: relaxation, estimator, task and dataset.
+        further: settings by any other key, see :func:`settings`.
 
     Raises:
         ConfigurationError, UnknownName, PluginError: naming the key or flag that is wrong.
     """
     from relaxit import zoo
     from relaxit.plugins import default_registry
-    from relaxit.training import TASK, combine, resolve, with_defaults_of_task
+    from relaxit.training import TASK, combine, merge, nest, resolve, with_defaults_of_task
 
-    flags = _with_names(nest(flat))
+    flags = _with_names(merge(further, nest(flat)))
     task = flags.get("task", {}).get("name", TASK)
     base = zoo.recipe_layers(recipe or zoo.DEFAULT) if recipe or task == TASK else []
     layers = [*map(_with_names, base), flags]
@@ -144,3 +156,28 @@ def _with_names(layer: Mapping[str, Any]) -> dict[str, Any]:
             name = default_registry().registered(kind, table["name"])
             named[key] = {**table, "name": name}
     return named
+
+
+def settings_of(cls: type[Settings], named: Mapping[str, str] = {}, **values: Any) -> Settings:
+    """Return the settings of a run.
+
+    Args:
+        cls: model of the settings.
+        named: flags of the fields that are not named after theirs.
+        values: values of the flags by field.
+
+    Raises:
+        ConfigurationError: naming the flag with an invalid value.
+    """
+    from pydantic import ValidationError
+
+    from relaxit.validation import validation_summary
+
+    def flag(path: str) -> str:
+        name = path.partition("[")[0]
+        return named.get(name, f"--{name.replace('_', '-')}")
+
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise ConfigurationError(validation_summary(error, flag)) from error

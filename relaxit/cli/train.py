@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from relaxit.cli.flags import configure, given, named_by_flag, nest
-from relaxit.cli.nouns import noun_of
-from relaxit.cli.output import ProgressCallback, print_json, tell
+from relaxit.cli.flags import configure, given, named_by_flag, settings
+from relaxit.cli.output import print_json, tell
 from relaxit.cli.plugin_option import tell_changes
-from relaxit.cli.run_header import print_header
 from relaxit.cli.tables import print_table
 from relaxit.cli.train_options import FLAGS, OPTION_FLAGS, OPTIONS, declare_options
 from relaxit.errors import ConfigurationError
@@ -48,7 +46,10 @@ def train(context: typer.Context, **values: Any) -> None:
             "dataset": values["dataset_option"],
         }
         config = configure(
-            values["recipe"], flat, {kind: texts or () for kind, texts in options.items()}
+            values["recipe"],
+            flat,
+            {kind: texts or () for kind, texts in options.items()},
+            settings(values["set"] or ()),
         )
     plan = _plan(several, config, temperature, typed) if several else None
     with named_by_flag(OPTION_FLAGS if resume is None else {}):  # a resumed run takes no options
@@ -109,7 +110,7 @@ def _typed(context: typer.Context) -> set[str]:
 
 def _resumed(path: Path, flat: dict[str, Any], typed: set[str]) -> RunConfig:
     """Return the configuration of a run to continue: its own, but for keys that may change."""
-    from relaxit.training import resolve
+    from relaxit.training import nest, resolve
     from relaxit.training.runs import RunDirectory
 
     saved = RunDirectory(path).read_config().model_dump(mode="json")
@@ -142,6 +143,7 @@ def _dry_run(config: RunConfig, plan: Plan | None, quiet: bool) -> None:
 
 
 def _run(config: RunConfig, values: Mapping[str, Any], began: float) -> tuple[Outcome, Path]:
+    from relaxit.api import ProgressCallback, describe, open_directory
     from relaxit.training import build
     from relaxit.training import train as train_loop
     from relaxit.training.runs import RunDirectory
@@ -150,19 +152,17 @@ def _run(config: RunConfig, values: Mapping[str, Any], began: float) -> tuple[Ou
     path, resume, quiet = values["out"], values["resume"], values["quiet"]
     if path and not resume:
         RunDirectory(path).check_free(values["overwrite"])
-    experiment = build(config, values["download"])  # any problem shows before a file is written
-    run = RunDirectory(resume or path) if resume or path else RunDirectory.fresh(config)
-    if not resume:
-        if path:
-            run.create(values["overwrite"])
-        run.write_config(experiment.config, experiment.data.format)
+    e = build(config, values["download"])  # any problem shows before a file is written
+    run = RunDirectory(resume) if resume else open_directory(e, path, values["overwrite"])
     built = time.perf_counter()
-    print_header(experiment, f"seed {config.seed}", run.path, quiet)
-    done, display = len(run.read_metrics()), experiment.task.display
-    examples, noun = len(experiment.data.train), noun_of(experiment)
-    with ProgressCallback(config.epochs, examples, done, display, quiet, noun) as callback:
+    for line in describe(e, f"seed {config.seed}", run.path):
+        tell(line, quiet)
+    done, display = len(run.read_metrics()), e.task.display
+    with ProgressCallback(
+        config.epochs, len(e.data.train), done, display, quiet, e.noun
+    ) as callback:
         callback.waited = {"import": imported - began, "data and model": built - imported}
-        outcome = train_loop(experiment, run, callback, resume is not None)
+        outcome = train_loop(e, run, callback, resume is not None)
     if not quiet:
         _conclude(outcome, run.path, display)
     return outcome, run.path

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from relaxit.data.splits import Format as Format
     from relaxit.data.splits import PartName as PartName
     from relaxit.data.splits import Splits as Splits
+    from relaxit.data.table import Table as Table
+    from relaxit.data.text import CHARACTERS as CHARACTERS
+    from relaxit.data.text import Text as Text
+    from relaxit.data.text import decode_text as decode_text
+    from relaxit.data.text import encode_text as encode_text
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -37,5 +42,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.data.mnist": ["FashionMnist", "Kmnist", "Mnist", "torchvision_problem"],
         "relaxit.data.requirements": ["Requirement", "check_columns"],
         "relaxit.data.splits": ["ColumnFormat", "Format", "PartName", "Splits"],
+        "relaxit.data.table": ["Table"],
+        "relaxit.data.text": ["CHARACTERS", "Text", "decode_text", "encode_text"],
     },
 )

@@ -13,5 +13,7 @@ __all__ = ["relaxit_datasets"]
 def relaxit_datasets() -> list[type[Any]]:
     from relaxit.data.digits import Digits
     from relaxit.data.mnist import FashionMnist, Kmnist, Mnist
+    from relaxit.data.table import Table
+    from relaxit.data.text import Text
 
-    return [Digits, Mnist, FashionMnist, Kmnist]
+    return [Digits, Mnist, FashionMnist, Kmnist, Text, Table]

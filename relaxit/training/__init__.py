@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from relaxit.training.building import build as build
     from relaxit.training.building import build_all as build_all
     from relaxit.training.building import build_members as build_members
+    from relaxit.training.building import preflight as preflight
     from relaxit.training.callbacks import Callback as Callback
     from relaxit.training.callbacks import SilentCallback as SilentCallback
     from relaxit.training.config import TASK as TASK
@@ -21,16 +22,22 @@ if TYPE_CHECKING:
     from relaxit.training.config import merge as merge
     from relaxit.training.config import read_recipe as read_recipe
     from relaxit.training.config import resolve as resolve
+    from relaxit.training.config import validated as validated
     from relaxit.training.config import with_defaults_of_task as with_defaults_of_task
+    from relaxit.training.earlier_versions import upgrade as upgrade
     from relaxit.training.experiment import Experiment as Experiment
     from relaxit.training.experiment import build_task as build_task
     from relaxit.training.experiment import evaluation_mode as evaluation_mode
     from relaxit.training.experiment import load_data as load_data
+    from relaxit.training.experiment import seeded_weights as seeded_weights
     from relaxit.training.experiment import with_defaults as with_defaults
     from relaxit.training.figures import Curve as Curve
     from relaxit.training.figures import Panel as Panel
     from relaxit.training.figures import draw_curves as draw_curves
     from relaxit.training.figures import draw_grid as draw_grid
+    from relaxit.training.keys import KEYS as KEYS
+    from relaxit.training.keys import WORDS as WORDS
+    from relaxit.training.keys import nest as nest
     from relaxit.training.loop import Outcome as Outcome
     from relaxit.training.loop import train as train
     from relaxit.training.precision import Precision as Precision
@@ -46,13 +53,14 @@ if TYPE_CHECKING:
     from relaxit.training.task import Step as Step
     from relaxit.training.task import Task as Task
     from relaxit.training.task import Terms as Terms
+    from relaxit.training.temperature import Temperature as Temperature
+    from relaxit.training.texts import write_texts as write_texts
     from relaxit.training.trainer import Trainer as Trainer
-    from relaxit.training.upgrade import upgrade as upgrade
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "relaxit.training.building": ["build", "build_all", "build_members"],
+        "relaxit.training.building": ["build", "build_all", "build_members", "preflight"],
         "relaxit.training.callbacks": ["Callback", "SilentCallback"],
         "relaxit.training.config": [
             "DataConfig",
@@ -64,6 +72,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "merge",
             "read_recipe",
             "resolve",
+            "validated",
             "with_defaults_of_task",
         ],
         "relaxit.training.experiment": [
@@ -71,9 +80,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "build_task",
             "with_defaults",
             "load_data",
+            "seeded_weights",
             "evaluation_mode",
         ],
         "relaxit.training.figures": ["Curve", "Panel", "draw_curves", "draw_grid"],
+        "relaxit.training.keys": ["KEYS", "WORDS", "nest"],
         "relaxit.training.loop": ["Outcome", "train"],
         "relaxit.training.precision": ["Precision", "matmuls"],
         "relaxit.training.schedules": ["ramp"],
@@ -81,7 +92,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.training.stopping": ["StopRequest"],
         "relaxit.training.supervised": ["Supervised"],
         "relaxit.training.task": ["Display", "Row", "Step", "Task", "Terms"],
+        "relaxit.training.temperature": ["Temperature"],
+        "relaxit.training.texts": ["write_texts"],
         "relaxit.training.trainer": ["Trainer"],
-        "relaxit.training.upgrade": ["upgrade"],
+        "relaxit.training.earlier_versions": ["upgrade"],
     },
 )

@@ -21,8 +21,8 @@ from pydantic import Field, JsonValue, PositiveFloat, ValidationError
 from relaxit.errors import ConfigurationError, one_line
 from relaxit.hooks import OWN_DISTRIBUTION
 from relaxit.options import Options
+from relaxit.training.earlier_versions import upgrade, upgrade_saved
 from relaxit.training.schedules import Kind
-from relaxit.training.upgrade import upgrade, upgrade_saved
 from relaxit.validation import problems_of
 
 __all__ = ["RunConfig", "merge", "read_recipe", "resolve"]
@@ -30,6 +30,10 @@ __all__ = ["RunConfig", "merge", "read_recipe", "resolve"]
 _LARGEST_FILE = 1 << 20
 TASK = "vae"
 """The default task: when the first runs were saved, there was no other."""
+
+
+FIT = "fit"
+"""Name of the task in runs of :func:`relaxit.fit`, which no plugin provides."""
 
 
 class PluginChoice(Options):
@@ -137,7 +141,7 @@ def _own(name: object) -> object:
 def combine(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge all layers, each followed by its ``[when]`` table for the chosen data set.
 
-    Settings of earlier versions get today's names, see :func:`relaxit.training.upgrade.upgrade`.
+    Settings of earlier versions get the names of this one, see :func:`relaxit.training.upgrade`.
     """
     dataset = "digits"
     for layer in layers:
@@ -184,9 +188,17 @@ def resolve(layers: Sequence[Mapping[str, Any]], flags: Mapping[str, str] = {}) 
             similar one.
         UnknownName: if the task is not registered.
     """
+    return validated(combine(with_defaults_of_task(layers)), flags)
+
+
+def validated(table: Mapping[str, Any], flags: Mapping[str, str] = {}) -> RunConfig:
+    """Return the configuration in a merged table.
+
+    Raises:
+        ConfigurationError: as :func:`resolve`.
+    """
     try:
-        merged = combine(with_defaults_of_task(layers))
-        return RunConfig.model_validate_json(json.dumps(merged))
+        return RunConfig.model_validate_json(json.dumps(table))
     except ValidationError as error:
         raise ConfigurationError(_explain(error, flags)) from error
     except TypeError as error:  # TOML and YAML have dates, JSON does not

@@ -40,6 +40,7 @@ __all__ = [
     "build_task",
     "evaluation_mode",
     "load_data",
+    "seeded_weights",
     "with_defaults",
 ]
 
@@ -60,6 +61,7 @@ class Experiment:
         temperature: the temperature of the first variable, a module.
         temperatures: those of the further variables, by name.
         steps: optimizer steps of the whole run.
+        noun: what the examples are called, in the plural.
     """
 
     config: RunConfig
@@ -71,6 +73,7 @@ class Experiment:
     temperature: Temperature
     temperatures: nn.ModuleDict
     steps: int
+    noun: str = "examples"
 
     @property
     def relaxation(self) -> Relaxation:
@@ -213,11 +216,18 @@ def load_data(config: RunConfig, download: bool = False) -> Splits:
     return data.hold_out(config.data.validation)
 
 
-def build_model(task: Task, setup: Setup, format: Format) -> nn.Module:
-    """Build the model with its initial weights, which depend on the seed only."""
+@contextlib.contextmanager
+def seeded_weights(seed: int) -> Iterator[None]:
+    """Context in which torch's global generator on the CPU is seeded for a run's weights."""
     with torch.random.fork_rng(devices=[]):
         # Only the CPU's generator: torch.manual_seed would also reseed those of other devices.
-        torch.default_generator.manual_seed(derive(setup.seed, "weights"))
+        torch.default_generator.manual_seed(derive(seed, "weights"))
+        yield
+
+
+def build_model(task: Task, setup: Setup, format: Format) -> nn.Module:
+    """Build the model with its initial weights, which depend on the seed only."""
+    with seeded_weights(setup.seed):
         model = task.build(setup, format)
         for name, variable in setup.variables.items():
             if isinstance(variable.estimator, StatefulEstimator):
@@ -261,6 +271,7 @@ def assemble(configs: Sequence[RunConfig], download: bool = False) -> list[Exper
                 temperature=Temperature(member.temperature, steps).to(device),
                 temperatures=_temperatures(member, steps).to(device),
                 steps=steps,
+                noun=default_registry().find("dataset", config.data.name).noun,
             )
         )
     return members

@@ -107,6 +107,9 @@ class Supervised(Task):
         del setup, model, batch, z
         return {}
 
+    def encode(self, setup: Setup, model: nn.Module, inputs: Tensor) -> Tensor:
+        return self.params(setup, model, Examples({"inputs": inputs}))
+
     def choose(self, setup: Setup, params: Tensor, generator: Generator = None) -> Tensor:
         """Return the most likely choices; a hard sample where there is no mode."""
         q = setup.distribution(params.detach())

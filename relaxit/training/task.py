@@ -235,6 +235,24 @@ class Task(Configured, ABC):
         if rows:
             figures.draw_curves(figures.panels(rows), rows, directory / "curves.png")
 
+    def encode(self, setup: Setup, model: nn.Module, inputs: Tensor) -> Tensor:
+        """Return params of the discrete variables of inputs ``[B, *shape]``, as a task sees them.
+
+        Raises:
+            Unsupported: if the variables do not depend on inputs.
+        """
+        del setup, model, inputs
+        self._absent("encoder: its variables do not depend on inputs")
+
+    def decode(self, setup: Setup, model: nn.Module, z: Tensor) -> Tensor:
+        """Return inputs ``[B, *shape]`` decoded from values of the variables.
+
+        Raises:
+            Unsupported: if the task has no decoder.
+        """
+        del setup, model, z
+        self._absent("decoder: it does not generate inputs")
+
     def sample_prior(self, setup: Setup, model: nn.Module, count: int, seed: int) -> Tensor:
         """Sample inputs ``[count, *shape]`` from the prior of a generative model.
 
@@ -243,6 +261,15 @@ class Task(Configured, ABC):
         """
         del setup, model, count, seed
         self._absent("examples to sample: it has no prior over them")
+
+    def as_text(self, values: Tensor) -> list[str] | None:
+        """Return examples as texts; None by default, for examples that are not text.
+
+        Args:
+            values: examples ``[N, *shape]``, such as those of :meth:`sample_prior`.
+        """
+        del values
+        return None
 
     def importance_weighted_bound(
         self,

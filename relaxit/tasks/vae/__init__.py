@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from relaxit.tasks.vae.model import Vae as Vae
     from relaxit.tasks.vae.objective import NegativeElbo as NegativeElbo
     from relaxit.tasks.vae.options import VaeOptions as VaeOptions
+    from relaxit.tasks.vae.task import TrainedVae as TrainedVae
     from relaxit.tasks.vae.task import VaeTask as VaeTask
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -25,6 +26,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.tasks.vae.likelihood": ["Likelihood", "build_likelihood", "pixel_loss"],
         "relaxit.tasks.vae.objective": ["NegativeElbo"],
         "relaxit.tasks.vae.options": ["VaeOptions"],
-        "relaxit.tasks.vae.task": ["VaeTask"],
+        "relaxit.tasks.vae.task": ["TrainedVae", "VaeTask"],
     },
 )

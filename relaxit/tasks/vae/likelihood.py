@@ -38,10 +38,12 @@ class Likelihood(nn.Module, ABC):
     Attributes:
         features: number F of inputs of the encoder.
         outputs: number D of outputs of the decoder.
+        grey: whether the values of an image can be drawn as grey levels.
     """
 
     features: int
     outputs: int
+    grey: bool = True
 
     def encode(self, x: Tensor) -> Tensor:
         """Return examples ``[B, *shape]`` as inputs of the encoder, ``[B, F]`` float32."""
@@ -110,6 +112,8 @@ class _Gaussian(Likelihood):
 
 class _Categorical(Likelihood):
     """Classes from 0 to C - 1, such as tokens, each with its own probabilities: D = P C."""
+
+    grey = False
 
     def __init__(self, entries: int, classes: int) -> None:
         super().__init__()

@@ -31,9 +31,12 @@ class Vae(nn.Module):
         pixels: number P of values of an example, such as the pixels of an image.
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         params_activation: ``relu`` bounds the parameters below by 0, as an old tutorial did.
-        init: ``scaled`` fits the weights to their inputs, see :meth:`_scale`.
+        init: ``scaled`` fits the weights to their inputs, with He's variances.
         likelihood: distribution of the P values; Bernoulli if absent.
         learned_prior: whether the prior of the variables is learned; it is uniform otherwise.
+        networks: encoder ``[..., F]`` to ``[..., latents * params]`` and decoder ``[..., latents *
+            values]`` to ``[..., D]``, in place of the perceptrons that ``hidden``,
+            ``params_activation`` and ``init`` describe.
 
     Attributes:
         prior_params: params of the prior, ``[latents, *param_shape]``; None if it is uniform.
@@ -59,6 +62,7 @@ class Vae(nn.Module):
         init: Literal["torch", "scaled"] = "scaled",
         likelihood: Likelihood | None = None,
         learned_prior: bool = False,
+        networks: tuple[nn.Module, nn.Module] | None = None,
     ) -> None:
         super().__init__()
         self.likelihood = likelihood or build_likelihood(
@@ -68,13 +72,16 @@ class Vae(nn.Module):
         self.params_shape = (latents, *relaxation.param_shape)
         self.event_dims = 1 + len(relaxation.event_shape)
         values = latents * math.prod(relaxation.event_shape)
-        self.encoder = _perceptron([features, *hidden, math.prod(self.params_shape)])
-        if params_activation == "relu":
-            self.encoder.append(nn.ReLU())
-        self.decoder = _perceptron([values, *reversed(hidden), outputs])
+        if networks is None:
+            encoder = _perceptron([features, *hidden, math.prod(self.params_shape)])
+            if params_activation == "relu":
+                encoder.append(nn.ReLU())
+            decoder = _perceptron([values, *reversed(hidden), outputs])
+            if init == "scaled":
+                _scale(encoder, decoder, latents * _active_entries(relaxation))
+            networks = encoder, decoder
+        self.encoder, self.decoder = networks
         self.register_buffer("mean_image", torch.zeros(features))
-        if init == "scaled":
-            self._scale(latents * _active_entries(relaxation))
         self.register_parameter(
             "prior_params", nn.Parameter(torch.zeros(self.params_shape)) if learned_prior else None
         )
@@ -107,28 +114,9 @@ class Vae(nn.Module):
         With the output biases at the pixels' log-odds the first steps need not learn them.
         """
         self.mean_image.copy_(mean)
-        last = self.decoder[-1]
-        assert isinstance(last, nn.Linear)
+        *_, last = self.decoder.modules()
+        assert isinstance(last, nn.Linear)  # of a perceptron; other networks override this
         last.bias.copy_(self.likelihood.biases(mean))
-
-    @torch.no_grad()
-    def _scale(self, active: float) -> None:
-        """Draw weights with He's variances for ReLU layers; the decoder's input has its true norm.
-
-        A one-hot vector has one non-zero entry, whatever its length: with a variance by fan-in its
-        signal would be ``sqrt(categories)`` times too small.
-
-        Reference: He, Zhang, Ren, Sun, arXiv:1502.01852, eq. 10.
-        """
-        linear = [m for m in (*self.encoder, *self.decoder) if isinstance(m, nn.Linear)]
-        for layer in linear:
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
-        middle = len(linear) // 2  # as many layers in the decoder as in the encoder
-        head, first, last = linear[middle - 1], linear[middle], linear[-1]
-        nn.init.xavier_normal_(head.weight)
-        nn.init.normal_(first.weight, std=math.sqrt(2 / active))
-        nn.init.kaiming_normal_(last.weight, nonlinearity="linear")
 
 
 def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
@@ -136,6 +124,26 @@ def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
     for fan_in, fan_out in pairwise(sizes):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+@torch.no_grad()
+def _scale(encoder: nn.Sequential, decoder: nn.Sequential, active: float) -> None:
+    """Draw weights with He's variances for ReLU layers; the decoder's input has its true norm.
+
+    A one-hot vector has one non-zero entry, whatever its length: with a variance by fan-in its
+    signal would be ``sqrt(categories)`` times too small.
+
+    Reference: He, Zhang, Ren, Sun, arXiv:1502.01852, eq. 10.
+    """
+    linear = [m for m in (*encoder, *decoder) if isinstance(m, nn.Linear)]
+    for layer in linear:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    middle = len(linear) // 2  # as many layers in the decoder as in the encoder
+    head, first, last = linear[middle - 1], linear[middle], linear[-1]
+    nn.init.xavier_normal_(head.weight)
+    nn.init.normal_(first.weight, std=math.sqrt(2 / active))
+    nn.init.kaiming_normal_(last.weight, nonlinearity="linear")
 
 
 def _active_entries(relaxation: Relaxation) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ class VaeTask(Task):
     name = "vae"
     summary = "variational autoencoder with discrete latent variables: the default"
     references = ("arXiv:1611.00712", "arXiv:1611.01144")
-    Options = VaeOptions
+    Options: ClassVar[type[VaeOptions]] = VaeOptions
     options: VaeOptions
     defaults = {
         "relaxation": {"name": "categorical", "options": {"categories": 10}},
@@ -56,7 +57,7 @@ class VaeTask(Task):
         "epochs": 20,
     }
     autocasts = True
-    metrics = ("surrogate", "reconstruction", "kl")
+    metrics: ClassVar[tuple[str, ...]] = ("surrogate", "reconstruction", "kl")
     files = ("reconstructions.png", "samples.png", "curves.png")
     display = Display(
         bar="loss {train_loss:.2f}  ELBO {train_elbo_discrete:.2f}",
@@ -115,8 +116,8 @@ class VaeTask(Task):
         loss = terms.reconstruction + step.scheduled["kl_weight"] * terms.kl
         with torch.no_grad():
             surrogate = terms.reconstruction + terms.kl
-        shown = (surrogate, terms.discrete_reconstruction, terms.discrete_kl)
-        return Terms(loss, dict(zip(self.metrics, shown, strict=True)))
+        reconstruction, kl = terms.discrete_reconstruction, terms.discrete_kl
+        return Terms(loss, {"surrogate": surrogate, "reconstruction": reconstruction, "kl": kl})
 
     def summarise(self, sums: Mapping[str, float], examples: float) -> dict[str, float]:
         return {
@@ -140,7 +141,7 @@ class VaeTask(Task):
         self, setup: Setup, model: nn.Module, data: Splits, rows: Sequence[Row], directory: Path
     ) -> None:
         vae = _vae(model)
-        if len(vae.shape) == 2 and self.options.likelihood != "categorical":
+        if len(vae.shape) == 2 and vae.likelihood.grey:
             figures.draw_reconstructions(setup, vae, data, directory / "reconstructions.png")
             samples = self.sample_prior(setup, model, 64, setup.seed)
             size = (vae.shape[0], vae.shape[1])
@@ -148,6 +149,14 @@ class VaeTask(Task):
         if rows:
             noun = "image" if len(vae.shape) == 2 else "example"
             figures.draw_elbo_curves(rows, directory / "curves.png", noun)
+
+    def encode(self, setup: Setup, model: nn.Module, inputs: Tensor) -> Tensor:
+        return _vae(model).encode(inputs)
+
+    def decode(self, setup: Setup, model: nn.Module, z: Tensor) -> Tensor:
+        vae = _vae(model)
+        values = vae.likelihood.mean(vae.decode(z))
+        return values.unflatten(-1, vae.shape) if vae.shape else values.squeeze(-1)
 
     def sample_prior(self, setup: Setup, model: nn.Module, count: int, seed: int) -> Tensor:
         vae = _vae(model)

@@ -108,14 +108,15 @@ def choose(e: Experiment) -> tuple[EngineName, str]:
 
 def _on_the_cpu(e: Experiment) -> tuple[EngineName, str]:
     """Choose ``compile`` for long runs; from sizes only, so that the choice can be repeated."""
-    if not e.relaxation.capabilities.compiles:
-        return "eager", f"relaxation {e.relaxation.name!r} does not compile"
-    setup = e.setup
-    if setup.estimator.evaluations(setup.relaxation, setup.latents) > 4:
-        return (
-            "eager",
-            f"the many cost evaluations of estimator {setup.estimator.name!r} compile slowly",
-        )
+    for variable in e.setup.variables.values():
+        relaxation, estimator = variable.relaxation, variable.estimator
+        if not relaxation.capabilities.compiles:
+            return "eager", f"relaxation {relaxation.name!r} does not compile"
+        if estimator.evaluations(relaxation, variable.latents) > 4:
+            return (
+                "eager",
+                f"the many cost evaluations of estimator {estimator.name!r} compile slowly",
+            )
     saved = expected_saving(e)
     if saved < _LEAST_SAVING:
         return "eager", f"compiling would save {saved:.0f} s and takes 15 to 50 s"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from relaxit.training.ensembles.runner import Member as Member
     from relaxit.training.ensembles.runner import train_members as train_members
     from relaxit.training.ensembles.summary import MetricSummary as MetricSummary
+    from relaxit.training.ensembles.summary import metric_summary as metric_summary
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -24,6 +25,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.training.ensembles.directory": ["EnsembleDirectory"],
         "relaxit.training.ensembles.plan": ["Mode", "Plan", "runs_batched"],
         "relaxit.training.ensembles.runner": ["EnsembleOutcome", "Member", "train_members"],
-        "relaxit.training.ensembles.summary": ["MetricSummary"],
+        "relaxit.training.ensembles.summary": ["MetricSummary", "metric_summary"],
     },
 )

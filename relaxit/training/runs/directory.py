@@ -20,7 +20,7 @@ from relaxit.environment import versions
 from relaxit.errors import CheckpointError, ConfigurationError
 from relaxit.files import write_atomically
 from relaxit.plugins import default_registry
-from relaxit.training.config import RunConfig, read_saved
+from relaxit.training.config import FIT, RunConfig, read_saved
 from relaxit.training.runs import provenance
 from relaxit.validation import validation_summary
 
@@ -152,15 +152,27 @@ class RunDirectory:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"{self.config_file} is damaged: {error!r}") from error
 
-    def read_config(self) -> RunConfig:
+    def read_config(self, own_module: bool = False) -> RunConfig:
         """Read the configuration of a finished or interrupted run.
 
+        Args:
+            own_module: whether it must be a run of :func:`relaxit.fit`, which has no plugins.
+
         Raises:
-            CheckpointError: if this is not a run directory, or its configuration is damaged.
+            CheckpointError: if this is not a run directory, or its configuration is damaged; or if
+                it is a run of :func:`relaxit.fit` but should not be, or the other way round.
             PluginError: if a plugin is missing, naming its distribution or file.
         """
         config, plugins = self._read()
-        provenance.require_plugins(config, plugins, self.path)
+        if own_module != (config.task.name == FIT):
+            raise CheckpointError(
+                f"{self.path} was trained by a task: load it without a module"
+                if own_module
+                else f"{self.path} was trained by relaxit.fit: pass its module, "
+                f"relaxit.load_run({str(self.path)!r}, model=...)"
+            )
+        if not own_module:
+            provenance.require_plugins(config, plugins, self.path)
         return config
 
     def plugin_changes(self) -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 from relaxit.cli.app import run
 from relaxit.errors import ConfigurationError
 from relaxit.training.config import read_recipe, resolve
+from relaxit.training.earlier_versions import upgrade
 from relaxit.training.experiment import build_task
-from relaxit.training.upgrade import upgrade
 
 OLD = {
     "objective": ({"objective": {"kl_warmup": 0.3}}, {"task": {"options": {"kl_warmup": 0.3}}}),
