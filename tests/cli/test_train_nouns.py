@@ -13,7 +13,7 @@ NUMBERS = ["--recipe", "sorting-numbers", "-o", "n=5", "--epochs", "1", "--devic
 ROWS = ["--recipe", "polynomial", "--epochs", "1", "--device", "cpu"]
 CASES = [
     ([*SMALL], "images", "1437 training images of 8x8"),
-    (ROWS, "rows", "12800 training rows"),
+    (ROWS, "rows", "12800 training rows of 128"),
     (NUMBERS, "numbers", "60000 training numbers"),
 ]
 
@@ -41,16 +41,3 @@ def test_so_does_an_evaluation(capsys):
     assert "image" not in out
     assert run(["evaluate", "out", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["test_examples"] == 1
-
-
-def test_a_bar_says_so_too(monkeypatch):
-    from rich.console import Console
-
-    from relaxit.cli import output
-    from relaxit.training import Display
-
-    screen = Console(force_terminal=True, width=100, record=True)
-    monkeypatch.setattr(output, "console", lambda stderr=True: screen)
-    with output.ProgressCallback(1, 10, 0, Display(), quiet=False, noun="rows") as callback:
-        callback.step(5, {})
-    assert "rows/s" in screen.export_text()
