@@ -11,7 +11,15 @@ from relaxit.training.experiment import Experiment
 from relaxit.training.runs.directory import RunDirectory
 
 SMALL = ["--epochs", "2", "--batch-size", "300", "--device", "cpu", "--latents", "2"]
-SMALLER = "epochs = 2\nbatch_size = 300\nlatents = 2\ndevice = 'cpu'\n[model]\nhidden = [8]\n"
+SMALLER = """
+epochs = 2
+batch_size = 300
+latents = 2
+device = "cpu"
+[task]
+name = "vae"
+options = { hidden = [8] }
+"""
 
 
 @pytest.mark.parametrize(
@@ -73,7 +81,7 @@ def test_a_table_means_and_members_that_are_runs(tmp_path, capsys):
     assert sum(line.startswith("epoch ") for line in err.splitlines()) == 2
     assert "mean ± s.e. of 2" in err
     assert run(["evaluate", "all/seed-5", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["test_images"] == 360
+    assert json.loads(capsys.readouterr().out)["test_examples"] == 360
     assert run(["sample", "all/seed-5", "--count", "4", "--out", "grid.png"]) == 0
     assert run(["train", "--resume", "all/seed-5", "--epochs", "3", "--quiet"]) == 0
     assert len(RunDirectory(tmp_path / "all" / "seed-5").read_metrics()) == 3

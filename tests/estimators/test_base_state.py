@@ -14,7 +14,7 @@ from relaxit.estimators import OMITTED, MissingStateWarning, surrogate_with
 from relaxit.gradients import GradientSettings, Surroundings, measure_problem
 from relaxit.plugins import default_registry
 from relaxit.testing import cases, results
-from relaxit.training.experiment import build
+from relaxit.training import build
 from relaxit.training.loop import Trainer
 from tests.helpers import params_for
 from tests.training.small import small_config

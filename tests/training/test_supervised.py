@@ -56,9 +56,8 @@ def test_the_loss_is_that_of_the_choice_and_has_its_gradient():
     ours, theirs = (torch.autograd.grad(loss.mean(), weights) for loss in (terms.loss, 1 - chances))
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
-    assert torch.equal(
-        terms.metrics["wrong"], (model(part.inputs).argmax(-1) != part.targets).float()
-    )
+    chosen = model(part.inputs).argmax(-1)
+    assert torch.equal(terms.metrics["wrong"], (chosen != part.targets).float())
     assert not terms.metrics["wrong"].requires_grad
 
 
@@ -85,7 +84,7 @@ def test_without_a_mode_a_hard_sample_is_taken():
     task, _, model, part = made()
     relaxation = relaxit.get("categorical", categories=4)
     soft = type("Soft", (type(relaxation),), {
-        "capabilities": relaxit.Capabilities(density=False, discrete_distribution=False),
+        "capabilities": relaxit.Capabilities(False, False, exact_rounding=False),
     })(categories=4)  # fmt: skip
     setup = Setup(soft, relaxit.estimator("pathwise"))
     params = model(part.inputs)

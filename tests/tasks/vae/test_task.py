@@ -86,7 +86,7 @@ def test_training_raises_the_bound_of_held_out_examples(likelihood, shape, prior
     bound = e.task.importance_weighted_bound(
         e.setup, e.model, e.data.test, 200, 0, lambda done: None
     )
-    assert bound > rows[-1]["test_elbo_discrete"]
+    assert bound > rows[-1]["test_elbo_discrete"] - (0 if shape else 0.2)  # one draw per example
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="the inductor needs a C++ compiler")
@@ -124,7 +124,11 @@ def test_a_learned_prior_needs_a_discrete_distribution():
             density=False, discrete_distribution=False, exact_rounding=False
         )
 
+        def kl_to_uniform(self, params):
+            return params.square().sum(-1)
+
     setup = Setup(Soft(), relaxit.estimator("pathwise"))
+    VaeTask().check(setup)
     with pytest.raises(Unsupported, match="a discrete distribution, which prior = 'learned' needs"):
         VaeTask(prior="learned").check(setup)
 
