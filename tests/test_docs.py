@@ -40,7 +40,7 @@ def session_registry():
     """Whatever a page registers is gone after it."""
     yield
     table = registry.default_registry()
-    for kind in ("relaxation", "task"):
+    for kind in ("relaxation", "task", "dataset"):
         for cls in list(table.items(kind).values()):
             if table.provider(kind, cls.name).distribution == registry.SESSION:
                 relaxit.unregister(cls)

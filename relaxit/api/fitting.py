@@ -19,6 +19,7 @@ from relaxit.errors import ConfigurationError, DataError
 from relaxit.estimators import Pathwise
 from relaxit.training import (
     KEYS,
+    WORDS,
     Experiment,
     RunConfig,
     Setup,
@@ -149,8 +150,7 @@ def _configuration(settings: Mapping[str, Any]) -> RunConfig:
         )
     named = {"task": {"name": Given.name}, "relaxation": {"name": NoStructure.name}}
     given = nest({KEYS[name]: value for name, value in settings.items()})
-    flags = {key: name for name, key in KEYS.items()}
-    return validated(merge({**named, "data": {"name": "given"}}, given), flags)
+    return validated(merge({**named, "data": {"name": "given"}}, given), WORDS)
 
 
 def _experiment(

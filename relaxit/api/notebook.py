@@ -39,7 +39,8 @@ class Rows(list[Row]):
             raise ConfigurationError("to_pandas() needs pandas: pip install pandas") from error
         return pandas.DataFrame(list(self)).set_index("epoch")
 
-    def _repr_html_(self) -> str:
+    def to_html(self) -> str:
+        """Return the table that a notebook shows."""
         names = dict.fromkeys(name for row in self for name in row)
         head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
         body = "".join(
@@ -47,6 +48,8 @@ class Rows(list[Row]):
             for row in self
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    _repr_html_ = to_html
 
 
 def _cell(value: float | None) -> str:
@@ -56,16 +59,19 @@ def _cell(value: float | None) -> str:
 
 
 class Figures(dict[str, Path]):
-    """Paths of figures by file name, shown as pictures in a notebook."""
+    """Paths of figures by file name, shown inline in a notebook."""
 
     def __init__(self, paths: Mapping[str, Path]) -> None:
         super().__init__(paths)
 
-    def _repr_html_(self) -> str:
-        return "".join(_picture(name, path) for name, path in self.items())
+    def to_html(self) -> str:
+        """Return the figures as a notebook shows them, with their content."""
+        return "".join(_figure(name, path) for name, path in self.items())
+
+    _repr_html_ = to_html
 
 
-def _picture(name: str, path: Path) -> str:
+def _figure(name: str, path: Path) -> str:
     if path.suffix != ".png":
         return f"<pre>{html.escape(path.read_text(encoding='utf-8'))}</pre>"
     data = base64.b64encode(path.read_bytes()).decode("ascii")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +38,8 @@ class Run:
     Example:
         >>> import relaxit, tempfile
         >>> quick = {"epochs": 1, "batch_size": 300, "device": "cpu", "progress": False}
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     run = relaxit.train("categorical-vae", out=f"{folder}/run", **quick)
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     run = relaxit.train("categorical-vae", out=f"{place}/run", **quick)
         ...     codes = run.encode(torch.rand(5, 8, 8)).discrete.mode
         ...     images = run.decode(codes)
         >>> codes.shape, images.shape, run.sample(3).shape
@@ -166,9 +165,11 @@ class Run:
             f"{config.estimator.name} on {config.data.name}, {len(self.metrics)} epochs"
         )
 
-    def _repr_html_(self) -> str:
-        last: Any = Rows(self.metrics[-1:])
-        return f"<p>{html.escape(self.title)}</p>{last._repr_html_()}"
+    def to_html(self) -> str:
+        """Return what a notebook shows: the settings and the last metrics."""
+        return f"<p>{html.escape(self.title)}</p>{Rows(self.metrics[-1:]).to_html()}"
+
+    _repr_html_ = to_html
 
 
 def load_run(path: str | Path, device: str = "auto", model: nn.Module | None = None) -> Run:

@@ -44,7 +44,8 @@ class Runs(list[Run]):
         names = [name for name in rows[0] if all(name in row for row in rows)] if rows else []
         return {name: metric_summary([row[name] for row in rows]) for name in names}
 
-    def _repr_html_(self) -> str:
+    def to_html(self) -> str:
+        """Return the table that a notebook shows."""
         lines = "".join(
             f"<tr><td>{html.escape(name)}</td><td>{m.mean:.4g}</td>"
             f"<td>{'' if m.error is None else f'{m.error:.2g}'}</td></tr>"
@@ -52,6 +53,8 @@ class Runs(list[Run]):
         )
         head = f"<tr><th>mean of {len(self)} runs</th><th></th><th>standard error</th></tr>"
         return f"<table>{head}{lines}</table>"
+
+    _repr_html_ = to_html
 
 
 def train_seeds(

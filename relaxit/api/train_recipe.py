@@ -13,7 +13,7 @@ from relaxit.api.runs import Runs, train_seeds
 from relaxit.environment import flushed_denormals
 from relaxit.errors import ConfigurationError
 from relaxit.options import Configured
-from relaxit.training import KEYS, TASK, RunConfig, build, merge, nest, resolve
+from relaxit.training import KEYS, TASK, WORDS, RunConfig, build, merge, nest, resolve
 from relaxit.training import train as train_loop
 from relaxit.training.runs import RunDirectory
 
@@ -57,9 +57,9 @@ def train(
 
     Example:
         >>> import relaxit, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
+        >>> with tempfile.TemporaryDirectory() as place:
         ...     bits = relaxit.get("binary")
-        ...     run = relaxit.train(relaxation=bits, epochs=1, out=f"{folder}/run", progress=False)
+        ...     run = relaxit.train(relaxation=bits, epochs=1, out=f"{place}/run", progress=False)
         >>> run.setup.relaxation, run.metrics[-1]["epoch"]
         (Binary(), 1)
     """
@@ -115,7 +115,7 @@ def configuration(recipe: str | Path | None, settings: Mapping[str, Any]) -> Run
     given = merge(nest(flat), tables)
     task = given.get("task", {}).get("name", TASK)
     layers = zoo.recipe_layers(str(recipe or zoo.DEFAULT)) if recipe or task == TASK else []
-    return resolve([*layers, given], {key: name for name, key in KEYS.items()})
+    return resolve([*layers, given], WORDS)
 
 
 def _table(name: str, value: Any) -> dict[str, Any]:

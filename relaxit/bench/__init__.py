@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from relaxit.bench import tutorial as tutorial
     from relaxit.bench.accuracy import Deviation as Deviation
     from relaxit.bench.benchmark import OWN as OWN
     from relaxit.bench.benchmark import Benchmark as Benchmark
@@ -42,6 +41,5 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.bench.rounds": ["Spread"],
         "relaxit.bench.run": ["implementations_of", "run_benchmark"],
         "relaxit.bench.settings": ["BenchmarkSettings"],
-        "relaxit.bench.tutorial": ["tutorial"],
     },
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaxit.cli.train_options import FLAGS, OPTION_FLAGS, OPTIONS
 from relaxit.errors import ConfigurationError, OptionsError
 
 if TYPE_CHECKING:
+    from relaxit.options import Options
     from relaxit.training import RunConfig
 
 __all__ = [
@@ -21,7 +22,10 @@ __all__ = [
     "named_by_flag",
     "parse_options",
     "settings",
+    "settings_of",
 ]
+
+Settings = TypeVar("Settings", bound="Options")
 
 _KINDS = {"task": "task", "relaxation": "relaxation", "estimator": "estimator", "data": "dataset"}
 """Tables of a configuration that name a plugin, each with its kind."""
@@ -152,3 +156,28 @@ def _with_names(layer: Mapping[str, Any]) -> dict[str, Any]:
             name = default_registry().registered(kind, table["name"])
             named[key] = {**table, "name": name}
     return named
+
+
+def settings_of(cls: type[Settings], named: Mapping[str, str] = {}, **values: Any) -> Settings:
+    """Return the settings of a run.
+
+    Args:
+        cls: model of the settings.
+        named: flags of the fields that are not named after theirs.
+        values: values of the flags by field.
+
+    Raises:
+        ConfigurationError: naming the flag with an invalid value.
+    """
+    from pydantic import ValidationError
+
+    from relaxit.validation import validation_summary
+
+    def flag(path: str) -> str:
+        name = path.partition("[")[0]
+        return named.get(name, f"--{name.replace('_', '-')}")
+
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise ConfigurationError(validation_summary(error, flag)) from error

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
+from relaxit.cli.options import Device, Json, names_in
 from relaxit.cli.output import print_json, tell
-from relaxit.cli.output_file import require_writable
 from relaxit.cli.plugin_option import PluginFiles
+from relaxit.cli.session import Session
 from relaxit.cli.tables import print_notes, print_table
 from relaxit.errors import ConfigurationError, ReproductionError
-from relaxit.json_text import json_text
 
 if TYPE_CHECKING:
+    import torch
+
     from relaxit.reproduce import Cell, CellRun, Comparison, Study
-    from relaxit.training import Row, StopRequest
+    from relaxit.training import Row, RunConfig, StopRequest
 
 __all__ = ["reproduce"]
 
-_MODES = ("auto", "always", "never")
+_Mode = Literal["auto", "always", "never"]
 
 
 def reproduce(
@@ -62,9 +65,7 @@ def reproduce(
             help="Largest |z| that counts as agreement; that of the study if absent.",
         ),
     ] = None,
-    device: Annotated[
-        str, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
+    device: Device = "auto",
     data_dir: Annotated[
         str | None, typer.Option("--data-dir", help="Directory of the data files.")
     ] = None,
@@ -79,9 +80,7 @@ def reproduce(
     ] = None,
     list_studies: Annotated[bool, typer.Option("--list", help="List the studies.")] = False,
     plugin_files: PluginFiles = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the document as JSON to stdout.")
-    ] = False,
+    json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Suppress progress output.")] = False,
 ) -> None:
     """Run a stored study, compare each cell with its targets, and write the table to a file.
@@ -97,151 +96,136 @@ def reproduce(
         _list(json)
         return
     study = find_study(name)
-    cells = study.select(_words(sizes), _words(estimators))
-    if ensemble not in _MODES:
+    cells = study.select(names_in(sizes), names_in(estimators))
+    if ensemble not in get_args(_Mode):
         raise ConfigurationError(f"--ensemble must be auto, always or never, got {ensemble!r}")
     if tolerance is not None and not tolerance > 0:
         raise ConfigurationError(f"--tolerance must be greater than 0, got {tolerance}")
-    files = _files(study.name, out)
-    over: dict[str, Any] = {"device": device}
-    over |= {"epochs": epochs} if epochs else {}
-    over |= {"data": {"dir": data_dir}} if data_dir else {}
-
-    from relaxit.environment import flushed_denormals
-    from relaxit.training import StopRequest
-
-    count = seeds or study.seeds
-    with flushed_denormals(), StopRequest() as stop:
-        work = _Work(study, cells, over, count, ensemble, tolerance, stop, download, quiet)
-        try:
-            work.run()
-        except BaseException:
-            work.write(files, work.document(epochs))  # finished cells are kept
-            raise
-    document = work.document(epochs)
-    try:
-        work.write(files, document)
-    finally:  # hours of work must not be lost to a full disk
-        if json:
-            print_json(document, allow_nan=False)
-    work.conclude(files)
-    if stop.exit_code:
-        raise typer.Exit(stop.exit_code)
-    _judge(work.comparisons)
+    _StudySession(
+        device=device,
+        json=json,
+        quiet=quiet,
+        files=_files(study.name, out),
+        study=study,
+        cells=cells,
+        seeds=range(seeds or study.seeds),
+        epochs=epochs,
+        mode=cast(_Mode, ensemble),
+        tolerance=tolerance,
+        data_dir=data_dir,
+        download=download,
+    ).run()
 
 
-def _judge(comparisons: Sequence[Comparison]) -> None:
-    failed = [c for c in comparisons if c.failed]
-    if failed:
-        labels = dict.fromkeys(f"{c.size} {c.estimator}" for c in failed)
-        raise ReproductionError(
-            f"{len(failed)} of {len(comparisons)} comparisons are off by more than the tolerance, "
-            f"or diverged: {', '.join(labels)}"
-        )
+@dataclass(kw_only=True)
+class _StudySession(Session["tuple[Cell, CellRun]"]):
+    """Runs the cells of a study in turn; also the callback for their progress."""
 
+    makes_directories = True
 
-class _Work:
-    """The cells of a study, run in turn; also the callback for their progress."""
-
-    def __init__(
-        self,
-        study: Study,
-        cells: Sequence[Cell],
-        over: dict[str, Any],
-        seeds: int,
-        mode: str,
-        tolerance: float | None,
-        stop: StopRequest,
-        download: bool,
-        quiet: bool,
-    ) -> None:
-        self.study, self.cells, self.over, self.seeds = study, cells, over, range(seeds)
-        self.mode, self.tolerance, self.stop = mode, tolerance, stop
-        self.download, self.quiet = download, quiet
-        self.runs: list[tuple[Cell, CellRun]] = []
-        self.comparisons: list[Comparison] = []
-        self.label = ""
-        self.epochs = 0
-        self.device = ""
+    study: Study
+    cells: Sequence[Cell]
+    seeds: Sequence[int]
+    epochs: int | None
+    mode: _Mode
+    tolerance: float | None
+    data_dir: str | None
+    download: bool
+    configs: list[RunConfig] = field(default_factory=list, init=False)
+    comparisons: list[Comparison] = field(default_factory=list, init=False)
+    label: str = field(default="", init=False)
+    total: int = field(default=0, init=False)
+    stop: StopRequest = field(init=False)
 
     def run(self) -> None:
-        """Train and compare the cells until all are done or a signal arrives."""
-        from relaxit.environment import choose_device
-        from relaxit.reproduce import compare, reached, run_cell
+        from relaxit.environment import flushed_denormals
+        from relaxit.training import StopRequest
+
+        with flushed_denormals(), StopRequest() as self.stop:
+            super().run()
+
+    def introduce(self, device: torch.device) -> None:
         from relaxit.training import build_task
 
-        self.device = str(choose_device(self.over["device"]))
-        configs = [self.study.config(cell, self.over) for cell in self.cells]
-        for config in configs:
+        self.facts = {"device": str(device)}
+        over: dict[str, Any] = {"device": self.device}
+        over |= {"epochs": self.epochs} if self.epochs else {}
+        over |= {"data": {"dir": self.data_dir}} if self.data_dir else {}
+        self.configs = [self.study.config(cell, over) for cell in self.cells]
+        for config in self.configs:
             build_task(config)  # a wrong name or option shows before anything is run
-        tell(f"study {self.study.name} on {self.device}: {self.study.summary}", self.quiet)
-        for number, (cell, config) in enumerate(zip(self.cells, configs, strict=True), 1):
+        tell(f"study {self.study.name} on {device}: {self.study.summary}", self.quiet)
+
+    def results(self, device: torch.device) -> Iterator[tuple[Cell, CellRun]]:
+        from relaxit.reproduce import compare, reached, run_cell
+
+        for number, (cell, config) in enumerate(zip(self.cells, self.configs, strict=True), 1):
             self.label = f"cell {number}/{len(self.cells)}, {cell.label}"
-            self.epochs = config.epochs
+            self.total = config.epochs
             targets = reached(self.study, cell, config)
             evaluated = {target.epoch for target in targets} | {config.epochs}
-            mode = cast(Literal["auto", "always", "never"], self.mode)
-            done = run_cell(config, self.seeds, evaluated, mode, self, self.download)
+            done = run_cell(config, self.seeds, evaluated, self.mode, self, self.download)
             if not done.finished:
                 tell(f"{self.label}: stopped, not counted", self.quiet)
                 return
-            tell(f"{self.label}: {done.seconds:.0f} s", self.quiet)
-            self.runs.append((cell, done))
             self.comparisons += compare(
                 self.study, cell, targets, done.rows, done.lost, self.tolerance
             )
+            yield cell, done
 
     def began(self, way: str, seeds: int) -> None:
         manner = {"ensemble": "as one ensemble", "in turn": "in turn"}[way]
         count = f"{seeds} seeds {manner}" if seeds > 1 else "1 seed"
-        tell(f"{self.label}: {count}", self.quiet)
+        self.step(f"{self.label}: {count}")
 
     def epoch(self, seed: int | None, row: Row) -> None:
         source = "mean over seeds" if seed is None else f"seed {seed}"
-        tell(
-            f"{self.label}: epoch {row['epoch']}/{self.epochs}, {source}: train loss "
-            f"{row['train_loss']:.4f}",
-            self.quiet,
+        self.step(
+            f"{self.label}: epoch {row['epoch']}/{self.total}, {source}: train loss "
+            f"{row['train_loss']:.4f}"
         )
 
-    def document(self, epochs: int | None) -> dict[str, Any]:
-        """Return the document of the finished cells."""
+    def show(self, result: tuple[Cell, CellRun]) -> None:
+        tell(f"{self.label}: {result[1].seconds:.0f} s", self.quiet)
+
+    def document(self) -> dict[str, Any]:
         from relaxit.reproduce import study_document
 
         return study_document(
-            self.study, self.seeds, epochs, self.device, self.runs, self.comparisons
+            self.study, self.seeds, self.epochs, self.facts["device"], self.done, self.comparisons
         )
 
-    def write(self, files: Sequence[Path], document: dict[str, Any]) -> None:
-        """Write the document and the table; without a finished cell, keep the former files."""
-        from relaxit.files import write_atomically
+    def text(self, path: Path) -> str:
         from relaxit.reproduce import markdown_table
 
-        if not self.runs:
-            return
-        for path in files:
-            _make_directory(path.parent)
-            if path.suffix == ".md":
-                write_atomically(
-                    path, markdown_table(self.study, self.comparisons, len(self.seeds))
-                )
-            else:
-                write_atomically(path, json_text(document) + "\n")
+        if path.suffix == ".md":
+            return markdown_table(self.study, self.comparisons, len(self.seeds))
+        return super().text(path)
 
-    def conclude(self, files: Sequence[Path]) -> None:
-        """Print the table, and where it was written."""
+    def conclude(self) -> None:
         from relaxit.reproduce import comparison_rows, footer
 
-        if self.quiet:
-            return
-        if not self.runs:
-            tell("no cell is finished: nothing is written")
+        if self.quiet or not self.done:
             return
         if self.comparisons:
             print_table("", *comparison_rows(self.study, self.comparisons), stderr=True)
         notes = footer(self.study, self.comparisons, len(self.seeds))
         print_notes(*notes, indent=0, stderr=True)
-        tell(f"written: {', '.join(map(str, files))}")
+
+    def deliver(self) -> None:
+        super().deliver()
+        written = f"written: {', '.join(map(str, self.files))}"
+        tell(written if self.done else "no cell is finished: nothing is written", self.quiet)
+
+    def judge(self) -> int:
+        failed = [c for c in self.comparisons if c.failed]
+        if failed and not self.stop:
+            labels = dict.fromkeys(f"{c.size} {c.estimator}" for c in failed)
+            raise ReproductionError(
+                f"{len(failed)} of {len(self.comparisons)} comparisons are off by more than the "
+                f"tolerance, or diverged: {', '.join(labels)}"
+            )
+        return self.stop.exit_code
 
 
 def _list(json: bool) -> None:
@@ -255,28 +239,10 @@ def _list(json: bool) -> None:
     print_table("studies", ["name", "cells", "summary"], rows)
 
 
-def _words(text: str | None) -> list[str]:
-    return [word.strip() for word in (text or "").split(",") if word.strip()]
-
-
 def _files(name: str, out: Path | None) -> list[Path]:
-    """Return the files to write; raise before training if one cannot be written."""
     if out is None:
         stem = Path("reproductions") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-        files = [stem.with_name(stem.name + suffix) for suffix in (".json", ".md")]
-    elif out.suffix not in (".json", ".md"):
+        return [stem.with_name(stem.name + suffix) for suffix in (".json", ".md")]
+    if out.suffix not in (".json", ".md"):
         raise ConfigurationError(f"--out must end in .json or .md, got {str(out)!r}")
-    else:
-        files = [out]
-    for path in files:
-        require_writable("--out", path, make_directory=True)
-    return files
-
-
-def _make_directory(path: Path) -> None:
-    from relaxit.errors import CheckpointError
-
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be written: {error.strerror}") from error
+    return [out]

@@ -119,8 +119,8 @@ def _capabilities(cls: Any) -> dict[str, Any]:
         return _of_estimator(cls)
     if cls.kind == "task":
         return {
-            "labels": "needed" if cls.needs_labels else "not needed",
-            "KL term": "yes" if cls.has_kl else "none, so its settings are rejected",
+            "further variables": ", ".join(cls.variables) or "none",
+            "bfloat16": "supported" if cls.autocasts else "not supported",
             "metrics of a step": ", ".join(("loss", *cls.metrics)),
         }
     if cls.kind != "relaxation":

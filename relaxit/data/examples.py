@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -145,7 +146,8 @@ def pad(sequences: Sequence[Any], value: float = 0) -> dict[str, Tensor]:
         ``inputs`` ``[N, T, *shape]``, where T is the greatest length, and ``lengths`` ``[N]``.
 
     Raises:
-        DataError: if a sequence is not made of numbers, or their shapes differ beyond the length.
+        DataError: if there are no sequences, one is not made of numbers, or their shapes differ
+            beyond the length.
 
     Example:
         >>> pad([[1, 2, 3], [4]])
@@ -153,10 +155,16 @@ def pad(sequences: Sequence[Any], value: float = 0) -> dict[str, Tensor]:
                 [4, 0, 0]]), 'lengths': tensor([3, 1])}
     """
     rows = [_tensor("inputs", sequence) for sequence in sequences]
-    if len({row.shape[1:] for row in rows}) > 1:
-        shapes = sorted({str(list(row.shape[1:])) for row in rows})
+    if not rows:
+        raise DataError("column 'inputs': there are no sequences to pad")
+    filled = [row for row in rows if len(row)] or rows  # an empty list has no type of its own
+    item = filled[0].shape[1:]
+    if any(row.shape[1:] != item for row in filled):
+        shapes = sorted({str(list(row.shape[1:])) for row in filled})
         raise DataError(f"column 'inputs': items of sequences have shapes {', '.join(shapes)}")
-    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
+    dtype = reduce(torch.promote_types, [row.dtype for row in filled])
+    alike = [row.to(dtype).reshape(len(row), *item) for row in rows]
+    padded = torch.nn.utils.rnn.pad_sequence(alike, batch_first=True, padding_value=value)
     return {"inputs": padded, "lengths": torch.tensor([len(row) for row in rows])}
 
 
@@ -167,16 +175,19 @@ def _tensor(name: str, values: Any) -> Tensor:
     else:
         try:
             array = np.asarray(values)
-        except ValueError as error:  # numpy refuses nested lists of different lengths
+        except ValueError as error:  # numpy rejects nested lists of different lengths
             raise DataError(_ragged(name)) from error
         if array.dtype == object:
             raise DataError(_ragged(name))
         if array.dtype.kind not in "biuf":
             raise DataError(f"column {name!r} holds {_kind(array)}, expected numbers")
         try:
-            tensor = torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
+            native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+            tensor = torch.from_numpy(native.reshape(array.shape))
         except TypeError as error:
             raise DataError(f"column {name!r}: {one_line(error)}") from error
+    if not tensor.dim():
+        raise DataError(f"column {name!r} holds a single number, expected a list or an array")
     if tensor.dtype in DTYPES:
         return tensor
     if tensor.is_complex():

@@ -59,6 +59,8 @@ class Requirement:
             words += f" from {self.low:g} to {self.high:g}"
         elif low:
             words += f" at least {self.low:g}"
+        elif high:
+            words += f" at most {self.high:g}"
         return words.rstrip(",")
 
     def fits(self, found: ColumnFormat) -> bool:

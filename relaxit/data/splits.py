@@ -113,7 +113,8 @@ class Splits:
     @cached_property
     def format(self) -> Format:
         """The format of the columns. Reads all integers once."""
-        read = self.train.take(torch.zeros(1, dtype=torch.long, device=self.train.device)).read()
+        first = self.train.take(torch.zeros(1, dtype=torch.long, device=self.train.device))
+        read = first.read(torch.Generator(first.device).manual_seed(0))  # not the global generator
         formats = {}
         for name, column in read.columns.items():
             dtype = str(column.dtype).removeprefix("torch.")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from relaxit.environment import versions
 from relaxit.json_text import without_nan
+from relaxit.markdown import pipe_table
 from relaxit.reproduce.comparison import Comparison
 from relaxit.reproduce.run import CellRun
 from relaxit.reproduce.study import Cell, Study
@@ -24,25 +26,11 @@ def comparison_table(study: Study, comparisons: Sequence[Comparison]) -> str:
         >>> from relaxit.reproduce import find_study
         >>> comparisons = [Comparison("p=2", "rloo", 1, "cost", (0.25, 0.26), 0.2, 0.0, 3.0)]
         >>> print(comparison_table(find_study("polynomial"), comparisons))
-        | cell     | epoch | cost                | target              | z    | verdict |
+        | cell     | epoch | cost                | target              |    z | verdict |
         |----------|-------|---------------------|---------------------|------|---------|
         | p=2 rloo |     1 | 0.255000 ± 0.005000 | 0.200000 ± 0.000000 | 11.0 | off     |
     """
-    heading, rows = comparison_rows(study, comparisons)
-    lines = [heading, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    right = {n for n, name in enumerate(heading) if name in ("epoch", "z")}
-    shown = [
-        "| "
-        + " | ".join(
-            cell.rjust(width) if n in right and number else cell.ljust(width)
-            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        + " |"
-        for number, line in enumerate(lines)
-    ]
-    shown.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(shown)
+    return pipe_table(*comparison_rows(study, comparisons), right=("epoch", "z"))
 
 
 def comparison_rows(
@@ -182,25 +170,10 @@ def study_document(
             }
             for cell, run in runs
         ],
-        "comparisons": [_plain(c) for c in comparisons],
+        "comparisons": [
+            asdict(c) | {"mean": c.mean, "error": c.error, "z": c.z, "verdict": c.verdict}
+            for c in comparisons
+        ],
     }
     document: dict[str, Any] = without_nan(content)
     return document
-
-
-def _plain(c: Comparison) -> dict[str, Any]:
-    return {
-        "size": c.size,
-        "estimator": c.estimator,
-        "epoch": c.epoch,
-        "column": c.column,
-        "values": list(c.values),
-        "mean": c.mean,
-        "error": c.error,
-        "target": c.target,
-        "target_error": c.target_error,
-        "z": c.z,
-        "tolerance": c.tolerance,
-        "diverged": list(c.diverged),
-        "verdict": c.verdict,
-    }

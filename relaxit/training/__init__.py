@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from relaxit.training.config import resolve as resolve
     from relaxit.training.config import validated as validated
     from relaxit.training.config import with_defaults_of_task as with_defaults_of_task
+    from relaxit.training.earlier_versions import upgrade as upgrade
     from relaxit.training.experiment import Experiment as Experiment
     from relaxit.training.experiment import build_task as build_task
     from relaxit.training.experiment import evaluation_mode as evaluation_mode
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from relaxit.training.figures import draw_curves as draw_curves
     from relaxit.training.figures import draw_grid as draw_grid
     from relaxit.training.keys import KEYS as KEYS
+    from relaxit.training.keys import WORDS as WORDS
     from relaxit.training.keys import nest as nest
     from relaxit.training.loop import Outcome as Outcome
     from relaxit.training.loop import train as train
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
     from relaxit.training.temperature import Temperature as Temperature
     from relaxit.training.texts import write_texts as write_texts
     from relaxit.training.trainer import Trainer as Trainer
-    from relaxit.training.upgrade import upgrade as upgrade
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -83,7 +84,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "evaluation_mode",
         ],
         "relaxit.training.figures": ["Curve", "Panel", "draw_curves", "draw_grid"],
-        "relaxit.training.keys": ["KEYS", "nest"],
+        "relaxit.training.keys": ["KEYS", "WORDS", "nest"],
         "relaxit.training.loop": ["Outcome", "train"],
         "relaxit.training.precision": ["Precision", "matmuls"],
         "relaxit.training.schedules": ["ramp"],
@@ -94,6 +95,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.training.temperature": ["Temperature"],
         "relaxit.training.texts": ["write_texts"],
         "relaxit.training.trainer": ["Trainer"],
-        "relaxit.training.upgrade": ["upgrade"],
+        "relaxit.training.earlier_versions": ["upgrade"],
     },
 )

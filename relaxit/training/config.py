@@ -14,15 +14,15 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, JsonValue, PositiveFloat, ValidationError
 
 from relaxit.errors import ConfigurationError, one_line
 from relaxit.hooks import OWN_DISTRIBUTION
 from relaxit.options import Options
+from relaxit.training.earlier_versions import upgrade, upgrade_saved
 from relaxit.training.schedules import Kind
-from relaxit.training.upgrade import upgrade, upgrade_saved
 from relaxit.validation import problems_of
 
 __all__ = ["RunConfig", "merge", "read_recipe", "resolve"]
@@ -141,7 +141,7 @@ def _own(name: object) -> object:
 def combine(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge all layers, each followed by its ``[when]`` table for the chosen data set.
 
-    Settings of earlier versions get today's names, see :func:`relaxit.training.upgrade.upgrade`.
+    Settings of earlier versions get the names of this one, see :func:`relaxit.training.upgrade`.
     """
     dataset = "digits"
     for layer in layers:
@@ -225,7 +225,8 @@ def _keys(loc: tuple[int | str, ...]) -> list[str]:
     """Return the known names in the table of an unknown key."""
     model: Any = RunConfig
     for key in loc[:-1]:
-        model = model.model_fields[str(key)].annotation
+        fields = getattr(model, "model_fields", None)  # a dict of models by name has none
+        model = fields[str(key)].annotation if fields else get_args(model)[-1]
     return list(getattr(model, "model_fields", ()))
 
 
@@ -247,8 +248,12 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"recipe {path}: {one_line(error)}") from error
     if not isinstance(table, dict) or not all(isinstance(key, str) for key in table):
         raise ConfigurationError(f"recipe {path}: expected a table of settings")
-    saved = table.get("config")
-    return read_saved(table) if isinstance(saved, dict) else table
+    if not isinstance(table.get("config"), dict):
+        return table
+    try:
+        return read_saved(table)
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(f"recipe {path}: damaged: {error!r}") from error
 
 
 def read_saved(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["KEYS", "nest"]
+__all__ = ["KEYS", "WORDS", "nest"]
 
 KEYS = {
     "relaxation": "relaxation.name",
@@ -40,6 +40,9 @@ KEYS = {
     "precision": "precision",
 }
 """Dotted key by the name of the parameter."""
+
+WORDS = {key: word for word, key in KEYS.items() if word != key}
+"""Name of the parameter by dotted key, where they differ."""
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:

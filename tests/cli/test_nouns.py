@@ -30,7 +30,7 @@ def test_a_run_calls_its_examples_by_name(flags, noun, header, ensemble, capsys,
     assert ("image" in err) == (noun == "images")
     (metrics,) = list((tmp_path / "out").rglob("metrics.jsonl"))[:1]
     row = json.loads(metrics.read_text().splitlines()[-1])
-    assert "images_per_second" in row  # as runs of earlier versions are read
+    assert "examples_per_second" in row
 
 
 def test_so_does_an_evaluation(capsys):
@@ -40,7 +40,7 @@ def test_so_does_an_evaluation(capsys):
     assert "test_rows" in out
     assert "image" not in out
     assert run(["evaluate", "out", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["test_images"] == 1
+    assert json.loads(capsys.readouterr().out)["test_examples"] == 1
 
 
 def test_a_bar_says_so_too(monkeypatch):

@@ -204,7 +204,7 @@ def interrupt_at(monkeypatch, beginning):
         if message.startswith(beginning):
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("relaxit.cli.reproduce.tell", tell)
+    monkeypatch.setattr("relaxit.cli.session.tell", tell)
 
 
 def test_ctrl_c_in_the_first_cell_leaves_the_file_of_a_former_call(monkeypatch, capsys):

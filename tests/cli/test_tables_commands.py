@@ -7,7 +7,9 @@ import re
 
 import pytest
 
+from relaxit.bench.processes.programs import Program, Run, time_programs
 from relaxit.cli.app import run
+from relaxit.cli.bench.table import print_programs
 from relaxit.plugins import default_registry
 from tests.cli.bench.quick import QUICK
 from tests.cli.bench.quick import SMALL as SMALL_BENCH
@@ -69,18 +71,14 @@ def test_a_benchmark_fits_and_breaks_no_word(width, monkeypatch, capsys):
 
 @WIDTHS
 def test_programs_fit_and_break_no_word(width, monkeypatch, capsys):
-    from relaxit.bench.processes import programs
-
-    def takes(program, directory, threads):
-        return programs.Run(float(len(program.name)), {"first line": 1.25})
-
-    monkeypatch.setattr(programs, "run_program", takes)
+    names = ["relaxit train --epochs 1", "an old script with a longer name of seven words"]
+    programs = [Program(name, (), marks={"first line": "device "}) for name in names]
     monkeypatch.setenv("COLUMNS", str(width))
-    assert run(["bench", "startup", "--device", "cpu"]) == 0
+    run_of = Run(2.0, {"first line": 1.25})
+    print_programs(time_programs("total", "seconds", programs, lambda _: run_of, rounds=3))
     lines = lines_of(capsys.readouterr().out, width)
-    rows = [line.split("  ") for line in lines if line.startswith("  import torch ")]
-    assert rows[0][1:] == ["import torch", *rows[0][2:]]
-    assert any(line.split()[:3] == ["to", "first", "line"] for line in lines)
+    for name in (*names, "  to first line"):
+        assert any(line.startswith(f"  {name}  ") for line in lines)
 
 
 @WIDTHS

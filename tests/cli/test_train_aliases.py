@@ -20,13 +20,13 @@ from relaxit.cli.flags import configure
 )
 def test_options_of_the_recipe_are_kept(key, alias, name):
     # Where a flag names another plugin than the recipe, its options are dropped.
-    assert configure(None, {key: alias}) == configure(None, {key: name})
+    assert configure(None, {key: alias}, {}) == configure(None, {key: name}, {})
 
 
 def test_an_alias_in_a_recipe(tmp_path):
     recipe = tmp_path / "mine.toml"
     recipe.write_text('[relaxation]\nname = "concrete"\noptions = { categories = 4 }\n')
-    config = configure(str(recipe), {"latents": 2, "epochs": 1})
+    config = configure(str(recipe), {"latents": 2, "epochs": 1}, {})
     assert config.relaxation.name == "categorical"
     assert config.relaxation.options["categories"] == 4
 

@@ -18,7 +18,7 @@ from relaxit.tasks.vae.task import VaeTask
 class NoFonts(VaeTask):
     \"\"\"An autoencoder whose figures cannot be drawn.\"\"\"
 
-    api, name = 1, "no-fonts"
+    api, name = 2, "no-fonts"
 
     def draw(self, *arguments):
         raise ImportError("no fonts")

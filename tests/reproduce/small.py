@@ -26,7 +26,7 @@ batch_size = 500
 latents = 4
 relaxation = { name = "categorical", options = { categories = 3 } }
 data = { name = "digits" }
-model = { hidden = [8] }
+task = { name = "vae", options = { hidden = [8] } }
 """
 
 CELL = """

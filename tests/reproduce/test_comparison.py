@@ -125,7 +125,7 @@ def test_seeds_lost_in_training_and_after_it_are_named_once_in_order(tmp_path):
         ("optimizer = { schedule = 'cosine' }", 2, []),
         ("optimizer = { schedule = 'cosine' }", 3, [3]),
         ("optimizer = { schedule = 'cosine' }", 9, []),
-        ("objective = { kl_warmup = 0.5 }", 2, []),
+        ("task = { options = { kl_warmup = 0.5 } }", 2, []),
         ("temperature = { schedule = 'linear' }", 2, []),
         ("temperature = { schedule = 'exponential', rate = 1e-3 }", 2, [1]),
         ("temperature = { schedule = 'exponential' }", 2, []),

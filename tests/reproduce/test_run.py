@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 import torch
 
 from relaxit import register, unregister
 from relaxit.errors import Unsupported
 from relaxit.reproduce.run import run_cell
+from relaxit.training.building import build
 from relaxit.training.ensembles.plan import batching_pays
-from relaxit.training.experiment import build
-from relaxit.training.stopping import StopRequest
+from relaxit.training.loop import train
 from tests.training.signs import Sign
 from tests.training.small import small_config
 
@@ -21,16 +23,16 @@ SIGN = {
 
 
 class Told:
-    def __init__(self, stop=None, after=0):
-        self.way, self.epochs, self.stop, self.after = "", [], stop, after
+    def __init__(self, stop_after=0):
+        self.way, self.epochs, self.stop_after = "", [], stop_after
 
     def began(self, way, seeds):
         self.way = way
 
     def epoch(self, seed, row):
         self.epochs.append((seed, row["epoch"]))
-        if self.stop is not None and len(self.epochs) == self.after:
-            self.stop.exit_code = 130
+        if len(self.epochs) == self.stop_after:
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +42,9 @@ def registered():
     unregister(Sign)
 
 
-def run(mode, *layers, seeds=(0, 1), epochs=(2,), told=None, stop=None):
-    told, stop = told or Told(), StopRequest() if stop is None else stop
-    return run_cell(small_config({"epochs": 2}, *layers), seeds, epochs, mode, told, stop), told
+def run(mode, *layers, seeds=(0, 1), epochs=(2,), told=None):
+    told = told or Told()
+    return run_cell(small_config({"epochs": 2}, *layers), seeds, epochs, mode, told), told
 
 
 def test_together_and_in_turn_are_the_same():
@@ -56,10 +58,27 @@ def test_together_and_in_turn_are_the_same():
     assert apart.finished
     for seed in (0, 1):
         for mine, theirs in zip(together.rows[seed], apart.rows[seed], strict=True):
-            assert mine == pytest.approx({key: theirs[key] for key in mine}, rel=1e-4)
+            assert mine.keys() == theirs.keys()
+            timeless = {key: value for key, value in theirs.items() if "second" not in key}
+            assert {key: mine[key] for key in timeless} == pytest.approx(timeless, rel=1e-4)
     # Only epochs that someone asked for are evaluated.
     assert ["test_elbo_discrete" in row for row in together.rows[1]] == [False, True]
     assert ["test_elbo_discrete" in row for row in apart.rows[1]] == [False, True]
+
+
+@pytest.mark.parametrize("mode", ["always", "never"])
+def test_rows_are_those_of_runs_alone_and_nothing_is_written(mode, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    layer = {"temperature": {"schedule": "learned"}, "data": {"validation": 100}}
+    done, _ = run(mode, layer, seeds=(3, 5), epochs=(1, 2))
+    for seed, rows in done.rows.items():
+        alone = train(build(small_config({"epochs": 2, "seed": seed}, layer))).rows
+        for mine, theirs in zip(rows, alone, strict=True):
+            assert mine.keys() == theirs.keys()
+            timeless = {key: value for key, value in theirs.items() if "second" not in key}
+            assert {key: mine[key] for key in timeless} == pytest.approx(timeless, rel=1e-4)
+    assert set(done.rows) == {3, 5}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_draws_by_itself_is_run_in_turn_and_the_reason_kept():
@@ -77,8 +96,8 @@ def test_seeds_that_diverge_are_lost_and_the_others_are_not(mode, monkeypatch):
 
     original = experiment.build_model
 
-    def spoiled(task, setup, images):
-        model = original(task, setup, images)
+    def spoiled(task, setup, format):
+        model = original(task, setup, format)
         if setup.seed == 1:
             with torch.no_grad():
                 next(model.parameters()).fill_(torch.inf)
@@ -88,19 +107,19 @@ def test_seeds_that_diverge_are_lost_and_the_others_are_not(mode, monkeypatch):
     done, _ = run(mode, seeds=(0, 1, 2))
     assert done.lost == {1: 0}
     assert done.finished
-    assert [len(done.rows[seed]) for seed in (0, 1, 2)] == [2, 0, 2]
+    assert {seed: len(rows) for seed, rows in done.rows.items()} == {0: 2, 2: 2}
 
 
 @pytest.mark.parametrize("mode", ["always", "never"])
 def test_a_signal_leaves_the_cell_unfinished(mode):
-    stop = StopRequest()
-    done, _ = run(mode, told=Told(stop, after=1), stop=stop)
+    done, told = run(mode, told=Told(stop_after=1))
     assert not done.finished
+    assert len(told.epochs) == 1
 
 
 def test_an_ensemble_pays_on_a_cpu_for_small_models_only():
     small = build(small_config())
-    large = build(small_config({"model": {"hidden": [512, 256]}}))
+    large = build(small_config({"task": {"options": {"hidden": [512, 256]}}}))
     assert batching_pays(small, 10)
     assert not batching_pays(small, 1)
     assert not batching_pays(large, 10)

@@ -33,9 +33,11 @@ def test_the_published_study_is_told_as_it_was():
     for label, config in found.items():
         size = (config.latents, config.relaxation.options["categories"])
         assert size == {"8x4": (4, 8), "10x30": (30, 10)}[label.split()[0]]
-        assert (config.batch_size, config.epochs, config.model.hidden) == (100, 160, (512, 256))
-        assert (config.model.init, config.model.params_activation) == ("torch", "none")
-        assert (config.data.name, config.data.binarise) == ("mnist", "none")
+        assert (config.batch_size, config.epochs) == (100, 160)
+        options = build_task(config)[0].options
+        assert (options.hidden, options.init) == ((512, 256), "torch")
+        assert (options.params_activation, options.kl, options.kl_warmup) == ("none", "discrete", 0)
+        assert (config.data.name, config.data.options) == ("mnist", {})
         assert config.temperature.schedule == config.optimizer.schedule == "constant"
         assert config.optimizer.method == ("adam" if size == (4, 8) else "radam")
     settings = {

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from relaxit import ConfigurationError, Options, Task, Unsupported
+from relaxit.data import Requirement
 from relaxit.training.figures import draw_grid
 from relaxit.training.task import Display, Terms
 
@@ -38,11 +39,10 @@ class ChooserOptions(Options):
 
 
 class Chooser(Task):
-    api = 1
+    api = 2
     name = "test-chooser"
     summary = "which pixels a linear classifier needs"
     Options = ChooserOptions
-    needs_labels = True
     metrics = ("wrong", "kept")
     files = ("gates.png", "curves.png")
     display = Display(
@@ -56,41 +56,45 @@ class Chooser(Task):
         if setup.relaxation.event_shape.numel() != 1:
             raise Unsupported("test-chooser needs a gate for each pixel")
 
+    def requires(self, setup):
+        return {"inputs": Requirement("float"), "targets": Requirement("integer", 0, shape=())}
+
     def statement(self, setup):
         return f"cross-entropy of a classifier of {setup.latents} pixels"
 
-    def build(self, setup, image_format):
-        if setup.latents != image_format.pixels:
-            raise ConfigurationError(f"test-chooser needs --latents {image_format.pixels}")
-        return Gates(setup.params_shape, image_format.pixels, image_format.classes)
+    def build(self, setup, format):
+        pixels = format.inputs.entries
+        if setup.latents != pixels:
+            raise ConfigurationError(f"test-chooser needs --latents {pixels}")
+        return Gates(setup.params_shape, pixels, format.targets.classes)
 
     def terms(self, setup, model, batch, step):
-        x = setup.read(batch, step.generator)
+        x = batch.inputs.flatten(1)
         q = setup.distribution(model.params.expand(len(x), *setup.params_shape), step.temperature)
         found = {}
 
         def cost(z):
             gates = z.reshape(len(x), -1)
             logits = model(x, gates)
-            found["wrong"] = (logits.argmax(-1) != batch.labels).float()
+            found["wrong"] = (logits.argmax(-1) != batch.targets).float()
             found["kept"] = gates.detach().mean(-1)
-            loss = cross_entropy(logits, batch.labels, reduction="none")
+            loss = cross_entropy(logits, batch.targets, reduction="none")
             return loss + self.options.price * gates.mean(-1)
 
-        loss = setup.estimator.surrogate(q, cost, step.generator)
+        loss = setup.surrogate(model, q, cost, step.generator)
         return Terms(loss, found)
 
     def evaluate(self, setup, model, part, seed):
-        generator = torch.Generator(part.images.device).manual_seed(seed)
+        generator = torch.Generator(part.device).manual_seed(seed)
         gates = setup.distribution(model.params).sample_hard((), generator).flatten()
         wrong = 0.0
-        for batch in part.split(100):
-            logits = model(setup.read(batch, generator), gates)
+        for batch in part.batches(100, generator):
+            logits = model(batch.inputs.flatten(1), gates)
             assert not logits.requires_grad
-            wrong += float((logits.argmax(-1) != batch.labels).sum())
+            wrong += float((logits.argmax(-1) != batch.targets).sum())
         return {"wrong": wrong / len(part), "kept": float(gates.mean())}
 
-    def draw(self, setup, model, images, rows, directory):
-        super().draw(setup, model, images, rows, directory)
+    def draw(self, setup, model, data, rows, directory):
+        super().draw(setup, model, data, rows, directory)
         gates = setup.distribution(model.params).sample_hard((), torch.Generator().manual_seed(0))
-        draw_grid(gates.reshape(1, -1), images.size, 1, directory / "gates.png")
+        draw_grid(gates.reshape(1, -1), data.format.inputs.shape, 1, directory / "gates.png")

@@ -8,7 +8,7 @@ from tests.training.chooser import Chooser
 
 @pytest.fixture
 def report_each_step(monkeypatch):
-    monkeypatch.setattr("relaxit.training.loop.REPORT_SECONDS", -1.0)
+    monkeypatch.setattr("relaxit.training.trainer.REPORT_SECONDS", -1.0)
 
 
 @pytest.fixture

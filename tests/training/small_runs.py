@@ -5,7 +5,8 @@ import signal
 
 import torch
 
-from relaxit.training.loop import SilentCallback, train
+from relaxit.training.callbacks import SilentCallback
+from relaxit.training.loop import train
 from relaxit.training.runs.directory import RunDirectory
 from tests.training.small import small_experiment
 
@@ -21,7 +22,7 @@ def run_at(path, *layers, report=None, resume=False):
     if not resume:
         run.check_free(False)
         run.create(overwrite=False)
-        run.write_config(experiment.config, experiment.images.format)
+        run.write_config(experiment.config, experiment.data.format)
     return experiment, train(experiment, run, report, resume)
 
 
@@ -35,7 +36,7 @@ class StopAfter(SilentCallback):
     def __init__(self, calls, number=signal.SIGINT):
         self.calls, self.number = calls, number
 
-    def step(self, images, means):
+    def step(self, examples, means):
         self.calls -= 1
         if self.calls == 0:
             os.kill(os.getpid(), self.number)

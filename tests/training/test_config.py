@@ -6,6 +6,7 @@ import pytest
 
 from relaxit import zoo
 from relaxit.errors import ConfigurationError
+from relaxit.tasks.vae.task import VaeTask
 from relaxit.training.config import RunConfig, combine, merge, read_recipe, resolve
 
 BASE = {"relaxation": {"name": "a", "options": {"n": 3}}, "latents": 2, "epochs": 1}
@@ -49,8 +50,14 @@ def test_dataset_tables_apply_to_the_dataset_finally_chosen():
         ({"latents": 0}, "latents"),
         ({"seed": -1}, "seed"),
         ({"relaxation": {"name": ""}}, "relaxation.name"),
-        ({"objective": {"kl": "both"}}, "objective.kl"),
-        ({"objective": "relaxed"}, "objective"),
+        ({"objective": "relaxed"}, "objective: unknown key"),
+        ({"task": "vae"}, "task"),
+        ({"data": {"binarize": "none"}}, "data.binarize: unknown key"),
+        ({"variables": {"x": {}}}, "variables.x.relaxation"),
+        (
+            {"variables": {"x": {"relaxation": {"name": "a"}, "latent": 2}}},
+            "variables.x.latent: unknown key; did you mean 'latents'",
+        ),
     ],
 )
 def test_bad_values_are_named_with_their_path(layer, said):
@@ -62,10 +69,10 @@ def test_bad_values_are_named_with_their_path(layer, said):
 
 
 def test_what_is_saved_can_be_fed_back(tmp_path):
-    config = resolve([BASE, {"data": {"binarise": "dynamic"}}])
+    config = resolve([BASE, {"data": {"options": {"binarise": "dynamic"}}}])
     path = tmp_path / "config.json"
     path.write_text(
-        json.dumps({"format": 1, "config": config.model_dump(mode="json"), "versions": {}})
+        json.dumps({"format": 2, "config": config.model_dump(mode="json"), "versions": {}})
     )
     assert resolve([read_recipe(path)]) == config
 
@@ -81,7 +88,7 @@ def test_the_three_formats_say_the_same(tmp_path, suffix):
     path.write_text(texts[suffix])
     config = resolve([*zoo.recipe_layers(str(path))])
     assert (config.recipe, config.latents, config.optimizer.lr) == ("mine", 4, 0.5)
-    assert config.relaxation.name == resolve(zoo.recipe_layers(zoo.DEFAULT)).relaxation.name
+    assert config.relaxation.name == VaeTask.defaults["relaxation"]["name"]
 
 
 BOMB = "a: &a [1, 1]\n" + "".join(

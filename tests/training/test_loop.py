@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from relaxit.plugins.registry import default_registry
-from relaxit.training.loop import SilentCallback, Trainer
+from relaxit.training.callbacks import SilentCallback
 from relaxit.training.runs.directory import RunDirectory
+from relaxit.training.trainer import Trainer
 from tests.conftest import needs_cuda
 from tests.training.small import small_experiment
 from tests.training.small_runs import FILES, run_at, weights
@@ -45,7 +46,7 @@ def test_leaves_a_complete_run_directory(tmp_path):
 def test_schedules_follow_the_global_step_not_the_epoch(tmp_path):
     layers = {
         "temperature": {"schedule": "exponential", "initial": 1.0, "final": 0.1},
-        "objective": {"kl_warmup": 1.0},
+        "task": {"options": {"kl_warmup": 1.0}},
         "optimizer": {"schedule": "cosine"},
     }
     experiment, outcome = run_at(tmp_path / "run", layers)

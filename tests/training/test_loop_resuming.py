@@ -21,7 +21,7 @@ from tests.training.small_runs import FILES, StopAfter, run_at, weights
 def test_interrupted_and_resumed_equals_undisturbed_to_the_bit(
     tmp_path, report_each_step, calls, binarise
 ):
-    layer = {"data": {"binarise": binarise}, "temperature": {"schedule": "linear"}}
+    layer = {"data": {"options": {"binarise": binarise}}, "temperature": {"schedule": "linear"}}
     undisturbed, whole = run_at(tmp_path / "whole", layer)
     _, stopped = run_at(tmp_path / "run", layer, report=StopAfter(calls))
     assert stopped.exit_code == 130
@@ -30,7 +30,7 @@ def test_interrupted_and_resumed_equals_undisturbed_to_the_bit(
     assert outcome.exit_code == 0
     assert torch.equal(weights(undisturbed), weights(resumed))
     assert torch.equal(undisturbed.temperature(), resumed.temperature())
-    timing = ("seconds", "images_per_second")
+    timing = ("seconds", "examples_per_second")
     for ours, theirs in zip(RunDirectory(tmp_path / "run").read_metrics(), whole.rows, strict=True):
         for key in theirs.keys() - set(timing):
             assert ours[key] == pytest.approx(theirs[key], abs=1e-9), key
@@ -47,9 +47,9 @@ def test_kill_in_mid_run_leaves_whole_files_to_resume_from(tmp_path):
     """kill -9 at any moment: what is there can be read, and the run continues."""
     code = f"""
 import pathlib
-import relaxit.training.loop as loop
+import relaxit.training.runs.recorder as recorder
 from tests.training.small_runs import run_at
-loop.SAVE_SECONDS = -1.0
+recorder.SAVE_SECONDS = -1.0
 run_at(pathlib.Path({str(tmp_path / "run")!r}), {{"epochs": 100000}})
 """
     env = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from relaxit.training.loop import Trainer
+from relaxit.training.trainer import Trainer
 from tests.conftest import needs_cuda
 from tests.training.engines.comparison import apart, trained
 from tests.training.small import small_experiment

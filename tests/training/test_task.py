@@ -9,13 +9,14 @@ import torch
 
 from relaxit.cli.app import run
 from relaxit.plugins import registry
-from relaxit.training.config import RunConfig, resolve
-from relaxit.training.experiment import build
-from relaxit.training.loop import SilentCallback, Trainer
+from relaxit.training.building import build
+from relaxit.training.callbacks import SilentCallback
+from relaxit.training.config import OptimizerConfig, TemperatureConfig, resolve
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.runs.loading import open_model, open_run
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Terms
+from relaxit.training.trainer import Trainer
 from relaxit.zoo import recipe_layers
 from tests.training.chooser import FLAGS, TASK, Chooser
 from tests.training.small import small_config
@@ -44,24 +45,27 @@ def test_trains_from_the_command_line_and_improves(tmp_path, capsys):
     }  # fmt: skip
     saved = json.loads((tmp_path / "run" / "config.json").read_text())
     assert saved["config"]["task"] == {"name": "test-chooser", "options": {"price": 0.1}}
-    assert (saved["classes"], saved["levels"], saved["image_size"]) == (10, 16, [8, 8])
-    assert open_model(Path("run"), "cpu").images.classes == 10
+    assert saved["columns"] == {
+        "inputs": {"dtype": "float32", "shape": [8, 8], "classes": 0},
+        "targets": {"dtype": "int64", "shape": [], "classes": 10},
+    }
+    assert open_model(Path("run"), "cpu").format.targets.classes == 10
 
 
 def test_is_evaluated_with_what_it_offers(tmp_path, capsys):
     assert run(["train", *FLAGS, "--epochs", "1", "--out", "run", "--quiet"]) == 0
     assert run(["evaluate", "run", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"run", "test_images", "test_wrong", "test_kept"}
+    assert set(found) == {"run", "test_examples", "test_wrong", "test_kept"}
     experiment = open_run(Path("run"), "cpu")
-    part = experiment.images.part("test", labels=True)
+    part = experiment.data.part("test")
     with torch.no_grad():
         again = experiment.task.evaluate(experiment.setup, experiment.model, part, 0)
     assert found["test_wrong"] == again["wrong"]
     assert run(["evaluate", "run", "--importance-samples", "3"]) == 2
     assert "test-chooser' has no importance-weighted bound" in capsys.readouterr().err
     assert run(["sample", "run"]) == 2
-    assert "test-chooser' has no images to sample" in capsys.readouterr().err
+    assert "test-chooser' has no examples to sample" in capsys.readouterr().err
     assert not (tmp_path / "run" / "samples-0.png").exists()
 
 
@@ -74,7 +78,6 @@ def test_is_listed_and_shown(capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["kind"] == "task"
     assert [option["name"] for option in facts["options"]] == ["price"]
-    assert facts["capabilities"]["labels"] == "needed"
 
 
 @pytest.mark.parametrize("estimator", ["pathwise", "st-gumbel"])
@@ -82,7 +85,7 @@ def test_is_listed_and_shown(capsys):
 def test_interrupted_and_resumed_equals_undisturbed_to_the_bit(
     tmp_path, report_each_step, calls, estimator
 ):
-    layer = {**TASK, "estimator": {"name": estimator}, "data": {"binarise": "dynamic"}}
+    layer = {**TASK, "estimator": {"name": estimator}, "data": {"options": {"binarise": "dynamic"}}}
     undisturbed, whole = run_at(tmp_path / "whole", layer)
     _, stopped = run_at(tmp_path / "run", layer, report=StopAfter(calls, signal.SIGTERM))
     assert stopped.exit_code == 143
@@ -91,7 +94,7 @@ def test_interrupted_and_resumed_equals_undisturbed_to_the_bit(
     assert torch.equal(weights(undisturbed), weights(resumed))
     rows = RunDirectory(tmp_path / "run").read_metrics()
     for ours, theirs in zip(rows, whole.rows, strict=True):
-        for key in theirs.keys() - {"seconds", "images_per_second"}:
+        for key in theirs.keys() - {"seconds", "examples_per_second"}:
             assert ours[key] == theirs[key], key
 
 
@@ -105,8 +108,10 @@ def test_same_seed_same_weights_other_seed_others(tmp_path):
 
 def test_steps_come_in_training_mode_and_evaluation_does_not():
     trainer = Trainer(build(small_config(TASK)))
-    trainer.run_epoch(SilentCallback(), StopRequest())
     seen = trainer.experiment.model.seen
+    assert seen == [True]  # the step that was tried when the run was built
+    seen.clear()
+    trainer.run_epoch(SilentCallback(), StopRequest())
     assert seen == [True] * 5
     trainer.summary(True)
     assert seen[5:] == [False] * 4  # 360 test images in batches of 100
@@ -130,22 +135,28 @@ def test_a_smaller_last_batch_weighs_no_more_than_its_images():
     assert trainer.means() == pytest.approx(
         {"train_loss": mean, "train_wrong": mean, "train_kept": mean}
     )
-    assert trainer.images_done == 1437
+    assert trainer.examples_done == 1437
 
 
-def test_the_kl_settings_of_the_recipe_below_go_with_its_task(capsys):
+def test_nothing_of_the_default_recipe_goes_into_a_run_of_another_task(capsys):
     assert run(["train", "--dry-run"]) == 0
-    assert json.loads(capsys.readouterr().out)["objective"]["kl_warmup"] == 0.1  # of the recipe
+    default = json.loads(capsys.readouterr().out)
+    assert default["task"]["options"]["kl_warmup"] == 0.1
+    assert default["optimizer"]["schedule"] == "cosine"
     assert run(["train", *FLAGS, "--dry-run"]) == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["objective"]["kl_warmup"] == 0
-    assert json.loads(out)["task"] == {"name": "test-chooser", "options": {"price": 0.05}}
+    config = json.loads(out)
+    assert config["task"] == {"name": "test-chooser", "options": {"price": 0.05}}
+    assert config["optimizer"] == OptimizerConfig().model_dump()
+    assert config["temperature"] == TemperatureConfig().model_dump()
+    assert config["recipe"] == ""
     assert err == "would minimise the cross-entropy of a classifier of 64 pixels\n"
-    for name in ("vae", "relaxit-framework:vae"):  # no other task than the recipe's
+
+
+def test_the_qualified_name_of_the_task_keeps_the_options_of_the_recipe():
+    for name in ("vae", "relaxit-framework:vae"):
         config = resolve([*recipe_layers("categorical-vae"), {"task": {"name": name}}])
-        assert config.objective.kl_warmup == 0.1
-    with_own = {"task": {"name": "x"}, "objective": {"kl_warmup": 0.3}}
-    assert resolve([*recipe_layers("categorical-vae"), with_own]).objective.kl_warmup == 0.3
+        assert config.task.options["kl_warmup"] == 0.1
 
 
 def test_a_recipe_may_name_a_task(tmp_path, capsys):
@@ -155,11 +166,7 @@ def test_a_recipe_may_name_a_task(tmp_path, capsys):
     assert run(["train", "--recipe", "mine.toml", "--task-option", "price=3", "--dry-run"]) == 0
     config = json.loads(capsys.readouterr().out)
     assert config["task"] == {"name": "test-chooser", "options": {"price": 3.0}}
-    assert (config["recipe"], config["latents"], config["objective"]["kl_warmup"]) == (
-        "mine",
-        64,
-        0,
-    )
+    assert (config["recipe"], config["latents"]) == ("mine", 64)
 
 
 def test_options_of_another_task_are_dropped():
@@ -174,22 +181,7 @@ def test_an_environment_variable_names_the_task(monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["task"]["options"] == {"price": 0.2}
 
 
-def test_a_configuration_from_before_there_were_tasks_means_the_autoencoder(tmp_path):
-    run_at(tmp_path / "run", {"epochs": 1})
-    path = tmp_path / "run" / "config.json"
-    saved = json.loads(path.read_text())
-    for key in ("levels", "classes"):
-        del saved[key]
-    del saved["config"]["task"]
-    path.write_text(json.dumps(saved))
-    assert RunDirectory(tmp_path / "run").read_config().task.name == "vae"
-    assert open_run(tmp_path / "run").task.name == open_model(tmp_path / "run").task.name == "vae"
-    _, outcome = run_at(tmp_path / "run", {"epochs": 2}, resume=True)
-    assert [row["epoch"] for row in outcome.rows] == [1, 2]
-    assert RunConfig.model_fields["task"].default.name == "vae"
-
-
-def test_overwriting_removes_the_images_of_either_task(tmp_path):
+def test_overwriting_removes_the_figures_of_either_task(tmp_path):
     run_at(tmp_path / "run", TASK, {"epochs": 1})
     (tmp_path / "run" / "gates-mine.png").write_text("mine")
     RunDirectory(tmp_path / "run").create(overwrite=True)

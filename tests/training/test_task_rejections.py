@@ -7,12 +7,13 @@ import torch
 
 import relaxit
 from relaxit.cli.app import run
-from relaxit.data.dataset import Dataset, Images
+from relaxit.data import Dataset, Examples, Splits
 from relaxit.errors import ConfigurationError, PluginError, ShapeError, Unsupported
 from relaxit.plugins import registry
 from relaxit.training.experiment import build_task
 from relaxit.training.runs.loading import open_run
-from relaxit.training.task import Display, Setup, Terms
+from relaxit.training.setup import Setup
+from relaxit.training.task import Display, Terms
 from tests.training.chooser import FLAGS, TASK, Chooser
 from tests.training.small import small_config
 from tests.training.small_runs import run_at
@@ -21,11 +22,11 @@ pytestmark = pytest.mark.usefixtures("chooser_registered")
 
 
 class Unlabelled(Dataset):
-    api, name, summary = 1, "test-unlabelled", "images without labels"
+    api, name, summary = 2, "test-unlabelled", "images without labels"
 
     def load(self, directory, download=False):
-        pixels = torch.zeros(40, 64, dtype=torch.uint8)
-        return Images(train=pixels, test=pixels[:8], size=(8, 8))
+        pixels = Examples.of(inputs=torch.zeros(40, 8, 8))
+        return Splits(train=pixels, test=pixels.take(torch.arange(8)))
 
 
 @pytest.fixture(autouse=True)
@@ -38,15 +39,15 @@ def unlabelled():
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("--dataset test-unlabelled", "'test-chooser' needs labels, which data set 'test-unlab"),
-        ("--kl relaxed", "objective.kl = 'relaxed': task 'test-chooser' has no KL term"),
-        ("--kl-warmup 0.5", "objective.kl_warmup = 0.5"),
-        ("--prior-temperature 2", "objective.prior_temperature = 2.0"),
+        ("--dataset test-unlabelled", "needs a column 'targets' (one integer per example"),
+        ("--kl relaxed", "test-chooser has no option kl; it has: price"),
+        ("--kl-warmup 0.5", "test-chooser has no option kl_warmup"),
+        ("--prior-temperature 2", "test-chooser has no option prior_temperature"),
         ("--latents 63", "needs --latents 64"),
         ("--relaxation categorical -o categories=3", "needs a gate for each pixel"),
         ("--task-option price=-1", "price"),
         ("--task-option prize=1", "prize"),
-        ("--task-option price", "--task-option takes KEY=VALUE"),
+        ("--task-option price", "-t takes KEY=VALUE"),
         ("--task test-choser", "Did you mean test-chooser?"),
         ("--latents 1000000000000", "GiB"),
     ],
@@ -61,7 +62,10 @@ def test_what_does_not_fit_is_rejected_before_anything_is_written(tmp_path, caps
 
 def test_an_option_of_the_default_task_is_not_overlooked(capsys):
     assert run(["train", "--task-option", "price=1", "--dry-run"]) == 2
-    assert "vae has no option price; it has: none" in capsys.readouterr().err
+    assert (
+        "vae has no option price (did you mean prior?); it has: kl, prior_temp"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_run_whose_task_has_gone_says_what_it_needs(tmp_path):
@@ -111,7 +115,7 @@ def test_a_plugin_brings_a_task_and_an_unfinished_one_is_named():
 
 def test_absent_parts_are_typed_errors():
     setup = Setup(relaxit.get("binary"), relaxit.estimator("pathwise"), latents=3)
-    with pytest.raises(Unsupported, match="no images to sample"):
+    with pytest.raises(Unsupported, match="no examples to sample"):
         Chooser().sample_prior(setup, torch.nn.Identity(), 1, 0)
     assert issubclass(Unsupported, ConfigurationError)
     assert setup.params_shape == (3, *relaxit.get("binary").param_shape)

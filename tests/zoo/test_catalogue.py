@@ -27,12 +27,12 @@ def test_every_recipe_resolves_to_something_that_can_run(name, dataset):
 
 def test_the_tutorial_is_told_as_it_was():
     config = resolve(zoo.recipe_layers("tutorial-mnist"))
-    assert config.model.hidden == (512, 256)
-    assert (config.model.params_activation, config.model.init) == ("relu", "torch")
+    options = {"hidden": [512, 256], "params_activation": "relu", "init": "torch"}
+    assert config.task.options == options
     assert (config.latents, config.relaxation.options) == (30, {"categories": 10})
     assert (config.batch_size, config.epochs, config.optimizer.lr) == (100, 10, 1e-3)
     assert (config.temperature.schedule, config.temperature.initial) == ("constant", 1.0)
-    assert (config.data.name, config.data.binarise, config.data.validation) == ("mnist", "none", 0)
+    assert (config.data.name, config.data.options, config.data.validation) == ("mnist", {}, 0)
 
 
 def test_the_annealed_tutorial_anneals_by_global_step_and_is_hard():

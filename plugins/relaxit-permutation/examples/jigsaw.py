@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
-from relaxit.data import Digits, Mnist, read_batch
+from relaxit.data import Digits, Mnist
 from relaxit_permutation import Permutation
 from relaxit_permutation.tasks.jigsaw import Grid, Puzzle, draw_puzzles, shuffled
 from relaxit_permutation.tasks.sorting_numbers import Scorer
@@ -69,17 +69,15 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     images = (Digits() if args.dataset == "digits" else Mnist()).load(Path(args.data_dir))
-    grid = Grid(images.size, math.isqrt(args.n))
-    if grid.side**2 != args.n or any(length % grid.side for length in images.size):
-        height, width = images.size
+    height, width = images.format.inputs.shape
+    grid = Grid((height, width), math.isqrt(args.n))
+    if grid.side**2 != args.n or height % grid.side or width % grid.side:
         parser.error(
             f"--n {args.n}: images of {height}x{width} pixels cannot be cut into a square grid of "
             f"{args.n} equal pieces; choose a square number that fits, such as 4"
         )
     permutation = Permutation(n=args.n)
-    train, test = (
-        grid.cut(read_batch(part, images.levels)) for part in (images.train, images.test)
-    )
+    train, test = (grid.cut(part.read().inputs) for part in (images.train, images.test))
     network = learn(permutation, train, args.steps)
     puzzle = shuffled(test)
     order = solve(permutation, network, puzzle)

@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-import tempfile
 import warnings
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,10 +24,9 @@ from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from relaxit import zoo
-from relaxit.data import Images
+from relaxit.data import Splits
 from relaxit.environment import flushed_denormals
-from relaxit.training import build, load_images, resolve, train
-from relaxit.training.runs import RunDirectory
+from relaxit.training import build, load_data, resolve, train
 from relaxit_subset.tasks.feature_selection import (
     COLOUR,
     mean_image,
@@ -64,15 +61,15 @@ def configuration(args: argparse.Namespace, k: int, seed: int) -> Any:
 
 def learned(args: argparse.Namespace, k: int, seed: int) -> Tensor:  # [P]
     experiment = build(configuration(args, k, seed))
-    with tempfile.TemporaryDirectory() as directory:
-        if train(experiment, RunDirectory(Path(directory))).exit_code:
-            sys.exit("stopped")
+    if train(experiment).exit_code:
+        sys.exit("stopped")
     return selection(experiment.setup, experiment.model).cpu()
 
 
-def ranked(images: Images, seed: int) -> dict[str, SelectKBest]:
+def ranked(data: Splits, seed: int) -> dict[str, SelectKBest]:
     """Fit scikit-learn's selectors to the training images."""
-    x, y = images.train.numpy() / images.levels, images.train_labels.numpy()
+    train = data.train.read()
+    x, y = train.inputs.flatten(1).numpy(), train.targets.numpy()
 
     def mutual(x: Any, y: Any) -> Any:
         return mutual_info_classif(x[:MUTUAL_ROWS], y[:MUTUAL_ROWS], random_state=seed)
@@ -101,11 +98,11 @@ def choices(
     return {"learned": learned(args, k, seed), **best, "random": drawn(pixels, k, seed)}
 
 
-def accuracy(images: Images, chosen: Tensor, seed: int, dataset: str, epochs: int) -> float:
+def accuracy(data: Splits, chosen: Tensor, seed: int, dataset: str, epochs: int) -> float:
     """Train a network from scratch on the chosen pixels and return its test accuracy."""
     index = chosen.nonzero().flatten()
-    x, test = (part[:, index] / images.levels for part in (images.train, images.test))
-    y = images.train_labels.long()
+    x, test = (part.read().inputs.flatten(1)[:, index] for part in (data.train, data.test))
+    y = data.train.targets.long()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = perceptron([len(index), *HIDDEN, int(y.max()) + 1])
@@ -118,20 +115,21 @@ def accuracy(images: Images, chosen: Tensor, seed: int, dataset: str, epochs: in
                 optimizer.step()
                 decay.step()
     with torch.no_grad():
-        right = network(test).argmax(-1) == images.test_labels
+        right = network(test).argmax(-1) == data.test.targets
     return float(right.float().mean())
 
 
 Results = dict[str, dict[int, list[Result]]]
 
 
-def compare(args: argparse.Namespace, images: Images) -> Results:
+def compare(args: argparse.Namespace, data: Splits) -> Results:
     """Return the results of each method for each k, one per seed."""
-    rankings, results = ranked(images, 0), {}
+    rankings, results = ranked(data, 0), {}
+    pixels = data.format.inputs.entries
     for k in args.ks:
         for seed in range(args.seeds):
-            for name, z in choices(args, rankings, images.pixels, k, seed).items():
-                result = Result(z, accuracy(images, z, seed, args.dataset, args.fit_epochs))
+            for name, z in choices(args, rankings, pixels, k, seed).items():
+                result = Result(z, accuracy(data, z, seed, args.dataset, args.fit_epochs))
                 results.setdefault(name, {}).setdefault(k, []).append(result)
     return results
 
@@ -152,11 +150,12 @@ def print_table(found: Results) -> None:
         print(name.ljust(width) + "".join(f"{mean:8.2f} ± {error:4.2f}" for mean, error in cells))
 
 
-def plot(found: Results, images: Images, path: str) -> None:
+def plot(found: Results, data: Splits, path: str) -> None:
     """Plot the pixels of the first seed for each method and k, and accuracy against k."""
     from matplotlib.figure import Figure
 
-    mean, ks = mean_image(images.part("train")), list(next(iter(found.values())))
+    mean, ks = mean_image(data.train), list(next(iter(found.values())))
+    height, width = data.format.inputs.shape
     figure = Figure(figsize=(1.15 * len(ks) + 5.2, 1.3 * len(found)), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(1.15 * len(ks) + 0.6, 4.6))
     grid, axes = left.subplots(len(found), len(ks), squeeze=False), right.subplots()
@@ -165,7 +164,7 @@ def plot(found: Results, images: Images, path: str) -> None:
         cell.set_title(f"k = {k}", fontsize=10)
     for row, (name, by_k) in zip(grid, found.items(), strict=True):
         for cell, results in zip(row, by_k.values(), strict=True):
-            cell.imshow(overlay(results[0].chosen, mean, images.size))
+            cell.imshow(overlay(results[0].chosen, mean, (height, width)))
             cell.set(xticks=[], yticks=[])
         row[0].set_ylabel(name.replace(", ", "\n").replace(" inf", "\ninf"), fontsize=8)
         means, errors = zip(*map(summary, by_k.values()), strict=True)
@@ -195,10 +194,10 @@ def main() -> None:
     args.ks = args.ks or KS[args.dataset]
     args.fit_epochs = args.fit_epochs or EPOCHS[args.dataset]
     with flushed_denormals():
-        results = compare(args, images := load_images(configuration(args, args.ks[0], 0)))
+        results = compare(args, data := load_data(configuration(args, args.ks[0], 0)))
     print_table(results)
     if args.plot:
-        plot(results, images, args.plot)
+        plot(results, data, args.plot)
 
 
 if __name__ == "__main__":

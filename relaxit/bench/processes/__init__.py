@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from relaxit.bench.processes.programs import ProgramReport as ProgramReport
     from relaxit.bench.processes.programs import run_program as run_program
     from relaxit.bench.processes.programs import time_programs as time_programs
-    from relaxit.bench.processes.startup import REFERENCE as REFERENCE
-    from relaxit.bench.processes.startup import startup_programs as startup_programs
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -25,6 +23,5 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "run_program",
             "time_programs",
         ],
-        "relaxit.bench.processes.startup": ["REFERENCE", "startup_programs"],
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import subprocess
 import sys
@@ -78,7 +79,7 @@ class ProgramReport:
 
     Attributes:
         name, summary: name and one-line description of the benchmark.
-        reference: name of the program to whose times the ratios are.
+        reference: name of the program to whose times the ratios are; empty without one.
         rounds: number of rounds that were run.
         rows: results, one per program.
     """
@@ -158,53 +159,41 @@ def run_program(program: Program, directory: Path, threads: int | None = None) -
 
 
 def time_programs(
-    report: ProgramReport,
+    name: str,
+    summary: str,
     programs: Sequence[Program],
     runner: Callable[[Program], Run],
     *,
     rounds: int,
-    seconds: float = float("inf"),
-    warm_up: bool = True,
-    clock: Callable[[], float] = time.monotonic,
     progress: Callable[[str], None] = lambda text: None,
 ) -> ProgramReport:
     """Run all programs, each once per round.
 
     Args:
-        report: report to fill in.
+        name, summary: name and one-line description for the report.
         programs: programs to run, at least one.
         runner: runs one program.
-        rounds: maximum number of rounds.
-        seconds: no round begins later than this, after the first three.
-        warm_up: whether each is run once before, so that its files are in memory.
-        clock: clock by which ``seconds`` are measured.
-        progress: called with a description of what is running.
+        rounds: number of rounds.
+        progress: called with the name of each program that is run.
 
     Raises:
-        Stopped: at Ctrl-C during the rounds, with the report so far.
+        Stopped: at Ctrl-C, with the report of the complete rounds.
     """
     runs: dict[str, list[Run]] = {program.name: [] for program in programs}
 
-    def timer(call: Callable[[], Any]) -> float:
-        done: Run = call()
-        return done.seconds
-
-    def call_of(program: Program) -> Callable[[], Run]:
-        def call() -> Run:
+    def call_of(program: Program) -> Callable[[], float]:
+        def call() -> float:
             progress(program.name)
-            done = runner(program)
-            runs[program.name].append(done)
-            return done
+            runs[program.name].append(runner(program))
+            return runs[program.name][-1].seconds
 
         return call
 
     calls = {program.name: call_of(program) for program in programs}
-    if warm_up:
-        run_rounds(calls, timer, 1, seconds)
-        for warm_up_runs in runs.values():
-            warm_up_runs.clear()
+    reference = next((program.name for program in programs if program.reference), "")
+    report = ProgramReport(name, summary, reference)
     try:
-        times, failed = run_rounds(calls, timer, rounds, seconds, clock=clock)
+        times, failed = run_rounds(calls, lambda call: call(), rounds, math.inf)
     except Interrupted as stop:
         _enter(report, programs, stop.times, stop.failed, runs)
         raise Stopped(report) from stop

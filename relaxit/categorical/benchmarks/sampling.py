@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import OneHotCategorical, RelaxedOneHotCategorical
 from torch.nn.functional import gumbel_softmax
 
-from relaxit.bench import Implementation, Needs, tutorial
+from relaxit.bench import Implementation, Needs
 from relaxit.categorical.benchmarks.implementations import (
     CHECKED,
     FLOAT_BYTES,
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _TUTORIAL = "the sampler of an old tutorial script, eps in its logarithms"
+_EPS = 1e-20
 
 
 class _Sampling(CategoricalBenchmark):
@@ -58,8 +59,14 @@ class _Sampling(CategoricalBenchmark):
         ).rsample()
 
     def tutorials(self, logits: Tensor, hard: bool = False) -> Tensor:
-        """Draw with the sampler of an old tutorial script."""
-        return tutorial.gumbel_softmax(logits, self.options.temperature, hard=hard)
+        """Draw as an old tutorial's script does: noise from the CPU, eps in both logarithms."""
+        u = torch.rand(logits.shape).to(logits.device)
+        gumbels = -torch.log(-torch.log(u + _EPS) + _EPS)
+        soft = ((logits + gumbels) / self.options.temperature).softmax(-1)
+        if not hard:
+            return soft
+        one_hot = torch.zeros_like(logits).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
+        return (one_hot - soft).detach() + soft
 
     def ways(self, make: Make) -> list[Implementation]:
         """Return all implementations of a soft draw.

@@ -5,24 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from relaxit.cli.bench.gradients_run import GradientWork, run_gradient_work
-from relaxit.cli.bench.gradients_time import GROUP, runs_of
-from relaxit.cli.bench.options import Device, Threads
-from relaxit.cli.bench.session import require_threads, settings_of
-from relaxit.cli.flags import build, named_by_flag, parse_options
+from relaxit.cli.bench.gradients_session import GradientSession
+from relaxit.cli.flags import build, named_by_flag, parse_options, settings_of
+from relaxit.cli.options import Device, Json, Out, Threads, names_in
 from relaxit.cli.output_file import require_writable
 from relaxit.cli.plugin_option import PluginFiles
-from relaxit.errors import ConfigurationError, PluginError, UnknownName
-from relaxit.json_text import json_text
+from relaxit.errors import ConfigurationError, UnknownName
 
 if TYPE_CHECKING:
     from relaxit.bench import Benchmark
     from relaxit.estimators import Estimator
-    from relaxit.gradients import GradientProblem, GradientSettings
+    from relaxit.gradients import GradientProblem
     from relaxit.relaxation import Relaxation
 
 __all__ = ["gradients"]
@@ -70,10 +67,8 @@ def gradients(
     dataset: Annotated[str | None, typer.Option(help="Data set, for problems with images.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Directory of the data files.")] = None,
     plugin_files: PluginFiles = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="File to which the JSON is written as well.")
-    ] = None,
+    json: Json = False,
+    out: Out = None,
     plot: Annotated[
         Path | None, typer.Option(help="File for a plot of bias and variance: .png, .pdf or .svg.")
     ] = None,
@@ -85,51 +80,39 @@ def gradients(
     something failed.
     """
     del plugin_files  # loaded by the option itself
-    settings = _settings(
+    from relaxit.bench import BenchmarkSettings
+    from relaxit.gradients import GradientSettings
+
+    settings = settings_of(
+        GradientSettings,
+        {"temperatures": "--temperature"},
         temperatures=tuple(temperature or (1.0,)),
         states=states,
         draws=draws,
         warm_up=warm_up,
         seed=seed,
     )
-    require_writable("--out", out)
+    settings_of(BenchmarkSettings, seconds=seconds)
     require_writable("--plot", plot)
     _require_image("--plot", plot)
-    require_threads(threads)
-    settings_of(seconds=seconds)
-    work = GradientWork(
+    session = GradientSession(
+        device=device,
+        threads=threads,
+        json=json,
+        files=[out] if out else [],
+        settings=settings,
         problems=_problems(names or (), problem_options or ()),
         times=_times(names or (), problem_options or (), relaxation, options or ()),
         estimators=_estimators(estimators),
         seconds=seconds,
-        quiet=json,
+        relaxation=_relaxation(relaxation, options or ()),
+        dataset=dataset or ("mnist" if data_dir else None),  # the one that has files
+        data_dir=data_dir,
+        plot=plot,
     )
-    structure = _relaxation(relaxation, options or ())
-    if plot and not work.problems:
+    if plot and not session.problems:
         raise ConfigurationError("--plot draws bias and variance; name a gradient problem as well")
-
-    from relaxit.bench.measuring import threads as with_threads
-    from relaxit.environment import choose_device
-    from relaxit.gradients import Surroundings
-
-    around = Surroundings(
-        choose_device(device), settings, structure, dataset or _mnist(data_dir), data_dir
-    )
-    with with_threads(threads):
-        found, document = run_gradient_work(work, around)
-    found.require_any()
-    text = json_text(document)
-    if out:
-        from relaxit.files import write_atomically
-
-        write_atomically(out, text + "\n")
-    if plot:
-        from relaxit.gradients import draw_bias_and_variance
-
-        draw_bias_and_variance(found.reports, plot)
-    if json:
-        print(text)
-    raise typer.Exit(PluginError.exit_code if found.broken else 0)
+    session.run()
 
 
 def _require_image(flag: str, path: Path | None) -> None:
@@ -139,28 +122,12 @@ def _require_image(flag: str, path: Path | None) -> None:
         raise ConfigurationError(f"{flag} {path} must end in {', '.join(ENDINGS)}")
 
 
-def _settings(**values: Any) -> GradientSettings:
-    from pydantic import ValidationError
-
-    from relaxit.gradients import GradientSettings
-    from relaxit.validation import validation_summary
-
-    def flag(path: str) -> str:
-        name = path.partition("[")[0].removesuffix("s") if "temp" in path else path
-        return f"--{name.replace('_', '-')}"
-
-    try:
-        return GradientSettings(**values)
-    except ValidationError as error:
-        raise ConfigurationError(validation_summary(error, flag)) from error
-
-
 def _benchmarks() -> dict[str, type[Benchmark]]:
     """Return the registered benchmarks whose implementations are estimators."""
     from relaxit.plugins import default_registry
 
     found = default_registry().items("benchmark")
-    return {name: cls for name, cls in found.items() if cls.group == GROUP}
+    return {name: cls for name, cls in found.items() if cls.group == "gradients"}
 
 
 def _problems(names: Sequence[str], options: Sequence[str]) -> list[GradientProblem]:
@@ -180,15 +147,23 @@ def _problems(names: Sequence[str], options: Sequence[str]) -> list[GradientProb
 
 def _times(
     names: Sequence[str], options: Sequence[str], relaxation: str | None, texts: Sequence[str]
-) -> list[list[Benchmark]]:
-    """Return the runs of the named benchmarks, of all if nothing is named."""
+) -> list[Benchmark]:
+    """Return the runs of the named benchmarks, of all if nothing is named.
+
+    There is one per preset, or a single one of the given relaxation with these options.
+    """
     benchmarks = _benchmarks()
-    classes = [benchmarks[name] for name in names or benchmarks if name in benchmarks]
-    with named_by_flag({"benchmark": "--problem-option"}):
-        return [
-            runs_of(cls, relaxation, texts, parse_options(cls, options, "--problem-option"))
-            for cls in dict.fromkeys(classes)
-        ]
+    runs: list[Benchmark] = []
+    for name in dict.fromkeys(names or benchmarks):
+        if (cls := benchmarks.get(name)) is None:
+            continue
+        given = parse_options(cls, options, "--problem-option")
+        presets = cls.presets
+        if relaxation is not None:
+            presets = ({"relaxation": relaxation, "relaxation_options": tuple(texts)},)
+        with named_by_flag({"benchmark": "--problem-option"}):
+            runs += [cls(**{**preset, **given}) for preset in presets]
+    return runs
 
 
 def _estimators(listed: str | None) -> dict[str, type[Estimator]] | None:
@@ -198,7 +173,7 @@ def _estimators(listed: str | None) -> dict[str, type[Estimator]] | None:
     registry = default_registry()
     if listed is None:
         return None
-    names = [name.strip() for name in listed.split(",") if name.strip()]
+    names = names_in(listed)
     if not names:
         raise ConfigurationError("--estimators must name at least one, got none")
     return {name: registry.find("estimator", name) for name in names}
@@ -213,8 +188,3 @@ def _relaxation(name: str | None, options: Sequence[str]) -> Relaxation | None:
         return None
     built: Relaxation = build(default_registry().find("relaxation", name), options, "-o")
     return built
-
-
-def _mnist(data_dir: Path | None) -> str | None:
-    """Return the data set that has files, if a directory of files is given."""
-    return "mnist" if data_dir else None

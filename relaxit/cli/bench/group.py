@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 
 from relaxit.cli.bench.gradients import gradients
-from relaxit.cli.bench.startup import startup
 from relaxit.cli.bench.suite import suite
 from relaxit.cli.bench.training import training
 
@@ -33,5 +32,4 @@ bench.command("structures", help=f"Benchmarks of discrete structures. {_RULES}")
     suite("structures")
 )
 bench.command()(training)
-bench.command()(startup)
 bench.command()(gradients)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relaxit.cli.bench.options import Against, Device, Json, Only, Out, Threads, names_in
-from relaxit.cli.bench.session import Session, settings_of
-from relaxit.cli.bench.table import print_report
-from relaxit.cli.flags import named_by_flag, parse_options
+from relaxit.cli.bench.session import BenchmarkSession
+from relaxit.cli.bench.table import print_rates, print_report
+from relaxit.cli.flags import named_by_flag, parse_options, settings_of
+from relaxit.cli.options import Against, Device, Json, NoCompile, Only, Out, Threads, names_in
 from relaxit.cli.plugin_option import PluginFiles
 from relaxit.errors import ConfigurationError, UnknownName
 
@@ -47,43 +49,31 @@ def suite(group: str) -> Callable[..., None]:
         ] = 10.0,
         against: Against = None,
         only: Only = None,
-        no_compile: Annotated[
-            bool,
-            typer.Option("--no-compile", help="Leave out implementations that use torch.compile."),
-        ] = False,
+        no_compile: NoCompile = False,
         plugin_files: PluginFiles = None,
         json: Json = False,
         out: Out = None,
     ) -> None:
-        from relaxit.environment import choose_device
+        from relaxit.bench import BenchmarkSettings
 
         del plugin_files  # loaded by the option itself
-        chosen = _chosen(group, names or (), options or ())
+        benchmarks = _chosen(group, names or (), options or ())
         settings = settings_of(
+            BenchmarkSettings,
             rounds=rounds,
             seconds=seconds,
             compiled=not no_compile,
             only=frozenset(only or ()),
-            against=names_in(against),
+            against=frozenset(names_in(against)),
         )
-        session = Session(
-            print_report, device, threads, json, out, settings.model_dump(mode="json")
-        )
-
-        # Checked before the machine's rates are measured, which takes seconds.
-        benchmarks = taking_part(chosen, settings, choose_device(device))
-
-        def work(there: torch.device, rates: Rates | None) -> Iterator[BenchmarkReport]:
-            from relaxit.bench import run_benchmark
-
-            for benchmark in benchmarks:
-
-                def show(text: str, name: str = benchmark.name) -> None:
-                    session.progress(f"{name}: {text}")
-
-                yield run_benchmark(benchmark, there, settings, rates=rates, progress=show)
-
-        session.run(work, with_rates=_any_needs(benchmarks))
+        _SuiteSession(
+            device=device,
+            threads=threads,
+            json=json,
+            files=[out] if out else [],
+            settings=settings,
+            benchmarks=benchmarks,
+        ).run()
 
     return command
 
@@ -108,11 +98,38 @@ def _chosen(group: str, names: Sequence[str], options: Sequence[str]) -> list[Be
     return list(dict.fromkeys(runs))
 
 
-def _any_needs(chosen: Sequence[Benchmark]) -> bool:
-    """Whether any benchmark states what its work needs, from which a lower bound follows."""
-    from relaxit.bench import Benchmark
+@dataclass(kw_only=True)
+class _SuiteSession(BenchmarkSession):
+    """Runs registered benchmarks, after the rates of the machine if a lower bound needs them."""
 
-    return any(type(benchmark).needs is not Benchmark.needs for benchmark in chosen)
+    benchmarks: Sequence[Benchmark]
+    rates: Rates | None = field(default=None, init=False)
+
+    def introduce(self, device: torch.device) -> None:
+        from relaxit.bench import Benchmark, measure_rates
+
+        # Checked before the rates are measured, which takes seconds.
+        self.benchmarks = taking_part(self.benchmarks, self.settings, device)
+        super().introduce(device)
+        if any(type(benchmark).needs is not Benchmark.needs for benchmark in self.benchmarks):
+            self.rates = measure_rates(device)
+            self.facts["rates"] = dataclasses.asdict(self.rates)
+            if not self.json:
+                print_rates(self.rates)
+
+    def results(self, device: torch.device) -> Iterator[BenchmarkReport]:
+        from relaxit.bench import run_benchmark
+
+        for benchmark in self.benchmarks:
+
+            def show(text: str, name: str = benchmark.name) -> None:
+                self.progress(f"{name}: {text}")
+
+            yield run_benchmark(benchmark, device, self.settings, rates=self.rates, progress=show)
+
+    def show(self, result: Any) -> None:
+        if not self.json:
+            print_report(result)
 
 
 def taking_part(

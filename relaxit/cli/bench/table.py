@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from relaxit.cli.tables import print_notes, print_table
 
 if TYPE_CHECKING:
-    from relaxit.bench import BenchmarkReport, LowerBound, Measurement, Rates
+    from relaxit.bench import BenchmarkReport, LowerBound, Measurement, Rates, Spread
+    from relaxit.bench.processes import ProgramReport
 
-__all__ = ["Unit", "print_rates", "print_report", "print_setting"]
+__all__ = ["Unit", "print_programs", "print_rates", "print_report"]
 
 _OFTEN_EMPTY = {"to best", "bounds", "MiB", "error", "relative"}
 
@@ -41,17 +41,6 @@ class Unit:
 def _three_digits(value: float) -> str:
     """Format with three digits, and without an exponent below a million."""
     return f"{float(f'{value:.3g}'):g}"
-
-
-def print_setting(facts: Mapping[str, Any]) -> None:
-    """Print one line: what was measured on which machine, and when."""
-    plural = "s" if facts["threads"] > 1 else ""
-    print_notes(
-        f"device {facts['device']} ({facts['device_name']}), {facts['threads']} CPU thread{plural} "
-        f"on {facts['cores']} cores (load {facts['load']}), torch {facts['torch']}, {facts['date']}"
-        + (f", ready after {ready:.1f} s" if (ready := facts.get("ready_seconds")) else ""),
-        indent=0,
-    )
 
 
 def print_rates(rates: Rates) -> None:
@@ -127,3 +116,27 @@ def _note(m: Measurement) -> str:
     if m.error and m.error.not_finite:
         parts.append(f"{m.error.not_finite} entries of the result are not finite")
     return "; ".join(filter(None, parts))
+
+
+def print_programs(report: ProgramReport) -> None:
+    """Print a table of programs, one row per program and one per part of it."""
+    rows = []
+    for row in report.rows:
+        if row.seconds is None:
+            rows.append([row.name, row.outcome, "-", "-"])
+            continue
+        ratio = "-" if row.ratio is None else f"{row.ratio:.2f}"
+        rows.append([row.name, *_seconds(row.seconds), ratio])
+        rows += [[f"  to {part}", *_seconds(spread), ""] for part, spread in row.parts.items()]
+    title = f"{report.name}: {report.summary}"
+    print_table(title, ["program", "s", "quartiles", "ratio"], rows)
+    of = f"; ratios to {report.reference}" if report.reference else ""
+    print_notes(f"{report.rounds} rounds{of}")
+    for row in report.rows:
+        failed = f"failed: {row.reason}" if row.outcome == "failed" else ""
+        if note := "; ".join(filter(None, [row.note, failed])):
+            print_notes(f"{row.name}: {note}")
+
+
+def _seconds(spread: Spread) -> list[str]:
+    return [f"{spread.median:.2f}", f"{spread.lower:.2f} {spread.upper:.2f}"]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relaxit.cli.bench.options import Against, Device, Json, Only, Out, Threads, names_in
-from relaxit.cli.bench.session import Session, settings_of
-from relaxit.cli.bench.startup import print_programs
+from relaxit.cli.bench.session import BenchmarkSession
 from relaxit.cli.bench.suite import taking_part
-from relaxit.cli.bench.table import Unit, print_report
+from relaxit.cli.bench.table import Unit, print_programs, print_report
+from relaxit.cli.flags import settings_of
+from relaxit.cli.options import Against, Device, Json, NoCompile, Only, Out, Threads, names_in
 from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import torch
 
-    from relaxit.bench import BenchmarkReport, BenchmarkSettings, Rates
+    from relaxit.bench import BenchmarkReport
     from relaxit.bench.processes import ProgramReport
 
 __all__ = ["show", "training"]
@@ -49,10 +51,7 @@ def training(
     ] = 300.0,
     against: Against = None,
     only: Only = None,
-    no_compile: Annotated[
-        bool,
-        typer.Option("--no-compile", help="Leave out implementations that use torch.compile."),
-    ] = False,
+    no_compile: NoCompile = False,
     json: Json = False,
     out: Out = None,
 ) -> None:
@@ -65,36 +64,72 @@ def training(
     for flag, value in (("--steps", steps), ("--total", total)):
         if value is not None and value < 1:
             raise ConfigurationError(f"{flag} must be at least 1, got {value}")
+    from relaxit.bench import BenchmarkSettings
+
     settings = settings_of(
+        BenchmarkSettings,
         rounds=rounds,
         seconds=seconds,
         compiled=not no_compile,
         only=frozenset(only or ()),
-        against=names_in(against),
+        against=frozenset(names_in(against)),
     )
-    images = "MNIST" if data_dir else "random"
-    session = Session(
-        lambda figures: show(figures, steps),
-        device,
-        threads,
-        json,
-        out,
-        {**settings.model_dump(mode="json"), "total": total},
-    )
+    _TrainingSession(
+        device=device,
+        threads=threads,
+        json=json,
+        files=[out] if out else [],
+        settings=settings,
+        data_dir=data_dir,
+        steps=steps,
+        total=total,
+    ).run()
 
-    def work(there: torch.device, rates: Rates | None) -> Iterator[BenchmarkReport | ProgramReport]:
+
+@dataclass(kw_only=True)
+class _TrainingSession(BenchmarkSession):
+    """Times blocks of steps, and whole programs of ``total`` epochs unless it is None."""
+
+    data_dir: Path | None
+    steps: int
+    total: int | None
+
+    def results(self, device: torch.device) -> Iterator[BenchmarkReport | ProgramReport]:
         from relaxit.bench import run_benchmark
         from relaxit.tasks.vae.benchmarks import TrainingSteps, mnist_files
 
-        with mnist_files(data_dir) as directory:
+        images = "MNIST" if self.data_dir else "random"
+        with mnist_files(self.data_dir) as directory:
             _require_images(directory)
-            benchmark = TrainingSteps(steps=steps, images=images, data_dir=str(directory))
-            taking_part([benchmark], settings, there)  # an unknown name raises here
-            yield run_benchmark(benchmark, there, settings, progress=session.progress)
-            if total is not None:
-                yield _programs(session, settings, there, directory, total)
+            benchmark = TrainingSteps(steps=self.steps, images=images, data_dir=str(directory))
+            taking_part([benchmark], self.settings, device)  # an unknown name raises here
+            yield run_benchmark(benchmark, device, self.settings, progress=self.progress)
+            if self.total is not None:
+                yield self._programs(device, directory, self.total)
 
-    session.run(work)
+    def _programs(self, device: torch.device, directory: Path, epochs: int) -> ProgramReport:
+        """Time the script and ``relaxit train`` as whole programs."""
+        from relaxit.bench.processes import run_program, time_programs
+        from relaxit.tasks.vae.benchmarks import training_programs
+
+        with tempfile.TemporaryDirectory(prefix="relaxit-total-") as place:
+            return time_programs(
+                "total",
+                "seconds from Enter to the figure, imports included",
+                training_programs(epochs, directory, str(device)),
+                lambda program: run_program(program, Path(place), self.threads),
+                rounds=min(self.settings.rounds, _TOTAL_ROUNDS),
+                progress=self.progress,
+            )
+
+    def show(self, result: BenchmarkReport | ProgramReport) -> None:
+        if not self.json:
+            show(result, self.steps)
+
+    def document(self) -> dict[str, Any]:
+        found = super().document()
+        found["settings"]["total"] = self.total
+        return found
 
 
 def show(figures: BenchmarkReport | ProgramReport, steps: int) -> None:
@@ -116,31 +151,3 @@ def _require_images(directory: Path) -> None:
     from relaxit.plugins import default_registry
 
     default_registry().find("dataset", "mnist")().load(directory)
-
-
-def _programs(
-    session: Session,
-    settings: BenchmarkSettings,
-    device: torch.device,
-    directory: Path,
-    epochs: int,
-) -> ProgramReport:
-    """Time the script and ``relaxit train`` as whole programs."""
-    import tempfile
-
-    from relaxit.bench.processes import ProgramReport, run_program, time_programs
-    from relaxit.tasks.vae.benchmarks import training_programs
-
-    programs = training_programs(epochs, directory, str(device))
-    report = ProgramReport(
-        "total", "seconds from Enter to the figure, imports included", programs[0].name
-    )
-    with tempfile.TemporaryDirectory(prefix="relaxit-total-") as place:
-        return time_programs(
-            report,
-            programs,
-            lambda program: run_program(program, Path(place), session.threads),
-            rounds=min(settings.rounds, _TOTAL_ROUNDS),
-            warm_up=False,
-            progress=session.progress,
-        )

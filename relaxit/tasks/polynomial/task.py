@@ -131,8 +131,7 @@ class Polynomial(Task):
         return metrics
 
     def _numbers(self, setup: Setup, part: Examples) -> Tensor:  # [B, L, *event]
-        shape = (setup.latents, *setup.relaxation.event_shape)
-        return part.inputs.flatten(1).unflatten(-1, shape)
+        return part.inputs.reshape(len(part), setup.latents, *setup.relaxation.event_shape)
 
     def _cost(self, z: Tensor, c: Tensor, latents: int) -> Tensor:
         powers = (z - c).abs().pow(self.options.p)

@@ -38,14 +38,16 @@ class Likelihood(nn.Module, ABC):
     Attributes:
         features: number F of inputs of the encoder.
         outputs: number D of outputs of the decoder.
+        grey: whether the values of an image can be drawn as grey levels.
     """
 
     features: int
     outputs: int
+    grey: bool = True
 
     def encode(self, x: Tensor) -> Tensor:
         """Return examples ``[B, *shape]`` as inputs of the encoder, ``[B, F]`` float32."""
-        return x.flatten(1)
+        return _rows(x)
 
     @abstractmethod
     def loss(self, outputs: Tensor, x: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ class _Bernoulli(Likelihood):
         self.features = self.outputs = entries
 
     def loss(self, outputs: Tensor, x: Tensor) -> Tensor:
-        return pixel_loss(outputs, x.flatten(1))
+        return pixel_loss(outputs, _rows(x))
 
     def mean(self, outputs: Tensor) -> Tensor:
         return outputs.sigmoid()
@@ -97,7 +99,7 @@ class _Gaussian(Likelihood):
         self.log_scale = nn.Parameter(torch.zeros(()))
 
     def loss(self, outputs: Tensor, x: Tensor) -> Tensor:
-        apart = (outputs - x.flatten(1)) * (-self.log_scale).exp()
+        apart = (outputs - _rows(x)) * (-self.log_scale).exp()
         constant = self.log_scale + 0.5 * math.log(2 * math.pi)
         return (0.5 * apart.square() + constant).sum(-1)
 
@@ -111,17 +113,19 @@ class _Gaussian(Likelihood):
 class _Categorical(Likelihood):
     """Classes from 0 to C - 1, such as tokens, each with its own probabilities: D = P C."""
 
+    grey = False
+
     def __init__(self, entries: int, classes: int) -> None:
         super().__init__()
         self.classes = classes
         self.features = self.outputs = entries * classes
 
     def encode(self, x: Tensor) -> Tensor:
-        return one_hot(x.flatten(1).long(), self.classes).flatten(1).float()
+        return one_hot(_rows(x).long(), self.classes).flatten(1).float()
 
     def loss(self, outputs: Tensor, x: Tensor) -> Tensor:
         logits = outputs.unflatten(-1, (-1, self.classes))
-        classes = x.flatten(1).long().expand(logits.shape[:-1])
+        classes = _rows(x).long().expand(logits.shape[:-1])
         nats = cross_entropy(logits.flatten(0, -2), classes.flatten(), reduction="none")
         return nats.view(classes.shape).sum(-1)
 
@@ -143,3 +147,8 @@ def build_likelihood(name: LikelihoodName, inputs: ColumnFormat) -> Likelihood:
     if name == "categorical":
         return _Categorical(inputs.entries, inputs.classes)
     return _Bernoulli(inputs.entries) if name == "bernoulli" else _Gaussian(inputs.entries)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Return examples ``[B, *shape]`` as ``[B, P]``, also those of one number, ``[B]``."""
+    return x.reshape(x.shape[0], -1)

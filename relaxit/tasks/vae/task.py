@@ -141,7 +141,7 @@ class VaeTask(Task):
         self, setup: Setup, model: nn.Module, data: Splits, rows: Sequence[Row], directory: Path
     ) -> None:
         vae = _vae(model)
-        if len(vae.shape) == 2 and self.options.likelihood != "categorical":
+        if len(vae.shape) == 2 and vae.likelihood.grey:
             figures.draw_reconstructions(setup, vae, data, directory / "reconstructions.png")
             samples = self.sample_prior(setup, model, 64, setup.seed)
             size = (vae.shape[0], vae.shape[1])

@@ -16,12 +16,13 @@ from typing import Any, Literal, Protocol
 from relaxit.drawing import errors_as_warnings
 from relaxit.errors import DivergenceError
 from relaxit.json_text import without_nan
+from relaxit.markdown import pipe_table
 from relaxit.training.callbacks import Callback
 from relaxit.training.ensembles.batched import Ensemble
 from relaxit.training.ensembles.directory import EnsembleDirectory
 from relaxit.training.ensembles.figure import draw_ensemble_curves
 from relaxit.training.ensembles.plan import Mode, runs_batched
-from relaxit.training.ensembles.summary import markdown, mean_row, metric_summary, metrics_of, table
+from relaxit.training.ensembles.summary import mean_row, metric_summary, metrics_of, table
 from relaxit.training.experiment import Experiment
 from relaxit.training.loop import train
 from relaxit.training.runs import Recorder, RunDirectory
@@ -196,7 +197,7 @@ def _write(outcome: EnsembleOutcome, directory: EnsembleDirectory | None) -> Non
 def _conclude(outcome: EnsembleOutcome, directory: EnsembleDirectory) -> None:
     """Write the files that summarise the members."""
     directory.write(outcome.summary())
-    directory.write_table(markdown(*outcome.table()))
+    directory.write_table(pipe_table(*outcome.table()) + "\n")
     lines = [(title, [m.rows for m in members]) for title, members in outcome.groups]
     if lines:
         display = outcome.members[0].experiment.task.display

@@ -12,7 +12,6 @@ from relaxit.training.task import Display, Row
 __all__ = [
     "Cells",
     "MetricSummary",
-    "markdown",
     "mean_row",
     "metric_summary",
     "metrics_of",
@@ -127,9 +126,3 @@ def _plus_minus(members: Mapping[str, Row], key: str, decimals: int) -> str:
         return ""
     summary = metric_summary(values)
     return f"{summary.mean:.{decimals}f} ± {summary.error:.{decimals}f}"
-
-
-def markdown(columns: Sequence[str], cells: Cells) -> str:
-    """Format a table as Markdown."""
-    lines = [columns, ["---"] * len(columns), *cells]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -73,8 +73,9 @@ def plugin_changes(
 
 
 def _names(config: RunConfig) -> Iterator[tuple[str, str]]:
-    yield "relaxation", config.relaxation.name
-    yield "estimator", config.estimator.name
+    for variable in (config, *config.variables.values()):
+        yield "relaxation", variable.relaxation.name
+        yield "estimator", variable.estimator.name
     yield "task", config.task.name
     yield "dataset", config.data.name
 

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from relaxit.bench.processes.programs import (
+    RELAXIT,
     Program,
     ProgramFailed,
-    ProgramReport,
     Run,
     run_program,
     time_programs,
 )
-from relaxit.bench.processes.startup import REFERENCE, startup_programs
 from relaxit.bench.rounds import Spread
 from relaxit.bench.run import Stopped
 from relaxit.tasks.vae.benchmarks.whole_runs import training_programs
@@ -40,41 +39,39 @@ class Runner:
         return Run(seconds, {"half": seconds / 2})
 
 
-def time(runner: Runner, *programs: Program, rounds: int = 3, warm_up: bool = True):
-    report = ProgramReport("test", "programs", "a")
-    return time_programs(report, programs, runner, rounds=rounds, warm_up=warm_up)
+def time(runner: Runner, *programs: Program, rounds: int = 3):
+    return time_programs("test", "programs", programs, runner, rounds=rounds)
 
 
 def test_medians_ratios_and_parts():
     b = program("b", note="twice", marks={"half": "-", "never": "-"})
-    report = time(Runner(a=1.0, b=2.0), program("a"), b)
+    report = time(Runner(a=1.0, b=2.0), program("a", reference=True), b)
     first, second = report.rows
-    assert report.rounds == 3
-    assert first.seconds == Spread(3.0, 2.5, 3.5)  # the first of four runs is a warm-up
-    assert (second.seconds.median, second.ratio, second.note) == (6.0, 2.0, "twice")
-    assert second.parts == {"half": Spread(3.0, 2.5, 3.5)}
+    assert (report.rounds, report.reference) == (3, "a")
+    assert first.seconds == Spread(2.0, 1.5, 2.5)
+    assert (second.seconds.median, second.ratio, second.note) == (4.0, 2.0, "twice")
+    assert second.parts == {"half": Spread(2.0, 1.5, 2.5)}
     assert first.parts == {}
     assert (report.measured, report.broken) == (True, False)
-    assert json.loads(json.dumps(report.to_json()))["rows"][1]["parts"]["half"]["median"] == 3.0
+    assert json.loads(json.dumps(report.to_json()))["rows"][1]["parts"]["half"]["median"] == 2.0
 
 
-def test_without_a_warm_up_every_run_counts():
-    runner = Runner(a=1.0)
-    assert time(runner, program("a"), rounds=2, warm_up=False).rows[0].seconds.median == 1.5
-    assert len(runner.calls) == 2
+def test_without_a_reference_there_are_no_ratios():
+    report = time(Runner(a=1.0), program("a"))
+    assert (report.reference, report.rows[0].ratio) == ("", None)
 
 
 def test_one_that_fails_leaves_the_others():
-    report = time(Runner(a=1.0), program("fails"), program("a"), warm_up=False)
+    report = time(Runner(a=1.0), program("fails"), program("a"))
     assert [row.outcome for row in report.rows] == ["failed", "done"]
     assert report.excuses == ["fails: ProgramFailed: exit code 3: no"]
     assert not report.broken
-    assert time(Runner(), program("fails"), warm_up=False).broken
+    assert time(Runner(), program("fails")).broken
 
 
 def test_ctrl_c_leaves_the_rounds_that_are_whole():
     with pytest.raises(Stopped) as stop:
-        time(Runner(a=1.0, b=1.0, stop_after=2), program("a"), program("b"), warm_up=False)
+        time(Runner(a=1.0, b=1.0, stop_after=2), program("a"), program("b"))
     assert stop.value.report.rounds == 2
     assert [row.seconds.median for row in stop.value.report.rows] == [1.5, 1.5]
 
@@ -101,11 +98,6 @@ def test_a_real_program_that_fails(tmp_path):
 
 
 def test_what_is_measured_is_there():
-    programs = {each.name: each for each in startup_programs("cpu")}
-    assert REFERENCE in programs
-    assert programs["relaxit --help"].command[-1] == "--help"
-    train = programs["relaxit train --epochs 1"].command
-    assert train[-5:] == ("--device", "cpu", "--out", "run", "--overwrite")
     script, ours = training_programs(2, Path("data"), "cpu")
     assert script.reference
     for each in (script, ours):
@@ -115,5 +107,4 @@ def test_what_is_measured_is_there():
 
 
 def test_help_runs_as_the_console_script_does(tmp_path):
-    (help_,) = (each for each in startup_programs("cpu") if each.name == "relaxit --help")
-    assert run_program(help_, tmp_path).seconds > 0
+    assert run_program(Program("help", (*RELAXIT, "--help")), tmp_path).seconds > 0

@@ -49,9 +49,7 @@ def test_bad_arguments_are_one_line(known, capsys, arguments, said):
         ("training --data-dir nowhere --device cpu", 4, "mnist is not in nowhere"),
         ("training --against pyro --device cpu --data-dir files", 2, "Known: relaxit, tutorial."),
         ("training --only tutrial --device cpu --data-dir files", 2, "Did you mean tutorial?"),
-        ("startup --rounds 0", 2, "--rounds"),
-        ("startup --only pyton --device cpu", 2, "Did you mean python?"),
-        ("startup --device cuda:99", 2, "--device auto"),
+        ("training --device cuda:99", 2, "--device auto"),
     ],
 )
 def test_bad_arguments_of_the_larger_ones_are_one_line(images, capsys, arguments, code, said):

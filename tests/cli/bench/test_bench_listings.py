@@ -8,7 +8,7 @@ import pytest
 
 from relaxit.cli.app import run
 
-COMMANDS = ("sampling", "structures", "training", "startup", "gradients")
+COMMANDS = ("sampling", "structures", "training", "gradients")
 
 
 def test_it_is_listed_shown_and_not_checked(known, capsys):

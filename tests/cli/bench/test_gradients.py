@@ -200,6 +200,24 @@ def test_ctrl_c(tiny, monkeypatch, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == "error: stopped"
 
 
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_ctrl_c_keeps_the_problems_that_are_done(tiny, flags, monkeypatch, tmp_path, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Broken, "cases", interrupted)
+    files = ["--out", "found.json", "--plot", "found.png"]
+    arguments = ["--estimators", "straight-through", *QUICK, *files, *flags]
+    assert bench(tiny, "test-broken", *arguments) == 130
+    out, err = capsys.readouterr()
+    assert err.splitlines()[-1] == "error: stopped"
+    document = json.loads((tmp_path / "found.json").read_text())
+    assert document["stopped"] is True
+    assert [each["case"] for each in document["problems"]] == ["linear", "quadratic"]
+    assert json.loads(out) == document if flags else "test-tiny, quadratic" in out
+    assert (tmp_path / "found.png").exists()
+
+
 def test_problems_are_listed_and_shown(tiny, capsys):
     assert run(["list", "--json"]) == 0
     listed = {each["name"] for each in json.loads(capsys.readouterr().out)["problem"]}

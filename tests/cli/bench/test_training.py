@@ -37,6 +37,29 @@ def test_training_on_given_images(images, capsys, monkeypatch):
         assert images in program.command
 
 
+def test_programs_are_shown_with_their_parts(capsys):
+    from relaxit.bench.processes.programs import Program, Run, time_programs
+    from relaxit.cli.bench.training import show
+
+    def takes(program):
+        if program.name == "fails":
+            raise ValueError("exit code 1: no list")
+        return Run(float(len(program.name)), {"first line": 1.25})
+
+    one = Program("one", (), "a note", reference=True)
+    programs = [one, Program("twelve", (), marks={"first line": "d"}), Program("fails", ())]
+    show(time_programs("total", "seconds", programs, takes, rounds=2), steps=1)
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.strip().partition("  ")[0]: line.split() for line in lines}
+    assert rows["one"][1:] == ["3.00", "3.00", "3.00", "1.00"]
+    assert rows["twelve"][-1] == "2.00"
+    assert rows["to first line"][-3:] == ["1.25", "1.25", "1.25"]
+    assert rows["fails"][1] == "failed"
+    assert "  2 rounds; ratios to one" in lines
+    assert "  one: a note" in lines
+    assert "  fails: failed: ValueError: exit code 1: no list" in lines
+
+
 def test_training_is_shown_as_seconds_of_an_epoch(images, capsys):
     from relaxit.bench import BenchmarkReport, LowerBound, Measurement, Spread
     from relaxit.cli.bench.training import show

@@ -9,15 +9,16 @@ import pytest
 import torch
 
 import relaxit
-from relaxit.data.dataset import Part
+from relaxit.data import Examples
 from relaxit.errors import ConfigurationError
 from relaxit.tasks.polynomial.constant import TARGET, Constant
 from relaxit.tasks.polynomial.task import Parameters, Polynomial, expected_cost
 from relaxit.tasks.polynomial.theory import METHODS, Problem, follow
+from relaxit.training.building import build, build_members
 from relaxit.training.config import resolve
 from relaxit.training.ensembles.batched import Ensemble
-from relaxit.training.experiment import build, build_members
-from relaxit.training.task import Setup, Step
+from relaxit.training.setup import Setup
+from relaxit.training.task import Step
 from relaxit.zoo import recipe_layers
 from tests.helpers import seed, structures
 
@@ -25,9 +26,9 @@ POWERS = [1.5, 2.0, 3.0]
 
 
 def test_the_data_set_is_one_number_everywhere():
-    images = Constant().load(Path())
-    assert images.train.shape == (200 * 64, 128)
-    assert images.train.unique().tolist() == [torch.tensor(TARGET).item()]
+    rows = Constant().load(Path()).train.inputs
+    assert rows.shape == (200 * 64, 128)
+    assert rows.unique().tolist() == [torch.tensor(TARGET).item()]
 
 
 def config(*more):
@@ -56,14 +57,14 @@ def test_cost_of_a_step_is_the_one_that_is_stated(relaxation):
     setup = Setup(relaxation, relaxit.estimator("st-gumbel"), latents=2)
     task, model = Polynomial(p=3.0), Parameters(setup.params_shape)
     rows = torch.rand(500, entries, generator=seed(1))
-    step = Step(torch.tensor(1.0), 1.0, seed(2))
-    terms = task.terms(setup, model, Part(rows, 1), step)
+    step = Step(torch.tensor(1.0), seed(2))
+    terms = task.terms(setup, model, Examples.of(inputs=rows), step)
     q = setup.distribution(model.params.detach().expand(500, *setup.params_shape))
     z = q.draw((), seed(2))[1]
     by_hand = [(z[n].flatten() - rows[n]).abs().pow(3).sum() / 2 for n in range(500)]
     assert torch.allclose(terms.loss, torch.stack(by_hand))
     with torch.no_grad():
-        found = task.evaluate(setup, model, Part(rows, 1), 0)
+        found = task.evaluate(setup, model, Examples.of(inputs=rows), 0)
     # A mean of 500 costs of spread 0.5 at most: five of its standard errors.
     assert found["cost"] == pytest.approx(found["expected_cost"], abs=0.12 * math.sqrt(entries))
 
@@ -74,7 +75,7 @@ def test_a_data_set_of_another_width_names_the_number_of_variables():
     with pytest.raises(ConfigurationError, match="choose another --dataset"):
         build(config({"relaxation": {"name": "categorical", "options": {"categories": 3}}}))
     with pytest.raises(ConfigurationError, match="binarise"):
-        build(config({"data": {"binarise": "threshold"}}))
+        build(config({"data": {"options": {"binarise": "threshold"}}}))
 
 
 def test_a_stated_optimum():

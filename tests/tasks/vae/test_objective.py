@@ -8,10 +8,12 @@ import torch
 
 import relaxit
 from relaxit import Capabilities
+from relaxit.data import Examples, ImageReader
 from relaxit.errors import ConfigurationError, Unsupported
 from relaxit.tasks.vae.evaluation import discrete_elbo, importance_weighted_bound
+from relaxit.tasks.vae.likelihood import pixel_loss
 from relaxit.tasks.vae.model import Vae
-from relaxit.tasks.vae.objective import NegativeElbo, pixel_loss
+from relaxit.tasks.vae.objective import NegativeElbo
 from relaxit.testing import wrong_mean
 from tests.training.signs import Sign
 
@@ -27,10 +29,15 @@ def tiny(relaxation, latents=2, pixels=5, scale=4.0):
     return vae
 
 
-def stored(count=6, pixels=5):
-    return torch.randint(0, 17, (count, pixels), generator=torch.Generator().manual_seed(3)).to(
-        torch.uint8
-    )
+def stored(count=6, pixels=5, binarise="none"):
+    """Images of one row, as they are stored."""
+    grey = torch.randint(0, 17, (count, 1, pixels), generator=torch.Generator().manual_seed(3))
+    return Examples({"inputs": grey.to(torch.uint8)}, ImageReader(16, binarise))
+
+
+def images(count=6):
+    """Images ``[B, 5]`` as the task reads them."""
+    return stored(count).read().inputs.flatten(1)
 
 
 def states(relaxation, latents):
@@ -52,16 +59,10 @@ def enumerate_model(vae, relaxation, x, latents=2):
     return log_q, log_p, log_x
 
 
-def test_pixel_loss_is_minus_the_log_mass_of_all_pixels():
-    logits, x = torch.randn(3, 4, 7), (torch.rand(4, 7) > 0.5).float()
-    mass = torch.distributions.Bernoulli(logits=logits).log_prob(x.expand(3, 4, 7)).sum(-1)
-    assert torch.allclose(pixel_loss(logits, x), -mass, atol=1e-5)
-
-
 @pytest.mark.parametrize("relaxation", RELAXATIONS, ids=repr)
 @torch.no_grad()
 def test_discrete_terms_average_to_the_enumerated_elbo(relaxation):
-    vae, x = tiny(relaxation), stored().float() / 16
+    vae, x = tiny(relaxation), images()
     log_q, log_p, log_x = enumerate_model(vae, relaxation, x)
     exact_kl = (log_q.exp() * (log_q - log_p)).sum(0)
     exact_rec = -(log_q.exp() * log_x).sum(0).mean()
@@ -80,20 +81,18 @@ def test_discrete_terms_average_to_the_enumerated_elbo(relaxation):
 @pytest.mark.parametrize("relaxation", RELAXATIONS, ids=repr)
 @torch.no_grad()
 def test_importance_weighting_goes_from_the_elbo_to_the_likelihood(relaxation):
-    vae, pixels = tiny(relaxation, scale=2.5), stored(count=40)
-    x = pixels.float() / 16
+    vae, part, x = tiny(relaxation, scale=2.5), stored(count=40), images(count=40)
     log_q, log_p, log_x = enumerate_model(vae, relaxation, x)
     likelihood = float((log_p + log_x).logsumexp(0).mean())
     elbo = float((log_q.exp() * (log_p + log_x - log_q)).sum(0).mean())
     bounds = [
-        importance_weighted_bound(vae, relaxation, pixels, 16, samples=m, seed=1)
-        for m in (1, 8, 5000)
+        importance_weighted_bound(vae, relaxation, part, samples=m, seed=1) for m in (1, 8, 5000)
     ]
     assert elbo < likelihood - 0.01
     assert bounds[0] < bounds[1] < bounds[2] + 1e-3
     assert bounds[2] == pytest.approx(likelihood, abs=5e-3)
     single = torch.tensor(
-        [importance_weighted_bound(vae, relaxation, pixels, 16, 1, seed=s) for s in range(100)]
+        [importance_weighted_bound(vae, relaxation, part, 1, seed=s) for s in range(100)]
     )
     assert not wrong_mean(single, elbo)
     assert wrong_mean(single, likelihood)
@@ -101,21 +100,19 @@ def test_importance_weighting_goes_from_the_elbo_to_the_likelihood(relaxation):
 
 def test_importance_weighting_reads_its_samples_in_chunks_of_any_size():
     relaxation = RELAXATIONS[0]
-    vae, pixels = tiny(relaxation), stored(count=10)
+    vae, part = tiny(relaxation), stored(count=10)
     seen = []
-    importance_weighted_bound(vae, relaxation, pixels, 16, samples=53, progress=seen.append)
+    importance_weighted_bound(vae, relaxation, part, samples=53, progress=seen.append)
     assert seen[-1] == 10
 
 
 @torch.no_grad()
 def test_evaluation_uses_the_same_noise_each_time():
     relaxation = RELAXATIONS[0]
-    vae, pixels = tiny(relaxation), stored(count=2500)
-    first, second = (
-        discrete_elbo(vae, relaxation, pixels, 16, "dynamic", seed=5) for _ in range(2)
-    )
+    vae, part = tiny(relaxation), stored(count=2500, binarise="dynamic")
+    first, second = (discrete_elbo(vae, relaxation, part, seed=5) for _ in range(2))
     assert first == second
-    assert first != discrete_elbo(vae, relaxation, pixels, 16, "dynamic", seed=6)
+    assert first != discrete_elbo(vae, relaxation, part, seed=6)
     assert first.elbo == -(first.reconstruction + first.kl) < 0
 
 
@@ -123,7 +120,7 @@ def test_evaluation_uses_the_same_noise_each_time():
 @torch.no_grad()
 def test_relaxed_kl_is_the_log_ratio_of_densities(name):
     relaxation = RELAXATIONS[0] if name == "categorical" else RELAXATIONS[1]
-    vae, x = tiny(relaxation), stored().float() / 16
+    vae, x = tiny(relaxation), images()
     objective = NegativeElbo(relaxation, relaxit.estimator("pathwise"), "relaxed", 0.4)
     tau = torch.tensor(0.7)
     generator = torch.Generator().manual_seed(0)
@@ -146,7 +143,7 @@ def test_relaxed_kl_vanishes_where_posterior_is_the_prior():
     for p in vae.encoder.parameters():
         p.zero_()
     objective = NegativeElbo(relaxation, relaxit.estimator("pathwise"), "relaxed")
-    terms = objective(vae, stored().float() / 16, torch.tensor(0.3))
+    terms = objective(vae, images(), torch.tensor(0.3))
     assert torch.equal(terms.kl, torch.zeros_like(terms.kl))
 
 
@@ -154,7 +151,7 @@ def test_relaxed_kl_vanishes_where_posterior_is_the_prior():
 def test_hard_estimators_share_their_sample_with_the_discrete_bound(estimator):
     relaxation = RELAXATIONS[0]
     objective = NegativeElbo(relaxation, relaxit.estimator(estimator))
-    terms = objective(tiny(relaxation), stored().float() / 16, torch.tensor(0.5))
+    terms = objective(tiny(relaxation), images(), torch.tensor(0.5))
     assert torch.equal(terms.reconstruction.detach(), terms.discrete_reconstruction)
     assert not terms.discrete_reconstruction.requires_grad
     assert terms.reconstruction.requires_grad
@@ -199,7 +196,7 @@ def test_pairs_that_are_no_objective_are_rejected_before_step_0():
 def test_every_weight_gets_a_finite_gradient(relaxation, estimator):
     vae = tiny(relaxation)
     objective = NegativeElbo(relaxation, relaxit.estimator(estimator))
-    terms = objective(vae, stored().float() / 16, torch.tensor(0.5))
+    terms = objective(vae, images(), torch.tensor(0.5))
     (terms.reconstruction + terms.kl).mean().backward()
     for name, p in vae.named_parameters():
         assert p.grad is not None, name

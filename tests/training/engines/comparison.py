@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from relaxit.training.loop import SilentCallback, Trainer
+from relaxit.training.callbacks import SilentCallback
 from relaxit.training.stopping import StopRequest
+from relaxit.training.trainer import Trainer
 from tests.training.small import small_experiment
 
 SCHEDULES = {
     "temperature": {"schedule": "linear"},
-    "objective": {"kl_warmup": 0.5},
+    "task": {"options": {"kl_warmup": 0.5}},
     "optimizer": {"schedule": "cosine", "warmup": 0.1, "weight_decay": 0.1},
-    "data": {"binarise": "dynamic"},
+    "data": {"options": {"binarise": "dynamic"}},
 }
 RUNS = {
     "pathwise": (SCHEDULES,),
     "st-gumbel": ({"estimator": {"name": "st-gumbel"}, "optimizer": {"method": "radam"}},),
     "straight-through": (SCHEDULES, {"estimator": {"name": "straight-through"}}),
-    "relaxed-kl": ({"objective": {"kl": "relaxed"}, "temperature": {"initial": 0.7}},),
+    "relaxed-kl": ({"task": {"options": {"kl": "relaxed"}}, "temperature": {"initial": 0.7}},),
     "learned": ({"temperature": {"schedule": "learned"}},),
     "state": (SCHEDULES, {"estimator": {"name": "relax"}}),
     "bits": ({"relaxation": {"name": "binary", "options": {}}},),

@@ -6,12 +6,13 @@ import shutil
 
 import pytest
 import torch
-from relaxit.training.engines.snapshot import Snapshot
 
 import relaxit
 from relaxit.errors import ConfigurationError
-from relaxit.training.loop import SilentCallback, Trainer
+from relaxit.training.callbacks import SilentCallback
 from relaxit.training.stopping import StopRequest
+from relaxit.training.trainer import Trainer
+from relaxit.training.trial import Trial
 from tests.training.engines.comparison import LONG, RUNS, SCHEDULES, apart, state, trained
 from tests.training.signs import Sign
 from tests.training.small import small_experiment
@@ -26,7 +27,7 @@ def test_what_is_prepared_for_the_compiler_is_the_same_run_to_the_bit(uncompiled
 
 
 def test_that_comparison_sees_a_trial_that_is_not_undone(uncompiled, monkeypatch):
-    monkeypatch.setattr(Snapshot, "restore", lambda self: None)
+    monkeypatch.setattr(Trial, "undo", lambda self: None)
     assert apart(trained(SCHEDULES, {"engine": "compile"}), trained(SCHEDULES)) > 1e-4
 
 
@@ -34,7 +35,7 @@ def test_that_comparison_sees_a_trial_that_is_not_undone(uncompiled, monkeypatch
 def test_compiled_steps_are_the_plain_ones_up_to_rounding_and_compiled_once():
     from torch._dynamo.utils import counters
 
-    tiny = {"model": {"hidden": [8]}}
+    tiny = {"task": {"options": {"hidden": [8]}}}
     fast = Trainer(small_experiment(SCHEDULES, tiny, {"engine": "compile"}))
     fast.train_step(torch.arange(300))
     graphs = counters["stats"]["unique_graphs"]

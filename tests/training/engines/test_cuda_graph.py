@@ -7,8 +7,9 @@ import warnings
 import pytest
 import torch
 
-from relaxit.training.loop import SilentCallback, Trainer
+from relaxit.training.callbacks import SilentCallback
 from relaxit.training.stopping import StopRequest
+from relaxit.training.trainer import Trainer
 from tests.conftest import needs_cuda
 from tests.training.engines.comparison import RUNS, SCHEDULES, apart, trained
 from tests.training.small import small_experiment

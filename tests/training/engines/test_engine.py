@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from relaxit.cli.app import run
+from relaxit.training.callbacks import SilentCallback
 from relaxit.training.config import resolve
 from relaxit.training.engines.engine import choose, expected_saving
-from relaxit.training.loop import SilentCallback, Trainer
 from relaxit.training.stopping import StopRequest
+from relaxit.training.trainer import Trainer
 from tests.training.engines.comparison import LONG, SCHEDULES, state, trained
 from tests.training.small import BASE, small_config, small_experiment
 

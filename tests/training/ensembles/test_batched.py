@@ -9,10 +9,11 @@ from torch import nn
 from relaxit import register, unregister
 from relaxit.errors import DivergenceError, Unsupported
 from relaxit.estimators.base import StatefulEstimator
+from relaxit.training.building import build_members
+from relaxit.training.callbacks import SilentCallback
 from relaxit.training.ensembles.batched import Ensemble
-from relaxit.training.experiment import build_members
-from relaxit.training.loop import SilentCallback, Trainer
 from relaxit.training.stopping import StopRequest
+from relaxit.training.trainer import Trainer
 from tests.training.chooser import Chooser
 from tests.training.signs import Sign
 from tests.training.small import small_config
@@ -20,9 +21,9 @@ from tests.training.small import small_config
 SEEDS = [3, 5, 8]
 SCHEDULES = {
     "temperature": {"schedule": "linear"},
-    "objective": {"kl_warmup": 0.5},
+    "task": {"options": {"kl_warmup": 0.5}},
     "optimizer": {"schedule": "cosine", "warmup": 0.1, "weight_decay": 0.1},
-    "data": {"binarise": "dynamic", "validation": 100},
+    "data": {"options": {"binarise": "dynamic"}, "validation": 100},
 }
 SHORT = {"batch_size": 96, "epochs": 2}
 
@@ -111,7 +112,7 @@ def apart(ensemble, alone):
         (SCHEDULES, {"estimator": {"name": "st-gumbel"}}),
         ({"estimator": {"name": "straight-through"}, "optimizer": {"method": "radam"}},),
         ({"temperature": {"schedule": "learned"}},),
-        ({"objective": {"kl": "relaxed"}, "temperature": {"initial": 0.7}},),
+        ({"task": {"options": {"kl": "relaxed"}}, "temperature": {"initial": 0.7}},),
         ({"estimator": {"name": "test-baseline"}},),
         ({"relaxation": {"name": "binary"}},),
         ({"task": {"name": "test-chooser"}, "relaxation": {"name": "binary"}, "latents": 64,
@@ -128,7 +129,7 @@ def test_a_member_is_the_same_seed_alone(layers):
         for row, other in zip(mine, single, strict=True):
             shared = {key: other[key] for key in row}
             assert row == pytest.approx(shared, rel=1e-4, abs=1e-5)
-            assert other.keys() - row.keys() == {"seconds", "images_per_second"}
+            assert other.keys() - row.keys() == {"seconds", "examples_per_second"}
 
 
 def test_members_differ_from_each_other():

@@ -10,13 +10,15 @@ import signal
 import pytest
 import torch
 
-from relaxit.errors import CheckpointError, DivergenceError
+from relaxit.errors import CheckpointError
+from relaxit.training.building import build, build_all, build_members
+from relaxit.training.callbacks import SilentCallback
 from relaxit.training.ensembles.directory import EnsembleDirectory
 from relaxit.training.ensembles.plan import Plan
 from relaxit.training.ensembles.runner import Member, train_members
 from relaxit.training.ensembles.summary import mean_row
-from relaxit.training.experiment import Experiment, build, build_all
-from relaxit.training.loop import SilentCallback, train
+from relaxit.training.experiment import Experiment
+from relaxit.training.loop import train
 from relaxit.training.runs.checkpoint import save_state
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.runs.loading import open_model
@@ -55,14 +57,14 @@ def run(tmp_path, mode, plan=PLAN, told=None, **changes):
     experiments = build_all(list(configs.values()))
     members = [Member(name, e, directory.member(name))
                for name, e in zip(configs, experiments, strict=True)]  # fmt: skip
-    return train_members(members, directory, told or Told(), mode), directory
+    return train_members(members, told or Told(), directory, mode), directory
 
 
 def alone(tmp_path, config, name):
     directory = RunDirectory(tmp_path / name)
     directory.create(overwrite=False)
     experiment = build(config)
-    directory.write_config(experiment.config, experiment.images.format)
+    directory.write_config(experiment.config, experiment.data.format)
     return train(experiment, directory), directory
 
 
@@ -101,6 +103,23 @@ def test_each_member_is_its_run_alone(tmp_path, mode):
     assert len(taus) == 4  # or the temperatures would have been no different
 
 
+@pytest.mark.parametrize("mode", ["always", "never"])
+def test_members_without_directories_write_nothing(tmp_path, monkeypatch, mode):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("relaxit.training.runs.recorder.SAVE_SECONDS", -1.0)
+    experiments = build_members(small_config({"epochs": 2}), (3, 5))
+    members = [Member(f"seed-{e.config.seed}", e) for e in experiments]
+    told = Told()
+    outcome = train_members(members, told, mode=mode, evaluated=[2])
+    assert list(tmp_path.iterdir()) == []
+    assert [member.state for member in outcome.members] == ["finished"] * 2
+    assert ["test_kl" in row for row in members[1].rows] == [False, True]
+    alone = train(build(small_config({"epochs": 2, "seed": 5}))).rows[-1]
+    for key in ("train_loss", "test_kl"):
+        assert members[1].rows[-1][key] == pytest.approx(alone[key], rel=1e-4)
+    assert len(told.rows) == (2 if mode == "always" else 4)
+
+
 @pytest.mark.usefixtures("no_images")
 def test_a_member_continues_as_its_run_alone(tmp_path):
     # Three epochs: two in the ensemble and one alone. Only exact moments of Adam, noise and
@@ -127,7 +146,7 @@ def test_the_comparison_of_continued_runs_sees_lost_moments(tmp_path, monkeypatc
             moments.update({k: torch.zeros_like(v) for k, v in moments.items() if v.dim()})
         save_state(state, path)
 
-    monkeypatch.setattr("relaxit.training.ensembles.runner.save_state", save_without_moments)
+    monkeypatch.setattr("relaxit.training.runs.recorder.save_state", save_without_moments)
     with pytest.raises(AssertionError, match="not close"):
         test_a_member_continues_as_its_run_alone(tmp_path)
 
@@ -192,8 +211,8 @@ def spoil(monkeypatch, seeds):
 
     original = experiment.build_model
 
-    def spoiled(task, setup, images):
-        model = original(task, setup, images)
+    def spoiled(task, setup, format):
+        model = original(task, setup, format)
         if setup.seed in seeds:
             with torch.no_grad():
                 next(model.parameters())[0, 0] = torch.inf
@@ -238,10 +257,12 @@ def test_a_member_that_diverges_later_keeps_its_last_good_weights(tmp_path, monk
 
 @pytest.mark.usefixtures("no_images")
 @pytest.mark.parametrize("mode", ["always", "never"])
-def test_all_that_diverge_are_an_error(tmp_path, monkeypatch, mode):
+def test_all_that_diverge_are_recorded_each_with_its_reason(tmp_path, monkeypatch, mode):
     spoil(monkeypatch, {0, 1})
-    with pytest.raises(DivergenceError, match="every run of"):
-        run(tmp_path, mode, Plan(seeds=(0, 1)))
+    outcome, _ = run(tmp_path, mode, Plan(seeds=(0, 1)))
+    assert [(m.state, m.diverged_at) for m in outcome.members] == [("diverged", 0)] * 2
+    assert all("not finite at step 0" in member.reason for member in outcome.members)
+    assert (outcome.compared, outcome.groups, outcome.exit_code) == ([], [], 0)
     saved = json.loads((tmp_path / mode / "ensemble.json").read_text())
     assert [member["state"] for member in saved["members"]] == ["diverged", "diverged"]
 
@@ -269,6 +290,6 @@ def test_overwriting_removes_what_was_ours_and_nothing_else(tmp_path):
 
 
 def test_a_mean_row_is_that_of_what_ran():
-    alike = {"epoch": 2, "step": 8, "images_per_second": 100.0}
+    alike = {"epoch": 2, "step": 8, "examples_per_second": 100.0}
     rows = [{**alike, "test_kl": value, "seconds": 0.5} for value in (1.0, 2.0)]
     assert mean_row(rows) == {**alike, "test_kl": 1.5, "seconds": 1.0}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from relaxit.data.dataset import Format
+from relaxit.data.splits import ColumnFormat, Format
 from relaxit.errors import PluginError
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.runs.loading import open_run
@@ -34,6 +34,17 @@ def test_dotted_paths_in_a_config_import_nothing(tmp_path):
     config = small_config({"relaxation": {"name": "os.system", "options": {}}})
     run = RunDirectory(tmp_path / "run")
     run.create(overwrite=False)
-    run.write_config(config, Format((8, 8)))
+    run.write_config(config, Format({"inputs": ColumnFormat("float32", (8, 8))}))
     with pytest.raises(PluginError, match=r"os\.system"):
         open_run(run.path)
+
+
+@pytest.mark.parametrize("kind", ["relaxation", "estimator"])
+def test_what_a_further_variable_needs_is_named_too(tmp_path, kind):
+    other = {"relaxation": {"name": "binary"}, "estimator": {"name": "pathwise"}}
+    other[kind] = {"name": "trees"}
+    run = RunDirectory(tmp_path / "run")
+    run.create(overwrite=False)
+    run.write_config(small_config({"variables": {"other": other}}), Format({}))
+    with pytest.raises(PluginError, match=f"needs {kind} 'trees', which came from an unknown"):
+        run.read_config()

@@ -12,4 +12,4 @@ def rng(seed=0):
 
 
 def step(seed=0, temperature=1.0):
-    return Step(torch.tensor(temperature), 1.0, rng(seed))
+    return Step(torch.tensor(temperature), rng(seed))

@@ -1,4 +1,4 @@
-"""Plugin hooks of relaxit-subset: structures, estimators, functions, a task and so on."""
+"""Plugin hooks of relaxit-subset: structures, estimators, functions, tasks and so on."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from relaxit import hookimpl
 if TYPE_CHECKING:
     from relaxit import Estimator, Relaxation, Task
     from relaxit.bench import Benchmark
+    from relaxit.data import Dataset
     from relaxit.gradients import GradientProblem
 
 __all__ = [
     "relaxit_benchmarks",
+    "relaxit_datasets",
     "relaxit_estimators",
     "relaxit_functions",
     "relaxit_gradient_problems",
@@ -50,8 +52,16 @@ def relaxit_functions() -> list[Callable[..., Any]]:
 @hookimpl
 def relaxit_tasks() -> list[type[Task]]:
     from relaxit_subset.tasks.feature_selection.task import FeatureSelection
+    from relaxit_subset.tasks.router.task import Router
 
-    return [FeatureSelection]
+    return [FeatureSelection, Router]
+
+
+@hookimpl
+def relaxit_datasets() -> list[type[Dataset]]:
+    from relaxit_subset.tasks.router.mixture_of_functions import MixtureOfFunctions
+
+    return [MixtureOfFunctions]
 
 
 @hookimpl

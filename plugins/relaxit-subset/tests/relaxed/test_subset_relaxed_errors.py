@@ -150,7 +150,7 @@ def elsewhere(tmp_path, monkeypatch):
         ("--relaxation subset -o n=5", "k"),
         ("--relaxation subset-plackett-luce -o n=5 -o k=7", "k = 7 exceeds n = 5"),
         ("--relaxation subst -o n=5 -o k=2", "Did you mean subset"),
-        ("--relaxation subset -o n=5 -o k=2 --estimator imle --estimator-option lam=0", "lam"),
+        ("--relaxation subset -o n=5 -o k=2 --estimator imle -e lam=0", "lam"),
     ],
 )
 def test_command_line(elsewhere, capsys, flags, said):

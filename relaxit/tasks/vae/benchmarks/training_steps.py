@@ -13,9 +13,10 @@ from torch import Tensor, optim
 from torch.utils.data import DataLoader
 
 from relaxit import zoo
-from relaxit.bench import Benchmark, Implementation, tutorial
+from relaxit.bench import Benchmark, Implementation
 from relaxit.environment import flushed_denormals
 from relaxit.options import Options
+from relaxit.tasks.vae.benchmarks import tutorial
 from relaxit.tasks.vae.benchmarks.matmuls import training_matmuls
 from relaxit.training import Precision, Trainer, build, resolve
 from relaxit.training.engines import EngineName

@@ -24,7 +24,8 @@ def training_programs(epochs: int, data_dir: Path, device: str) -> list[Program]
         ['tutorial, 10 epochs', 'relaxit train, 10 epochs']
     """
     flags = ("--data-dir", str(data_dir.absolute()), "--epochs", str(epochs), "--device", device)
-    script = (sys.executable, "-m", "relaxit.bench.tutorial", *flags, "--out", "samples.png")
+    module = "relaxit.tasks.vae.benchmarks.tutorial"
+    script = (sys.executable, "-m", module, *flags, "--out", "samples.png")
     ours = (*RELAXIT, "train", "--recipe", RECIPE, *flags, "--out", "run", "--overwrite")
     return [
         Program(f"tutorial, {epochs} epochs", script, "the script", reference=True),

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import torch
+from seeded_steps import rng
 from torch import nn
 
 import relaxit
-from relaxit.data.dataset import Format, Part
-from relaxit.training.config import ModelConfig
-from relaxit.training.task import Setup
+from relaxit.data.examples import Examples
+from relaxit.data.splits import ColumnFormat, Format
+from relaxit.training.setup import Setup
 from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
 from relaxit_permutation.tasks.jigsaw.puzzle import Grid
 from relaxit_permutation.tasks.jigsaw.task import Solver
 
-SIX = Format((6, 6), 255)  # nine pieces of 2x2
+SIX = Format({"inputs": ColumnFormat("float32", (6, 6))})  # nine pieces of 2x2
 
 
-def setup(n=9, estimator="pathwise", relaxation=Permutation, hidden=(16,), **more):
-    networks = ModelConfig(hidden=hidden, **more)
-    return Setup(relaxation(n=n), relaxit.estimator(estimator), latents=1, networks=networks)
+def setup(n=9, estimator="pathwise", relaxation=Permutation):
+    return Setup(relaxation(n=n), relaxit.estimator(estimator))
+
+
+def random_images(count):
+    """Images of 6x6 pixels in [0, 1]."""
+    return Examples.of(inputs=torch.rand(count, 6, 6, generator=rng()))
 
 
 def marked(count=4, blanks=()):
     """Images of nine pieces: the pixels of piece i are all 25 (i + 1), or 0 if it is blank."""
-    values = torch.tensor([0 if i in blanks else 25 * (i + 1) for i in range(9)])
+    values = torch.tensor([0 if i in blanks else 25 * (i + 1) for i in range(9)]) / 255
     pieces = values[None, :, None].expand(count, 9, 4)
-    return Part(Grid((6, 6), 3).joined(pieces).to(torch.uint8), 255)
+    return Examples.of(inputs=Grid((6, 6), 3).joined(pieces).unflatten(1, (6, 6)))
 
 
 class Knows(nn.Module):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from marked_pieces import SIX, Knows, knowing, marked, setup
+from marked_pieces import SIX, Knows, knowing, marked, random_images, setup
 from seeded_steps import rng, step
 
-from relaxit.data.dataset import Part
 from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
 from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 from relaxit_permutation.tasks.jigsaw.puzzle import Grid, shuffled
@@ -65,8 +64,8 @@ def test_the_same_seed_gives_the_same_puzzles_another_others():
 
 def test_who_sees_the_pieces_does_as_well_in_whatever_order_they_lie():
     torch.manual_seed(0)
-    model = Jigsaw().build(setup(), SIX).eval()
-    images = Part(torch.randint(256, (60, 36), generator=rng()).to(torch.uint8), 255)
+    model = Jigsaw(hidden=(16,)).build(setup(), SIX).eval()
+    images = random_images(60)
     first, other = (Jigsaw().evaluate(setup(), model, images, seed) for seed in (0, 1))
     assert first == pytest.approx(other, rel=1e-5)
 
@@ -76,12 +75,12 @@ def test_who_sees_the_pieces_does_as_well_in_whatever_order_they_lie():
 
 @pytest.mark.parametrize("samples", [1, 3])
 def test_the_loss_is_the_mean_over_samples_of_soft_images(samples):
-    task, s = Jigsaw(samples=samples, context=0), setup()
+    task, s = Jigsaw(samples=samples, context=0, hidden=(16,)), setup()
     torch.manual_seed(0)
     model = task.build(s, SIX)
-    images = Part(torch.randint(256, (20, 36), generator=rng()).to(torch.uint8), 255)
+    images = random_images(20)
     found = task.terms(s, model, images, step(temperature=0.7)).loss
-    generator, x = rng(), images.images / 255
+    generator, x = rng(), images.inputs.flatten(1)
     puzzle = shuffled(model.grid.cut(x), generator)
     params = model(puzzle.pieces).expand(samples, 20, 9, 9)
     soft = s.relaxation(params, 0.7).rsample((), generator)
@@ -111,11 +110,11 @@ def test_great_scores_of_who_knows_cost_nothing():
     ],
 )
 def test_every_structure_and_estimator_trains(relaxation, estimator):
-    task, s = Jigsaw(samples=2), setup(9, estimator, relaxation)
+    task, s = Jigsaw(samples=2, hidden=(16,)), setup(9, estimator, relaxation)
     task.check(s)
     torch.manual_seed(0)
     model = task.build(s, SIX)
-    images = Part(torch.randint(256, (20, 36), generator=rng()).to(torch.uint8), 255)
+    images = random_images(20)
     task.terms(s, model, images, step()).loss.mean().backward()
     weights = dict(model.named_parameters())
     assert all(w.grad.isfinite().all() for w in weights.values())
@@ -131,7 +130,7 @@ def test_every_structure_and_estimator_trains(relaxation, estimator):
 @pytest.mark.parametrize("context", [0, 2])
 def test_scores_follow_their_pieces(context, training):
     torch.manual_seed(0)
-    model = Jigsaw(context=context).build(setup(), SIX).train(training)
+    model = Jigsaw(context=context, hidden=(16,)).build(setup(), SIX).train(training)
     pieces, order = torch.rand(5, 9, 4), torch.randperm(9)
     found = model(pieces)
     assert found.shape == (5, 9, 9)
@@ -146,5 +145,5 @@ def test_scores_follow_their_pieces(context, training):
 
 def test_nothing_in_evaluation_is_left_to_chance():
     torch.manual_seed(0)
-    model, pieces = Jigsaw().build(setup(), SIX), torch.rand(5, 9, 4)
+    model, pieces = Jigsaw(hidden=(16,)).build(setup(), SIX), torch.rand(5, 9, 4)
     torch.testing.assert_close(model.train()(pieces), model.eval()(pieces))  # no dropout

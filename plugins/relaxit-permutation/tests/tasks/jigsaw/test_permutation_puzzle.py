@@ -15,7 +15,7 @@ from relaxit_permutation.tasks.jigsaw.puzzle import Grid, Puzzle, arranged, shuf
 def test_pieces_are_those_of_the_grid_row_by_row():
     image = torch.arange(24).reshape(1, 4, 6)
     grid = Grid((4, 6), 2)
-    pieces = grid.cut(image.flatten(1))
+    pieces = grid.cut(image)
     assert pieces.shape == (1, 4, 6)
     assert torch.equal(pieces[0, 0].reshape(2, 3), image[0, :2, :3])
     assert torch.equal(pieces[0, 1].reshape(2, 3), image[0, :2, 3:])
@@ -25,8 +25,8 @@ def test_pieces_are_those_of_the_grid_row_by_row():
 
 @pytest.mark.parametrize(("size", "side"), [((4, 6), 2), ((6, 6), 3), ((8, 4), 4), ((5, 5), 1)])
 def test_joining_undoes_cutting(size, side):
-    grid, images = Grid(size, side), torch.rand(3, size[0] * size[1])
-    assert torch.equal(grid.joined(grid.cut(images)), images)
+    grid, images = Grid(size, side), torch.rand(3, *size)
+    assert torch.equal(grid.joined(grid.cut(images)), images.flatten(1))
 
 
 def test_a_known_shuffle_is_undone():

@@ -8,20 +8,24 @@ from torch import nn
 
 import relaxit
 from relaxit import zoo
-from relaxit.data.dataset import Dataset, Images, Part
+from relaxit.data.dataset import Dataset
+from relaxit.data.examples import Examples
+from relaxit.data.splits import ColumnFormat, Format, Splits
 from relaxit.training.config import resolve
-from relaxit.training.task import Setup
+from relaxit.training.setup import Setup
 from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
+
+NUMBERS = Format({"inputs": ColumnFormat("float32", ())})
 
 
 class Few(Dataset):
     """63 numbers, and 23 to test."""
 
-    api, name, summary = 1, "test-few", "some numbers"
+    api, name, summary = 2, "test-few", "some numbers"
 
     def load(self, directory, download=False):
-        x = torch.rand(86, 1, generator=torch.Generator().manual_seed(2))
-        return Images(x[:63], x[63:], (1, 1), levels=1)
+        x = torch.rand(86, generator=torch.Generator().manual_seed(2))
+        return Splits(Examples.of(inputs=x[:63]), Examples.of(inputs=x[63:]))
 
 
 def setup(n=5, estimator="pathwise", relaxation=Permutation, **more):
@@ -29,7 +33,7 @@ def setup(n=5, estimator="pathwise", relaxation=Permutation, **more):
 
 
 def part(count, seed=1):
-    return Part(torch.rand(count, 1, generator=rng(seed)), 1)
+    return Examples.of(inputs=torch.rand(count, generator=rng(seed)))
 
 
 def config(*layers):

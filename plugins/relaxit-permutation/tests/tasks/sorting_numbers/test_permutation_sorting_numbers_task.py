@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from numbers_oracles import Oracle, Swaps, config, part, setup
+from numbers_oracles import NUMBERS, Oracle, Swaps, config, part, setup
 from seeded_steps import rng, step
 from torch import nn
 
-from relaxit.data.dataset import Format, Part
+from relaxit.data.examples import Examples
+from relaxit.training.building import build
 from relaxit.training.callbacks import SilentCallback
-from relaxit.training.experiment import build
-from relaxit.training.loop import Trainer
 from relaxit.training.stopping import StopRequest
+from relaxit.training.trainer import Trainer
 from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
 from relaxit_permutation.plackett_luce.permutation_plackett_luce import PermutationPlackettLuce
 from relaxit_permutation.tasks.ordering import best_order
@@ -38,7 +38,7 @@ def test_the_greatest_number_comes_first():
 
 def test_shares_are_those_of_ranks_and_of_lists():
     numbers = part(1000)
-    lists = numbers.images.reshape(250, 4)
+    lists = numbers.inputs.reshape(250, 4)
     bad = lists[:, 0] < 0.5
     top = lists.sort(descending=True).values
     error = 2 * (top[:, 0] - top[:, 1])[bad].square().sum() / (250 * 4)
@@ -57,7 +57,7 @@ def test_many_lists_are_counted_as_few_are(monkeypatch):
 
 
 def test_equal_numbers_are_not_out_of_order():
-    numbers = Part(torch.tensor([0.5, 0.25, 0.5, 0.75] * 3)[:, None], 1)
+    numbers = Examples.of(inputs=[0.5, 0.25, 0.5, 0.75] * 3)
     assert SortingNumbers().evaluate(setup(4), Oracle(4), numbers, 0)["wrong"] == 0
 
 
@@ -77,11 +77,11 @@ def test_a_structure_with_a_distribution_is_evaluated_at_its_mode():
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 11])
 def test_every_number_is_in_a_list_and_the_last_is_filled_from_the_first(count):
-    x = torch.arange(float(count))[:, None]
+    x = torch.arange(float(count))
     lists = joined(x, 4)
     assert lists.shape == (-(-count // 4), 4)
     flat = lists.flatten().tolist()
-    assert flat[:count] == x.flatten().tolist()
+    assert flat[:count] == x.tolist()
     assert flat[count:] == [i % count for i in range(count, len(flat))]
 
 
@@ -102,9 +102,9 @@ def test_a_remainder_smaller_than_a_list_makes_no_nan(batch_size):
 @pytest.mark.parametrize("samples", [1, 3])
 def test_the_loss_is_the_mean_over_samples_of_soft_lists(samples):
     task, s, numbers = SortingNumbers(samples=samples), setup(4), part(40)
-    model = task.build(s, Format((1, 1), 1))
+    model = task.build(s, NUMBERS)
     found = task.terms(s, model, numbers, step(temperature=0.7)).loss
-    x = numbers.images.reshape(10, 4)
+    x = numbers.inputs.reshape(10, 4)
     params = model(x.unsqueeze(-1))
     soft = s.relaxation(params.expand(samples, 10, 4, 4), 0.7).rsample((), rng())
     by_hand = torch.zeros(10)
@@ -118,16 +118,17 @@ def test_the_loss_is_the_mean_over_samples_of_soft_lists(samples):
 
 def test_each_list_has_noise_of_its_own():
     s = setup(4, "st-gumbel")
-    one = torch.rand(4, 1, generator=rng()).repeat(30, 1)  # thirty times the same list
-    loss = SortingNumbers(samples=1).terms(s, Oracle(4), Part(one, 1), step()).loss
+    one = part(4)
+    thirty = Examples.of(inputs=one.inputs.repeat(30))  # times the same list
+    loss = SortingNumbers(samples=1).terms(s, Oracle(4), thirty, step()).loss
     assert len(loss.unique()) > 5
-    several = SortingNumbers(samples=4).terms(s, Oracle(4), Part(one[:4], 1), step()).loss
+    several = SortingNumbers(samples=4).terms(s, Oracle(4), one, step()).loss
     assert several.shape == (1,)
     assert float(several) not in loss.tolist()  # four draws, not four times the first
 
 
 def test_great_scores_of_an_oracle_cost_nothing_and_of_its_opposite_much():
-    s, numbers = setup(4), Part(torch.tensor([0.35, 0.1, 0.9, 0.65])[:, None], 1)
+    s, numbers = setup(4), Examples.of(inputs=[0.35, 0.1, 0.9, 0.65])
     cost = [
         float(SortingNumbers().terms(s, Oracle(4, 1e4, up), numbers, step()).loss)
         for up in (False, True)
@@ -150,7 +151,7 @@ def test_every_structure_and_estimator_moves_every_weight(relaxation, estimator)
     s, task = setup(4, estimator, relaxation), SortingNumbers()
     task.check(s)
     torch.manual_seed(0)
-    model = task.build(s, Format((1, 1), 1))
+    model = task.build(s, NUMBERS)
     terms = task.terms(s, model, part(40), step())
     assert terms.loss.shape == (10,)
     assert not terms.metrics
@@ -165,7 +166,7 @@ def test_every_structure_and_estimator_moves_every_weight(relaxation, estimator)
 
 
 def test_a_number_is_scored_by_itself():
-    model = SortingNumbers().build(setup(4), Format((1, 1), 1))
+    model = SortingNumbers().build(setup(4), NUMBERS)
     x = torch.rand(3, 4, 1)
     order = torch.tensor([2, 0, 3, 1])
     torch.testing.assert_close(model(x[:, order]), model(x)[..., order])

@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 
 from relaxit import Capabilities, PerturbAndRelax, zoo
-from relaxit.data.dataset import Dataset, Images
+from relaxit.data.dataset import Dataset
+from relaxit.data.examples import Examples
+from relaxit.data.images import ImageReader
+from relaxit.data.splits import Splits
+from relaxit.training.building import build
 from relaxit.training.callbacks import SilentCallback
 from relaxit.training.config import resolve
-from relaxit.training.experiment import build
-from relaxit.training.loop import Trainer
 from relaxit.training.stopping import StopRequest
+from relaxit.training.trainer import Trainer
 
 PLANTED = (3, 20, 41)
 
@@ -18,19 +21,15 @@ PLANTED = (3, 20, 41)
 class Planted(Dataset):
     """Black and white noise of 8 x 8; three of the pixels are the bits of the label."""
 
-    api, name, summary = 1, "test-planted", "three pixels are the label"
+    api, name, summary = 2, "test-planted", "three pixels are the label"
 
     def load(self, directory, download=False):
         bits = torch.randint(2, (1200, 64), generator=torch.Generator().manual_seed(5))
         labels = (bits[:, list(PLANTED)] * torch.tensor([4, 2, 1])).sum(-1)
-        pixels = bits.to(torch.uint8) * 255
-        return Images(
-            train=pixels[:1000],
-            test=pixels[1000:],
-            size=(8, 8),
-            train_labels=labels[:1000],
-            test_labels=labels[1000:],
-        )
+        pixels = (bits.to(torch.uint8) * 255).unflatten(1, (8, 8))
+        images = Examples({"inputs": pixels, "targets": labels}, ImageReader())
+        train, test = torch.arange(1200).split([1000, 200])
+        return Splits(images.take(train), images.take(test))
 
 
 class Positive(PerturbAndRelax):
@@ -63,8 +62,8 @@ def trained(*layers, dataset="digits"):
 
 
 def small(k=5, **more):
-    options = {"n": 64, "k": k}
-    return {"relaxation": {"options": options}, "model": {"hidden": [16]}, "epochs": 2, **more}
+    relaxation, task = {"options": {"n": 64, "k": k}}, {"options": {"hidden": [16]}}
+    return {"relaxation": relaxation, "task": task, "epochs": 2, **more}
 
 
 def with_scores(*layers):

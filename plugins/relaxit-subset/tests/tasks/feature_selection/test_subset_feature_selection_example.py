@@ -10,8 +10,8 @@ from matplotlib.image import imread
 from planted_pixels import PLANTED, Planted, config
 from subset_scripts import load, run
 
-from relaxit.data.dataset import Images
-from relaxit.training.experiment import build
+from relaxit.data.splits import Splits
+from relaxit.training.building import build
 from relaxit_subset.tasks.feature_selection.figures import COLOUR
 
 
@@ -38,16 +38,8 @@ def test_the_example_prints_a_table_and_draws(tmp_path):
 
 def test_selections_of_the_example_have_k_pixels_and_see_no_test_images():
     example = load("feature_selection")
-    images = build(config()).images
-    spoiled = Images(
-        train=images.train,
-        test=images.test[:0],
-        size=images.size,
-        levels=images.levels,
-        train_labels=images.train_labels,
-        test_labels=images.test_labels[:0],
-    )
-    first, second = (example.ranked(part, 0) for part in (images, spoiled))
+    data = build(config()).data
+    first, second = (example.ranked(part, 0) for part in (data, Splits(data.train)))
     for name, ranking in first.items():
         support = ranking.set_params(k=6).get_support()
         assert support.sum() == 6
@@ -58,7 +50,7 @@ def test_selections_of_the_example_have_k_pixels_and_see_no_test_images():
 
 def test_the_networks_of_the_example_see_the_chosen_pixels_only():
     example = load("feature_selection")
-    images = Planted().load(Path())
+    data = Planted().load(Path())
     chosen = torch.zeros(64).index_fill(0, torch.tensor(PLANTED), 1.0)
-    assert example.accuracy(images, chosen, 0, "digits", 8) == 1
-    assert example.accuracy(images, 1 - chosen, 0, "digits", 8) < 0.3  # eight classes
+    assert example.accuracy(data, chosen, 0, "digits", 8) == 1
+    assert example.accuracy(data, 1 - chosen, 0, "digits", 8) < 0.3  # eight classes

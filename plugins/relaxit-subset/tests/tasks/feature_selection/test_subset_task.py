@@ -6,10 +6,10 @@ import pytest
 import torch
 from planted_pixels import PLANTED, config, small, trained, with_scores
 
+from relaxit.training.building import build
 from relaxit.training.callbacks import SilentCallback
-from relaxit.training.experiment import build
-from relaxit.training.loop import Trainer
 from relaxit.training.stopping import StopRequest
+from relaxit.training.trainer import Trainer
 from relaxit_subset.tasks.feature_selection.task import selection
 
 # --- what is learned --------------------------------------------------------------------------
@@ -39,8 +39,8 @@ def test_every_estimator_moves_scores_and_weights(relaxation, estimator):
 @pytest.mark.parametrize(("estimator", "k", "epochs"), [("pathwise", 3, 30), ("simple", 8, 20)])
 def test_planted_pixels_are_found(estimator, k, epochs):
     layer = {**small(k), "epochs": epochs, "batch_size": 50, "estimator": {"name": estimator}}
-    rate = {"task": {"options": {"score_rate": 20.0}}}
-    experiment = trained(layer, rate, {"model": {"hidden": [32]}}, dataset="test-planted")
+    options = {"task": {"options": {"score_rate": 20.0, "hidden": [32]}}}
+    experiment = trained(layer, options, dataset="test-planted")
     chosen = selection(experiment.setup, experiment.model).nonzero().flatten().tolist()
     assert len(chosen) == k
     assert set(PLANTED) <= set(chosen)
@@ -86,12 +86,12 @@ def test_the_rate_of_the_scores_is_that_multiple_of_the_learning_rate(rate):
 
 
 def by_hand(experiment, z):
-    part = experiment.images.part("test", labels=True)
-    x = part.images.float() / part.levels
+    test = experiment.data.test
+    x = test.inputs.flatten(1).float() / 16  # grey levels of the digits
     with torch.no_grad():
         logits = experiment.model.classifier(x * z)
-    return float((logits.argmax(-1) == part.labels).float().mean()), float(
-        torch.nn.functional.cross_entropy(logits, part.labels)
+    return float((logits.argmax(-1) == test.targets).float().mean()), float(
+        torch.nn.functional.cross_entropy(logits, test.targets)
     )
 
 
@@ -123,11 +123,11 @@ def test_training_accuracy_is_that_of_the_best_pixels_too():
     trainer = Trainer(experiment)
     index = torch.arange(50)
     batch = trainer.train.take(index)
-    x = batch.images.float() / batch.levels
+    x = batch.inputs.flatten(1).float() / 16
     with torch.no_grad():
         logits = experiment.model.classifier(x * selection(experiment.setup, experiment.model))
     trainer.train_step(index)
-    right = float((logits.argmax(-1) == batch.labels).float().mean())
+    right = float((logits.argmax(-1) == batch.targets).float().mean())
     assert trainer.means()["train_accuracy"] == pytest.approx(right)
 
 

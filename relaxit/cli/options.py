@@ -1,4 +1,4 @@
-"""Options that the benchmark commands share."""
+"""Options that the measuring commands share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Against", "Device", "Json", "Only", "Out", "Threads", "names_in"]
+__all__ = ["Against", "Device", "Json", "NoCompile", "Only", "Out", "Threads", "names_in"]
 
 Device = Annotated[str, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[
@@ -28,17 +28,21 @@ Against = Annotated[
 Only = Annotated[
     list[str] | None, typer.Option("--only", help="Run only this implementation; may be repeated.")
 ]
+NoCompile = Annotated[
+    bool,
+    typer.Option("--no-compile", help="Leave out implementations that use torch.compile."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 Out = Annotated[
     Path | None, typer.Option("--out", help="File to which the JSON is written as well.")
 ]
 
 
-def names_in(listed: str | None) -> frozenset[str]:
+def names_in(listed: str | None) -> list[str]:
     """Split a list of names separated by commas.
 
     Example:
-        >>> sorted(names_in("torch, pyro,"))
-        ['pyro', 'torch']
+        >>> names_in("torch, pyro,")
+        ['torch', 'pyro']
     """
-    return frozenset(name for part in (listed or "").split(",") if (name := part.strip()))
+    return [name for part in (listed or "").split(",") if (name := part.strip())]

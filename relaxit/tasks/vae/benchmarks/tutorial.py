@@ -5,7 +5,7 @@ anew with today's names of PyTorch, and otherwise does exactly what the script d
 loaded one at a time through PIL, noise is drawn on the CPU, a second forward pass for the unrelaxed
 objective builds its graph unnecessarily, and two losses are read in every step. Do not improve it.
 
-    python -m relaxit.bench.tutorial --data-dir data --epochs 10 --out samples.png
+    python -m relaxit.tasks.vae.benchmarks.tutorial --data-dir data --epochs 10 --out samples.png
 """
 
 from __future__ import annotations
@@ -45,21 +45,11 @@ def sample_gumbel(shape: torch.Size, device: torch.device, eps: float = 1e-20) -
     return -torch.log(-torch.log(u + eps) + eps)
 
 
-def gumbel_softmax(
-    logits: Tensor,  # [..., K]
-    temperature: float,
-    evaluate: bool = False,
-    hard: bool = False,
-) -> Tensor:
-    """Return a relaxed draw ``[..., K]``; exact if ``evaluate``, straight-through if ``hard``."""
+def gumbel_softmax(logits: Tensor, temperature: float, evaluate: bool = False) -> Tensor:
+    """Return a relaxed draw ``[..., K]``, like the logits; an exact one if ``evaluate``."""
     if evaluate:
         return OneHotCategorical(logits=logits).sample()
-    y = F.softmax((logits + sample_gumbel(logits.size(), logits.device)) / temperature, dim=-1)
-    if hard:
-        _, k = y.max(-1)
-        y_hard = torch.zeros_like(logits).scatter_(-1, k.unsqueeze(-1), 1.0)
-        y = (y_hard - y).detach() + y
-    return y
+    return F.softmax((logits + sample_gumbel(logits.size(), logits.device)) / temperature, dim=-1)
 
 
 class TutorialVae(nn.Module):
