@@ -159,7 +159,7 @@ BAD_COMMANDS = [
         "-d test=0.01 of 4 rows in t.csv leaves no",
     ),
     ("-d file=t.csv -d standardise=maybe", 2, "-d standardise must be true or false"),
-    ("-d file=t.csv -d seperator=;", 2, "table has no option seperator"),
+    ("-d file=t.csv -d delimiter=;", 2, "table has no option delimiter"),
 ]
 
 

@@ -22,8 +22,8 @@ def test_files_are_found_below_the_directory_or_by_an_absolute_path(tmp_path):
 
 def test_a_missing_file_has_neighbours(tmp_path):
     (tmp_path / "measured.csv").write_text(TEXT)
-    with pytest.raises(DataError, match=r"mesured.csv does not exist \(did you mean measured.csv"):
-        find_file("mesured.csv", tmp_path)
+    with pytest.raises(DataError, match=r"measure.csv does not exist \(did you mean measured.csv"):
+        find_file("measure.csv", tmp_path)
     with pytest.raises(DataError, match=r"zzz does not exist; --data-dir"):
         find_file("zzz", tmp_path)
     with pytest.raises(DataError, match="is not a file"):

@@ -21,7 +21,7 @@ class TextVaeOptions(VaeOptions):
         "categorical", description="distribution of the characters"
     )
     hidden: tuple[PositiveInt, ...] = Field(
-        (256,), description="channels of the encoder's convolutions; mirrored in the decoder"
+        (192,), description="channels of the encoder's convolutions; mirrored in the decoder"
     )
     params_activation: Literal["none"] = Field("none", description="as in task vae")
     block: PositiveInt = Field(

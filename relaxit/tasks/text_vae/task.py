@@ -45,8 +45,9 @@ class TextVaeTask(VaeTask):
     options: TextVaeOptions
     defaults = {
         "relaxation": {"name": "categorical", "options": {"categories": 32}},
+        "estimator": {"name": "st-gumbel"},
         "latents": 64,
-        "epochs": 20,
+        "epochs": 12,
         "batch_size": 50,
         "data": {"name": "text"},
     }
