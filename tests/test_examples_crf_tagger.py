@@ -74,6 +74,19 @@ def test_padding_changes_no_other_position(tagger, real):
     assert not padded.grad[:, real:].any()
 
 
+def test_a_gap_joins_its_neighbours(tagger):
+    scores = 2 * torch.randn(5, 4, 3, 3, generator=rng())
+    gap = scores.new_full((5, 1, 3, 3), -torch.inf)
+    joined = torch.cat([scores[:, :2], gap, scores[:, 2:]], 1)
+    short, long = tagger.TagChain(length=4, tags=3), tagger.TagChain(length=5, tags=3)
+    for expected, found in (
+        (short.relax(scores, 0.5), long.relax(joined, 0.5)),
+        (short.argmax(scores), long.argmax(joined)),
+    ):
+        torch.testing.assert_close(found[:, [0, 1, 3, 4]], expected)
+        assert not found[:, 2].any()
+
+
 def test_tokens_of_padding_do_not_count(tagger):
     part = tagger.HmmSentences().load(None).test.take(torch.arange(50))
     assert part["lengths"].unique().numel() > 5
