@@ -92,7 +92,7 @@ class TagChain(PerturbAndRelax):
 def over_chains(scores: Tensor, total: Callable[[Tensor, int], Tensor]) -> Tensor:
     """Return the total (a logsumexp or a maximum) of the scores of all chains, [...]."""
     present = (scores > -torch.inf).flatten(-2).any(-1)
-    finite = torch.where(present[..., None, None], scores.clamp_min(-1e30), 0.0)
+    finite = scores.clamp_min(-1e30)  # gradients of a logsumexp of -inf are NaN
     so_far = finite[..., 0, 0, :]
     for t in range(1, scores.shape[-3]):
         after = total(so_far.unsqueeze(-1) + finite[..., t, :, :], -2)

@@ -17,8 +17,9 @@ PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "relaxit-subset": {
         "relaxation": ("subset", "subset-plackett-luce"),
         "estimator": ("imle", "simple"),
-        "task": ("feature-selection",),
-        "recipe": ("feature-selection", "subset-vae"),
+        "task": ("feature-selection", "router"),
+        "dataset": ("mixture-of-functions",),
+        "recipe": ("feature-selection", "router", "subset-vae"),
         "function": ("sample_subset", "soft_topk"),
     },
 }

@@ -102,7 +102,7 @@ class Run:
         train = self.data.train
         if not self.rows:
             self.rows = [*torch.randperm(len(train)).split(BATCH)]
-        batch = train.take(self.rows.pop())
+        batch = train.take(self.rows.pop(0))
         temperature = START * (END / START) ** (self.step / self.steps)
         self.optimizer.zero_grad()
         self.loss(self.model, batch.inputs, batch.targets, temperature).backward()
@@ -138,7 +138,9 @@ def milliseconds(data: Splits, blocks: int) -> dict[str, float]:
 
 
 def cell(values: list[float]) -> str:
-    """Format the mean and, for several seeds, its standard error."""
+    """Format the mean and, for several seeds, its standard error; a dash if there is none."""
+    if math.isnan(values[0]):
+        return "-"
     error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else math.nan
     return f"{statistics.mean(values):.4f} ± {error:.4f}"
 
@@ -148,14 +150,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="Number of seeds.")
     parser.add_argument("--epochs", type=int, default=20, help="Number of epochs.")
     parser.add_argument("--blocks", type=int, default=20, help="Blocks of steps that are timed.")
+    parser.add_argument("--methods", nargs="+", default=[*METHODS], choices=METHODS, metavar="NAME")
     args = parser.parse_args()
     torch.set_num_threads(1)
     data = MixtureOfFunctions().load(Path())
     times = milliseconds(data, args.blocks)
     steps = args.epochs * math.ceil(len(data.train) / BATCH)
     print(f"{'method':22}{'test loss':>18}{'largest load':>18}{'agreement':>18}{'ms/step':>9}")
-    for name, (loss, k) in METHODS.items():
-        found = []
+    for name in args.methods:
+        (loss, k), found = METHODS[name], []
         for seed in range(args.seeds):
             run = Run(loss, data, seed, steps)
             while run.step < steps:
