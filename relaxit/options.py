@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self, get_args
+from typing import Annotated, Any, ClassVar, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -136,12 +136,20 @@ class Configured:
     def __init__(self, options: BaseModel | None = None, /, **fields: Any) -> None:
         if options is None:
             try:
-                options = self.Options(**fields)
+                options = self.Options(**{key: self._declared(key, fields[key]) for key in fields})
             except ValidationError as error:
                 raise self._error(error, fields) from error
         object.__setattr__(self, "options", options)
         # The fields that pydantic compares; compiled code of older torch cannot ask pydantic.
         object.__setattr__(self, "_fields", tuple(options))
+
+    @classmethod
+    def _declared(cls, key: str, value: Any) -> Any:
+        """Return a list as a tuple where the option is one, as in a configuration file."""
+        field = cls.Options.model_fields.get(key)
+        if isinstance(value, list) and field and get_origin(field.annotation) is tuple:
+            return tuple(value)
+        return value
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from relaxit.data.examples import Examples
 from relaxit.data.splits import PARTS, ColumnFormat, PartName, Splits
 from relaxit.errors import ConfigurationError, DataError
 
@@ -32,6 +33,7 @@ class Requirement:
         low, high: smallest and largest value that is allowed.
         shape: shape per example, None for a size that is free; None if any shape will do.
         optional: whether the column may be absent.
+        remedy: what to do if the column does not fit, such as ``set -t likelihood=gaussian``.
 
     Example:
         >>> Requirement("float", 0, 1).words
@@ -45,6 +47,7 @@ class Requirement:
     high: float = _INFINITE
     shape: tuple[int | None, ...] | None = None
     optional: bool = False
+    remedy: str = ""
 
     @property
     def words(self) -> str:
@@ -102,17 +105,21 @@ def check_columns(
             raise ConfigurationError(
                 f"task {task!r} needs {name} that are {requirement.words}, but those of data set "
                 f"{dataset!r} are {found.dtype} of shape {list(found.shape)} per example"
+                f"{_or(requirement)}"
             )
+        if not found.entries:
+            raise DataError(f"data set {dataset!r}: {name} of shape {list(found.shape)} are empty")
         for part, low, high in _limits(splits, name):
             if math.isnan(low + high) or math.isinf(low) or math.isinf(high):
                 raise DataError(
                     f"data set {dataset!r}: {name} of the {part} part have values that are not "
-                    "finite (NaN or infinity)"
+                    f"finite (NaN or infinity){_first_row(splits.part(part), name)}"
                 )
             if low < requirement.low or high > requirement.high:
                 raise DataError(
                     f"task {task!r} needs {name} that are {requirement.words}, but those of the "
                     f"{part} part of data set {dataset!r} range from {low:g} to {high:g}"
+                    f"{_or(requirement)}"
                 )
 
 
@@ -120,6 +127,19 @@ def _limits(splits: Splits, name: str) -> Iterator[tuple[PartName, float, float]
     for part in PARTS:
         if len(splits.part(part)):
             yield part, *splits.limits(name, part)
+
+
+def _first_row(part: Examples, name: str) -> str:
+    """Return which is the first example whose stored values are not finite."""
+    finite = (
+        part[name].flatten(1).isfinite().all(1) if part[name].dim() > 1 else part[name].isfinite()
+    )
+    rows = (~finite).nonzero().flatten()
+    return f", first in example {int(rows[0])}" if len(rows) else ""
+
+
+def _or(requirement: Requirement) -> str:
+    return f"; {requirement.remedy}" if requirement.remedy else ""
 
 
 def _remedy(name: str) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from relaxit.data import PartName, Splits
 from relaxit.drawing import errors_as_warnings
+from relaxit.errors import DataError
 from relaxit.relaxation import Relaxation
 from relaxit.training.config import RunConfig
 from relaxit.training.schedules import cosine_decay, ramp
@@ -106,7 +107,13 @@ class Experiment:
         return torch.randperm(len(self.data.train), generator=generator).to(self.device)
 
     def evaluate(self, name: PartName, seed: int) -> dict[str, float]:
-        """Evaluate the model on a held-out part; return the metrics by their full names."""
+        """Evaluate the model on a held-out part; return the metrics by their full names.
+
+        Raises:
+            DataError: if the part has no examples.
+        """
+        if not len(self.data.part(name)):
+            raise DataError(f"data set {self.config.data.name!r} has no {name} {self.noun}")
         with evaluation_mode(self.model):
             metrics = self.task.evaluate(self.setup, self.model, self.data.part(name), seed)
         return {f"{name}_{metric}": value for metric, value in metrics.items()}

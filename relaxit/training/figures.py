@@ -112,6 +112,6 @@ def _plot(axes: Any, rows: Sequence[Mapping[str, float]], curve: Curve) -> None:
 def _focus(axes: Any, rows: Sequence[Mapping[str, float]], metrics: Sequence[str]) -> None:
     """Limit the axis to all but the first tenth of a long run, where the curves are steep."""
     late = rows[len(rows) // 10 :]
-    values = [abs(row[key]) for row in late for key in metrics]
+    values = [abs(row[key]) for row in late for key in metrics if key in row]
     margin = 0.05 * (max(values) - min(values)) + 1
     axes.set_ylim(min(values) - margin, max(values) + margin)

@@ -16,9 +16,11 @@ __all__ = ["REQUIRED", "Likelihood", "LikelihoodName", "build_likelihood", "pixe
 
 LikelihoodName = Literal["bernoulli", "categorical", "gaussian"]
 REQUIRED: dict[LikelihoodName, Requirement] = {
-    "bernoulli": Requirement("float", 0, 1),
-    "categorical": Requirement("integer", 0),
-    "gaussian": Requirement("float"),
+    "bernoulli": Requirement(
+        "float", 0, 1, remedy="set -t likelihood=gaussian, or likelihood=categorical for integers"
+    ),
+    "categorical": Requirement("integer", 0, remedy="set another -t likelihood"),
+    "gaussian": Requirement("float", remedy="set -t likelihood=categorical for integers"),
 }
 """What the inputs must be, by likelihood."""
 _LEAST = 1e-3  # probability from which initial biases are computed

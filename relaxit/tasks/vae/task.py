@@ -142,7 +142,9 @@ class VaeTask(Task):
     ) -> None:
         vae = _vae(model)
         if len(vae.shape) == 2 and vae.likelihood.grey:
-            figures.draw_reconstructions(setup, vae, data, directory / "reconstructions.png")
+            if len(data.test):
+                path = directory / "reconstructions.png"
+                figures.draw_reconstructions(setup, vae, data, path)
             samples = self.sample_prior(setup, model, 64, setup.seed)
             size = (vae.shape[0], vae.shape[1])
             figures.draw_grid(samples, size, 8, directory / "samples.png")
