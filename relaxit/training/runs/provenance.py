@@ -11,7 +11,7 @@ from typing import Any
 
 from relaxit.errors import PluginError, UnknownName
 from relaxit.plugins import default_registry
-from relaxit.training.config import RunConfig
+from relaxit.training.config import RunConfig, VariableConfig
 
 __all__ = ["plugin_changes", "record_plugins", "require_plugins"]
 
@@ -73,7 +73,8 @@ def plugin_changes(
 
 
 def _names(config: RunConfig) -> Iterator[tuple[str, str]]:
-    for variable in (config, *config.variables.values()):
+    variables: list[RunConfig | VariableConfig] = [config, *config.variables.values()]
+    for variable in variables:
         yield "relaxation", variable.relaxation.name
         yield "estimator", variable.estimator.name
     yield "task", config.task.name
