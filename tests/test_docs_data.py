@@ -122,6 +122,18 @@ def test_the_table_says_what_runs(task, monkeypatch):
         assert row[place] == found, f"{task}, {name}"
 
 
+def test_types_are_kept_as_the_table_says():
+    _, rows = cells("given")
+    for given, kept in rows:
+        for name in given.split(", "):
+            values = torch.ones(2, 3).to(getattr(torch, name))
+            if kept == "rejected":
+                with pytest.raises(DataError, match="inputs"):
+                    Examples.of(inputs=values)
+            else:
+                assert Examples.of(inputs=values).inputs.dtype == getattr(torch, kept), name
+
+
 REJECTED = {
     "type": (vae("bernoulli"), {"inputs": tokens(0)}),
     "range": (vae("categorical"), {"inputs": tokens(-1)}),

@@ -44,8 +44,8 @@ PUBLIC = [
     "relaxit.files", "relaxit.functional", "relaxit.gradients", "relaxit.json_text",
     "relaxit.losses", "relaxit.masks", "relaxit.nn", "relaxit.noise",
     "relaxit.plugins", "relaxit.reproduce", "relaxit.seeded_distribution", "relaxit.shapes",
-    "relaxit.tasks.vae", "relaxit.temperature", "relaxit.testing", "relaxit.tracing", "relaxit.training",
-    "relaxit.validation", "relaxit.zoo",
+    "relaxit.tasks.vae", "relaxit.temperature", "relaxit.testing", "relaxit.tracing",
+    "relaxit.training", "relaxit.validation", "relaxit.zoo",
     "relaxit_permutation", "relaxit_permutation.sinkhorn", "relaxit_subset",
 ]  # fmt: skip
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from relaxit.api.first_lines import describe as describe
     from relaxit.api.fitting import fit as fit
     from relaxit.api.launch import open_directory as open_directory
     from relaxit.api.progress import ProgressCallback as ProgressCallback
-    from relaxit.api.progress import describe as describe
     from relaxit.api.run import Run as Run
     from relaxit.api.run import load_run as load_run
     from relaxit.api.runs import Runs as Runs
@@ -21,7 +21,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "relaxit.api.fitting": ["fit"],
         "relaxit.api.launch": ["open_directory"],
-        "relaxit.api.progress": ["ProgressCallback", "describe"],
+        "relaxit.api.first_lines": ["describe"],
+        "relaxit.api.progress": ["ProgressCallback"],
         "relaxit.api.run": ["Run", "load_run"],
         "relaxit.api.runs": ["Runs"],
         "relaxit.api.train_recipe": ["train"],

@@ -1,15 +1,15 @@
-"""The progress of training: a bar on a terminal, a line that is updated in a notebook."""
+"""The progress of training: a bar on a terminal, else one line per epoch."""
 
 from __future__ import annotations
 
 import contextlib
-import html
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relaxit.api.first_lines import describe
+from relaxit.api.notebook_progress import NotebookCallback, in_notebook
 from relaxit.training import Callback, Experiment, SilentCallback
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from relaxit.training import Display
 
-__all__ = ["NotebookCallback", "ProgressCallback", "describe", "progress_of"]
+__all__ = ["ProgressCallback", "progress_of", "screen"]
 
 
 @contextlib.contextmanager
@@ -38,7 +38,7 @@ def progress_of(
     lines = describe(experiment, f"seed {experiment.config.seed}", path)
     config, display = experiment.config, experiment.task.display
     examples = members * len(experiment.data.train)
-    if _in_notebook():
+    if in_notebook():
         yield NotebookCallback(config.epochs, display, lines, experiment.noun)
         return
     callback = ProgressCallback(config.epochs, examples, 0, display, False, experiment.noun)
@@ -46,94 +46,6 @@ def progress_of(
         callback.say(line)
     with callback:
         yield callback
-
-
-def describe(experiment: Experiment, who: str, path: Path | None) -> list[str]:
-    """Return the first lines of a run: device, model, data, optimisation and objective.
-
-    Args:
-        experiment: the run, or one of several that differ in seed or temperature only.
-        who: what the lines are about, such as ``seed 0``.
-        path: directory of the results; None if there is none.
-    """
-    config, setup = experiment.config, experiment.setup
-    why = "best available" if config.device == "auto" else "as requested"
-    epochs = f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}"
-    where = f", run {path}" if path else ""
-    lines = [f"device {experiment.device} ({why}), {who}{where}"]
-    chosen = [
-        f"{variable.latents} x {variable.relaxation!r} by {variable.estimator.name}"
-        + (f" ({name})" if name else "")
-        for name, variable in setup.variables.items()
-    ]
-    lines.append(
-        f"{', '.join(chosen)}, on {config.data.name} ({_training_examples(experiment)}), {epochs}"
-    )
-    lines.append(_optimisation(experiment))
-    lines.append(f"minimises the {experiment.task.statement(setup)}")
-    return lines
-
-
-def _optimisation(experiment: Experiment) -> str:
-    """Return batch, optimizer and schedules in one line."""
-    config = experiment.config
-    o, t = config.optimizer, config.temperature
-    rate = f"learning rate {o.lr:g} ({o.schedule}"
-    rate += f", {o.warmup:.0%} warm-up)" if o.warmup else ", no warm-up)"
-    tau = f"temperature {t.initial:g}"
-    if t.schedule != "constant":
-        tau += f" to {t.final:g}" if t.schedule != "learned" else ""
-        tau += f" ({t.schedule})"
-    parts = [f"batch {config.batch_size}", o.method, rate, f"weight decay {o.weight_decay:g}", tau]
-    return ", ".join(parts)
-
-
-def _training_examples(experiment: Experiment) -> str:
-    """Return how many training examples there are, and the shape of an example."""
-    inputs = experiment.data.format.columns.get("inputs")
-    size = f" of {'x'.join(map(str, inputs.shape))}" if inputs and inputs.shape else ""
-    return f"{len(experiment.data.train)} training {experiment.noun}{size}"
-
-
-def _in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return hasattr(shell, "kernel")
-
-
-_UPDATE_SECONDS = 0.5
-
-
-class NotebookCallback:
-    """Shows the first lines of a run, and one line that is updated while it is trained."""
-
-    def __init__(self, epochs: int, display: Display, lines: list[str], noun: str) -> None:
-        from IPython.display import HTML
-        from IPython.display import display as show
-
-        self.html: Any = HTML
-        self.epochs, self.display, self.noun = epochs, display, noun
-        self.text = "<br>".join(html.escape(line) for line in lines)
-        self.handle: Any = show(HTML(self.text), display_id=True)
-        self.done, self._updated = 0, 0.0
-
-    def ready(self, engine: str, reason: str, seconds: float) -> None:
-        self.text += f"<br>engine {html.escape(engine)} ({html.escape(reason)})"
-
-    def step(self, examples: int, means: Mapping[str, float]) -> None:
-        if time.monotonic() - self._updated > _UPDATE_SECONDS:
-            self._show(self.done + 1, self.display.fill(self.display.bar, means))
-
-    def epoch(self, row: Mapping[str, float | int]) -> None:
-        self.done = int(row["epoch"])
-        speed = f"{row['examples_per_second']:.0f} {self.noun}/s"
-        self._show(self.done, f"{self.display.fill(self.display.line, row)}, {speed}")
-
-    def _show(self, epoch: int, text: str) -> None:
-        bar = f'<progress value="{self.done}" max="{self.epochs}"></progress>'
-        line = f"{bar} epoch {epoch}/{self.epochs}: {html.escape(text)}"
-        self.handle.update(self.html(f"{self.text}<br>{line}"))
-        self._updated = time.monotonic()
 
 
 class ProgressCallback:
@@ -161,7 +73,7 @@ class ProgressCallback:
         self.display = display
         self.quiet = quiet
         self.waited: dict[str, float] = {}  # seconds before the first step, by cause
-        self.screen = _console()
+        self.screen = screen()
         self.bar = None
         if self.screen.is_terminal and not quiet:
             self.bar = _bar(self.screen, noun)
@@ -216,13 +128,14 @@ class ProgressCallback:
             )
 
 
-def _console() -> Console:
+def screen() -> Console:
+    """Return the console of stderr; plain where it is no terminal or NO_COLOR is set."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def _bar(screen: Console, noun: str) -> Any:
+def _bar(console: Console, noun: str) -> Any:
     from rich.progress import (
         BarColumn,
         Progress,
@@ -243,6 +156,6 @@ def _bar(screen: Console, noun: str) -> Any:
         TextColumn("{task.fields[means]}", markup=False),
         Speed(),
         TimeRemainingColumn(),
-        console=screen,
+        console=console,
         refresh_per_second=5,
     )

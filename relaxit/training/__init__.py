@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from relaxit.training.assembly import build_task as build_task
+    from relaxit.training.assembly import load_data as load_data
+    from relaxit.training.assembly import seeded_weights as seeded_weights
+    from relaxit.training.assembly import with_defaults as with_defaults
     from relaxit.training.building import build as build
     from relaxit.training.building import build_all as build_all
     from relaxit.training.building import build_members as build_members
@@ -20,17 +24,12 @@ if TYPE_CHECKING:
     from relaxit.training.config import TemperatureConfig as TemperatureConfig
     from relaxit.training.config import combine as combine
     from relaxit.training.config import merge as merge
-    from relaxit.training.config import read_recipe as read_recipe
     from relaxit.training.config import resolve as resolve
     from relaxit.training.config import validated as validated
     from relaxit.training.config import with_defaults_of_task as with_defaults_of_task
     from relaxit.training.earlier_versions import upgrade as upgrade
     from relaxit.training.experiment import Experiment as Experiment
-    from relaxit.training.experiment import build_task as build_task
     from relaxit.training.experiment import evaluation_mode as evaluation_mode
-    from relaxit.training.experiment import load_data as load_data
-    from relaxit.training.experiment import seeded_weights as seeded_weights
-    from relaxit.training.experiment import with_defaults as with_defaults
     from relaxit.training.figures import Curve as Curve
     from relaxit.training.figures import Panel as Panel
     from relaxit.training.figures import draw_curves as draw_curves
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from relaxit.training.loop import train as train
     from relaxit.training.precision import Precision as Precision
     from relaxit.training.precision import matmuls as matmuls
+    from relaxit.training.recipe_files import read_recipe as read_recipe
     from relaxit.training.schedules import ramp as ramp
     from relaxit.training.setup import ESTIMATOR_STATE as ESTIMATOR_STATE
     from relaxit.training.setup import Setup as Setup
@@ -70,23 +70,22 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "TemperatureConfig",
             "combine",
             "merge",
-            "read_recipe",
             "resolve",
             "validated",
             "with_defaults_of_task",
         ],
-        "relaxit.training.experiment": [
-            "Experiment",
+        "relaxit.training.assembly": [
             "build_task",
-            "with_defaults",
             "load_data",
             "seeded_weights",
-            "evaluation_mode",
+            "with_defaults",
         ],
+        "relaxit.training.experiment": ["Experiment", "evaluation_mode"],
         "relaxit.training.figures": ["Curve", "Panel", "draw_curves", "draw_grid"],
         "relaxit.training.keys": ["KEYS", "WORDS", "nest"],
         "relaxit.training.loop": ["Outcome", "train"],
         "relaxit.training.precision": ["Precision", "matmuls"],
+        "relaxit.training.recipe_files": ["read_recipe"],
         "relaxit.training.schedules": ["ramp"],
         "relaxit.training.setup": ["ESTIMATOR_STATE", "Setup", "Variable"],
         "relaxit.training.stopping": ["StopRequest"],

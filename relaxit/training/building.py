@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from relaxit.errors import ConfigurationError
+from relaxit.training.assembly import assemble
 from relaxit.training.config import RunConfig
-from relaxit.training.experiment import Experiment, assemble
+from relaxit.training.experiment import Experiment
 from relaxit.training.metrics import check_shapes
 from relaxit.training.trial import trial
 

@@ -11,7 +11,8 @@ MOST_LINES = 300
 APART = {"architecture", "ci"}
 # Pages and examples, and what all relaxations of a plugin have in common.
 WHOLE = {
-    "tests/test_docs", "tests/test_docs_checks", "tests/test_docs_commands", "tests/test_docs_data",
+    "tests/test_docs", "tests/test_docs_checks", "tests/test_docs_commands",
+    "tests/test_docs_data",
     "tests/test_docs_glossary", "tests/test_docs_links", "tests/test_docs_names",
     "tests/test_docs_notebook", "tests/test_docs_papers", "tests/test_docs_pitfalls",
     "tests/test_docs_runs",

@@ -13,8 +13,8 @@ import relaxit
 from relaxit.cli.app import run
 from relaxit.errors import Unsupported
 from relaxit.plugins.registry import default_registry
+from relaxit.training.assembly import build_task
 from relaxit.training.building import build
-from relaxit.training.experiment import build_task
 from relaxit.training.trainer import Trainer
 from tests.helpers import own_classes
 from tests.training.small import small_config

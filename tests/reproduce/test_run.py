@@ -92,9 +92,9 @@ def test_what_draws_by_itself_is_run_in_turn_and_the_reason_kept():
 
 @pytest.mark.parametrize("mode", ["always", "never"])
 def test_seeds_that_diverge_are_lost_and_the_others_are_not(mode, monkeypatch):
-    from relaxit.training import experiment
+    from relaxit.training import assembly
 
-    original = experiment.build_model
+    original = assembly.build_model
 
     def spoiled(task, setup, format):
         model = original(task, setup, format)
@@ -103,7 +103,7 @@ def test_seeds_that_diverge_are_lost_and_the_others_are_not(mode, monkeypatch):
                 next(model.parameters()).fill_(torch.inf)
         return model
 
-    monkeypatch.setattr(experiment, "build_model", spoiled)
+    monkeypatch.setattr(assembly, "build_model", spoiled)
     done, _ = run(mode, seeds=(0, 1, 2))
     assert done.lost == {1: 0}
     assert done.finished

@@ -7,7 +7,7 @@ import pytest
 from relaxit.errors import ConfigurationError, UnknownName
 from relaxit.reproduce.study import find_study, read_study, studies
 from relaxit.tasks.polynomial.theory import METHODS, Problem, follow
-from relaxit.training.experiment import build_task
+from relaxit.training.assembly import build_task
 from tests.reproduce.small import BASE, cell, write_study
 
 EACH = pytest.mark.parametrize("name", sorted(studies()))

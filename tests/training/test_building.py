@@ -8,9 +8,9 @@ from torch import nn
 
 import relaxit
 from relaxit.errors import ConfigurationError, ShapeError
+from relaxit.training.assembly import assemble
 from relaxit.training.building import build, build_all, build_members
 from relaxit.training.callbacks import SilentCallback
-from relaxit.training.experiment import assemble
 from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Terms
 from relaxit.training.trainer import Trainer

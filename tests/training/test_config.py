@@ -7,7 +7,8 @@ import pytest
 from relaxit import zoo
 from relaxit.errors import ConfigurationError
 from relaxit.tasks.vae.task import VaeTask
-from relaxit.training.config import RunConfig, combine, merge, read_recipe, resolve
+from relaxit.training.config import RunConfig, combine, merge, resolve
+from relaxit.training.recipe_files import read_recipe
 
 BASE = {"relaxation": {"name": "a", "options": {"n": 3}}, "latents": 2, "epochs": 1}
 

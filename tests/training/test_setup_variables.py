@@ -10,11 +10,11 @@ import torch
 
 import relaxit
 from relaxit.errors import ConfigurationError
+from relaxit.training.assembly import build_task
 from relaxit.training.building import build, build_members
 from relaxit.training.callbacks import SilentCallback
 from relaxit.training.config import resolve
 from relaxit.training.ensembles import Ensemble
-from relaxit.training.experiment import build_task
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.runs.loading import open_run
 from relaxit.training.stopping import StopRequest

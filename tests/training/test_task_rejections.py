@@ -10,7 +10,7 @@ from relaxit.cli.app import run
 from relaxit.data import Dataset, Examples, Splits
 from relaxit.errors import ConfigurationError, PluginError, ShapeError, Unsupported
 from relaxit.plugins import registry
-from relaxit.training.experiment import build_task
+from relaxit.training.assembly import build_task
 from relaxit.training.runs.loading import open_run
 from relaxit.training.setup import Setup
 from relaxit.training.task import Display, Terms

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import relaxit
+from relaxit.training.assembly import assemble
 from relaxit.training.building import preflight
-from relaxit.training.experiment import assemble
 from relaxit.training.trainer import Trainer
 from relaxit.training.trial import Trial, trial
 from tests.training.chooser import TASK, Chooser

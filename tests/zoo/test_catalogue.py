@@ -5,8 +5,8 @@ import pytest
 from relaxit import zoo
 from relaxit.errors import ConfigurationError, UnknownName
 from relaxit.plugins.registry import default_registry
+from relaxit.training.assembly import build_task
 from relaxit.training.config import resolve
-from relaxit.training.experiment import build_task
 from relaxit.training.schedules import temperature_schedule
 
 

@@ -84,7 +84,7 @@ def runs_batched(
     """Return the runs as one ensemble if batching is enabled, possible and faster, else None.
 
     Args:
-        experiments: experiments built by :func:`relaxit.training.experiment.build_all`.
+        experiments: experiments built by :func:`relaxit.training.build_all`.
         mode: ``always``, ``never``, or ``auto``, which decides by :func:`batching_pays`.
 
     Returns:

@@ -20,7 +20,8 @@ from relaxit.environment import versions
 from relaxit.errors import CheckpointError, ConfigurationError
 from relaxit.files import write_atomically
 from relaxit.plugins import default_registry
-from relaxit.training.config import FIT, RunConfig, read_saved
+from relaxit.training.config import FIT, RunConfig
+from relaxit.training.recipe_files import read_saved
 from relaxit.training.runs import provenance
 from relaxit.validation import validation_summary
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from relaxit.data import Format
 from relaxit.environment import choose_device
-from relaxit.training.experiment import Experiment, assemble, build_model, build_task
+from relaxit.training.assembly import assemble, build_model, build_task
+from relaxit.training.experiment import Experiment
 from relaxit.training.runs.checkpoint import load_model
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.setup import Setup

@@ -207,9 +207,9 @@ def test_a_signal_in_a_members_last_epoch_ends_the_ensemble(tmp_path):
 
 def spoil(monkeypatch, seeds):
     """Runs of these seeds begin with a weight that is infinite."""
-    from relaxit.training import experiment
+    from relaxit.training import assembly
 
-    original = experiment.build_model
+    original = assembly.build_model
 
     def spoiled(task, setup, format):
         model = original(task, setup, format)
@@ -218,7 +218,7 @@ def spoil(monkeypatch, seeds):
                 next(model.parameters())[0, 0] = torch.inf
         return model
 
-    monkeypatch.setattr(experiment, "build_model", spoiled)
+    monkeypatch.setattr(assembly, "build_model", spoiled)
 
 
 @pytest.mark.usefixtures("no_images")

@@ -13,7 +13,7 @@ from numbers_oracles import config
 import relaxit
 from relaxit import Capabilities, Relaxation
 from relaxit.cli.app import run
-from relaxit.training.experiment import build_task
+from relaxit.training.assembly import build_task
 from relaxit.training.runs.directory import RunDirectory
 
 FLAGS = ["--recipe", "sorting-numbers", "--device", "cpu", "-o", "n=5", "--quiet"]

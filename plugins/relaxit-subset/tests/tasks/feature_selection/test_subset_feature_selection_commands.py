@@ -20,8 +20,8 @@ from relaxit.cli.app import run
 from relaxit.data.dataset import Dataset
 from relaxit.data.examples import Examples
 from relaxit.data.splits import Splits
+from relaxit.training.assembly import build_task
 from relaxit.training.config import resolve
-from relaxit.training.experiment import build_task
 from relaxit.training.runs.directory import RunDirectory
 from relaxit_subset.tasks.feature_selection.figures import COLOUR, overlay
 
