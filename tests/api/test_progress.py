@@ -1,16 +1,56 @@
-"""The first lines of a run say what it does, and the bar calls examples by their name."""
+"""Only images are called images, and the first lines of a run say what it does."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
 from relaxit.api import ProgressCallback, describe
+from relaxit.cli.app import run
 from relaxit.training import Display, build, resolve
 from relaxit.zoo import recipe_layers
 from tests.api.quick import QUICK
 
+NUMBERS = ["--recipe", "sorting-numbers", "-o", "n=5", "--epochs", "1", "--device", "cpu"]
+ROWS = ["--recipe", "polynomial", "--epochs", "1", "--device", "cpu"]
+CASES = [
+    (
+        ["--epochs", "1", "--batch-size", "300", "--device", "cpu"],
+        "images",
+        "1437 training images of 8x8",
+    ),
+    (ROWS, "rows", "12800 training rows of 128"),
+    (NUMBERS, "numbers", "60000 training numbers"),
+]
 
-def test_a_bar_calls_the_examples_by_name(monkeypatch):
+
+@pytest.mark.parametrize(("flags", "noun", "header"), CASES)
+@pytest.mark.parametrize("ensemble", [[], ["--ensemble", "seeds=2"]])
+def test_a_run_calls_its_examples_by_name(flags, noun, header, ensemble, capsys, tmp_path):
+    assert run(["train", *flags, *ensemble, "--out", "out"]) == 0
+    err = capsys.readouterr().err
+    assert f"({header}), " in err
+    epochs = [line for line in err.splitlines() if line.startswith("epoch ")]
+    assert all(line.endswith(f" {noun}/s") for line in epochs)
+    assert epochs
+    assert ("image" in err) == (noun == "images")
+    (metrics,) = list((tmp_path / "out").rglob("metrics.jsonl"))[:1]
+    row = json.loads(metrics.read_text().splitlines()[-1])
+    assert "examples_per_second" in row
+
+
+def test_so_does_an_evaluation(capsys):
+    assert run(["train", *ROWS, "--out", "out", "--quiet"]) == 0
+    assert run(["evaluate", "out"]) == 0
+    out = capsys.readouterr().out
+    assert "test_rows" in out
+    assert "image" not in out
+    assert run(["evaluate", "out", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["test_examples"] == 1
+
+
+def test_a_bar_says_so_too(monkeypatch):
     from rich.console import Console
 
     screen = Console(force_terminal=True, width=100, record=True)

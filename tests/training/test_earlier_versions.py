@@ -11,8 +11,8 @@ from relaxit.cli.app import run
 from relaxit.errors import ConfigurationError
 from relaxit.training.assembly import build_task
 from relaxit.training.config import resolve
-from relaxit.training.recipe_files import read_recipe
 from relaxit.training.earlier_versions import upgrade
+from relaxit.training.recipe_files import read_recipe
 
 OLD = {
     "objective": ({"objective": {"kl_warmup": 0.3}}, {"task": {"options": {"kl_warmup": 0.3}}}),

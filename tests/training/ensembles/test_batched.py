@@ -145,7 +145,7 @@ def test_members_differ_from_each_other():
 @pytest.mark.parametrize("stream", ["noise", "order", "weights"])
 def test_the_comparison_sees_a_wrong_stream(stream, monkeypatch):
     # Broken on purpose: one stream of every member is that of seed 0.
-    from relaxit.training import experiment, metrics
+    from relaxit.training import assembly, experiment, metrics
     from relaxit.training.seeds import derive
 
     def wrong(number, kind, index=0):
@@ -154,8 +154,8 @@ def test_the_comparison_sees_a_wrong_stream(stream, monkeypatch):
     config = small_config(SHORT, {"estimator": {"name": "st-gumbel"}})
     alone = [Trainer(e) for e in build_members(config, SEEDS)]
     with monkeypatch.context() as patch:
-        patch.setattr(metrics, "derive", wrong)
-        patch.setattr(experiment, "derive", wrong)
+        for module in (assembly, experiment, metrics):
+            patch.setattr(module, "derive", wrong)
         ensemble = Ensemble(build_members(config, SEEDS))
         ensemble.run_epoch()
     for trainer in alone:
