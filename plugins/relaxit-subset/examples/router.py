@@ -123,10 +123,10 @@ class Run:
         return float(loss), float(load.mean(0).max() / load.mean(0).sum()), shared
 
 
-def milliseconds(data: Splits, blocks: int) -> dict[str, float]:
+def milliseconds(names: list[str], data: Splits, blocks: int) -> dict[str, float]:
     """Return the CPU time of a step of each method, the median of blocks of ten steps."""
-    times: dict[str, list[float]] = {name: [] for name in METHODS}
-    runs = {name: Run(loss, data, 0, 10 * (blocks + 1)) for name, (loss, _) in METHODS.items()}
+    times: dict[str, list[float]] = {name: [] for name in names}
+    runs = {name: Run(METHODS[name][0], data, 0, 10 * (blocks + 1)) for name in names}
     for block in range(blocks + 1):
         for name, run in runs.items():
             began = time.process_time()
@@ -154,7 +154,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     data = MixtureOfFunctions().load(Path())
-    times = milliseconds(data, args.blocks)
+    times = milliseconds(args.methods, data, args.blocks)
     steps = args.epochs * math.ceil(len(data.train) / BATCH)
     print(f"{'method':22}{'test loss':>18}{'largest load':>18}{'agreement':>18}{'ms/step':>9}")
     for name in args.methods:
