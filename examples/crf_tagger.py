@@ -176,9 +176,6 @@ class CrfTagger(Supervised):
     def loss(self, setup: Setup, model: nn.Module, batch: Examples, z: Tensor) -> Tensor:
         return token_loss(model, batch, z)
 
-    def choose(self, setup: Setup, params: Tensor, generator: object = None) -> Tensor:
-        return setup.relaxation.argmax(params.detach())
-
     def evaluate(
         self, setup: Setup, model: nn.Module, part: Examples, seed: int
     ) -> dict[str, float]:

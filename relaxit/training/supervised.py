@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from relaxit.aliases import Generator
 from relaxit.data import Examples, Requirement
+from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import RelaxedDistribution
 from relaxit.training.setup import Setup
 from relaxit.training.task import Display, Step, Task, Terms
@@ -111,11 +112,13 @@ class Supervised(Task):
         return self.params(setup, model, Examples({"inputs": inputs}))
 
     def choose(self, setup: Setup, params: Tensor, generator: Generator = None) -> Tensor:
-        """Return the most likely choices; a hard sample where there is no mode."""
-        q = setup.distribution(params.detach())
-        if setup.relaxation.capabilities.discrete_distribution:
+        """Return the most likely choices; a hard sample where there is no mode and no argmax."""
+        q, relaxation = setup.distribution(params.detach()), setup.relaxation
+        if relaxation.capabilities.discrete_distribution:
             mode: Tensor = q.discrete.mode
             return mode
+        if isinstance(relaxation, PerturbAndRelax):
+            return relaxation.argmax(params.detach())
         return q.sample_hard((), generator)
 
     def terms(self, setup: Setup, model: nn.Module, batch: Examples, step: Step) -> Terms:

@@ -105,7 +105,9 @@ def test_every_column_trains_or_is_rejected(task, dtype, shape):
     if dtype in types:
         outcome = train(build(chosen))
         assert [row["epoch"] for row in outcome.rows] == [1, 2]
-        losses = [value for key, value in outcome.rows[-1].items() if key.startswith(("tr", "te"))]
+        losses = [
+            value for key, value in outcome.rows[-1].items() if key.startswith(("train_", "test_"))
+        ]
         assert torch.tensor(losses).isfinite().all()
         return
     with pytest.raises(ConfigurationError) as caught:
