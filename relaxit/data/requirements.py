@@ -139,7 +139,7 @@ def _first_row(part: Examples, name: str) -> str:
 
 
 def _or(requirement: Requirement) -> str:
-    return f"; {requirement.remedy}" if requirement.remedy else ""
+    return f"; {requirement.remedy or 'choose another --dataset'}"
 
 
 def _remedy(name: str) -> str:

@@ -13,7 +13,7 @@ __all__ = ["find_file", "read_text"]
 
 
 def find_file(name: str, directory: Path) -> Path:
-    """Return the path of a file: an absolute one, or one below the data directory.
+    """Return the path of a file, below the data directory or else as it is given.
 
     Raises:
         DataError: if it is not a file; names similar files beside it.
@@ -21,20 +21,21 @@ def find_file(name: str, directory: Path) -> Path:
     Example:
         >>> find_file("table.csv", Path("no-such-directory"))
         Traceback (most recent call last):
-        relaxit.errors.DataError: no-such-directory/table.csv does not exist; --data-dir sets the \
-directory of the files, or give an absolute path
+        relaxit.errors.DataError: no-such-directory/table.csv does not exist; files are looked \
+for in --data-dir, then in the current directory
     """
     path = directory / Path(name).expanduser()
-    if path.is_file():
-        return path
+    for found in (path, Path(name).expanduser()):
+        if found.is_file():
+            return found
     if path.exists():
         raise DataError(f"{path} is not a file; give the name of the file itself")
     beside = [p.name for p in path.parent.iterdir() if p.is_file()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, beside, n=3, cutoff=0.6)
     hint = f" (did you mean {' or '.join(near)}?)" if near else ""
     raise DataError(
-        f"{path} does not exist{hint}; --data-dir sets the directory of the files, or give an "
-        "absolute path"
+        f"{path} does not exist{hint}; files are looked for in --data-dir, then in the current "
+        "directory"
     )
 
 

@@ -27,8 +27,10 @@ def check(requirement, columns, test=None, name="inputs"):
 @pytest.mark.parametrize("wanted", ALLOWED)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", KEPT)
-def test_type_and_shape(kind, wanted, dtype, shape):
-    requirement, given = Requirement(kind, shape=wanted), {"inputs": column(dtype, shape)}
+@pytest.mark.parametrize("remedy", ["", "do this"])
+def test_type_and_shape(kind, wanted, dtype, shape, remedy):
+    requirement = Requirement(kind, shape=wanted, remedy=remedy)
+    given = {"inputs": column(dtype, shape)}
     if dtype in KINDS[kind] and shape in ALLOWED[wanted]:
         check(requirement, given)
         return
@@ -37,7 +39,7 @@ def test_type_and_shape(kind, wanted, dtype, shape):
     found = f"{str(dtype).removeprefix('torch.')} of shape {list(shape)} per example"
     assert str(caught.value) == (
         f"task 'mine' needs inputs that are {requirement.words}, but those of data set 'theirs' "
-        f"are {found}"
+        f"are {found}; {remedy or 'choose another --dataset'}"
     )
     assert caught.value.exit_code == 2
 

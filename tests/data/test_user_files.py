@@ -20,11 +20,21 @@ def test_files_are_found_below_the_directory_or_by_an_absolute_path(tmp_path):
     assert find_file(str(path), tmp_path / "elsewhere") == path
 
 
+def test_without_one_below_the_directory_it_is_found_as_it_is_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    here, below = tmp_path / "a.txt", tmp_path / "data" / "a.txt"
+    here.write_text(TEXT)
+    assert find_file("a.txt", tmp_path / "data").resolve() == here
+    below.write_text(TEXT)
+    assert find_file("a.txt", tmp_path / "data") == below
+
+
 def test_a_missing_file_has_neighbours(tmp_path):
     (tmp_path / "measured.csv").write_text(TEXT)
     with pytest.raises(DataError, match=r"measure.csv does not exist \(did you mean measured.csv"):
         find_file("measure.csv", tmp_path)
-    with pytest.raises(DataError, match=r"zzz does not exist; --data-dir"):
+    with pytest.raises(DataError, match=r"zzz does not exist; files are looked for in --data-dir"):
         find_file("zzz", tmp_path)
     with pytest.raises(DataError, match="is not a file"):
         find_file(".", tmp_path)
