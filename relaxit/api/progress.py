@@ -36,7 +36,7 @@ def progress_of(
         yield SilentCallback()
         return
     lines = describe(experiment, f"seed {experiment.config.seed}", path)
-    config, display = experiment.config, experiment.task.display
+    config, display = experiment.config, experiment.display
     examples = members * len(experiment.data.train)
     if in_notebook():
         yield NotebookCallback(config.epochs, display, lines, experiment.noun)

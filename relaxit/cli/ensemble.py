@@ -145,14 +145,14 @@ class _Progress:
                 self.quiet,
             )
         examples = count * len(e.data.train)
-        return ProgressCallback(e.config.epochs, examples, 0, e.task.display, self.quiet, e.noun)
+        return ProgressCallback(e.config.epochs, examples, 0, e.display, self.quiet, e.noun)
 
 
 def _conclude(outcome: EnsembleOutcome, path: Path) -> None:
     columns, rows = outcome.table()
     if rows:
         last = outcome.compared[0].rows[-1]
-        unit = outcome.members[0].experiment.task.display.unit
+        unit = outcome.members[0].experiment.display.unit
         title = f"after epoch {last['epoch']}" + (f", {unit}" if unit else "")
         print_table(title, columns, rows, stderr=True)
     compared = outcome.compared

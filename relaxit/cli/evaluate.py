@@ -57,7 +57,7 @@ def evaluate(
         [names.get(key, key), f"{value:.3f}" if isinstance(value, float) else str(value)]
         for key, value in result.items()
     ]
-    print_table(experiment.task.display.unit, ["", ""], rows)
+    print_table(experiment.display.unit, ["", ""], rows)
 
 
 def _bound(experiment: Experiment, samples: int, seed: int, quiet: bool) -> dict[str, float | int]:

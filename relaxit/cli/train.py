@@ -157,7 +157,7 @@ def _run(config: RunConfig, values: Mapping[str, Any], began: float) -> tuple[Ou
     built = time.perf_counter()
     for line in describe(e, f"seed {config.seed}", run.path):
         tell(line, quiet)
-    done, display = len(run.read_metrics()), e.task.display
+    done, display = len(run.read_metrics()), e.display
     with ProgressCallback(
         config.epochs, len(e.data.train), done, display, quiet, e.noun
     ) as callback:

@@ -19,7 +19,7 @@ from relaxit.training.config import RunConfig
 from relaxit.training.schedules import cosine_decay, ramp
 from relaxit.training.seeds import derive
 from relaxit.training.setup import Setup
-from relaxit.training.task import Row, Step, Task
+from relaxit.training.task import Display, Row, Step, Task
 from relaxit.training.temperature import Temperature
 
 __all__ = ["Experiment", "evaluation_mode"]
@@ -52,6 +52,11 @@ class Experiment:
     temperatures: nn.ModuleDict
     steps: int
     noun: str = "examples"
+
+    @property
+    def display(self) -> Display:
+        """How the task displays its metrics, with the noun of the data set."""
+        return self.task.display.of(self.noun)
 
     @property
     def relaxation(self) -> Relaxation:

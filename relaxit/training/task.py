@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -74,7 +74,8 @@ class Display:
         title: template of the title of the final table, which follows "after epoch N, ".
         columns: columns of the final table: metric names without ``train_`` or ``test_``, and
             their headings.
-        unit: title of the table that ``relaxit evaluate`` prints.
+        unit: title of the table that ``relaxit evaluate`` prints; ``EXAMPLE`` in it, and in the
+            title, stands for what an example of the data set is called.
         decimals: number of decimals in tables.
 
     Example:
@@ -93,6 +94,20 @@ class Display:
     def __post_init__(self) -> None:
         for template in (self.bar, self.line, self.title):
             self.fill(template, {})  # a faulty template fails here, not in the middle of a run
+
+    def of(self, noun: str) -> Display:
+        """Return the same with what examples are called.
+
+        Args:
+            noun: the plural, such as ``images``.
+
+        Example:
+            >>> Display(unit="nats per EXAMPLE").of("rows").unit
+            'nats per row'
+        """
+        one = noun.removesuffix("s")
+        title, unit = (text.replace("EXAMPLE", one) for text in (self.title, self.unit))
+        return replace(self, title=title, unit=unit)
 
     def fill(self, template: str, row: Row) -> str:
         """Fill a template with the metrics of a row; a missing metric is shown as nan."""

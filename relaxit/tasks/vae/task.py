@@ -63,9 +63,9 @@ class VaeTask(Task):
         bar="loss {train_loss:.2f}  ELBO {train_elbo_discrete:.2f}",
         line="loss {train_loss:.2f}, discrete ELBO train {train_elbo_discrete:.2f} "
         "test {test_elbo_discrete:.2f}, KL {test_kl:.2f}",
-        title="nats per image (training objective {train_surrogate:.2f})",
+        title="nats per EXAMPLE (training objective {train_surrogate:.2f})",
         columns={"elbo_discrete": "discrete ELBO", "reconstruction": "reconstruction", "kl": "KL"},
-        unit="nats per image",
+        unit="nats per EXAMPLE",
         decimals=2,
     )
 

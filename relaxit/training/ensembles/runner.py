@@ -132,7 +132,7 @@ class EnsembleOutcome:
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return column headings and rows of cells, see :func:`.summary.table`."""
         last = [(title, {m.name: m.rows[-1] for m in members}) for title, members in self.groups]
-        return table(last, self.members[0].experiment.task.display)
+        return table(last, self.members[0].experiment.display)
 
     def summary(self) -> dict[str, Any]:
         """Return the content of ``ensemble.json``."""
@@ -200,7 +200,7 @@ def _conclude(outcome: EnsembleOutcome, directory: EnsembleDirectory) -> None:
     directory.write_table(pipe_table(*outcome.table()) + "\n")
     lines = [(title, [m.rows for m in members]) for title, members in outcome.groups]
     if lines:
-        display = outcome.members[0].experiment.task.display
+        display = outcome.members[0].experiment.display
         with errors_as_warnings():
             draw_ensemble_curves(lines, display, directory.curves)
 
