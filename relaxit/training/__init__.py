@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from relaxit.training.config import resolve as resolve
     from relaxit.training.config import validated as validated
     from relaxit.training.config import with_defaults_of_task as with_defaults_of_task
+    from relaxit.training.display import Display as Display
+    from relaxit.training.display import Row as Row
     from relaxit.training.earlier_versions import upgrade as upgrade
     from relaxit.training.experiment import Experiment as Experiment
     from relaxit.training.experiment import evaluation_mode as evaluation_mode
@@ -48,8 +50,6 @@ if TYPE_CHECKING:
     from relaxit.training.setup import Variable as Variable
     from relaxit.training.stopping import StopRequest as StopRequest
     from relaxit.training.supervised import Supervised as Supervised
-    from relaxit.training.task import Display as Display
-    from relaxit.training.task import Row as Row
     from relaxit.training.task import Step as Step
     from relaxit.training.task import Task as Task
     from relaxit.training.task import Terms as Terms
@@ -90,7 +90,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.training.setup": ["ESTIMATOR_STATE", "Setup", "Variable"],
         "relaxit.training.stopping": ["StopRequest"],
         "relaxit.training.supervised": ["Supervised"],
-        "relaxit.training.task": ["Display", "Row", "Step", "Task", "Terms"],
+        "relaxit.training.display": ["Display", "Row"],
+        "relaxit.training.task": ["Step", "Task", "Terms"],
         "relaxit.training.temperature": ["Temperature"],
         "relaxit.training.texts": ["write_texts"],
         "relaxit.training.trainer": ["Trainer"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from relaxit.training.task import Row
+from relaxit.training.display import Row
 
 __all__ = ["Callback", "SilentCallback"]
 

@@ -16,10 +16,11 @@ from relaxit.drawing import errors_as_warnings
 from relaxit.errors import DataError
 from relaxit.relaxation import Relaxation
 from relaxit.training.config import RunConfig
+from relaxit.training.display import Display, Row
 from relaxit.training.schedules import cosine_decay, ramp
 from relaxit.training.seeds import derive
 from relaxit.training.setup import Setup
-from relaxit.training.task import Display, Row, Step, Task
+from relaxit.training.task import Step, Task
 from relaxit.training.temperature import Temperature
 
 __all__ = ["Experiment", "evaluation_mode"]

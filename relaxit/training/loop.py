@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from relaxit.errors import ConfigurationError, DivergenceError
 from relaxit.training.callbacks import Callback, SilentCallback
+from relaxit.training.display import Row
 from relaxit.training.experiment import Experiment
 from relaxit.training.runs import Recorder, RunDirectory, load_state
 from relaxit.training.stopping import StopRequest
-from relaxit.training.task import Row
 from relaxit.training.trainer import Trainer
 
 __all__ = ["Outcome", "train"]

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from relaxit.errors import ShapeError
+from relaxit.training.display import Row
 from relaxit.training.experiment import Experiment
 from relaxit.training.seeds import derive
-from relaxit.training.task import Row, Task, Terms
+from relaxit.training.task import Task, Terms
 
 __all__ = ["check_shapes", "evaluate_held_out", "mean_metrics", "metrics_row", "totals_of"]
 

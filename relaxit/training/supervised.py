@@ -13,8 +13,9 @@ from relaxit.aliases import Generator
 from relaxit.data import Examples, Requirement
 from relaxit.perturb import PerturbAndRelax
 from relaxit.relaxation import RelaxedDistribution
+from relaxit.training.display import Display
 from relaxit.training.setup import Setup
-from relaxit.training.task import Display, Step, Task, Terms
+from relaxit.training.task import Step, Task, Terms
 
 __all__ = ["Supervised"]
 

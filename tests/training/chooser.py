@@ -9,8 +9,9 @@ from torch.nn.functional import cross_entropy
 
 from relaxit import ConfigurationError, Options, Task, Unsupported
 from relaxit.data import Requirement
+from relaxit.training.display import Display
 from relaxit.training.figures import draw_grid
-from relaxit.training.task import Display, Terms
+from relaxit.training.task import Terms
 
 TASK = {
     "task": {"name": "test-chooser"},

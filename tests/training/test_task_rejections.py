@@ -11,9 +11,10 @@ from relaxit.data import Dataset, Examples, Splits
 from relaxit.errors import ConfigurationError, PluginError, ShapeError, Unsupported
 from relaxit.plugins import registry
 from relaxit.training.assembly import build_task
+from relaxit.training.display import Display
 from relaxit.training.runs.loading import open_run
 from relaxit.training.setup import Setup
-from relaxit.training.task import Display, Terms
+from relaxit.training.task import Terms
 from tests.training.chooser import FLAGS, TASK, Chooser
 from tests.training.small import small_config
 from tests.training.small_runs import run_at

@@ -27,6 +27,7 @@ from relaxit.data import Examples
 from relaxit.errors import DivergenceError, RelaxitError, Unsupported
 from relaxit.noise import Streams
 from relaxit.training.callbacks import Callback
+from relaxit.training.display import Row
 from relaxit.training.divergence import FirstBad
 from relaxit.training.ensembles.stacked_linear import stack_linear_layers
 from relaxit.training.experiment import Experiment
@@ -34,7 +35,7 @@ from relaxit.training.metrics import check_shapes, mean_metrics, metrics_row, to
 from relaxit.training.optimizer import build_optimizer
 from relaxit.training.precision import matmuls
 from relaxit.training.setup import ESTIMATOR_STATE
-from relaxit.training.task import Row, Step
+from relaxit.training.task import Step
 from relaxit.training.trainer import REPORT_SECONDS
 from relaxit.training.trial import trial
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from relaxit.drawing import blank_figure, write_figure
+from relaxit.training.display import Display, Row
 from relaxit.training.ensembles.summary import MetricSummary, metric_summary, metrics_of
-from relaxit.training.task import Display, Row
 
 __all__ = ["draw_ensemble_curves"]
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from relaxit.training.task import Display, Row
+from relaxit.training.display import Display, Row
 
 __all__ = [
     "Cells",

@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
+from relaxit.training.display import Row
 from relaxit.training.experiment import Experiment
 from relaxit.training.runs.checkpoint import save_model, save_state
 from relaxit.training.runs.directory import RunDirectory
 from relaxit.training.runs.tracking import Tracker
-from relaxit.training.task import Row
 from relaxit.training.trainer import Trainer
 
 __all__ = ["SAVE_SECONDS", "Recorder"]

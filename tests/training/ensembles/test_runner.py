@@ -14,8 +14,9 @@ from relaxit.errors import CheckpointError
 from relaxit.training.building import build, build_all, build_members
 from relaxit.training.callbacks import SilentCallback
 from relaxit.training.ensembles.directory import EnsembleDirectory
+from relaxit.training.ensembles.members import Member
 from relaxit.training.ensembles.plan import Plan
-from relaxit.training.ensembles.runner import Member, train_members
+from relaxit.training.ensembles.runner import train_members
 from relaxit.training.ensembles.summary import mean_row
 from relaxit.training.experiment import Experiment
 from relaxit.training.loop import train
