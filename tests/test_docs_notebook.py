@@ -84,7 +84,7 @@ def test_training_in_a_notebook_shows_progress_settings_and_figures():
     shown = stored("running/train-in-a-notebook", "text/html")
     assert "epoch 20/20" in shown[0]
     assert "batch 50, adam" in shown[0]
-    assert "test_elbo_discrete" in shown[1]
+    assert "discrete ELBO" in shown[1]
     assert shown[2].count("data:image/png;base64,") == 3
 
 

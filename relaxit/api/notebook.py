@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from relaxit.errors import ConfigurationError
 from relaxit.training import Row
 
-__all__ = ["Figures", "Rows"]
+__all__ = ["Figures", "Rows", "html_table"]
 
 
 class Rows(list[Row]):
@@ -41,21 +41,29 @@ class Rows(list[Row]):
 
     def to_html(self) -> str:
         """Return the table that a notebook shows."""
-        names = dict.fromkeys(name for row in self for name in row)
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in names) + "</tr>"
-            for row in self
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return html_table(self)
 
     _repr_html_ = to_html
 
 
-def _cell(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def html_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows of named cells as a table in HTML; absent cells are empty.
+
+    Example:
+        >>> html_table([{"": "test", "loss": 0.5}]).count("<td>")
+        2
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_cell(row.get(name, ''))}</td>" for name in names) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: float | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))
 
 
 class Figures(dict[str, Path]):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from relaxit.api.given import Given, NoStructure
-from relaxit.api.notebook import Figures, Rows
+from relaxit.api.notebook import Figures, Rows, html_table
 from relaxit.data import Examples, PartName
 from relaxit.environment import choose_device
 from relaxit.errors import CheckpointError
@@ -166,8 +166,19 @@ class Run:
         )
 
     def to_html(self) -> str:
-        """Return what a notebook shows: the settings and the last metrics."""
-        return f"<p>{html.escape(self.title)}</p>{Rows(self.metrics[-1:]).to_html()}"
+        """Return what a notebook shows: the settings, and the last metrics by part of the data."""
+        last = self.metrics[-1] if self.metrics else {}
+        parts = [p for p in ("train", "validation", "test") if any(k.startswith(p) for k in last)]
+        table = [
+            {"": part}
+            | {
+                heading: last[f"{part}_{metric}"]
+                for metric, heading in self.task.display.columns.items()
+                if f"{part}_{metric}" in last
+            }
+            for part in parts
+        ]
+        return f"<p>{html.escape(self.title)}</p>{html_table(table)}"
 
     _repr_html_ = to_html
 

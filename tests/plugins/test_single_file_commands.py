@@ -112,7 +112,7 @@ def test_several_files_of_several_kinds(capsys):
     from relaxit.data.digits import Digits
 
     class Numbers(Digits):
-        api, name = 1, "numbers"
+        api, name = 2, "numbers"
 
     @hookimpl
     def relaxit_datasets():

@@ -13,14 +13,14 @@ from tests.training.small_runs import run_at, weights
 
 
 class Poisoned(Sign):
-    """Gives a NaN sample from the seventh call on."""
+    """Gives a NaN sample from the eighth call on, the first of which is in the tried step."""
 
     name = "test-poisoned"
     calls = 0
 
     def relax(self, scores, temperature):
         type(self).calls += 1
-        return super().relax(scores, temperature) * (float("nan") if type(self).calls > 7 else 1.0)
+        return super().relax(scores, temperature) * (float("nan") if type(self).calls > 8 else 1.0)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_good_weights(tmp_path):
@@ -45,7 +45,7 @@ def test_divergence_after_resuming_keeps_the_trained_weights(tmp_path):
         layer = {"relaxation": {"name": "test-poisoned", "options": {}}}
         Poisoned.calls = -1000
         trained, _ = run_at(tmp_path / "run", layer)
-        Poisoned.calls = 7  # the next sample is NaN
+        Poisoned.calls = 7  # the tried step's sample is the last good one
         with pytest.raises(DivergenceError, match=f"the weights of step {trained.steps} were kept"):
             run_at(tmp_path / "run", layer, {"epochs": 4}, resume=True)
         experiment = small_experiment(layer)

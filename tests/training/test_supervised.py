@@ -80,14 +80,38 @@ def test_evaluation_takes_the_most_likely_choice_of_every_example():
     assert found == task.evaluate(setup, model, part, 1)
 
 
-def test_without_a_mode_a_hard_sample_is_taken():
+def test_without_a_mode_the_argmax_is_taken():
     task, _, model, part = made()
-    relaxation = relaxit.get("categorical", categories=4)
-    soft = type("Soft", (type(relaxation),), {
-        "capabilities": relaxit.Capabilities(False, False, exact_rounding=False),
-    })(categories=4)  # fmt: skip
-    setup = Setup(soft, relaxit.estimator("pathwise"))
+    category = type(relaxit.get("categorical", categories=4))
+    relaxation = type("Undistributed", (category,), {"capabilities": Plain.capabilities})(
+        categories=4
+    )
     params = model(part.inputs)
+    chosen = task.choose(Setup(relaxation, relaxit.estimator("pathwise")), params, seed(5))
+    assert torch.equal(chosen.argmax(-1), params.argmax(-1))
+    assert set(chosen.unique().tolist()) == {0.0, 1.0}
+    assert not chosen.requires_grad
+
+
+class Plain(relaxit.Relaxation):
+    """A category that is a relaxation without noise and argmax of its own."""
+
+    api, name = 1, "test-plain"
+    capabilities = relaxit.Capabilities(False, False, exact_rounding=False)
+    category = relaxit.get("categorical", categories=4)
+    event_shape = param_shape = category.event_shape
+    support, vertices = category.support, category.vertices
+
+    def rsample(self, params, temperature, shape, generator=None):
+        return self.category.rsample(params, temperature, shape, generator)
+
+    def hard(self, soft):
+        return self.category.hard(soft)
+
+
+def test_without_an_argmax_either_a_hard_sample_is_taken():
+    task, _, model, part = made()
+    setup, params = Setup(Plain(), relaxit.estimator("pathwise")), model(part.inputs)
     first, again = (task.choose(setup, params, seed(n)) for n in (5, 5))
     assert torch.equal(first, again)
     assert not torch.equal(first, task.choose(setup, params, seed(6)))

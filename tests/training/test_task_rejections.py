@@ -49,7 +49,7 @@ def unlabelled():
         ("--task-option price=-1", "price"),
         ("--task-option prize=1", "prize"),
         ("--task-option price", "-t takes KEY=VALUE"),
-        ("--task test-choser", "Did you mean test-chooser?"),
+        ("--task test-choser", "Did you mean test-chooser"),
         ("--latents 1000000000000", "GiB"),
     ],
 )
