@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from relaxit.api.given import Given, Loss, Measure, NoStructure
-from relaxit.api.launch import open_directory
+from relaxit.api.launch import open_directory, require_finished
 from relaxit.api.progress import progress_of
 from relaxit.api.run import Run
 from relaxit.api.runs import Runs
@@ -84,6 +84,7 @@ def fit(
     Raises:
         RelaxitError: for any problem with settings or data, before anything is written.
         DivergenceError: if the loss is not finite.
+        KeyboardInterrupt: after Ctrl-C, when the run is saved, if it has a directory.
 
     Example:
         >>> import torch, relaxit
@@ -137,6 +138,7 @@ def _fit(
         run = RunDirectory(path) if resume else open_directory(experiment, path, overwrite)
     with flushed_denormals(), progress_of(experiment, path, progress) as callback:
         outcome = train(experiment, run, callback, resume)
+    require_finished(outcome.exit_code, path)
     e = experiment
     return Run(e.config, e.task, e.setup, e.model, outcome.rows, path, e)
 

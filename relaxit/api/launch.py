@@ -1,4 +1,4 @@
-"""From a built run to its directory: the same checks for the command line and for Python."""
+"""The beginning and the end of a run: its directory, and what follows if a signal stopped it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from relaxit.training import Experiment
 from relaxit.training.runs import RunDirectory
 
-__all__ = ["open_directory"]
+__all__ = ["open_directory", "require_finished"]
 
 
 def open_directory(experiment: Experiment, path: Path | None, overwrite: bool) -> RunDirectory:
@@ -30,3 +30,21 @@ def open_directory(experiment: Experiment, path: Path | None, overwrite: bool) -
         run.create(overwrite)
     run.write_config(experiment.config, experiment.data.format)
     return run
+
+
+def require_finished(exit_code: int, path: Path | None) -> None:
+    """Raise if a signal stopped the training, after everything was saved.
+
+    Args:
+        exit_code: exit code of the run: 0, 130 after Ctrl-C or 143 after SIGTERM.
+        path: its directory; None if nothing was saved.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C.
+        SystemExit: after SIGTERM, with the exit code.
+    """
+    if exit_code == 130:
+        saved = f"; what was trained is in {path}" if path else ""
+        raise KeyboardInterrupt(f"training was stopped{saved}")
+    if exit_code:
+        raise SystemExit(exit_code)

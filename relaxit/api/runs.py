@@ -7,6 +7,7 @@ import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from relaxit.api.launch import require_finished
 from relaxit.api.progress import progress_of
 from relaxit.api.run import Run
 from relaxit.environment import flushed_denormals
@@ -85,7 +86,8 @@ def train_seeds(
         for name, e in zip(configs, experiments, strict=True)
     ]
     with flushed_denormals():
-        train_members(members, _Progress(members, progress), directory)
+        outcome = train_members(members, _Progress(members, progress), directory)
+    require_finished(outcome.exit_code, directory.path)
     sound = [member for member in members if member.state != "diverged"]
     if not sound:
         raise DivergenceError(f"every run of {directory.path} diverged: {members[0].reason}")

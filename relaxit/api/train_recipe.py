@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from relaxit.api.launch import open_directory
+from relaxit.api.launch import open_directory, require_finished
 from relaxit.api.progress import progress_of
 from relaxit.api.run import Run
 from relaxit.api.runs import Runs, train_seeds
@@ -54,6 +54,7 @@ def train(
     Raises:
         RelaxitError: for any problem with settings or data, before anything is written.
         DivergenceError: if the loss is not finite; the last good weights are saved first.
+        KeyboardInterrupt: after Ctrl-C, when the run is saved.
 
     Example:
         >>> import relaxit, tempfile
@@ -74,6 +75,7 @@ def train(
     run = open_directory(experiment, path, overwrite)
     with flushed_denormals(), progress_of(experiment, run.path, progress) as callback:
         outcome = train_loop(experiment, run, callback)
+    require_finished(outcome.exit_code, run.path)
     return Run(
         experiment.config,
         experiment.task,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,26 @@ def test_files_resuming_and_loading():
     assert loaded.metrics == rest.metrics
     with pytest.raises(CheckpointError, match=r"relaxit\.fit: pass its module"):
         relaxit.load_run("parts")
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_a_signal_is_raised_when_the_run_is_saved_and_no_other_seed_begins(number, error):
+    calls = []
+
+    def stopping(model, batch, step):
+        calls.append(len(batch))
+        if len(calls) == 3:  # the tried step, and two of the run
+            os.kill(os.getpid(), number)
+        return loss(model, batch, step)
+
+    with pytest.raises(error):
+        relaxit.fit(module, stopping, (X, Y), seeds=2, out="seeds", **QUICK)
+    assert [path.name for path in Path("seeds").iterdir()] == ["seed-0"]
+    rest = relaxit.fit(module, loss, (X, Y), out="seeds/seed-0", resume=True, **QUICK)
+    whole = relaxit.fit(module, loss, (X, Y), **QUICK)
+    assert torch.equal(rest.model.weight, whole.model.weight)
 
 
 def test_seeds_make_modules_of_their_own():
