@@ -13,7 +13,7 @@ from relaxit.api.runs import Runs, train_seeds
 from relaxit.environment import flushed_denormals
 from relaxit.errors import ConfigurationError
 from relaxit.options import Configured
-from relaxit.training import KEYS, TASK, WORDS, RunConfig, build, merge, nest, resolve
+from relaxit.training import KEYS, WORDS, RunConfig, build, is_default_task, merge, nest, resolve
 from relaxit.training import train as train_loop
 from relaxit.training.runs import RunDirectory
 
@@ -115,8 +115,8 @@ def configuration(recipe: str | Path | None, settings: Mapping[str, Any]) -> Run
     if "temperature.initial" in flat and "temperature.schedule" not in flat:
         flat["temperature.schedule"] = "constant"
     given = merge(nest(flat), tables)
-    task = given.get("task", {}).get("name", TASK)
-    layers = zoo.recipe_layers(str(recipe or zoo.DEFAULT)) if recipe or task == TASK else []
+    named = recipe or (zoo.DEFAULT if is_default_task(given) else None)
+    layers = zoo.recipe_layers(str(named)) if named else []
     return resolve([*layers, given], WORDS)
 
 

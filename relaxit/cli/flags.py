@@ -128,11 +128,18 @@ def configure(
     """
     from relaxit import zoo
     from relaxit.plugins import default_registry
-    from relaxit.training import TASK, combine, merge, nest, resolve, with_defaults_of_task
+    from relaxit.training import (
+        combine,
+        is_default_task,
+        merge,
+        nest,
+        resolve,
+        with_defaults_of_task,
+    )
 
     flags = _with_names(merge(further, nest(flat)))
-    task = flags.get("task", {}).get("name", TASK)
-    base = zoo.recipe_layers(recipe or zoo.DEFAULT) if recipe or task == TASK else []
+    named = recipe or (zoo.DEFAULT if is_default_task(flags) else None)
+    base = zoo.recipe_layers(named) if named else []
     layers = [*map(_with_names, base), flags]
     chosen = combine(with_defaults_of_task(layers))
     for key, kind in _KINDS.items():

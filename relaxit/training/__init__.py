@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relaxit.training.config import RunConfig as RunConfig
     from relaxit.training.config import TemperatureConfig as TemperatureConfig
     from relaxit.training.config import combine as combine
+    from relaxit.training.config import is_default_task as is_default_task
     from relaxit.training.config import merge as merge
     from relaxit.training.config import resolve as resolve
     from relaxit.training.config import validated as validated
@@ -69,6 +70,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "TASK",
             "TemperatureConfig",
             "combine",
+            "is_default_task",
             "merge",
             "resolve",
             "validated",

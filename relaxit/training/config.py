@@ -23,7 +23,16 @@ from relaxit.training.earlier_versions import upgrade
 from relaxit.training.schedules import Kind
 from relaxit.validation import problems_of
 
-__all__ = ["FIT", "TASK", "RunConfig", "combine", "merge", "resolve", "validated"]
+__all__ = [
+    "FIT",
+    "TASK",
+    "RunConfig",
+    "combine",
+    "is_default_task",
+    "merge",
+    "resolve",
+    "validated",
+]
 
 TASK = "vae"
 """The default task: when the first runs were saved, there was no other."""
@@ -129,6 +138,17 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
             old = {**old, "options": {}}
         result[key] = {**old, **value} if key == "options" else merge(old, value)
     return result
+
+
+def is_default_task(table: Mapping[str, Any]) -> bool:
+    """Whether settings name the default task, by any of its names, or no task at all.
+
+    Example:
+        >>> is_default_task({}), is_default_task({"task": {"name": "relaxit-framework:vae"}})
+        (True, True)
+    """
+    task = table.get("task", {})
+    return not isinstance(task, Mapping) or _own(task.get("name", TASK)) == TASK
 
 
 def _own(name: object) -> object:

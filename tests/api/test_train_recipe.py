@@ -75,6 +75,13 @@ def test_a_temperature_alone_is_constant():
     assert both.temperature.schedule == "linear"
 
 
+@pytest.mark.parametrize("task", ["vae", "relaxit-framework:vae"])
+def test_the_default_task_by_any_name_has_the_default_recipe(task):
+    config = configuration(None, {"task": task})
+    assert (config.recipe, config.optimizer.schedule) == ("categorical-vae", "cosine")
+    assert config.task.options["kl_warmup"] == 0.1
+
+
 def test_another_task_has_its_own_defaults():
     config = configuration(None, {"task": "polynomial"})
     assert (config.relaxation.name, config.latents, config.data.name) == ("binary", 128, "constant")
