@@ -85,7 +85,7 @@ class Given(Task):
         return f"loss {getattr(self.loss, '__name__', 'of the given function')}"
 
     def build(self, setup: Setup, format: Format) -> nn.Module:
-        raise NotImplementedError("the module is given")
+        self._absent("module to build: relaxit.fit is given one")
 
     def terms(self, setup: Setup, model: nn.Module, batch: Examples, step: Step) -> Terms:
         return Terms(self._losses(model, batch, step))

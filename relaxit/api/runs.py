@@ -11,14 +11,14 @@ from relaxit.api.launch import require_finished
 from relaxit.api.progress import progress_of
 from relaxit.api.run import Run
 from relaxit.environment import flushed_denormals
-from relaxit.errors import ConfigurationError, DivergenceError
-from relaxit.training import Callback, RunConfig, build_all
+from relaxit.errors import ConfigurationError
+from relaxit.training import Callback, RunConfig
 from relaxit.training.ensembles import (
-    EnsembleDirectory,
     Member,
     MetricSummary,
     Plan,
     metric_summary,
+    open_members,
     train_members,
 )
 
@@ -74,23 +74,13 @@ def train_seeds(
     """
     if not seeds:
         raise ConfigurationError("seeds must be a number from 1, or a list of seeds")
-    if path is not None:
-        EnsembleDirectory(path).check_free(overwrite)
-    configs = Plan(seeds=tuple(seeds)).configs(config)
-    experiments = build_all(list(configs.values()), download)
-    directory = EnsembleDirectory(path) if path else EnsembleDirectory.fresh(config)
-    if path:
-        directory.create(overwrite)
-    members = [
-        Member(name, e, directory.member(name))
-        for name, e in zip(configs, experiments, strict=True)
-    ]
+    plan = Plan(seeds=tuple(seeds))
+    members, directory = open_members(config, plan, path, overwrite, download)
     with flushed_denormals():
         outcome = train_members(members, _Progress(members, progress), directory)
     require_finished(outcome.exit_code, directory.path)
+    outcome.require_any()
     sound = [member for member in members if member.state != "diverged"]
-    if not sound:
-        raise DivergenceError(f"every run of {directory.path} diverged: {members[0].reason}")
     runs = [_run(member, directory.path / member.name) for member in sound]
     return Runs(runs, [f"{m.name}: {m.reason}" for m in members if m.state == "diverged"])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from relaxit.cli.output import tell
 from relaxit.cli.tables import print_table
-from relaxit.errors import ConfigurationError, DivergenceError
+from relaxit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from relaxit.api import ProgressCallback
@@ -94,25 +94,13 @@ def train_ensemble(
         RelaxitError: for any problem, before anything is written.
     """
     from relaxit.api import describe
-    from relaxit.training import build_all
-    from relaxit.training.ensembles import EnsembleDirectory, Member, train_members
+    from relaxit.training.ensembles import open_members, train_members
 
-    if out:
-        EnsembleDirectory(out).check_free(overwrite)
-    configs = plan.configs(config)
-    experiments = build_all(list(configs.values()), download)
-    directory = EnsembleDirectory(out) if out else EnsembleDirectory.fresh(config)
-    if out:
-        directory.create(overwrite)
-    members = [
-        Member(name, experiment, directory.member(name))
-        for name, experiment in zip(configs, experiments, strict=True)
-    ]
-    for line in describe(experiments[0], f"{len(members)} members", directory.path):
+    members, directory = open_members(config, plan, out, overwrite, download)
+    for line in describe(members[0].experiment, f"{len(members)} members", directory.path):
         tell(line, quiet)
     outcome = train_members(members, _Progress(members, quiet), directory)
-    if all(member.state == "diverged" for member in members):
-        raise DivergenceError(f"every run of {directory.path} diverged: {members[0].reason}")
+    outcome.require_any()
     if not quiet:
         _conclude(outcome, directory.path)
     return outcome, directory.path

@@ -202,6 +202,11 @@ class Splits:
         """Return the number of classes of a column that is read as integers; 0 for other types."""
         if dtype not in (torch.uint8, torch.int64):
             return 0
-        if name in self.classes:
-            return self.classes[name]
-        return max(0, *(1 + int(self.limits(name, part)[1]) for part, _ in self._filled()))
+        found = max(1 + int(self.limits(name, part)[1]) for part, _ in self._filled())
+        stated = self.classes.get(name, max(0, found))
+        if found > stated:
+            raise DataError(
+                f"column {name!r} has the class {found - 1}, but only {stated} classes are stated, "
+                f"from 0 to {stated - 1}"
+            )
+        return stated

@@ -128,3 +128,18 @@ def test_the_training_part_is_checked_too(name):
         Splits(Examples(columns))
     with pytest.raises(DataError, match=r"^the training part has no examples$"):
         Splits(Examples.of(inputs=torch.zeros(0, 3)))
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize(("stated", "fits"), [(3, False), (4, True), (9, True)])
+def test_no_class_is_beyond_those_that_are_stated(part, stated, fits):
+    low, high = Examples.of(targets=[0, 1]), Examples.of(targets=[2, 3])
+    train, test = (high, low) if part == "train" else (low, high)
+    splits = Splits(train, test, classes={"targets": stated})
+    if fits:
+        assert splits.format.targets.classes == stated
+        return
+    with pytest.raises(
+        DataError, match="has the class 3, but only 3 classes are stated, from 0 to"
+    ):
+        _ = splits.format

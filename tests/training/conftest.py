@@ -4,6 +4,7 @@ import pytest
 
 import relaxit
 from tests.training.chooser import Chooser
+from tests.training.two_choices import Rows, TwoChoices
 
 
 @pytest.fixture
@@ -19,3 +20,13 @@ def chooser_registered(tmp_path, monkeypatch):
     relaxit.register(Chooser)
     yield
     relaxit.unregister(Chooser)
+
+
+@pytest.fixture
+def toys_registered():
+    """All tasks and data sets that exist in the tests only."""
+    for each in (Chooser, TwoChoices, Rows):
+        relaxit.register(each)
+    yield
+    for each in (Chooser, TwoChoices, Rows):
+        relaxit.unregister(each)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-import relaxit
 from relaxit.errors import ConfigurationError, ShapeError
 from relaxit.training.assembly import assemble
 from relaxit.training.building import build, build_all, build_members
@@ -16,18 +15,12 @@ from relaxit.training.task import Terms
 from relaxit.training.trainer import Trainer
 from tests.training.chooser import TASK, Chooser
 from tests.training.small import small_config
-from tests.training.two_choices import TWO, Rows, TwoChoices
+from tests.training.two_choices import TWO
 
 LEARNED = {"temperature": {"schedule": "learned"}}
 
 
-@pytest.fixture(autouse=True)
-def registered():
-    for each in (Chooser, TwoChoices, Rows):
-        relaxit.register(each)
-    yield
-    for each in (Chooser, TwoChoices, Rows):
-        relaxit.unregister(each)
+pytestmark = pytest.mark.usefixtures("toys_registered")
 
 
 @pytest.mark.parametrize("layer", [{}, TASK], ids=["vae", "chooser"])

@@ -8,7 +8,6 @@ import math
 import pytest
 import torch
 
-import relaxit
 from relaxit.errors import ConfigurationError
 from relaxit.training.assembly import build_task
 from relaxit.training.building import build, build_members
@@ -21,19 +20,12 @@ from relaxit.training.stopping import StopRequest
 from relaxit.training.task import Step
 from relaxit.training.trainer import Trainer
 from tests.helpers import seed
-from tests.training.chooser import TASK, Chooser
+from tests.training.chooser import TASK
 from tests.training.small import small_config
 from tests.training.small_runs import StopAfter, run_at
-from tests.training.two_choices import BITS, GROUPS, TWO, Rows, TwoChoices, cost_of
+from tests.training.two_choices import BITS, GROUPS, TWO, cost_of
 
-
-@pytest.fixture(autouse=True)
-def registered():
-    for each in (Chooser, TwoChoices, Rows):
-        relaxit.register(each)
-    yield
-    for each in (Chooser, TwoChoices, Rows):
-        relaxit.unregister(each)
+pytestmark = pytest.mark.usefixtures("toys_registered")
 
 
 def two(first, second, **options):

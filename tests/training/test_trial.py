@@ -6,14 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-import relaxit
 from relaxit.training.assembly import assemble
 from relaxit.training.building import preflight
 from relaxit.training.trainer import Trainer
 from relaxit.training.trial import Trial, trial
-from tests.training.chooser import TASK, Chooser
+from tests.training.chooser import TASK
 from tests.training.small import small_config
-from tests.training.two_choices import TWO, Rows, TwoChoices
+from tests.training.two_choices import TWO
 
 CPU = torch.device("cpu")
 POLYNOMIAL = {
@@ -32,13 +31,7 @@ RUNS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def registered():
-    for each in (Chooser, TwoChoices, Rows):
-        relaxit.register(each)
-    yield
-    for each in (Chooser, TwoChoices, Rows):
-        relaxit.unregister(each)
+pytestmark = pytest.mark.usefixtures("toys_registered")
 
 
 def everything(parts):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from relaxit.training.ensembles.directory import EnsembleDirectory as EnsembleDirectory
     from relaxit.training.ensembles.members import EnsembleOutcome as EnsembleOutcome
     from relaxit.training.ensembles.members import Member as Member
+    from relaxit.training.ensembles.opening import open_members as open_members
     from relaxit.training.ensembles.plan import Mode as Mode
     from relaxit.training.ensembles.plan import Plan as Plan
     from relaxit.training.ensembles.plan import runs_batched as runs_batched
@@ -25,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit.training.ensembles.directory": ["EnsembleDirectory"],
         "relaxit.training.ensembles.plan": ["Mode", "Plan", "runs_batched"],
         "relaxit.training.ensembles.members": ["EnsembleOutcome", "Member"],
+        "relaxit.training.ensembles.opening": ["open_members"],
         "relaxit.training.ensembles.runner": ["train_members"],
         "relaxit.training.ensembles.summary": ["MetricSummary", "metric_summary"],
     },

@@ -85,6 +85,15 @@ class EnsembleOutcome:
         furthest = max((m.rows[-1]["step"] for m in sound), default=0)
         return [m for m in sound if m.rows[-1]["step"] == furthest]
 
+    def require_any(self) -> None:
+        """Check that not all members have diverged.
+
+        Raises:
+            DivergenceError: with the reason of the first.
+        """
+        if all(member.state == "diverged" for member in self.members):
+            raise DivergenceError(f"every run diverged: {self.members[0].reason}")
+
     @property
     def groups(self) -> list[tuple[str, list[Member]]]:
         """The members :attr:`compared`, grouped by temperature, with a title for each group.

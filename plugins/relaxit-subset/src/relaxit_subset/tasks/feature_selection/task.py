@@ -27,6 +27,7 @@ from relaxit.data import Examples, Format, Requirement, Splits
 from relaxit.training import Display, Row, Setup, Step, Terms, draw_grid
 from relaxit_subset.tasks.feature_selection.figures import draw_selected
 from relaxit_subset.tasks.feature_selection.model import Selector
+from relaxit_subset.tasks.vectors import check_vectors
 
 __all__ = ["FeatureSelection", "inclusion", "selection"]
 
@@ -87,18 +88,7 @@ class FeatureSelection(Task):
 
     def check(self, setup: Setup) -> None:
         super().check(setup)
-        if setup.latents != 1:
-            raise ConfigurationError(
-                f"task {self.name!r} learns one subset, got {setup.latents} latents; set "
-                "--latents 1"
-            )
-        event_shape, param_shape = setup.relaxation.event_shape, setup.relaxation.param_shape
-        if len(event_shape) != 1 or event_shape != param_shape:
-            raise ConfigurationError(
-                f"task {self.name!r} needs values and params that are vectors with one entry per "
-                f"pixel, but those of {setup.relaxation!r} have shapes {list(event_shape)} and "
-                f"{list(param_shape)}; try --relaxation subset"
-            )
+        check_vectors(self, setup, "learns one subset", "pixel")
 
     def requires(self, setup: Setup) -> Mapping[str, Requirement]:
         return {"inputs": Requirement("float"), "targets": Requirement("integer", 0, shape=())}

@@ -30,6 +30,7 @@ from relaxit import ConfigurationError, Options, RelaxedDistribution
 from relaxit.data import Examples, Format, Requirement
 from relaxit.training import Display, Setup, Supervised
 from relaxit_subset.tasks.router.model import MixtureOfExperts, softmax_weights
+from relaxit_subset.tasks.vectors import check_vectors
 
 __all__ = ["Router", "agreement", "imbalance"]
 
@@ -88,18 +89,7 @@ class Router(Supervised):
 
     def check(self, setup: Setup) -> None:
         super().check(setup)
-        if setup.latents != 1:
-            raise ConfigurationError(
-                f"task {self.name!r} makes one choice per example, got {setup.latents} latents; "
-                "set --latents 1"
-            )
-        event_shape, param_shape = setup.relaxation.event_shape, setup.relaxation.param_shape
-        if len(event_shape) != 1 or event_shape != param_shape:
-            raise ConfigurationError(
-                f"task {self.name!r} needs values and params that are vectors with one entry per "
-                f"expert, but those of {setup.relaxation!r} have shapes {list(event_shape)} and "
-                f"{list(param_shape)}; try --relaxation subset"
-            )
+        check_vectors(self, setup, "makes one choice per example", "expert")
         if self.options.balance and not setup.relaxation.capabilities.discrete_distribution:
             raise ConfigurationError(
                 f"task {self.name!r} balances exact marginals, but {setup.relaxation!r} has no "
