@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from relaxit import DomainError, Options, SumProduct
+from relaxit import Options, SumProduct
 from relaxit.sum_product import Sum
 from relaxit_graph.programs.padding import as_lengths
 
@@ -25,6 +25,15 @@ class AlignmentOptions(Options):
         description="warping: down, right or both at once; attention: right, with or without down, "
         "so that each column has one row",
     )
+
+    @model_validator(mode="after")
+    def _every_row_is_reached(self) -> AlignmentOptions:
+        if self.moves == "attention" and self.columns < self.rows:
+            raise ValueError(
+                f"moves=attention needs at least as many columns as rows, got rows={self.rows}, "
+                f"columns={self.columns}"
+            )
+        return self
 
 
 class Alignment(SumProduct):
@@ -58,15 +67,6 @@ class Alignment(SumProduct):
     summary = "a monotone path that aligns two sequences (dynamic time warping, attention)"
     references = ("arXiv:1703.01541, section 2", "arXiv:1802.03676")
     Options = AlignmentOptions
-
-    def __init__(self, **options: object) -> None:
-        super().__init__(**options)
-        rows, columns = self.event_shape
-        if self.options.moves == "attention" and columns < rows:
-            raise DomainError(
-                f"{self.name}: moves=attention needs at least as many columns as rows, got "
-                f"rows={rows}, columns={columns}"
-            )
 
     @property
     def event_shape(self) -> torch.Size:
@@ -133,7 +133,9 @@ class Alignment(SumProduct):
         """
         batch, (most_rows, most_columns) = params.shape[:-2], self.event_shape
         n, m = (
-            as_lengths(f"{self.name}, {what}", given, batch, most).to(params.device)[..., None, None]
+            as_lengths(f"{self.name}, {what}", given, batch, most).to(params.device)[
+                ..., None, None
+            ]
             for what, given, most in (("rows", rows, most_rows), ("columns", columns, most_columns))
         )
         i = torch.arange(most_rows, device=params.device)[:, None]
