@@ -19,9 +19,9 @@ __all__ = ["SumProduct"]
 class SumProduct(ExponentialFamily, PerturbAndRelax):
     """A structure whose values have probability proportional to the exponential of their score.
 
-    Write ``log_partition(scores, plus)``, with ``plus(x, dim)`` for every sum over alternatives and ``+`` for
-    every product, and the two shapes. If params are not shaped like values, write
-    :meth:`statistics` and :meth:`from_statistics` as well. Statistics are zeros and ones.
+    Write ``log_partition(scores, plus)``, with ``plus(x, dim)`` for every sum over alternatives and
+    ``+`` for every product, and the two shapes. If params are not shaped like values, write
+    ``statistics`` and ``from_statistics`` as well. Statistics are zeros and ones.
 
     Everything else follows by differentiation: the argmax with the maximum for ``plus``, marginals
     and relaxed samples with a log-sum, exact samples with a sum whose derivative is one of its

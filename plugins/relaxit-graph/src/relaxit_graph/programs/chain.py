@@ -27,15 +27,15 @@ class ChainOptions(Options):
 class Chain(StateChain, SumProduct):
     """One of S states at each of T positions, with scores of neighbouring states.
 
-    Params have two parts: ``unary`` ``[*, T, S]``, and ``pair`` ``[*, T - 1, S, S]``, in which entry
-    (t, i, j) scores state i at position t before state j. Join them by :meth:`join`; a table
+    Params have two parts: ``unary`` ``[*, T, S]``, and ``pair`` ``[*, T - 1, S, S]``, in which
+    entry (t, i, j) scores state i at position t before state j. Join them by :meth:`join`; a table
     ``[S, S]`` that all positions and rows share broadcasts. Values are one-hot ``[*, T, S]``.
 
-    All quantities are exact: marginals by the forward-backward algorithm, the mode and ``argmax`` by
-    Viterbi's, samples by forward filtering and backward sampling. A relaxed sample is the matrix of
-    marginals at ``(params + noise) / temperature``. With ``noise=unary`` there is one Gumbel number
-    per state and position (perturb and MAP); its hard sample follows another distribution than
-    ``discrete``, see :class:`relaxit_graph.GumbelCrf` for one that does not.
+    All quantities are exact: marginals by the forward-backward algorithm, the mode and ``argmax``
+    by Viterbi's, samples by forward filtering and backward sampling. A relaxed sample is the matrix
+    of marginals at ``(params + noise) / temperature``. With ``noise=unary`` there is one Gumbel
+    number per state and position (perturb and MAP); its hard sample follows another distribution
+    than ``discrete``. In :class:`relaxit_graph.GumbelCrf` it follows the same.
 
     References: Lafferty, McCallum, Pereira, "Conditional Random Fields", ICML 2001; Paulus et al.,
     arXiv:2006.08063 (relaxation); Papandreou, Yuille, "Perturb-and-MAP Random Fields", ICCV 2011.

@@ -30,9 +30,9 @@ class GumbelCrf(StateChain):
     """A chain of states whose hard samples follow the exact distribution.
 
     Params, values and the discrete distribution are those of :class:`Chain`. States are drawn from
-    the last position to the first by Gumbel-max, each given the hard state of the next position, and
-    each draw is relaxed to the softmax of the same perturbed scores over the temperature. So the
-    hard sample of ``draw`` is one of ``discrete``.
+    the last position to the first by Gumbel-max, each given the hard state of the next position,
+    and each draw is relaxed to the softmax of the same perturbed scores over the temperature. So
+    the hard sample of ``draw`` is one of ``discrete``.
 
     The gradient of a soft sample leaves out that hard states change with params, so even that of a
     linear cost of soft samples is biased.
@@ -72,9 +72,6 @@ class GumbelCrf(StateChain):
         gumbel = noise.gumbel(
             shape + unary.shape, dtype=scores.dtype, device=scores.device, generator=generator
         )
-
-        if isinstance(temperature, Tensor) and temperature.dim():
-            temperature = temperature.expand(unary.shape[:-2] + (1,))  # was aligned with params
 
         def relaxed(position: int, scores: Tensor) -> tuple[Tensor, Tensor]:
             perturbed = scores + gumbel[..., position, :]

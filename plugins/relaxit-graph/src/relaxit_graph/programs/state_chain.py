@@ -21,8 +21,8 @@ __all__ = ["ChainDistribution", "StateChain"]
 class StateChain(ExponentialFamily):
     """One of S states at each of T positions, with options ``length`` and ``states``.
 
-    Params have two parts: ``unary`` ``[*, T, S]``, and ``pair`` ``[*, T - 1, S, S]``, in which entry
-    (t, i, j) scores state i at position t before state j. Values are one-hot ``[*, T, S]``.
+    Params have two parts: ``unary`` ``[*, T, S]``, and ``pair`` ``[*, T - 1, S, S]``, in which
+    entry (t, i, j) scores state i at position t before state j. Values are one-hot ``[*, T, S]``.
     """
 
     support = independent(constraints.simplex, 1)
@@ -42,7 +42,8 @@ class StateChain(ExponentialFamily):
         return size_of(self.parts)
 
     def log_partition(self, scores: Tensor, plus: Sum) -> Tensor:
-        return plus(forward_messages(*self.split(scores).values(), plus)[-1], -1)
+        unary, pair = self.split(scores).values()
+        return plus(forward_messages(unary, pair, plus)[-1], -1)
 
     def statistics(self, value: Tensor) -> Tensor:
         return self.join(unary=value, pair=value[..., :-1, :, None] * value[..., 1:, None, :])
