@@ -1,0 +1,3 @@
+"""Undirected spanning trees."""
+
+__all__: list[str] = []
