@@ -1,6 +1,6 @@
 """The log-partition function of spanning trees and its marginals, with derivatives of every order.
 
-The marginals are the first derivative of log Z, so the derivative of the marginals is symmetric: its
+The marginals are the first derivative of log Z, so that their own derivative is symmetric and its
 product with a vector is the same in both modes. It is computed by differentiating the elimination
 (:mod:`relaxit_graph.trees.elimination`) in forward mode, which keeps the error of each entry small.
 
@@ -20,15 +20,12 @@ from torch.autograd import Function
 
 from relaxit.autograd import Levels
 from relaxit.dtypes import longest_dtype
-from relaxit.tracing import may_branch_on_values, recorded
-from relaxit_graph.trees.arithmetic import Batches, Logarithms, Numbers
+from relaxit.tracing import recorded
+from relaxit_graph.trees.arithmetic import Logarithms, Numbers
 from relaxit_graph.trees.elimination import differentiate, eliminate
+from relaxit_graph.trees.underflow import as_rows, with_plain_numbers
 
-__all__ = ["SMALLEST", "log_partition"]
-
-SMALLEST = 1e-280
-"""Plain numbers are exact as long as no divisor, a sum of a row, is smaller: what underflows, at
-1e-308, is then less than the rounding error of the sum that it would be added to."""
+__all__ = ["log_partition"]
 
 
 def log_partition(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,12 +70,8 @@ def _differentiable(function: type[Function], ordinary: Callable[..., Any], *giv
     return value if levels.number < 2 else ordinary(*given)
 
 
-def _rows(x: Tensor) -> Tensor:
-    return x.reshape(-1, *x.shape[-2:])
-
-
 def _ordinary(x: Tensor) -> tuple[Tensor, Tensor]:
-    log_z, marginals, _ = eliminate(_rows(x), Logarithms())
+    log_z, marginals, _ = eliminate(as_rows(x), Logarithms())
     return log_z.reshape(x.shape[:-2]), marginals.reshape(x.shape)
 
 
@@ -86,27 +79,6 @@ def _ordinary_curvature(x: Tensor, along: Tensor) -> Tensor:
     """Multiply the derivative of the marginals, which is symmetric, by a vector."""
     change: Tensor = torch.func.vjp(lambda x: _ordinary(x)[1], x)[1](along)[0]
     return change
-
-
-def _with_plain_numbers(
-    compute: Callable[..., tuple[tuple[Tensor, ...], Tensor]], *given: Tensor
-) -> tuple[Tensor, ...]:
-    """Compute with plain numbers, and with logarithms where these underflow.
-
-    Args:
-        compute: maps an arithmetic and rows to results, and to the smallest divisor of each row.
-        given: tensors ``[*batch, n, n]``; the first are the log-weights.
-    """
-    rows = [_rows(x) for x in given]
-    if not may_branch_on_values(given[0]) or rows[0].shape[0] == 0:
-        return compute(Logarithms(), *rows)[0]
-    results, smallest = compute(Batches(), *rows)
-    lost = ~(smallest > SMALLEST)  # also where it is NaN
-    if bool(lost.any()):
-        repaired, _ = compute(Logarithms(), *(x[lost] for x in rows))
-        for result, right in zip(results, repaired, strict=True):
-            result[lost] = right
-    return results
 
 
 def _values(numbers: Numbers, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -125,7 +97,7 @@ class _Trees(Function):
     @staticmethod
     def forward(x: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
         del levels
-        log_z, marginals = _with_plain_numbers(_values, x)
+        log_z, marginals = with_plain_numbers(_values, x)
         return log_z.reshape(x.shape[:-2]), marginals.reshape(x.shape)
 
     @staticmethod
@@ -161,7 +133,7 @@ class _Curvature(Function):
     @staticmethod
     def forward(x: Tensor, along: Tensor, levels: Levels) -> Tensor:
         del levels
-        return _with_plain_numbers(_curvature, x, along)[0].reshape(x.shape)
+        return with_plain_numbers(_curvature, x, along)[0].reshape(x.shape)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
