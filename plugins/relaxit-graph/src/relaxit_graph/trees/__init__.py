@@ -1,3 +1,3 @@
 """Undirected spanning trees."""
 
-__all__: list[str] = []
+from __future__ import annotations
