@@ -9,7 +9,6 @@ from tree_oracles import INF, MASKS, directed, enumerate_trees, even, normal
 
 from relaxit_graph.trees.log_partition import log_partition
 
-
 WEIGHTS = normal(5, 5, number=3)
 
 
@@ -35,12 +34,14 @@ def test_masked_derivatives_are_those_of_the_other_edges(row):
         return weighted(torch.where(free, torch.zeros_like(x).masked_scatter(free, entries), x))
 
     entries = normal(int(free.sum())).requires_grad_()
-    assert gradcheck(of_free, (entries,)) and gradgradcheck(of_free, (entries,))
+    assert gradcheck(of_free, (entries,))
+    assert gradgradcheck(of_free, (entries,))
     x = (normal(5, 5) + MASKS[row]).requires_grad_()
     (slope,) = torch.autograd.grad(weighted(x), x, create_graph=True)
     (second,) = torch.autograd.grad((slope * normal(5, 5, number=5)).sum(), x)
     for derivative in (slope, second):
-        assert derivative.isfinite().all() and (derivative[MASKS[row] == -INF] == 0).all()
+        assert derivative.isfinite().all()
+        assert (derivative[MASKS[row] == -INF] == 0).all()
 
 
 def test_the_transforms_of_torch_func_agree():
@@ -93,7 +94,8 @@ def test_weights_of_any_size_give_finite_derivatives(scale):
     torch.testing.assert_close(marginals, want.mean, rtol=0, atol=1e-14 * scale)
     (slope,) = torch.autograd.grad((marginals * normal(5, 5)).sum(), x, create_graph=True)
     (second,) = torch.autograd.grad((slope * normal(5, 5)).sum(), x)
-    assert slope.isfinite().all() and second.isfinite().all()
+    assert slope.isfinite().all()
+    assert second.isfinite().all()
 
 
 def test_rows_that_underflow_do_not_change_the_others():

@@ -90,7 +90,10 @@ class Entries(Numbers):
         return c
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
-        (first, rest), (top, below) = a.split([1, a.shape[1] - 1], 1), b.split([1, b.shape[1] - 1], 1)
+        (first, rest), (top, below) = (
+            a.split([1, a.shape[1] - 1], 1),
+            b.split([1, b.shape[1] - 1], 1),
+        )
         return self.add_product(first * top.transpose(0, 1), rest, below.transpose(0, 1))
 
     def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:

@@ -57,10 +57,10 @@ def draw_parents(x: Tensor, shape: torch.Size, generator: Generator = None) -> T
     lead = shape + x.shape[:-2]
     wide = x.detach().to(longest_dtype(x.device))
     uniform = noise.uniform(
-        lead + (n, n), dtype=wide.dtype, device=wide.device, generator=generator
+        (*lead, n, n), dtype=wide.dtype, device=wide.device, generator=generator
     )
     own, into, shares = (y.reshape(wide.shape) for y in with_plain_numbers(_stages, wide))
-    own, into, shares = (y.expand(lead + (n, n)) for y in (own, into, shares))
+    own, into, shares = (y.expand((*lead, n, n)) for y in (own, into, shares))
     parent = torch.zeros(*lead, 1, dtype=torch.int64, device=x.device)
     for k in range(1, n):
         detours = into[..., :k, k:] + _picked(shares.mT[..., k:], parent)
@@ -113,7 +113,9 @@ def _stages(numbers: Numbers, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
     columns, rows = [], []
     smallest = torch.ones_like(x[:, 0, 0])
     for k in range(n - 1, 0, -1):
-        (rest, into), (out, _) = (half.tensor_split((k,), 1) for half in walk[: k + 1].split((k, 1)))
+        (rest, into), (out, _) = (
+            half.tensor_split((k,), 1) for half in walk[: k + 1].split((k, 1))
+        )
         shares, total = z.shares(out)
         smallest = torch.minimum(smallest, total.flatten())
         walk = z.add_product(rest, into, shares)
