@@ -60,24 +60,26 @@ def test_the_transforms_of_torch_func_agree():
     assert hessian.abs().max() > 0.1
 
 
-def test_compiled_code_agrees():
+@pytest.mark.parametrize("n", [4, 5])
+def test_compiled_code_agrees(n):
     compiled = torch.compile(weighted, fullgraph=True, backend="aot_eager")
-    x = (normal(3, 5, 5) + MASKS[1]).requires_grad_()
+    x = (normal(3, n, n) + MASKS[0][:n, :n]).requires_grad_()
     got, want = compiled(x), weighted(x)
     torch.testing.assert_close(got, want, rtol=0, atol=1e-13)
     slopes = [torch.autograd.grad(y.sum(), x)[0] for y in (got, want)]
     torch.testing.assert_close(*slopes, rtol=0, atol=1e-13)
 
 
-def test_an_exported_program_takes_batches_of_any_size():
+@pytest.mark.parametrize("n", [3, 4])
+def test_an_exported_program_takes_batches_of_any_size(n):
     class Marginals(torch.nn.Module):
         def forward(self, x):
             return log_partition(x)
 
     shapes = ({0: torch.export.Dim("rows")},)
-    program = torch.export.export(Marginals(), (normal(3, 4, 4),), dynamic_shapes=shapes).module()
+    program = torch.export.export(Marginals(), (normal(3, n, n),), dynamic_shapes=shapes).module()
     for rows in (2, 7):
-        x = (5 * normal(rows, 4, 4)).requires_grad_()
+        x = (5 * normal(rows, n, n)).requires_grad_()
         got, want = program(x), log_partition(x)
         for y, z in zip(got, want, strict=True):
             torch.testing.assert_close(y, z, rtol=0, atol=1e-13)
