@@ -7,6 +7,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 from tree_oracles import INF, MASKS, directed, enumerate_trees, even, normal
 
+from relaxit.environment import flushed_denormals
 from relaxit_graph.trees.log_partition import log_partition
 
 WEIGHTS = normal(5, 5, number=3)
@@ -108,6 +109,17 @@ def test_rows_that_underflow_do_not_change_the_others():
         alone = log_partition(row)
         torch.testing.assert_close(one, alone[0], rtol=0, atol=0)
         torch.testing.assert_close(other, alone[1], rtol=0, atol=0)
+
+
+def test_what_underflows_is_not_lost():
+    # Two nodes that are joined to each other, and to the root by weights around 2e-308, below which
+    # numbers are flushed to zero. Either edge to the root is taken, in proportion to its weight.
+    x = torch.zeros(3, 3, dtype=torch.float64)
+    x[1, 0], x[2, 0] = -707.5, -708.5
+    with flushed_denormals():
+        marginals = log_partition(x)[1]
+    want = torch.tensor([-707.5, -708.5], dtype=torch.float64).softmax(0)
+    torch.testing.assert_close(marginals[1:, 0], want, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
