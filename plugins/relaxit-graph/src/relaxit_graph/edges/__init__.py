@@ -1,0 +1,3 @@
+"""Edges that are chosen independently, or a fixed number of them."""
+
+__all__: list[str] = []
