@@ -1,3 +1,3 @@
-"""Edges that are chosen independently, or a fixed number of them."""
+"""Independent edges."""
 
-__all__: list[str] = []
+from __future__ import annotations
