@@ -1,0 +1,79 @@
+"""The exact distribution of directed trees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from relaxit import DiscreteDistribution
+from relaxit.aliases import Generator
+from relaxit.dtypes import longest_dtype
+from relaxit_graph.arborescences.partition import partition
+from relaxit_graph.arborescences.sampler import sample_tree
+
+if TYPE_CHECKING:
+    from relaxit_graph.arborescences.arborescence import Arborescence
+
+__all__ = ["DirectedTrees"]
+
+
+class DirectedTrees(DiscreteDistribution):
+    """Trees with probability proportional to the exponential of the sum of their scores.
+
+    With the log-partition function log Z and the matrix mu of marginals,
+
+        log p(v) = <theta, v> - log Z,    H = log Z - <theta, mu>,
+        KL(p, p') = <theta - theta', mu> - log Z + log Z'.
+
+    Computed in float64, where the device has it.
+
+    Reference: Smith, Smith, "Probabilistic Models of Nonprojective Dependency Trees", EMNLP 2007.
+    """
+
+    relaxation: Arborescence
+
+    def __init__(self, relaxation: Arborescence, params: Tensor) -> None:
+        super().__init__(relaxation, params)
+        wide = self.scores.to(longest_dtype(params.device))
+        # Each tree has one entry of each column, so a shift of columns changes nothing but rounding.
+        self.weights = wide - wide.detach().amax(-2, keepdim=True)
+
+    def _solve(self) -> tuple[Tensor, Tensor]:
+        """Return log Z and the marginals."""
+        return partition(self.weights, self.relaxation.single_root)
+
+    def _log_prob(self, value: Tensor) -> Tensor:
+        return (_score(self.weights, value) - self._solve()[0]).to(self.scores.dtype)
+
+    def entropy(self) -> Tensor:
+        """Compute the entropy ``[*batch]`` in nats."""
+        log_z, marginals = self._solve()
+        return (log_z - _score(self.weights, marginals)).to(self.scores.dtype)
+
+    def _mean(self) -> Tensor:
+        """Return the probability of each arc and each root."""
+        return self._solve()[1]
+
+    def _mode(self) -> Tensor:
+        return self.relaxation.argmax(self.weights)
+
+    def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
+        return sample_tree(self.weights, self.relaxation.single_root, shape, generator)
+
+    def _enumerate_support(self) -> Tensor:
+        return self.relaxation.enumerate_vertices()
+
+    def kl(self, other: DirectedTrees) -> Tensor:
+        log_z, marginals = self._solve()
+        none = marginals.detach() == 0  # where an arc is excluded by both, their gap is NaN
+        gap = self.weights.masked_fill(none, 0.0) - other.weights.masked_fill(none, 0.0)
+        gain = _score(gap, marginals) - log_z + other._solve()[0]
+        return gain.to(self.scores.dtype)
+
+
+def _score(weights: Tensor, value: Tensor) -> Tensor:
+    """Return the inner product of matrices, in which 0 times ``-inf`` is 0."""
+    none = (value.detach() == 0) & weights.isinf()
+    return (weights.masked_fill(none, 0.0) * value).sum((-2, -1))
