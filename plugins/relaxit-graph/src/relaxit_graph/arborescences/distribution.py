@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from relaxit import DiscreteDistribution
+from relaxit import DiscreteDistribution, noise
 from relaxit.aliases import Generator
 from relaxit.dtypes import longest_dtype
-from relaxit_graph.arborescences.partition import partition
-from relaxit_graph.arborescences.sampler import sample_tree
+from relaxit_graph.arborescences.partition import partition, to_root
+from relaxit_graph.arborescences.vertices import arcs_of
+from relaxit_graph.trees.sampler import draw_parents
 
 if TYPE_CHECKING:
     from relaxit_graph.arborescences.arborescence import Arborescence
@@ -60,7 +61,24 @@ class DirectedTrees(DiscreteDistribution):
         return self.relaxation.argmax(self.weights)
 
     def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
-        return sample_tree(self.weights, self.relaxation.single_root, shape, generator)
+        x = self.weights
+        if self.relaxation.single_root:
+            x = self._with_root(shape, generator)
+            shape = torch.Size()
+        heads = draw_parents(to_root(x), shape, generator)[..., 1:]
+        n = x.shape[-1]
+        return arcs_of(torch.where(heads == 0, n, heads - 1), x.dtype)
+
+    def _with_root(self, shape: torch.Size, generator: Generator) -> Tensor:
+        """Draw the only root; return weights ``[*shape, *batch, n, n]`` that exclude all others."""
+        chances = self._solve()[1].diagonal(dim1=-2, dim2=-1)
+        kind = {"dtype": chances.dtype, "device": chances.device}
+        g = noise.gumbel(shape + chances.shape, **kind, generator=generator)
+        root = (chances.log() + g).argmax(-1, keepdim=True)
+        node = torch.arange(chances.shape[-1], device=chances.device)
+        own, of_root = node == node.unsqueeze(-1), (node == root).unsqueeze(-2)
+        # The root has no head, and no other node is a root.
+        return self.weights.masked_fill(own ^ of_root, -torch.inf)
 
     def _enumerate_support(self) -> Tensor:
         return self.relaxation.enumerate_vertices()

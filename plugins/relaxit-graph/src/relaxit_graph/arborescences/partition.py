@@ -40,13 +40,10 @@ def partition(params: Tensor, single_root: bool) -> tuple[Tensor, Tensor]:
 def to_root(params: Tensor) -> Tensor:
     """Return log-weights ``[*batch, n + 1, n + 1]`` of edges from each node to its head.
 
-    The implicit root is node 0, whose row and whose own edges are excluded.
+    The implicit root is node 0. Its row and the diagonal have no meaning.
     """
     roots = params.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
-    edges = torch.cat([roots, params.mT], -1)
-    own = torch.eye(edges.shape[-2], dtype=torch.bool, device=params.device)
-    edges = edges.masked_fill(torch.nn.functional.pad(own, (1, 0)), -torch.inf)
-    return torch.nn.functional.pad(edges, (0, 0, 1, 0), value=-torch.inf)
+    return torch.nn.functional.pad(torch.cat([roots, params.mT], -1), (0, 0, 1, 0))
 
 
 def has_tree(allowed: Tensor, single_root: bool) -> Tensor:

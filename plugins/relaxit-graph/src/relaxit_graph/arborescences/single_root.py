@@ -23,64 +23,76 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit_graph.trees.arithmetic import FLOOR, Arithmetic, Batches, Entries, Logarithms, Numbers
+from relaxit_graph.trees.arithmetic import FLOOR, Arithmetic, Batches, Entries, Logarithms
 
 __all__ = ["SINGLE_ROOT", "Graded", "SingleRoot"]
 
 
-class _WithoutRoot(Numbers):
+class _WithoutRoot(Entries):
     """The sum of a row leaves out its last entry, the root."""
 
-    def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
+    def total(self, row: Tensor) -> Tensor:
         nodes = row.narrow(self.column, 0, row.shape[self.column] - 1)
-        total = nodes.sum(self.column, keepdim=True)
-        return row / total, total
-
-
-class _SingleRootEntries(_WithoutRoot, Entries):
-    """Plain numbers for small matrices."""
+        return nodes.sum(self.column, keepdim=True)
 
 
 class SingleRoot(_WithoutRoot, Batches):
     """Plain numbers, if every node can be the child of the root."""
 
-    small = _SingleRootEntries
+    small = _WithoutRoot
 
 
 class Graded(Logarithms):
-    """Numbers m epsilon^k, stored as log m and -k in a last dimension of size 2."""
+    """Numbers m epsilon^k, stored as log m, -k and perhaps a derivative of log m.
+
+    They are in one tensor, of one more dimension in front.
+    """
+
+    carries_change = True
 
     def store(self, x: Tensor) -> Tensor:
-        root = torch.arange(x.shape[-1], device=x.device) == x.shape[-1] - 1
-        grade = torch.where(x.detach() < FLOOR / 2, FLOOR, -root.to(x.dtype))
-        return torch.stack([x, grade], -1).movedim(0, 2)
+        """Store logarithms ``[B, rows, columns]``, the root last, or these and their derivative."""
+        log, *change = (x,) if x.dim() == 3 else x
+        root = torch.arange(log.shape[-1], device=x.device) == log.shape[-1] - 1
+        grade = torch.where(log.detach() < FLOOR / 2, FLOOR, -root.to(log.dtype))
+        return super().store(torch.stack([log, grade, *change]))
 
     def read(self, x: Tensor) -> Tensor:
-        """Return logarithms of what, times a weight, is neither 0 nor infinite in the limit."""
-        log, grade = x.movedim(2, 0).unbind(-1)
-        root = torch.arange(x.shape[1], device=x.device) == x.shape[1] - 1
-        return torch.where(grade == root.to(grade.dtype), log, FLOOR)
+        """Return what, multiplied by a weight, is neither 0 nor infinite in the limit."""
+        log, grade, *change = super().read(x)
+        root = torch.arange(log.shape[-1], device=x.device) == log.shape[-1] - 1
+        kept = grade == root.to(grade.dtype)
+        log = torch.where(kept, log, FLOOR)
+        return torch.stack([log, *(torch.where(kept, y, 0.0) for y in change)]) if change else log
+
+    def value(self, x: Tensor) -> Tensor:
+        return x[0]
+
+    def constant(self, like: Tensor, value: float) -> Tensor:
+        log, grade, *change = like
+        filled = [torch.full_like(y, value) for y in (log, grade)]
+        return torch.stack([*filled, *(torch.zeros_like(y) for y in change)])
 
     def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        return _sum(torch.cat([c.unsqueeze(1), a.unsqueeze(2) + b.unsqueeze(0)], 1), 1)
+        terms = a.unsqueeze(3) + b.unsqueeze(1)  # [., rows, terms, columns, B]
+        return _sum(torch.cat([c.unsqueeze(2), terms], 2), -3).squeeze(-3)
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
-        return _sum(a.unsqueeze(1) + b.unsqueeze(0), 2)
+        return _sum(a.unsqueeze(2) + b.unsqueeze(1), -2).squeeze(-2)
 
     def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
-        total = _sum(row, 1).unsqueeze(1)
-        return row - total, total
-
-    def log(self, x: Tensor) -> Tensor:
-        return x[..., 0]
+        total = _sum(row, self.column)
+        return row - total, total[0]
 
 
 SINGLE_ROOT = Arithmetic(SingleRoot, Graded)
 
 
 def _sum(x: Tensor, dim: int) -> Tensor:
-    """Sum over a dimension: the terms of the highest grade count."""
-    log, grade = x.unbind(-1)
+    """Sum over a dimension, counted from the last and kept: the highest grade counts."""
+    log, grade, *change = x
     top = grade.detach().amax(dim, keepdim=True)
-    total = torch.where(grade == top, log, FLOOR).logsumexp(dim)
-    return torch.stack([total, top.squeeze(dim)], -1)
+    log = torch.where(grade == top, log, FLOOR)
+    total = log.logsumexp(dim, keepdim=True)
+    share = (log - total).exp()
+    return torch.stack([total, top, *((share * y).sum(dim, keepdim=True) for y in change)])

@@ -8,11 +8,12 @@ roundings, however different the entries are in size.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["FLOOR", "Batches", "Entries", "Logarithms", "Numbers"]
+__all__ = ["ALL_TREES", "FLOOR", "Arithmetic", "Batches", "Entries", "Logarithms", "Numbers"]
 
 FLOOR = -1e30
 """Logarithm that stands for zero. Unlike that of ``-inf``, its derivatives are finite."""
@@ -26,6 +27,7 @@ class Numbers(ABC):
     Attributes:
         zero, one: what stands for the numbers 0 and 1.
         row, column, batch: dimensions of a batch of matrices, counted from the last.
+        carries_change: whether numbers can be stored with a derivative.
     """
 
     zero: float = 0.0
@@ -33,6 +35,7 @@ class Numbers(ABC):
     row: int = -3
     column: int = -2
     batch: int = -1
+    carries_change: bool = False
 
     @abstractmethod
     def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -88,8 +91,12 @@ class Entries(Numbers):
         b = b.transpose(0, 1)
         return self.add_product(a[:, :1] * b[:1], a[:, 1:], b[1:])
 
+    def total(self, row: Tensor) -> Tensor:
+        """Return the sum by which :meth:`shares` divides."""
+        return row.sum(self.column, keepdim=True)
+
     def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
-        total = row.sum(self.column, keepdim=True)
+        total = self.total(row)
         return row / total, total
 
     def inverse(self, x: Tensor) -> Tensor:
@@ -100,6 +107,7 @@ class Batches(Entries):
     """Plain numbers, the batch first: products of large matrices by ``bmm``."""
 
     row, column, batch = -2, -1, -3
+    small: type[Entries] = Entries
 
     def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
         if a.shape[-1] > 2:
@@ -112,7 +120,7 @@ class Batches(Entries):
         return torch.bmm(a, b.mT)
 
     def suitable(self, size: int) -> Numbers:
-        return Entries() if size <= _SMALL else self
+        return self.small() if size <= _SMALL else self
 
 
 class Logarithms(Numbers):
@@ -139,3 +147,18 @@ class Logarithms(Numbers):
 
     def log(self, x: Tensor) -> Tensor:
         return x
+
+
+class Arithmetic(NamedTuple):
+    """The numbers of an elimination, which also decide which trees are summed over.
+
+    Attributes:
+        plain: fast, with the range of floating-point numbers.
+        wide: of unlimited range.
+    """
+
+    plain: type[Batches]
+    wide: type[Logarithms]
+
+
+ALL_TREES = Arithmetic(Batches, Logarithms)

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from relaxit_graph.trees.arithmetic import FLOOR, Logarithms, Numbers
-from relaxit_graph.trees.tangents import LogarithmTangents, Tangents
+from relaxit_graph.trees.tangents import with_change
 
 __all__ = ["differentiate", "eliminate"]
 
@@ -44,8 +44,8 @@ def eliminate(x: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor, Tensor]:
     Args:
         x: log-weights ``[B, n, n]`` in float64, entry i, j for the edge i -> j; ``-inf`` excludes
             an edge. The row of the root, node 0, and the diagonal are not read.
-        numbers: the arithmetic, :class:`~relaxit_graph.trees.arithmetic.Batches` or
-            :class:`~relaxit_graph.trees.arithmetic.Logarithms`.
+        numbers: the arithmetic: plain numbers or logarithms, see
+            :class:`~relaxit_graph.trees.arithmetic.Arithmetic`.
 
     Returns:
         ``[B]``, ``[B, n, n]`` and ``[B]``. Divisors are sums of rows; where one is close to zero,
@@ -77,12 +77,12 @@ def differentiate(x: Tensor, along: Tensor, numbers: Numbers) -> tuple[Tensor, T
     logs, rounding, _ = _scaled(x)
     change = torch.cat([along[:, 1:, 1:], along[:, 1:, :1]], -1).masked_fill(logs < FLOOR / 2, 0.0)
     if isinstance(numbers, Logarithms):
-        found, _, smallest = _solve(LogarithmTangents(), torch.stack([logs, change]))
+        found, _, smallest = _solve(with_change(numbers), torch.stack([logs, change]))
         moved = (logs + found[0]).exp() * (change + found[1])
     else:
         weights = _exponential(logs, rounding)
         change = weights * change
-        found, _, smallest = _solve(Tangents(numbers), torch.stack([weights, change]))
+        found, _, smallest = _solve(with_change(numbers), torch.stack([weights, change]))
         moved = change * found[0] + weights * found[1]
     return _with_the_root(moved), smallest
 
@@ -165,7 +165,7 @@ def _escape(z: Numbers, walk: Tensor, divisors: list[Tensor]) -> tuple[Tensor, T
         found = torch.cat([z.constant(to_root, z.zero), z.inverse(to_root)], z.column)
         return found, z.log(divisors[-1]).flatten()
     if m % 2:
-        found, log_z = _escape(z, _with_a_leaf(z, walk), divisors)
+        found, log_z = _escape(z, _with_a_gate(z, walk), divisors)
         return found.narrow(z.row, 1, m).narrow(z.column, 1, m + 1), log_z
     small = z.suitable(m)
     if small is not z:
@@ -192,11 +192,15 @@ def _escape(z: Numbers, walk: Tensor, divisors: list[Tensor]) -> tuple[Tensor, T
     return torch.cat([upper, lower], z.row), log_first + log_z[size:]  # B, with A eliminated
 
 
-def _with_a_leaf(z: Numbers, walk: Tensor) -> Tensor:
-    """Put a node in front that has a single edge, to the root, of weight 1."""
-    column = walk.narrow(z.column, 0, 1)
-    walk = torch.cat([z.constant(column, z.zero), walk], z.column)
-    edges = walk.narrow(z.row, 0, 1)
-    none, root = edges.tensor_split((edges.shape[z.column] - 1,), z.column)
-    leaf = torch.cat([z.constant(none, z.zero), z.constant(root, z.one)], z.column)
-    return torch.cat([leaf, walk], z.row)
+def _with_a_gate(z: Numbers, walk: Tensor) -> Tensor:
+    """Put a node in front through which all edges to the first of the others pass.
+
+    It has a single edge, of weight 1. Sums over trees, and where walks go, stay what they are.
+    """
+    to_first, rest = walk.tensor_split((1,), z.column)
+    others = torch.cat([to_first, z.constant(to_first, z.zero), rest], z.column)
+    row = others.narrow(z.row, 0, 1)
+    none, edge, nowhere = row.tensor_split((1, 2), z.column)
+    zeros = z.constant(none, z.zero), z.constant(nowhere, z.zero)
+    gate = torch.cat([zeros[0], z.constant(edge, z.one), zeros[1]], z.column)
+    return torch.cat([gate, others], z.row)

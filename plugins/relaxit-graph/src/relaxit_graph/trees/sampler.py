@@ -113,7 +113,9 @@ def _stages(numbers: Numbers, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
     columns, rows = [], []
     smallest = torch.ones_like(x[:, 0, 0])
     for k in range(n - 1, 0, -1):
-        (rest, into), (out, _) = (half.tensor_split((k,), 1) for half in walk[: k + 1].split((k, 1)))
+        (rest, into), (out, _) = (
+            half.tensor_split((k,), 1) for half in walk[: k + 1].split((k, 1))
+        )
         shares, total = z.shares(out)
         smallest = torch.minimum(smallest, total.flatten())
         walk = z.add_product(rest, into, shares)
