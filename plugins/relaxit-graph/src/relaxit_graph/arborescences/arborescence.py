@@ -12,13 +12,16 @@ from torch.distributions.constraints import Constraint
 
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints
 from relaxit.dtypes import longest_dtype
-from relaxit.temperature import divide_by_temperature
+from relaxit.temperature import divide_by_temperature, representable
 from relaxit_graph.arborescences.distribution import DirectedTrees
 from relaxit_graph.arborescences.edmonds import maximum_arborescence
 from relaxit_graph.arborescences.partition import has_tree, partition
 from relaxit_graph.arborescences.vertices import arborescence, arborescences, arcs_of
 
 __all__ = ["Arborescence", "ArborescenceOptions"]
+
+_RANGE = 2.0**27
+"""Largest score after the division by the temperature: larger ones have too few digits left."""
 
 
 class ArborescenceOptions(Options):
@@ -47,6 +50,9 @@ class Arborescence(PerturbAndRelax):
     for each arc and each root. The hard sample of ``draw`` is the best tree of ``theta + G``, which
     follows another distribution than ``q.discrete``, so ``exact_rounding`` is False. There is no
     density.
+
+    A temperature below the range of the scores of a graph times 2^-27 acts as if it were that: soft
+    samples are trees there already, unless two scores differ by less than rounding errors.
 
     A param of ``-inf`` excludes an arc or a root. For graphs of different sizes in a batch, leave
     for each node that is not there a single arc, from a node that is, with score 0, and exclude it
@@ -134,8 +140,7 @@ class Arborescence(PerturbAndRelax):
         return f"NaN, +inf, or masks that leave no tree {one}over all {self.options.nodes} nodes"
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        wide = scores.to(longest_dtype(scores.device))
-        return partition(divide_by_temperature(wide, temperature), self.single_root)[1]
+        return partition(_cooled(scores, temperature), self.single_root)[1]
 
     def argmax(self, scores: Tensor) -> Tensor:
         roots = scores.diagonal(dim1=-2, dim2=-1)
@@ -147,3 +152,19 @@ class Arborescence(PerturbAndRelax):
 
     def discrete(self, params: Tensor) -> DirectedTrees:
         return DirectedTrees(self, params)
+
+
+def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
+    """Return scores over the temperature in float64, up to a shift of each column.
+
+    Each tree has one entry of each column, so the greatest entry of a column is subtracted first.
+    """
+    wide = scores.to(longest_dtype(scores.device))
+    centred = wide - wide.detach().amax(-2, keepdim=True)
+    low = centred.detach()
+    least = low.masked_fill(low.isinf(), 0.0).amin((-2, -1), keepdim=True) / -_RANGE
+    if isinstance(temperature, Tensor):
+        temperature = torch.maximum(temperature.to(wide.dtype), least)
+    else:
+        temperature = least.clamp_min(representable(temperature, wide.dtype))
+    return divide_by_temperature(centred, temperature)

@@ -66,7 +66,7 @@ class DirectedTrees(DiscreteDistribution):
             x = self._with_root(shape, generator)
             shape = torch.Size()
         heads = draw_parents(to_root(x), shape, generator)[..., 1:]
-        n = x.shape[-1]
+        n = int(x.shape[-1])
         return arcs_of(torch.where(heads == 0, n, heads - 1), x.dtype)
 
     def _with_root(self, shape: torch.Size, generator: Generator) -> Tensor:
@@ -75,7 +75,7 @@ class DirectedTrees(DiscreteDistribution):
         kind = {"dtype": chances.dtype, "device": chances.device}
         g = noise.gumbel(shape + chances.shape, **kind, generator=generator)
         root = (chances.log() + g).argmax(-1, keepdim=True)
-        node = torch.arange(chances.shape[-1], device=chances.device)
+        node = torch.arange(int(chances.shape[-1]), device=chances.device)
         own, of_root = node == node.unsqueeze(-1), (node == root).unsqueeze(-2)
         # The root has no head, and no other node is a root.
         return self.weights.masked_fill(own ^ of_root, -torch.inf)

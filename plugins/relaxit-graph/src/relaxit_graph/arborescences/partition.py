@@ -58,7 +58,7 @@ def has_tree(allowed: Tensor, single_root: bool) -> Tensor:
         >>> has_tree(allowed, single_root=True), has_tree(allowed, single_root=False)
         (tensor(False), tensor(True))
     """
-    n = allowed.shape[-1]
+    n = int(allowed.shape[-1])  # a tensor while torch.jit.trace runs
     roots = allowed.diagonal(dim1=-2, dim2=-1)
     steps = allowed | torch.eye(n, dtype=torch.bool, device=allowed.device)
     for _ in range((n - 1).bit_length()):  # paths of up to 2^k arcs

@@ -53,15 +53,13 @@ class Graded(Logarithms):
     def store(self, x: Tensor) -> Tensor:
         """Store logarithms ``[B, rows, columns]``, the root last, or these and their derivative."""
         log, *change = (x,) if x.dim() == 3 else x
-        root = torch.arange(log.shape[-1], device=x.device) == log.shape[-1] - 1
-        grade = torch.where(log.detach() < FLOOR / 2, FLOOR, -root.to(log.dtype))
+        grade = torch.where(log.detach() < FLOOR / 2, FLOOR, -_last(log).to(log.dtype))
         return super().store(torch.stack([log, grade, *change]))
 
     def read(self, x: Tensor) -> Tensor:
         """Return what, multiplied by a weight, is neither 0 nor infinite in the limit."""
         log, grade, *change = super().read(x)
-        root = torch.arange(log.shape[-1], device=x.device) == log.shape[-1] - 1
-        kept = grade == root.to(grade.dtype)
+        kept = grade == _last(log).to(grade.dtype)
         log = torch.where(kept, log, FLOOR)
         return torch.stack([log, *(torch.where(kept, y, 0.0) for y in change)]) if change else log
 
@@ -86,6 +84,12 @@ class Graded(Logarithms):
 
 
 SINGLE_ROOT = Arithmetic(SingleRoot, Graded)
+
+
+def _last(x: Tensor) -> Tensor:
+    """Return which entry of the last dimension is the last."""
+    size = int(x.shape[-1])  # a tensor while torch.jit.trace runs
+    return torch.arange(size, device=x.device) == size - 1
 
 
 def _sum(x: Tensor, dim: int) -> Tensor:

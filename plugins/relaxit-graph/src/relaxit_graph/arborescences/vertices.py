@@ -44,7 +44,7 @@ class arborescence(Constraint):
         one_head = (value.sum(-2) == 1).all(-1)
         is_root = value.diagonal(dim1=-2, dim2=-1) == 1
         head = (value == 1).to(torch.uint8).argmax(-2)
-        for _ in range(value.shape[-1].bit_length()):  # 2^k steps; a root is its own head
+        for _ in range(int(value.shape[-1]).bit_length()):  # 2^k steps; a root is its own head
             head = head.gather(-1, head)
         rooted = is_root.gather(-1, head).all(-1)
         few = is_root.sum(-1) == 1 if self.single_root else is_root.any(-1)
@@ -59,7 +59,7 @@ def arcs_of(heads: Tensor, dtype: torch.dtype) -> Tensor:
         tensor([[1., 1.],
                 [0., 0.]])
     """
-    n = heads.shape[-1]
+    n = int(heads.shape[-1])
     node = torch.arange(n, device=heads.device)
     row = torch.where(heads == n, node, heads)
     return (node.unsqueeze(-1) == row.unsqueeze(-2)).to(dtype)

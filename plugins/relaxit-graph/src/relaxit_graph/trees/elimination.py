@@ -161,9 +161,10 @@ def _escape(z: Numbers, walk: Tensor, divisors: list[Tensor]) -> tuple[Tensor, T
     m = int(walk.shape[z.row])  # a tensor while torch.jit.trace runs
     if m == 1:
         to_root = walk.narrow(z.column, 1, 1)
-        divisors.append(z.value(to_root))
-        found = torch.cat([z.constant(to_root, z.zero), z.inverse(to_root)], z.column)
-        return found, z.log(divisors[-1]).flatten()
+        inverse = z.inverse(to_root)
+        divisors += [z.value(to_root), z.value(inverse)]  # the inverse of what overflows is zero
+        found = torch.cat([z.constant(to_root, z.zero), inverse], z.column)
+        return found, z.log(divisors[-2]).flatten()
     if m % 2:
         found, log_z = _escape(z, _with_a_gate(z, walk), divisors)
         return found.narrow(z.row, 1, m).narrow(z.column, 1, m + 1), log_z
