@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from relaxit_graph.edges.vectors import adjacency as adjacency
     from relaxit_graph.edges.vectors import edge_vector as edge_vector
     from relaxit_graph.programs.chain import Chain as Chain
+    from relaxit_graph.trees.spanning_tree import SpanningTree as SpanningTree
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -28,5 +29,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "relaxit_graph.edges.k_edges": ["KEdges"],
         "relaxit_graph.edges.vectors": ["adjacency", "edge_vector"],
         "relaxit_graph.programs.chain": ["Chain"],
+        "relaxit_graph.trees.spanning_tree": ["SpanningTree"],
     },
 )

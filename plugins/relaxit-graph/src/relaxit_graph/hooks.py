@@ -23,9 +23,10 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
     from relaxit_graph.programs.gumbel_crf import GumbelCrf
     from relaxit_graph.programs.projective_tree import ProjectiveTree
     from relaxit_graph.programs.segmentation import Segmentation
+    from relaxit_graph.trees.spanning_tree import SpanningTree
 
-    graphs: list[type[Relaxation]] = [Arborescence, Edges, KEdges]
-    return [*graphs, Alignment, Chain, GumbelCrf, ProjectiveTree, Segmentation]
+    programs = [Alignment, Chain, GumbelCrf, ProjectiveTree, Segmentation]
+    return [Arborescence, Edges, KEdges, SpanningTree, *programs]
 
 
 @hookimpl

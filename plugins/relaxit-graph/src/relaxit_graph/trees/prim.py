@@ -38,10 +38,11 @@ def best_tree(scores: Tensor) -> Tensor:
     near = torch.zeros_like(best, dtype=torch.int64)  # their other ends
     for _ in range(n - 1):
         new = best.argmax(-1, keepdim=True)
+        best = best.masked_fill(nodes == new, -torch.inf)
         row = scores.gather(-2, new.unsqueeze(-1).expand(*new.shape, n)).squeeze(-2)
         closer = (row > best) & (best > -torch.inf)
         near = torch.where(closer, new, near)
-        best = torch.where(closer, row, best).masked_fill(nodes == new, -torch.inf)
+        best = torch.where(closer, row, best)
     arrows = (near.unsqueeze(-1) == nodes) & (nodes > 0).unsqueeze(-1)
     return (arrows | arrows.mT).to(scores.dtype)
 
