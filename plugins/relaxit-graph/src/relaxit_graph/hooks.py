@@ -25,8 +25,8 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
     from relaxit_graph.programs.segmentation import Segmentation
     from relaxit_graph.trees.spanning_tree import SpanningTree
 
-    programs = [Alignment, Chain, GumbelCrf, ProjectiveTree, Segmentation]
-    return [Arborescence, Edges, KEdges, SpanningTree, *programs]
+    graphs: list[type[Relaxation]] = [Arborescence, Edges, KEdges, SpanningTree]
+    return [*graphs, Alignment, Chain, GumbelCrf, ProjectiveTree, Segmentation]
 
 
 @hookimpl

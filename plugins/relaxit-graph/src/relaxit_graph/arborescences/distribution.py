@@ -38,7 +38,7 @@ class DirectedTrees(DiscreteDistribution):
     def __init__(self, relaxation: Arborescence, params: Tensor) -> None:
         super().__init__(relaxation, params)
         wide = self.scores.to(longest_dtype(params.device))
-        # Each tree has one entry of each column, so a shift of columns changes nothing but rounding.
+        # Each tree has one entry of each column, so a shift of columns changes only rounding.
         self.weights = wide - wide.detach().amax(-2, keepdim=True)
 
     def _solve(self) -> tuple[Tensor, Tensor]:
@@ -72,8 +72,8 @@ class DirectedTrees(DiscreteDistribution):
     def _with_root(self, shape: torch.Size, generator: Generator) -> Tensor:
         """Draw the only root; return weights ``[*shape, *batch, n, n]`` that exclude all others."""
         chances = self._solve()[1].diagonal(dim1=-2, dim2=-1)
-        kind = {"dtype": chances.dtype, "device": chances.device}
-        g = noise.gumbel(shape + chances.shape, **kind, generator=generator)
+        full = shape + chances.shape
+        g = noise.gumbel(full, dtype=chances.dtype, device=chances.device, generator=generator)
         root = (chances.log() + g).argmax(-1, keepdim=True)
         node = torch.arange(int(chances.shape[-1]), device=chances.device)
         own, of_root = node == node.unsqueeze(-1), (node == root).unsqueeze(-2)

@@ -152,9 +152,7 @@ class SpanningTree(PerturbAndRelax):
 
     @property
     def illegal_params(self) -> str:
-        return (
-            "NaN, +inf, an edge masked in one direction only, or masks that disconnect the graph"
-        )
+        return "NaN, +inf, an edge masked in one direction only, or masks that disconnect the graph"
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
         _, marginals = log_partition(_cooled(symmetric(scores), temperature))

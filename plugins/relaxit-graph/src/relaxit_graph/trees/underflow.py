@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from relaxit.tracing import may_branch_on_values
@@ -21,6 +20,7 @@ def as_rows(x: Tensor) -> Tensor:
     """Return matrices ``[*batch, n, n]`` as ``[B, n, n]``.
 
     Example:
+        >>> import torch
         >>> as_rows(torch.zeros(2, 3, 4, 4)).shape, as_rows(torch.zeros(4, 4)).shape
         (torch.Size([6, 4, 4]), torch.Size([1, 4, 4]))
     """
