@@ -94,7 +94,9 @@ def test_transforms_agree(single):
     assert torch.allclose(change, back, rtol=0, atol=1e-12)  # the Hessian of log Z is symmetric
     one = torch.func.grad(lambda x: partition(x, single)[0])
     assert torch.allclose(torch.vmap(one)(params), want, rtol=0, atol=1e-12)
-    turned = torch.func.jvp(lambda x: torch.func.jvp(marginals, (x,), (along,))[1], (params,), (along,))
+    turned = torch.func.jvp(
+        lambda x: torch.func.jvp(marginals, (x,), (along,))[1], (params,), (along,)
+    )
     assert turned[1].isfinite().all()
 
 

@@ -31,6 +31,8 @@ __all__ = ["SINGLE_ROOT", "Graded", "SingleRoot"]
 class _WithoutRoot(Entries):
     """The sum of a row leaves out its last entry, the root."""
 
+    leaf = False
+
     def total(self, row: Tensor) -> Tensor:
         nodes = row.narrow(self.column, 0, row.shape[self.column] - 1)
         return nodes.sum(self.column, keepdim=True)

@@ -47,9 +47,9 @@ class SpanningTree(PerturbAndRelax):
 
     Params and values are ``[*batch, n, n]``. A value is the adjacency matrix of a tree: symmetric,
     zeros and ones, zero diagonal, 2 (n - 1) ones. The score of an edge is the mean of its two
-    params, theta_ij and theta_ji, so for symmetric params it is the param itself; the diagonal has
-    no effect. So ``statistics(v)`` is ``v / 2``. A soft sample holds the probabilities of the edges:
-    symmetric, with the sum 2 (n - 1).
+    params, theta_ij and theta_ji, so for symmetric params it is the param itself, and
+    ``statistics(v)`` is ``v / 2``. The diagonal has no effect. A soft sample holds the
+    probabilities of the edges: symmetric, with the sum 2 (n - 1).
 
     A param of ``-inf`` excludes an edge, in both directions; what is left has to be connected. For
     a graph with fewer nodes, exclude all edges of a node but one and give that one a score of 0:

@@ -75,7 +75,8 @@ class LogarithmTangents(Tangents):
         return _weighted(terms(c[0], a[0], b[0]), terms(c[1], a[1], b[1]), 1)
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
-        return _weighted(*(a.unsqueeze(2) + b.unsqueeze(1)), 2)
+        terms, changes = a.unsqueeze(2) + b.unsqueeze(1)
+        return _weighted(terms, changes, 2)
 
     def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
         total = _weighted(row[0], row[1], self.column).unsqueeze(self.column)

@@ -40,8 +40,11 @@ def with_plain_numbers(
         arithmetic: plain numbers and logarithms.
     """
     rows = [as_rows(x) for x in given]
-    if not may_branch_on_values(given[0]) or rows[0].shape[0] == 0:
+    if not may_branch_on_values(given[0]):
         return compute(arithmetic.wide(), *rows)[0]
+    if not len(rows[0]):
+        one, _ = compute(arithmetic.plain(), *(x.new_zeros(1, *x.shape[1:]) for x in rows))
+        return tuple(result[:0] for result in one)
     results, smallest = compute(arithmetic.plain(), *rows)
     lost = ~(smallest > SMALLEST)  # also where it is NaN
     if bool(lost.any()):
