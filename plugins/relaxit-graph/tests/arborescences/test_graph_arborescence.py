@@ -92,7 +92,7 @@ def test_values_and_their_number(n, single):
 @ROOTS
 @pytest.mark.parametrize("scale", [1.0, 20.0, 60.0])
 def test_marginals_in_numbers_of_400_digits(scale, single):
-    for number, n in enumerate((4, 7, 10)):
+    for number, n in enumerate((4, 8)):
         params = scale * normal(n, n, number=number)
         for dtype, tolerance in ((torch.float32, 9e-7), (torch.float64, 1e-14)):
             rounded = params.to(dtype)
@@ -148,8 +148,8 @@ def test_one_node():
         q = structure(1, single)(torch.tensor([[[3.0]], [[-7.0]]]), 0.5)
         assert torch.equal(q.rsample((2,)), torch.ones(2, 2, 1, 1))
         assert torch.equal(q.sample_hard(), torch.ones(2, 1, 1))
-        assert torch.equal(q.discrete.entropy(), torch.zeros(2))
-        assert torch.equal(q.discrete.log_prob(torch.ones(1, 1)), torch.zeros(2))
+        assert q.discrete.entropy().abs().max() < 1e-12
+        assert q.discrete.log_prob(torch.ones(1, 1)).abs().max() < 1e-12
 
 
 @ROOTS

@@ -44,7 +44,7 @@ def test_params_without_a_tree(single):
 def test_two_components_need_two_roots():
     params = torch.full((4, 4), -INF)
     params[:2, :2] = params[2:, 2:] = 0.0
-    assert structure(4, False)(params).sample_hard().trace() == 2
+    assert structure(4, False)(params).sample_hard().trace() >= 2
     with pytest.raises(DomainError) as error:
         structure(4, True)(params)
     assert "masks that leave no tree with one root over all 4 nodes" in message_of(error)

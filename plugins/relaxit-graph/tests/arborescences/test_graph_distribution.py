@@ -15,10 +15,11 @@ ALARM = 1e-6
 
 
 def counts_of(drawn, values):
-    weights = torch.arange(1.0, values[0].numel() + 1, dtype=torch.float64).sqrt()  # all different
-    keys, order = (values.flatten(1) @ weights).sort()
-    place = torch.searchsorted(keys, drawn.flatten(1) @ weights - 1e-9)
-    assert ((keys[place] - drawn.flatten(1) @ weights).abs() < 1e-6).all()
+    bits = 2.0 ** torch.arange(values[0].numel(), dtype=torch.float64)
+    keys, order = (values.flatten(1) @ bits).sort()
+    drawn = drawn.flatten(1) @ bits
+    place = torch.searchsorted(keys, drawn)
+    assert torch.equal(keys[place], drawn)
     return torch.zeros(len(values)).index_add(0, order[place], torch.ones(len(place)))
 
 
