@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +13,6 @@ from relaxit.dtypes import longest_dtype
 from relaxit_graph.arborescences.partition import partition, to_root
 from relaxit_graph.arborescences.vertices import arcs_of
 from relaxit_graph.trees.sampler import draw_parents
-
-if TYPE_CHECKING:
-    from relaxit_graph.arborescences.arborescence import Arborescence
 
 __all__ = ["DirectedTrees"]
 
@@ -33,17 +30,16 @@ class DirectedTrees(DiscreteDistribution):
     Reference: Smith, Smith, "Probabilistic Models of Nonprojective Dependency Trees", EMNLP 2007.
     """
 
-    relaxation: Arborescence
-
-    def __init__(self, relaxation: Arborescence, params: Tensor) -> None:
+    def __init__(self, relaxation: Any, params: Tensor) -> None:
         super().__init__(relaxation, params)
+        self.single_root: bool = relaxation.single_root
         wide = self.scores.to(longest_dtype(params.device))
         # Each tree has one entry of each column, so a shift of columns changes only rounding.
         self.weights = wide - wide.detach().amax(-2, keepdim=True)
 
     def _solve(self) -> tuple[Tensor, Tensor]:
         """Return log Z and the marginals."""
-        return partition(self.weights, self.relaxation.single_root)
+        return partition(self.weights, self.single_root)
 
     def _log_prob(self, value: Tensor) -> Tensor:
         return (_score(self.weights, value) - self._solve()[0]).to(self.scores.dtype)
@@ -58,11 +54,12 @@ class DirectedTrees(DiscreteDistribution):
         return self._solve()[1]
 
     def _mode(self) -> Tensor:
-        return self.relaxation.argmax(self.weights)
+        best: Tensor = self.relaxation.argmax(self.weights)  # type: ignore[attr-defined]
+        return best
 
     def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
         x = self.weights
-        if self.relaxation.single_root:
+        if self.single_root:
             x = self._with_root(shape, generator)
             shape = torch.Size()
         heads = draw_parents(to_root(x), shape, generator)[..., 1:]
@@ -77,8 +74,7 @@ class DirectedTrees(DiscreteDistribution):
         root = (chances.log() + g).argmax(-1, keepdim=True)
         node = torch.arange(int(chances.shape[-1]), device=chances.device)
         own, of_root = node == node.unsqueeze(-1), (node == root).unsqueeze(-2)
-        # The root has no head, and no other node is a root.
-        return self.weights.masked_fill(own ^ of_root, -torch.inf)
+        return self.weights.masked_fill(own & ~of_root, -torch.inf)
 
     def _enumerate_support(self) -> Tensor:
         return self.relaxation.enumerate_vertices()
