@@ -59,8 +59,8 @@ def maximum_arborescence(scores: Tensor, roots: Tensor, single_root: bool) -> Te
         >>> scores = torch.tensor([[0.0, 5.0, 1.0], [5.0, 0.0, 4.0], [3.0, 3.0, 0.0]])
         >>> roots = torch.tensor([1.0, 0.0, 2.5])
         >>> maximum_arborescence(scores, roots, single_root=True)
-        tensor([3, 0, 1])
-        >>> maximum_arborescence(scores + torch.tensor([0.0, 0.0, -5.0]), roots, single_root=False)
+        tensor([2, 0, 3])
+        >>> maximum_arborescence(scores, roots + 4, single_root=False)
         tensor([3, 0, 3])
     """
     n = int(scores.shape[-1])  # a tensor while torch.jit.trace runs
