@@ -7,6 +7,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 from tree_oracles import INF, MASKS, directed, enumerate_trees, even, normal
 
+from relaxit.environment import flushed_denormals
 from relaxit_graph.trees.log_partition import log_partition
 
 WEIGHTS = normal(5, 5, number=3)
@@ -60,24 +61,26 @@ def test_the_transforms_of_torch_func_agree():
     assert hessian.abs().max() > 0.1
 
 
-def test_compiled_code_agrees():
+@pytest.mark.parametrize("n", [4, 5])
+def test_compiled_code_agrees(n):
     compiled = torch.compile(weighted, fullgraph=True, backend="aot_eager")
-    x = (normal(3, 5, 5) + MASKS[1]).requires_grad_()
+    x = (normal(3, n, n) + MASKS[0][:n, :n]).requires_grad_()
     got, want = compiled(x), weighted(x)
     torch.testing.assert_close(got, want, rtol=0, atol=1e-13)
     slopes = [torch.autograd.grad(y.sum(), x)[0] for y in (got, want)]
     torch.testing.assert_close(*slopes, rtol=0, atol=1e-13)
 
 
-def test_an_exported_program_takes_batches_of_any_size():
+@pytest.mark.parametrize("n", [3, 4])
+def test_an_exported_program_takes_batches_of_any_size(n):
     class Marginals(torch.nn.Module):
         def forward(self, x):
             return log_partition(x)
 
     shapes = ({0: torch.export.Dim("rows")},)
-    program = torch.export.export(Marginals(), (normal(3, 4, 4),), dynamic_shapes=shapes).module()
+    program = torch.export.export(Marginals(), (normal(3, n, n),), dynamic_shapes=shapes).module()
     for rows in (2, 7):
-        x = (5 * normal(rows, 4, 4)).requires_grad_()
+        x = (5 * normal(rows, n, n)).requires_grad_()
         got, want = program(x), log_partition(x)
         for y, z in zip(got, want, strict=True):
             torch.testing.assert_close(y, z, rtol=0, atol=1e-13)
@@ -106,6 +109,17 @@ def test_rows_that_underflow_do_not_change_the_others():
         alone = log_partition(row)
         torch.testing.assert_close(one, alone[0], rtol=0, atol=0)
         torch.testing.assert_close(other, alone[1], rtol=0, atol=0)
+
+
+def test_what_underflows_is_not_lost():
+    # Two nodes that are joined to each other, and to the root by weights around 2e-308, below which
+    # numbers are flushed to zero. Either edge to the root is taken, in proportion to its weight.
+    x = torch.zeros(3, 3, dtype=torch.float64)
+    x[1, 0], x[2, 0] = -707.5, -708.5
+    with flushed_denormals():
+        marginals = log_partition(x)[1]
+    want = torch.tensor([-707.5, -708.5], dtype=torch.float64).softmax(0)
+    torch.testing.assert_close(marginals[1:, 0], want, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
