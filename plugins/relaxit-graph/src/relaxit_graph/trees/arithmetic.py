@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["FLOOR", "Batches", "Entries", "Logarithms", "Numbers"]
+__all__ = ["ALL_TREES", "FLOOR", "Arithmetic", "Batches", "Entries", "Logarithms", "Numbers"]
 
 FLOOR = -1e30
 """Logarithm that stands for zero. Unlike that of ``-inf``, its derivatives are finite."""
@@ -27,6 +28,8 @@ class Numbers(ABC):
     Attributes:
         zero, one: what stands for the numbers 0 and 1.
         row, column, batch: dimensions of a batch of matrices, counted from the last.
+        carries_change: whether numbers can be stored with a derivative.
+        leaf: whether a node whose single edge leads to the root changes nothing.
     """
 
     zero: float = 0.0
@@ -34,6 +37,8 @@ class Numbers(ABC):
     row: int = -3
     column: int = -2
     batch: int = -1
+    carries_change: bool = False
+    leaf: bool = True
 
     @abstractmethod
     def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -96,8 +101,12 @@ class Entries(Numbers):
         )
         return self.add_product(first * top.transpose(0, 1), rest, below.transpose(0, 1))
 
+    def total(self, row: Tensor) -> Tensor:
+        """Return the sum by which :meth:`shares` divides."""
+        return row.sum(self.column, keepdim=True)
+
     def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
-        total = row.sum(self.column, keepdim=True)
+        total = self.total(row)
         return row / total, total
 
     def inverse(self, x: Tensor) -> Tensor:
@@ -108,6 +117,7 @@ class Batches(Entries):
     """Plain numbers, the batch first: products of large matrices by ``bmm``."""
 
     row, column, batch = -2, -1, -3
+    small: type[Entries] = Entries
 
     def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
         # For a product with few terms, bmm takes several times longer.
@@ -117,7 +127,7 @@ class Batches(Entries):
         return torch.bmm(a, b.mT)
 
     def suitable(self, size: int) -> Numbers:
-        return Entries() if size <= _SMALL else self
+        return self.small() if size <= _SMALL else self
 
     def blocks(self, rows: Sequence[Sequence[Tensor]], dim: int) -> Tensor:
         shape = list(rows[0][0].shape)
@@ -156,3 +166,18 @@ class Logarithms(Numbers):
 
     def log(self, x: Tensor) -> Tensor:
         return x
+
+
+class Arithmetic(NamedTuple):
+    """The numbers of an elimination, which also decide which trees are summed over.
+
+    Attributes:
+        plain: fast, with the range of floating-point numbers.
+        wide: of unlimited range.
+    """
+
+    plain: type[Batches]
+    wide: type[Logarithms]
+
+
+ALL_TREES = Arithmetic(Batches, Logarithms)

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from relaxit_graph.trees.arithmetic import FLOOR, Logarithms, Numbers
-from relaxit_graph.trees.tangents import LogarithmTangents, Tangents
+from relaxit_graph.trees.tangents import with_change
 
 __all__ = ["differentiate", "eliminate"]
 
@@ -44,8 +44,8 @@ def eliminate(x: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor, Tensor]:
     Args:
         x: log-weights ``[B, n, n]`` in float64, entry i, j for the edge i -> j; ``-inf`` excludes
             an edge. The row of the root, node 0, and the diagonal are not read.
-        numbers: the arithmetic, :class:`~relaxit_graph.trees.arithmetic.Batches` or
-            :class:`~relaxit_graph.trees.arithmetic.Logarithms`.
+        numbers: the arithmetic: plain numbers or logarithms, see
+            :class:`~relaxit_graph.trees.arithmetic.Arithmetic`.
 
     Returns:
         ``[B]``, ``[B, n, n]`` and ``[B]``. Divisors are sums of rows; where one is close to zero,
@@ -54,7 +54,8 @@ def eliminate(x: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor, Tensor]:
     n = int(x.shape[-1])  # a tensor while torch.jit.trace runs
     if n == 1:
         return torch.zeros_like(x[:, 0, 0]), torch.zeros_like(x), torch.ones_like(x[:, 0, 0])
-    logs, rounding, top = _scaled(x)
+    first = _first(n, numbers)
+    logs, rounding, top = _scaled(x, first)
     if isinstance(numbers, Logarithms):
         found, log_z, smallest = _solve(numbers, logs)
         marginals = (logs + found).exp()
@@ -62,7 +63,7 @@ def eliminate(x: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor, Tensor]:
         weights = _exponential(logs, rounding)
         found, log_z, smallest = _solve(numbers, weights)
         marginals = weights * found
-    return log_z + top.sum(-1), _with_the_root(marginals, n), smallest
+    return log_z + top.sum(-1), _with_the_root(marginals, first), smallest
 
 
 def differentiate(x: Tensor, along: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor]:
@@ -76,30 +77,35 @@ def differentiate(x: Tensor, along: Tensor, numbers: Numbers) -> tuple[Tensor, T
     n = int(x.shape[-1])
     if n == 1:
         return torch.zeros_like(x), torch.ones_like(x[:, 0, 0])
-    logs, rounding, _ = _scaled(x)
-    change = _root_last(along).masked_fill(logs < FLOOR / 2, 0.0)
+    first = _first(n, numbers)
+    logs, rounding, _ = _scaled(x, first)
+    change = _root_last(along, first).masked_fill(logs < FLOOR / 2, 0.0)
     if isinstance(numbers, Logarithms):
-        found, _, smallest = _solve(LogarithmTangents(), torch.stack([logs, change]))
+        found, _, smallest = _solve(with_change(numbers), torch.stack([logs, change]))
         moved = (logs + found[0]).exp() * (change + found[1])
     else:
         weights = _exponential(logs, rounding)
         change = weights * change
-        found, _, smallest = _solve(Tangents(numbers), torch.stack([weights, change]))
+        found, _, smallest = _solve(with_change(numbers), torch.stack([weights, change]))
         moved = change * found[0] + weights * found[1]
-    return _with_the_root(moved, n), smallest
+    return _with_the_root(moved, first), smallest
 
 
-def _scaled(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _first(n: int, numbers: Numbers) -> int:
+    """Return 0 if node 0 stays as a leaf of the root, to make the number of nodes even, else 1."""
+    return n % 2 if numbers.leaf else 1
+
+
+def _scaled(x: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
     """Put the root last and scale the rows of weights, which multiplies all trees by the same.
 
     Returns:
         Logarithms ``[B, m, m + 1]``, which are at most 0, their rounding errors, and what was
         subtracted, ``[B, m]``.
     """
-    even = int(x.shape[-1]) % 2 == 0
-    x = _root_last(x).clamp_min(FLOOR)
+    x = _root_last(x, first).clamp_min(FLOOR)
     x.diagonal(dim1=-2, dim2=-1).fill_(FLOOR)
-    if even:  # node 0 has a single edge, to the root
+    if first == 0:  # node 0 has a single edge, to the root
         x[:, 0, :-1].fill_(FLOOR)
         x[:, :, 0].fill_(FLOOR)
         x[:, 0, -1].fill_(0.0)
@@ -109,18 +115,13 @@ def _scaled(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return logs, rounding, top.squeeze(-1)
 
 
-def _root_last(x: Tensor) -> Tensor:
-    """Put the edges to the root into the last of n columns, and leave node 0 out.
-
-    If n - 1 is odd, node 0 stays as a node of its own, so that the number of nodes is even.
-    """
-    first = int(x.shape[-1]) % 2
+def _root_last(x: Tensor, first: int) -> Tensor:
+    """Put the edges to the root into the last column; leave out node 0 as one of the others."""
     return torch.cat([x[:, first:, first:], x[:, first:, :1]], -1)
 
 
-def _with_the_root(marginals: Tensor, n: int) -> Tensor:
-    """Put the root of n nodes in front again, with a row of zeros; undo :func:`_root_last`."""
-    first = n % 2
+def _with_the_root(marginals: Tensor, first: int) -> Tensor:
+    """Put the root in front again, with a row of zeros; undo :func:`_root_last`."""
     kept = marginals[:, 1 - first :]
     out = torch.cat([kept[..., -1:], kept[..., 1 - first : -1]], -1)
     return torch.nn.functional.pad(out, (0, 0, 1, 0))
@@ -179,11 +180,12 @@ def _escape(z: Numbers, walk: Tensor, divisors: list[Tensor]) -> tuple[Tensor, T
     m = int(walk.shape[z.row])
     if m == 1:
         to_root = walk.narrow(z.column, 1, 1)
-        divisors.append(z.value(to_root))
-        found = torch.cat([z.constant(to_root, z.zero), z.inverse(to_root)], z.column)
-        return found, z.log(divisors[-1]).flatten()
+        inverse = z.inverse(to_root)
+        divisors += [z.value(to_root), z.value(inverse)]  # the inverse of what overflows is zero
+        found = torch.cat([z.constant(to_root, z.zero), inverse], z.column)
+        return found, z.log(divisors[-2]).flatten()
     if m % 2:
-        found, log_z = _escape(z, _with_a_leaf(z, walk), divisors)
+        found, log_z = _escape(z, _with_a_gate(z, walk), divisors)
         return found.narrow(z.row, 1, m).narrow(z.column, 1, m + 1), log_z
     small = z.suitable(m)
     if small is not z:
@@ -209,11 +211,15 @@ def _escape(z: Numbers, walk: Tensor, divisors: list[Tensor]) -> tuple[Tensor, T
     return found, log_first + log_z[size:]  # B, with A eliminated
 
 
-def _with_a_leaf(z: Numbers, walk: Tensor) -> Tensor:
-    """Put a node in front that has a single edge, to the root, of weight 1."""
-    column = walk.narrow(z.column, 0, 1)
-    walk = torch.cat([z.constant(column, z.zero), walk], z.column)
-    edges = walk.narrow(z.row, 0, 1)
-    none, root = edges.tensor_split((edges.shape[z.column] - 1,), z.column)
-    leaf = torch.cat([z.constant(none, z.zero), z.constant(root, z.one)], z.column)
-    return torch.cat([leaf, walk], z.row)
+def _with_a_gate(z: Numbers, walk: Tensor) -> Tensor:
+    """Put a node in front through which all edges to the first of the others pass.
+
+    It has a single edge, of weight 1. Sums over trees, and where walks go, stay what they are.
+    """
+    to_first, rest = walk.tensor_split((1,), z.column)
+    others = torch.cat([to_first, z.constant(to_first, z.zero), rest], z.column)
+    row = others.narrow(z.row, 0, 1)
+    none, edge, nowhere = row.tensor_split((1, 2), z.column)
+    zeros = z.constant(none, z.zero), z.constant(nowhere, z.zero)
+    gate = torch.cat([zeros[0], z.constant(edge, z.one), zeros[1]], z.column)
+    return torch.cat([gate, others], z.row)
