@@ -9,8 +9,9 @@ from relaxit import hookimpl
 
 if TYPE_CHECKING:
     from relaxit import Relaxation
+    from relaxit.bench import Benchmark
 
-__all__ = ["relaxit_recipes", "relaxit_relaxations"]
+__all__ = ["relaxit_benchmarks", "relaxit_recipes", "relaxit_relaxations"]
 
 
 @hookimpl
@@ -27,6 +28,15 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
 
     graphs: list[type[Relaxation]] = [Arborescence, Edges, KEdges, SpanningTree]
     return [*graphs, Alignment, Chain, GumbelCrf, ProjectiveTree, Segmentation]
+
+
+@hookimpl
+def relaxit_benchmarks() -> list[type[Benchmark]]:
+    from relaxit_graph.benchmarks import sequences as s
+    from relaxit_graph.benchmarks import trees as t
+
+    trees = [t.TreeMarginals, t.ArborescenceMarginals, t.HardTrees, t.TreeDraw]
+    return [*trees, s.ChainMarginals, s.ChainDraw, s.SubsetBySums]
 
 
 @hookimpl

@@ -9,7 +9,7 @@ import torch
 from torch.autograd import gradcheck
 
 from relaxit import ShapeError
-from relaxit_graph.edges.vectors import adjacency, arc_matrix, arc_vector, edge_vector
+from relaxit_graph.edges.vectors import adjacency, arc_matrix, arc_vector, edge_vector, symmetric
 
 SIZES = pytest.mark.parametrize("n", [1, 2, 3, 4, 7])
 
@@ -62,3 +62,12 @@ def test_shapes_that_are_none():
         edge_vector(torch.zeros(2, 3))
     with pytest.raises(ShapeError, match=r"got \[4\]"):
         arc_vector(torch.zeros(4))
+
+
+def test_the_symmetric_part_has_no_diagonal():
+    params = torch.randn(4, 4)
+    params.diagonal().fill_(-torch.inf)
+    mean = symmetric(params)
+    assert mean[1, 3] == (params[1, 3] + params[3, 1]) / 2
+    assert not mean.diagonal().any()
+    assert torch.equal(edge_vector(params)[:3], mean[0, 1:])

@@ -24,9 +24,9 @@ from torch.distributions.constraints import Constraint
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints
 from relaxit.dtypes import compute_dtype, longest_dtype
 from relaxit.temperature import divide_by_temperature, representable
+from relaxit_graph.edges.vectors import adjacency, edge_vector, symmetric
 from relaxit_graph.trees import polytope
 from relaxit_graph.trees.distribution import SpanningTreeDistribution
-from relaxit_graph.trees.edges import edge_scores, matrix_of_edges, symmetric
 from relaxit_graph.trees.log_partition import log_partition
 from relaxit_graph.trees.prim import best_tree, connected
 
@@ -117,10 +117,10 @@ class SpanningTree(PerturbAndRelax):
         return torch.Size((math.comb(self.options.nodes, 2),))
 
     def add_noise(self, params: Tensor, noise: Tensor) -> Tensor:
-        return params + matrix_of_edges(noise, self.options.nodes)
+        return params + adjacency(noise)
 
     def noised(self, params: Tensor) -> Tensor:
-        return edge_scores(params)
+        return edge_vector(params)
 
     def statistics(self, value: Tensor) -> Tensor:
         return value / 2

@@ -1,32 +1,12 @@
-"""Edges as vectors and matrices, and the list of all trees."""
+"""The list of all trees, and what is a tree."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from tree_oracles import normal, undirected
+from tree_oracles import undirected
 
-from relaxit_graph.trees.edges import edge_scores, matrix_of_edges, symmetric
 from relaxit_graph.trees.polytope import spanning_tree, spanning_trees
-
-
-@pytest.mark.parametrize("n", [1, 2, 5])
-def test_vectors_and_matrices_of_edges_are_inverse(n):
-    edges = normal(2, 3, n * (n - 1) // 2)
-    matrix = matrix_of_edges(edges, n)
-    assert matrix.shape == (2, 3, n, n)
-    assert torch.equal(matrix, matrix.mT)
-    assert not matrix.diagonal(dim1=-2, dim2=-1).any()
-    torch.testing.assert_close(edge_scores(matrix), edges)
-
-
-def test_the_score_of_an_edge_is_the_mean_of_both_directions():
-    params = normal(4, 4)
-    params.diagonal().fill_(-torch.inf)
-    mean = symmetric(params)
-    assert mean[1, 3] == (params[1, 3] + params[3, 1]) / 2
-    assert not mean.diagonal().any()
-    assert torch.equal(edge_scores(params)[:3], mean[0, 1:])
 
 
 @pytest.mark.parametrize("n", range(1, 7))
