@@ -28,6 +28,7 @@ from relaxit.testing.estimators import (
     state,
 )
 from relaxit.testing.relaxations import (
+    argmax,
     capabilities,
     conditional,
     density,
@@ -63,6 +64,7 @@ _PARTS = (
     shapes,
     sizes,
     values,
+    argmax,
     randomness,
     discrete,
     frequencies,

@@ -19,7 +19,7 @@ _LOW = 1e-10
 
 
 @relaxation_check(
-    needs=("soft_in_support", "low_temperature_gives_hard_values", "draw_shares_its_noise")
+    needs=("soft_in_support", "low_temperature_ends_at_the_argmax", "draw_shares_its_noise")
 )
 def any_temperature_is_taken(case: RelaxationCase) -> None:
     """For any finite positive temperature that is a Python number, soft samples are in `support`,
