@@ -55,8 +55,8 @@ def relax_depends_on_the_quotient(case: RelaxationCase) -> None:
             off = float((relaxation.relax(3 * scores, 3 * temperature) - soft).abs().max())
             require(
                 off <= 1e-4,
-                f"with scores and temperature three times as large, soft values differ by {off:.3g} "
-                f"(temperature {number}, a {kind})",
+                f"with scores and temperature three times as large, soft values differ by "
+                f"{off:.3g} (temperature {number}, a {kind})",
             )
 
 
@@ -82,9 +82,8 @@ def low_temperature_ends_at_the_argmax(case: RelaxationCase) -> None:
     stays_soft = "low_temperature_gives_hard_values" in case.subject.expected_failures
     for name, (soft, hard) in pairs.items():
         near = _far(soft, case.relaxation.hard(soft)) <= NEAR
-        require(
-            bool(near.any()) or stays_soft, f"no soft value of temperature {LOW} is near a vertex"
-        )
+        comes_near = bool(near.any()) or stays_soft
+        require(comes_near, f"no soft value of temperature {LOW} is next to a vertex")
         wrong = int((near & (_far(soft, hard) > NEAR)).sum())
         require(
             wrong == 0,
@@ -149,8 +148,8 @@ def _no_statistics(case: RelaxationCase) -> str:
 @relaxation_check(absent=_no_statistics, needs=("tied_scores_give_a_vertex",))
 def argmax_maximises_the_score(case: RelaxationCase) -> None:
     """No value has a greater score `<scores, statistics(value)>` than `argmax(scores)`, also for
-    scores that tie or almost tie, and for scores of ten thousand. Why: the hard samples of perturbed
-    scores, and estimators that perturb them, have to find the best value, not a good one."""
+    scores that tie or almost tie, and for scores of ten thousand. Why: estimators that perturb
+    scores need the best value, not a good one."""
     relaxation = cast(PerturbAndRelax, case.relaxation)
     dtype = compute_dtype(case.dtype)
     scores, noise = _scores(case, 200, dtype), _scores(case, 200, dtype, seed=1)
@@ -165,5 +164,5 @@ def argmax_maximises_the_score(case: RelaxationCase) -> None:
         excess = float(((best - got) / (1 + best.abs())).max())
         require(
             excess <= 10 * case.tolerance,
-            f"with {kind} scores a value has a greater score than argmax, by {excess:.3g} (relative)",
+            f"with {kind} scores the score of a value exceeds that of argmax by {excess:.3g}",
         )
