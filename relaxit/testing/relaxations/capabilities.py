@@ -15,6 +15,7 @@ from relaxit.perturb import PerturbAndRelax
 from relaxit.testing.case import RelaxationCase, claims, denies
 from relaxit.testing.check import Failed, relaxation_check, require
 from relaxit.testing.relaxations.gradients import has_kl
+from relaxit.testing.relaxations.support import require_in_support
 
 __all__ = [
     "claimed_is_there",
@@ -119,7 +120,7 @@ def valid_params_work(case: RelaxationCase) -> None:
     require(len(valid) > 0, "params of zero are rejected")
     q = case.relaxation(valid, 0.7)
     soft, hard = q.draw((5,))
-    require(bool(case.relaxation.support.check(soft).all()), "a soft sample is outside support")
+    require_in_support(case, soft, "a soft sample")
     require(bool(case.relaxation.vertices.check(hard).all()), "a hard sample is not a vertex")
     if case.relaxation.capabilities.discrete_distribution:
         for name, value in {"a mean": q.discrete.mean, "a KL": q.kl_to_uniform()}.items():

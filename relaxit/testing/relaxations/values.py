@@ -10,6 +10,7 @@ from torch import Tensor
 from relaxit.testing.case import RelaxationCase, countable
 from relaxit.testing.check import relaxation_check, require
 from relaxit.testing.relaxations.randomness import random_state
+from relaxit.testing.relaxations.support import require_in_support
 
 __all__ = [
     "draw_shares_its_noise",
@@ -40,12 +41,7 @@ def soft_in_support(case: RelaxationCase) -> None:
         for temperature in TEMPERATURES:
             q = case.relaxation(3 * case.params(50, dtype=dtype), temperature)
             for soft in (q.rsample((20,)), q.draw((20,))[0]):
-                outside = ~case.relaxation.support.check(soft)
-                require(
-                    not bool(outside.any()),
-                    f"{int(outside.sum())} of {outside.numel()} soft samples are outside support "
-                    f"({dtype}, temperature {temperature})",
-                )
+                require_in_support(case, soft, where=f"{dtype}, temperature {temperature}")
 
 
 @relaxation_check()
