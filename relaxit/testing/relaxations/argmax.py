@@ -8,17 +8,16 @@ import torch
 from torch import Tensor
 
 from relaxit.dtypes import compute_dtype
-from relaxit.errors import Unsupported
 from relaxit.perturb import PerturbAndRelax
-from relaxit.testing.case import RelaxationCase, countable
+from relaxit.testing.case import RelaxationCase
 from relaxit.testing.check import relaxation_check, require
 from relaxit.testing.relaxations.randomness import random_state
+from relaxit.testing.relaxations.scores import no_statistics, score
 
 __all__ = [
     "argmax_maximises_the_score",
     "low_temperature_ends_at_the_argmax",
     "relax_depends_on_the_quotient",
-    "statistics_of",
     "tied_scores_give_a_vertex",
 ]
 
@@ -123,29 +122,12 @@ def _tied(case: RelaxationCase, dtype: torch.dtype) -> Tensor:
     return torch.cat([*rows, flat.sign()]).reshape(-1, *case.relaxation.param_shape)
 
 
-def statistics_of(case: RelaxationCase, values: Tensor) -> Tensor:
-    """Return what params multiply in the score of each value, ``[..., *param_shape]``.
-
-    Raises:
-        Unsupported: if it is not known.
-    """
-    if case.relaxation.param_shape != case.relaxation.event_shape:
-        raise Unsupported("params do not have the shape of values")
-    return values
+def _no_best_score(case: RelaxationCase) -> str:
+    """Applies: a `PerturbAndRelax`, `statistics` exist, values can be listed."""
+    return _not_of_scores(case) or no_statistics(case)
 
 
-def _no_statistics(case: RelaxationCase) -> str:
-    """Applies: a `PerturbAndRelax` with `statistics`, values can be listed."""
-    if absent := _not_of_scores(case) or countable()(case):
-        return absent
-    try:
-        statistics_of(case, case.vertices[:1])
-    except Unsupported:
-        return "it has no statistics: what scores multiply is not known"
-    return ""
-
-
-@relaxation_check(absent=_no_statistics, needs=("tied_scores_give_a_vertex",))
+@relaxation_check(absent=_no_best_score, needs=("tied_scores_give_a_vertex", "statistics_and_back"))
 def argmax_maximises_the_score(case: RelaxationCase) -> None:
     """No value has a greater score `<scores, statistics(value)>` than `argmax(scores)`, also for
     scores that tie or almost tie, and for scores of ten thousand. Why: estimators that perturb
@@ -153,14 +135,14 @@ def argmax_maximises_the_score(case: RelaxationCase) -> None:
     relaxation = cast(PerturbAndRelax, case.relaxation)
     dtype = compute_dtype(case.dtype)
     scores, noise = _scores(case, 200, dtype), _scores(case, 200, dtype, seed=1)
-    listed = statistics_of(case, case.vertices.to(dtype)).reshape(len(case.vertices), -1)
+    listed = relaxation.statistics(case.vertices.to(dtype))
     levels = scores.round()
     kinds = {"random": scores, "tied": levels, "almost tied": levels + LOW * noise}
     kinds["large"] = 1e4 * scores
     for kind, tried in kinds.items():
-        found = statistics_of(case, relaxation.argmax(tried)).reshape(len(tried), -1)
-        flat = tried.reshape(len(tried), -1)
-        best, got = (flat @ listed.mT).amax(1), (flat * found).sum(1)
+        found = relaxation.statistics(relaxation.argmax(tried))
+        best = score(case, tried, listed).amax(1)
+        got = (tried * found).reshape(len(tried), -1).sum(1)
         excess = float(((best - got) / (1 + best.abs())).max())
         require(
             excess <= 10 * case.tolerance,
