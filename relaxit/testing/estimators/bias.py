@@ -11,7 +11,7 @@ from relaxit.testing.case import EstimatorCase, countable
 from relaxit.testing.check import ALPHA, estimator_check, require
 from relaxit.testing.estimators.costs import Cost, equal_rows, pair_cost, powers_claimed
 from relaxit.testing.estimators.draws import expected_over_values, takes_draws
-from relaxit.testing.estimators.evaluations import draws_nothing
+from relaxit.testing.estimators.evaluations import draws_nothing, numbers_of_variables
 from relaxit.testing.statistics import DRAWS, wrong_estimate, wrong_mean
 
 __all__ = [
@@ -103,7 +103,7 @@ def _several_unknown(case: EstimatorCase) -> str:
         return absent
     if len(case.on.vertices) > 12:
         return "too many pairs of values"
-    return "it draws no samples: all values are enumerated" if draws_nothing(case) else ""
+    return "it draws no samples: all values are enumerated" if draws_nothing(case, 2) else ""
 
 
 @estimator_check(
@@ -154,8 +154,9 @@ def exact_of_pairs(case: EstimatorCase, params: Tensor, cost: Callable[[Tensor],
 
 
 def _draws(case: EstimatorCase) -> str:
-    """Applies: `hard`, and the cost is evaluated on the same values for every seed."""
-    if not draws_nothing(case):
+    """Applies: `hard`, and a cost of one variable or of two is evaluated on the same values for
+    every seed."""
+    if not any(draws_nothing(case, variables) for variables in numbers_of_variables(case)):
         return "it draws samples"
     return (
         "its samples are soft"
@@ -167,25 +168,32 @@ def _draws(case: EstimatorCase) -> str:
 @estimator_check(absent=_draws)
 def all_values_are_weighed(case: EstimatorCase) -> None:
     """Where the cost is evaluated on the same values for every seed, surrogate and gradient are
-    exact, for one variable and for two under one cost. Why: either all values are enumerated, or a
-    seed was fixed and every step uses the same sample."""
+    exact: for one variable and for two under one cost, each on its own. Why: either all values are
+    enumerated, or a seed was fixed and every step uses the same sample."""
     tolerance = max(case.on.tolerance, 1e-9)
-    for power in (1, 3):
-        params, cost = case.on.params(seed=power).requires_grad_(), Cost(case, power)
-        value = case.estimator.surrogate(case.relaxation(params, 1.0), cost, case.generator(1))
-        mass = case.on.masses(params.detach())
-        off = float((value - (mass * Cost(case, power)(case.on.vertices)).sum()).abs())
-        require(off <= 10 * tolerance * (1 + value.abs()), f"the expected cost is off by {off:.3g}")
-        (slope,) = torch.autograd.grad(value, params)
-        wrong = wrong_estimate(slope, _by_enumeration(case, power)[0], rounding=tolerance)
-        require(not wrong, f"costs of degree {power}: {wrong}")
-    if len(case.on.vertices) <= 12:
+    numbers = numbers_of_variables(case)
+    if 1 in numbers and draws_nothing(case):
+        for power in (1, 3):
+            _require_weighed(case, power, tolerance)
+    if 2 in numbers and len(case.on.vertices) <= 12 and draws_nothing(case, 2):
         params, pairs = case.on.params(2, 2, seed=1).requires_grad_(), pair_cost(case, 3)
         value = case.estimator.surrogate(case.relaxation(params, 1.0), pairs, case.generator(1))
         (slope,) = torch.autograd.grad(value.sum(), params)
         exact = exact_of_pairs(case, params.detach(), pairs)
         wrong = wrong_estimate(slope, exact, rounding=10 * tolerance)
         require(not wrong, f"two variables: {wrong}")
+
+
+def _require_weighed(case: EstimatorCase, power: int, tolerance: float) -> None:
+    """Fail unless value and gradient of a cost of one variable are exact."""
+    params, cost = case.on.params(seed=power).requires_grad_(), Cost(case, power)
+    value = case.estimator.surrogate(case.relaxation(params, 1.0), cost, case.generator(1))
+    mass = case.on.masses(params.detach())
+    off = float((value - (mass * Cost(case, power)(case.on.vertices)).sum()).abs())
+    require(off <= 10 * tolerance * (1 + value.abs()), f"the expected cost is off by {off:.3g}")
+    (slope,) = torch.autograd.grad(value, params)
+    wrong = wrong_estimate(slope, _by_enumeration(case, power)[0], rounding=tolerance)
+    require(not wrong, f"costs of degree {power}: {wrong}")
 
 
 def _direction_unknown(case: EstimatorCase) -> str:

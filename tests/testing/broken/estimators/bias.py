@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from relaxit.estimators import checked_cost
-from tests.testing.sound.estimators import Drawn, Score, Through
+from tests.testing.sound.estimators import Drawn, ExactForOne, Score, Through
 
 
 class _Factor(torch.autograd.Function):
@@ -104,6 +104,25 @@ class FixedSeed(Score):
         return super().surrogate(q, cost, torch.Generator(q.params.device).manual_seed(0))
 
 
+class ThreefoldForTwo(ExactForOne):
+    """Exact for one variable, and for two under one cost three times the gradient."""
+
+    caught_by = "unbiased_in_small_batches"
+
+    def of_several(self, q, cost, generator):
+        value = super().of_several(q, cost, generator)
+        return 3 * value - 2 * value.detach()
+
+
+class FixedSeedForTwo(ExactForOne):
+    """The same draws at every step, but only where a cost has several variables."""
+
+    caught_by = "all_values_are_weighed"
+
+    def of_several(self, q, cost, generator):
+        return super().of_several(q, cost, torch.Generator(q.params.device).manual_seed(0))
+
+
 class SlightlyOff(Drawn):
     """One part in ten thousand too long: no number of draws would show it."""
 
@@ -122,5 +141,7 @@ BROKEN = [
     FirstLatentOnly(),
     WrongSignUnclaimed(),
     FixedSeed(),
+    ThreefoldForTwo(),
+    FixedSeedForTwo(),
     SlightlyOff(),
 ]
