@@ -9,7 +9,7 @@ from torch import Tensor
 
 from relaxit.dtypes import compute_dtype
 from relaxit.perturb import PerturbAndRelax
-from relaxit.testing.case import RelaxationCase, claims, countable
+from relaxit.testing.case import RelaxationCase, claims, countable, varies
 from relaxit.testing.check import ALPHA, relaxation_check, require
 from relaxit.testing.relaxations.capabilities import masked_params
 from relaxit.testing.relaxations.gradients import differentiable, extreme_params, no_differences
@@ -133,7 +133,7 @@ def given_scores_have_their_own_noise(case: RelaxationCase) -> None:
     require(not torch.equal(*free), "without a generator two calls give the same scores")
 
 
-@relaxation_check(absent=claims("conditional", "masks"), needs=_BELONG)
+@relaxation_check(absent=varies("conditional", "masks"), needs=_BELONG)
 def given_scores_obey_masks(case: RelaxationCase) -> None:
     """With a masked entry, scores given a vertex are not NaN, belong to the vertex, and give soft
     samples in the support with finite gradients. Why: 0 * inf and inf - inf are NaN and spread to

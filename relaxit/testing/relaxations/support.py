@@ -36,7 +36,7 @@ def require_in_support(case: RelaxationCase, soft: Tensor, what: str = "", where
 
 
 def distance_outside(case: RelaxationCase, soft: Tensor) -> str:
-    """Return how far the worst of some samples outside ``support`` is from a point inside, in words.
+    """Return, in words, how far the worst of some samples is from a point that is inside.
 
     The point is the orthogonal projection onto the affine hull of the values, moved towards the
     mean of the values until ``support`` accepts it. So the distance is an upper bound, which is
@@ -52,7 +52,8 @@ def distance_outside(case: RelaxationCase, soft: Tensor) -> str:
     values = _values(case).double().reshape(-1, rows.shape[1])
     centre = values.mean(0)
     basis = torch.linalg.svd(values - centre, full_matrices=False)
-    spanned = basis.Vh[basis.S > 1e-8 * basis.S.max().clamp_min(1e-300)]
+    least = 1e-8 * basis.S.max().clamp_min(1e-300)
+    spanned = basis.Vh[basis.S > least]
     projected = centre + (rows - centre) @ spanned.mT @ spanned
     if not bool(_inside(case, centre.expand_as(rows), soft).all()):
         return "and so is the mean of the values"
