@@ -1,0 +1,3 @@
+"""Tasks that learn a structure."""
+
+from __future__ import annotations
