@@ -51,9 +51,8 @@ def distance_outside(case: RelaxationCase, soft: Tensor) -> str:
     rows = soft.double().reshape(len(soft), -1)
     values = _values(case).double().reshape(-1, rows.shape[1])
     centre = values.mean(0)
-    basis = torch.linalg.svd(values - centre, full_matrices=False)
-    least = 1e-8 * basis.S.max().clamp_min(1e-300)
-    spanned = basis.Vh[basis.S > least]
+    _, sizes, axes = torch.linalg.svd(values - centre, full_matrices=False)
+    spanned = axes[sizes > 1e-8 * sizes.max().clamp_min(1e-300)]
     projected = centre + (rows - centre) @ spanned.mT @ spanned
     if not bool(_inside(case, centre.expand_as(rows), soft).all()):
         return "and so is the mean of the values"
