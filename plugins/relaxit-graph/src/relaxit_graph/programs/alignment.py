@@ -133,9 +133,7 @@ class Alignment(SumProduct):
         """
         batch, (most_rows, most_columns) = params.shape[:-2], self.event_shape
         n, m = (
-            as_lengths(f"{self.name}, {what}", given, batch, most).to(params.device)[
-                ..., None, None
-            ]
+            as_lengths(f"{self.name}, {what}", given, batch, most).to(params.device)[..., None, None]
             for what, given, most in (("rows", rows, most_rows), ("columns", columns, most_columns))
         )
         i = torch.arange(most_rows, device=params.device)[:, None]

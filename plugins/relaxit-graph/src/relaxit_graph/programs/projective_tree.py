@@ -69,9 +69,7 @@ class ProjectiveTree(SumProduct):
         for length in range(1, n):
             count = n - length
 
-            def joined(
-                first: list[Tensor], second: list[Tensor], splits: range, skip: int
-            ) -> Tensor:
+            def joined(first: list[Tensor], second: list[Tensor], splits: range, skip: int) -> Tensor:
                 terms = [
                     first[k][..., :count] + second[length - k - skip][..., k + skip :][..., :count]  # noqa: B023
                     for k in splits
