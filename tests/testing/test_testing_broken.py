@@ -14,9 +14,9 @@ import pytest
 
 from relaxit.testing import ALPHA, Result, cases, checks, results
 from tests.testing import broken
-from tests.testing.sound import at_most_one, choices, constant, estimators, orders
+from tests.testing.sound import at_most_one, choices, constant, estimators, follows, orders
 
-RELAXATIONS = [*choices.SOUND, *orders.SOUND, *at_most_one.SOUND, *constant.SOUND]
+RELAXATIONS = [*choices.SOUND, *orders.SOUND, *at_most_one.SOUND, *constant.SOUND, *follows.SOUND]
 SOUND = [*RELAXATIONS, *estimators.SOUND]
 MODULES = [
     importlib.import_module(found.name)

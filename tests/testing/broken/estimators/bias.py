@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from relaxit.estimators import checked_cost
+from relaxit.estimators.pathwise import Pathwise
 from tests.testing.sound.estimators import Drawn, ExactForOne, Score, Through
 
 
@@ -35,6 +36,15 @@ class WrongSign(Through):
 
 class ForgottenFactor(Through):
     """A gradient that is not divided by its step (torch-imle#3)."""
+
+    caught_by = "unbiased_as_claimed"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        return _Factor.apply(super().sample(q, sample_shape, generator), 1.1)
+
+
+class ForgottenFactorOfSoft(Pathwise):
+    """The same for soft samples."""
 
     caught_by = "unbiased_as_claimed"
 
@@ -135,6 +145,7 @@ class SlightlyOff(Drawn):
 BROKEN = [
     WrongSign(),
     ForgottenFactor(),
+    ForgottenFactorOfSoft(),
     ClaimsQuadratic(),
     OwnBaseline(),
     BatchMeanBaseline(),
