@@ -14,25 +14,25 @@ __all__ = ["many_masks_are_finite"]
 
 MASKS = 64
 """Random masks that are tried, each with params of its own."""
+ENOUGH = 20
 
 
 def many_masked(case: RelaxationCase) -> Tensor:
     """Return the valid ones of params with random masks, ``[M, *param_shape]``; M may be 0.
 
-    Half of the entries are masked, or as many, but at least two, as leave some params valid.
+    Half of the entries are masked and, where hardly any of these params are valid, fewer, but at
+    least two.
     """
     params = case.params(MASKS, seed=3)
     rows = params.reshape(MASKS, -1)
     order = torch.rand(rows.shape, generator=torch.Generator("cpu").manual_seed(4), device="cpu")
     ranks = order.argsort(-1).argsort(-1).to(case.device)
-    masked = -(-rows.shape[1] // 2)
-    while masked > 1:
+    masked, valid = -(-rows.shape[1] // 2), params[:0]
+    while masked > 1 and len(valid) < ENOUGH:
         tried = rows.masked_fill(ranks < masked, -torch.inf).reshape(params.shape)
-        valid = tried[case.relaxation.valid_params(tried)]
-        if len(valid):
-            return valid
+        valid = torch.cat([valid, tried[case.relaxation.valid_params(tried)]])
         masked = masked * 3 // 4
-    return params[:0]
+    return valid
 
 
 def _never_many(case: RelaxationCase) -> str:
