@@ -94,10 +94,11 @@ def _wrong_for_soft(case: EstimatorCase, power: int) -> str:
     curvature is. So the segment can be long, and where a sample jumps, many draws show it.
     """
     params, cost, number = case.on.params(seed=power), Cost(case, power), DRAWS // 2
-    like = {"dtype": params.dtype, "device": case.device}
-    places = 2 * torch.rand(number, generator=case.generator(98), **like) - 1
-    places = places.reshape(-1, *(1,) * params.dim())
-    slopes, estimates = (torch.empty(number, params.numel(), **like) for _ in range(2))
+    places = torch.rand(
+        number, dtype=params.dtype, device=case.device, generator=case.generator(98)
+    )
+    places = (2 * places - 1).reshape(-1, *(1,) * params.dim())
+    slopes, estimates = (params.new_empty(number, params.numel()) for _ in range(2))
     for i in range(params.numel()):
         along = torch.zeros_like(params)
         along.reshape(-1)[i] = SEGMENT
