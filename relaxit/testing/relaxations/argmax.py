@@ -39,7 +39,9 @@ def _scores(case: RelaxationCase, number: int, dtype: torch.dtype, seed: int = 0
     return 3 * case.params(number, seed=seed).to(compute_dtype(dtype))
 
 
-@relaxation_check(absent=_not_of_scores, needs=("low_temperature_gives_hard_values",))
+@relaxation_check(
+    absent=_not_of_scores, needs=("low_temperature_gives_hard_values", "rows_do_not_mix")
+)
 def relax_depends_on_the_quotient(case: RelaxationCase) -> None:
     """`relax` depends only on the quotient of scores and temperature, whether the temperature is a
     number or a tensor: with both multiplied by three, soft values are the same up to 1e-4. Why: a
