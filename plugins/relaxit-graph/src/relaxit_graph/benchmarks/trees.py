@@ -28,7 +28,7 @@ class GraphSizes(Options):
 
 
 class _Sized(Benchmark):
-    """Shared inputs: normally distributed symmetric scores, in float64, and an upstream gradient."""
+    """Shared inputs: normally distributed symmetric scores in float64, upstream gradients."""
 
     structure = "spanning-tree"
     Options = GraphSizes
