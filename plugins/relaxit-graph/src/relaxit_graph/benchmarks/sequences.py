@@ -55,6 +55,13 @@ def potentials(unary: Tensor, pair: Tensor) -> Tensor:
     return torch.cat([first, edges[:, 1:]], 1)
 
 
+def _require_memory(pair: Tensor) -> None:
+    """Skip an implementation whose tables have S numbers for each pair of states."""
+    size = 4 * pair.numel() * pair.shape[-1]
+    if size > 5e8:
+        raise Unavailable(f"its tables would take several times {size / 1e9:.1f} GB")
+
+
 class ChainMarginals(_Chains):
     """Marginals of states ``[batch, T, S]`` and their vector-Jacobian product in all scores."""
 
@@ -82,12 +89,10 @@ class ChainMarginals(_Chains):
         def torch_struct() -> Callable[[], Any]:
             from torch_struct import LinearChainCRF
 
-            size = 4 * pair.numel() * self.options.states
-            if size > 1e9:
-                raise Unavailable(f"its tables would take several times {size / 1e9:.0f} GB")
+            _require_memory(pair)
 
             def function(unary: Tensor, pair: Tensor) -> Tensor:
-                crf = LinearChainCRF(potentials(unary, pair), validate_args=False)
+                crf = LinearChainCRF(potentials(unary, pair))
                 edges = crf.marginals
                 first = edges[:, :1].sum(-2)
                 return torch.cat([first, edges.sum(-1)], 1)
@@ -141,8 +146,10 @@ class ChainDraw(_Chains):
         def torch_struct() -> Callable[[], Tensor]:
             from torch_struct import LinearChainCRF
 
+            _require_memory(pair)
+
             def call() -> Tensor:
-                crf = LinearChainCRF(potentials(unary, pair), validate_args=False)
+                crf = LinearChainCRF(potentials(unary, pair))
                 edges = crf.sample((1,))[0]
                 return torch.cat([edges[:, :1].sum(-2), edges.sum(-1)], 1)
 
