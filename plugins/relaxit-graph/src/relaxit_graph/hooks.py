@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from relaxit import hookimpl
 
 if TYPE_CHECKING:
-    from relaxit import Relaxation
+    from relaxit import Relaxation, Task
+    from relaxit.data import Dataset
 
-__all__ = ["relaxit_recipes", "relaxit_relaxations"]
+__all__ = ["relaxit_datasets", "relaxit_recipes", "relaxit_relaxations", "relaxit_tasks"]
 
 
 @hookimpl
@@ -22,6 +23,20 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
     from relaxit_graph.programs.segmentation import Segmentation
 
     return [Alignment, Chain, GumbelCrf, ProjectiveTree, Segmentation]
+
+
+@hookimpl
+def relaxit_tasks() -> list[type[Task]]:
+    from relaxit_graph.tasks.tagger.task import CrfTagger
+
+    return [CrfTagger]
+
+
+@hookimpl
+def relaxit_datasets() -> list[type[Dataset]]:
+    from relaxit_graph.tasks.tagger.hmm_sentences import HmmSentences
+
+    return [HmmSentences]
 
 
 @hookimpl
