@@ -125,27 +125,21 @@ def main() -> None:
     alignment = relaxit.get("alignment", rows=POINTS, columns=FRAMES, moves="attention")
     torch.manual_seed(1000)
     test = draw_pairs(1000)
+    rows = {"untrained": off(alignment, Aligner()(test).detach(), test.path)}
     found = {}
-    print(f"{'points off':20} {'best points':>12} {'best path':>12}")
-    for name, method, steps in [
-        ("untrained", METHODS[0], 0),
-        *((m, m, args.steps) for m in METHODS),
-    ]:
-        models = [learn(method, alignment, steps, seed) for seed in range(args.seeds)]
-        with torch.no_grad():
-            scores = [model(test) for model in models]
-        found[name] = scores[0]
-        show(name, torch.stack([off(alignment, s, test.path) for s in scores]))
+    for method in METHODS:
+        models = [learn(method, alignment, args.steps, seed) for seed in range(args.seeds)]
+        scores = [model(test).detach() for model in models]
+        found[method] = scores[0]
+        rows[method] = torch.stack([off(alignment, s, test.path) for s in scores]).mean(0)
     distances = torch.cdist(distorted(test.curve), test.copy).square() / (2 * NOISE**2)
-    show("true model", off(alignment, -distances, test.path).unsqueeze(0))
+    rows["true model"] = off(alignment, -distances, test.path)
+    print(f"{'points off':20} {'best points':>12} {'best path':>12}")
+    for name, (points, path) in rows.items():
+        print(f"{name:20} {points:12.2f} {path:12.2f}")
     if args.plot:
         alone, scores = found["softmax attention"][0], found["relaxed sample"][0]
         draw_figure(alignment, alone, scores, test.path[0], args.plot)
-
-
-def show(name: str, rows: Tensor) -> None:
-    """Print means over seeds [R, 2]."""
-    print(f"{name:20} " + " ".join(f"{value:12.2f}" for value in rows.mean(0)), flush=True)
 
 
 if __name__ == "__main__":

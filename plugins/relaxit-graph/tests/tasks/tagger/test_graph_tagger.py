@@ -87,6 +87,17 @@ def test_what_follows_a_sentence_does_not_count(structure, estimator):
     torch.testing.assert_close(results[0], results[1])
 
 
+@pytest.mark.parametrize("position", range(4))
+def test_the_scores_of_a_tag_see_both_neighbours_of_its_token_only(position):
+    batch = sentences(4)
+    model = built(setup(), batch)
+    changed = batch.inputs.clone()
+    changed[0, position] = (changed[0, position] + 1) % TOKENS
+    first, second = (model.unary(tokens, is_real(batch))[0] for tokens in (batch.inputs, changed))
+    moved = (first != second).any(-1).nonzero().flatten().tolist()
+    assert moved == [t for t in (position - 1, position + 1) if 0 <= t < 4]
+
+
 @STRUCTURES
 @pytest.mark.parametrize("estimator", ["pathwise", "st-gumbel", "straight-through", "rloo"])
 def test_every_estimator_moves_every_weight(structure, estimator):

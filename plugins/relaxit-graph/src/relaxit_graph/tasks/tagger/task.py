@@ -121,8 +121,7 @@ class CrfTagger(Supervised):
 
     def tags(self, setup: Setup, model: nn.Module, batch: Examples) -> Tensor:
         """Return the tags ``[B, T]`` most likely under q(z | neighbours) p(x | z)."""
-        chain, log_likelihood = _chain(setup), _tagger(model).log_likelihood(batch.inputs.long())
-        observed = log_likelihood * is_real(batch).unsqueeze(-1)
+        chain, observed = _chain(setup), _tagger(model).log_likelihood(batch.inputs.long())
         nothing = observed.new_zeros(1, 1, 1)
         scores = self.params(setup, model, batch) + chain.join(unary=observed, pair=nothing)
         return chain.discrete(scores).mode.argmax(-1)
