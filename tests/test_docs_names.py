@@ -47,7 +47,7 @@ PUBLIC = [
     "relaxit.shapes", "relaxit.sum_product",
     "relaxit.tasks.vae", "relaxit.temperature", "relaxit.testing", "relaxit.tracing",
     "relaxit.training", "relaxit.validation", "relaxit.zoo",
-    "relaxit_permutation", "relaxit_permutation.sinkhorn", "relaxit_subset",
+    "relaxit_graph", "relaxit_permutation", "relaxit_permutation.sinkhorn", "relaxit_subset",
 ]  # fmt: skip
 
 

@@ -7,6 +7,22 @@ from collections.abc import Mapping
 __all__ = ["ELSEWHERE", "PACKAGES", "package_of"]
 
 PACKAGES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "relaxit-graph": {
+        "relaxation": (
+            "alignment",
+            "arborescence",
+            "chain",
+            "edges",
+            "gumbel-crf",
+            "k-edges",
+            "projective-tree",
+            "segmentation",
+            "spanning-tree",
+        ),
+        "task": ("crf-tagger", "interactions"),
+        "dataset": ("hmm-sentences", "springs"),
+        "recipe": ("crf-tagger", "interactions-edges", "interactions-k-edges", "interactions-tree"),
+    },
     "relaxit-permutation": {
         "relaxation": ("matching", "partial-matching", "permutation", "permutation-plackett-luce"),
         "task": ("jigsaw", "sorting-numbers"),
