@@ -47,7 +47,8 @@ napoleon_use_ivar = True
 # The scripts are run by the build, one after the other. Their order is the order of the page.
 ORDER = [
     "hard_attention", "router", "pruning_gates", "codebook", "prompt_search", "feature_selection",
-    "learning_to_rank", "bandit", "matching", "jigsaw", "temperature", "exact_gradients",
+    "learning_to_rank", "bandit", "matching", "jigsaw", "alignment", "temperature",
+    "exact_gradients",
 ]  # fmt: skip
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",

@@ -1,4 +1,4 @@
-"""The gallery examples that need relaxit-subset or relaxit-permutation."""
+"""The gallery examples that need relaxit-subset, relaxit-permutation or relaxit-graph."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ def test_jigsaw(tmp_path):
     (solved,) = numbers(run("gallery/jigsaw.py", cwd=tmp_path))
     assert 80 < solved < 100  # a random order solves 4 %
     assert min(map(ink, panels(tmp_path / "jigsaw.png", rows=3))) > 0.1
+
+
+def test_alignment(tmp_path):
+    (off,) = numbers(run("gallery/alignment.py", cwd=tmp_path))
+    assert 0 < off < 0.5  # 1.38 with the first turn
+    shares = [colour(panel) for panel in panels(tmp_path / "alignment.png", rows=2, columns=2)]
+    assert min(shares) > 0.02
 
 
 def test_router(tmp_path):

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING
 from relaxit import hookimpl
 
 if TYPE_CHECKING:
-    from relaxit import Relaxation
+    from relaxit import Relaxation, Task
     from relaxit.bench import Benchmark
+    from relaxit.data import Dataset
 
-__all__ = ["relaxit_benchmarks", "relaxit_recipes", "relaxit_relaxations"]
+__all__ = [
+    "relaxit_benchmarks",
+    "relaxit_datasets",
+    "relaxit_recipes",
+    "relaxit_relaxations",
+    "relaxit_tasks",
+]
 
 
 @hookimpl
@@ -37,6 +44,20 @@ def relaxit_benchmarks() -> list[type[Benchmark]]:
 
     trees = [t.TreeMarginals, t.ArborescenceMarginals, t.HardTrees, t.TreeDraw]
     return [*trees, s.ChainMarginals, s.ChainDraw, s.SubsetBySums]
+
+
+@hookimpl
+def relaxit_tasks() -> list[type[Task]]:
+    from relaxit_graph.tasks.tagger.task import CrfTagger
+
+    return [CrfTagger]
+
+
+@hookimpl
+def relaxit_datasets() -> list[type[Dataset]]:
+    from relaxit_graph.tasks.tagger.hmm_sentences import HmmSentences
+
+    return [HmmSentences]
 
 
 @hookimpl
