@@ -58,9 +58,13 @@ def transposed(function: Function, at: Tensor, given: Tensor, event_dim: int) ->
         >>> transposed(lambda x: x.cumsum(-1), torch.zeros(3), torch.ones(3), event_dim=1)
         tensor([3., 2., 1.])
     """
-    return _pull(
-        lambda x, y: (function(x) * y).flatten(x.dim() - event_dim).sum(-1), at, given, event_dim
-    )
+
+    def product(x: Tensor, y: Tensor) -> Tensor:
+        terms = function(x) * y
+        rank = terms.dim() - (x.dim() - event_dim)
+        return terms.flatten(-rank).sum(-1) if rank else terms
+
+    return _pull(product, at, given, event_dim)
 
 
 def _pull(
