@@ -173,3 +173,10 @@ def test_transposed_of_matrices_and_of_a_function_that_is_not_linear():
     torch.testing.assert_close(transposed(lambda a: a.mT, x, y, 2), y.mT)
     squares = transposed(torch.square, x, y.mT, 2)
     torch.testing.assert_close(squares, 2 * x * y.mT)
+
+
+def test_transposed_of_and_to_numbers():
+    x, y = normal(3, 2), normal(3, number=1)
+    twice = transposed(lambda a: 2 * a, y, 3 * torch.ones_like(y), 0)
+    torch.testing.assert_close(twice, torch.full((3,), 6.0, dtype=torch.float64))
+    torch.testing.assert_close(transposed(lambda a: a.sum(-1), x, y, 1), y[:, None].expand(3, 2))
