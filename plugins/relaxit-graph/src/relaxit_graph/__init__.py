@@ -11,11 +11,24 @@ from typing import TYPE_CHECKING
 from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from relaxit_graph.arborescences.arborescence import Arborescence as Arborescence
+    from relaxit_graph.arborescences.edmonds import maximum_arborescence as maximum_arborescence
+    from relaxit_graph.edges.edges import Edges as Edges
+    from relaxit_graph.edges.k_edges import KEdges as KEdges
+    from relaxit_graph.edges.vectors import adjacency as adjacency
+    from relaxit_graph.edges.vectors import edge_vector as edge_vector
     from relaxit_graph.programs.chain import Chain as Chain
+    from relaxit_graph.trees.spanning_tree import SpanningTree as SpanningTree
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "relaxit_graph.arborescences.arborescence": ["Arborescence"],
+        "relaxit_graph.arborescences.edmonds": ["maximum_arborescence"],
+        "relaxit_graph.edges.edges": ["Edges"],
+        "relaxit_graph.edges.k_edges": ["KEdges"],
+        "relaxit_graph.edges.vectors": ["adjacency", "edge_vector"],
         "relaxit_graph.programs.chain": ["Chain"],
+        "relaxit_graph.trees.spanning_tree": ["SpanningTree"],
     },
 )

@@ -15,13 +15,18 @@ __all__ = ["relaxit_recipes", "relaxit_relaxations"]
 
 @hookimpl
 def relaxit_relaxations() -> list[type[Relaxation]]:
+    from relaxit_graph.arborescences.arborescence import Arborescence
+    from relaxit_graph.edges.edges import Edges
+    from relaxit_graph.edges.k_edges import KEdges
     from relaxit_graph.programs.alignment import Alignment
     from relaxit_graph.programs.chain import Chain
     from relaxit_graph.programs.gumbel_crf import GumbelCrf
     from relaxit_graph.programs.projective_tree import ProjectiveTree
     from relaxit_graph.programs.segmentation import Segmentation
+    from relaxit_graph.trees.spanning_tree import SpanningTree
 
-    return [Alignment, Chain, GumbelCrf, ProjectiveTree, Segmentation]
+    graphs: list[type[Relaxation]] = [Arborescence, Edges, KEdges, SpanningTree]
+    return [*graphs, Alignment, Chain, GumbelCrf, ProjectiveTree, Segmentation]
 
 
 @hookimpl

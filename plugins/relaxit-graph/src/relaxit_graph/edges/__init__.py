@@ -1,3 +1,5 @@
 """Independent edges."""
 
 from __future__ import annotations
+
+__all__: list[str] = []
