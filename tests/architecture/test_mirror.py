@@ -17,7 +17,6 @@ WHOLE = {
     "tests/test_docs_runs",
     "tests/test_examples", "tests/test_examples_crf_tagger", "tests/test_examples_gallery",
     "tests/test_examples_gallery_packages", "tests/test_examples_interop",
-    "plugins/relaxit-graph/tests/test_graph_conformance",
     "plugins/relaxit-permutation/tests/test_permutation_compile",
     "plugins/relaxit-permutation/tests/test_permutation_conformance",
     "plugins/relaxit-permutation/tests/test_permutation_settings",

@@ -1,4 +1,4 @@
-"""Every check of the kit, on the examples of all structures."""
+"""Every check of the kit, on the examples of all structures of sequences."""
 
 from __future__ import annotations
 
