@@ -78,6 +78,21 @@ def test_numbers_of_values_that_are_known(name, options, number):
     assert structure(name, options).log_cardinality == pytest.approx(math.log(number), abs=1e-11)
 
 
+@ALL
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, *LONG])
+def test_the_support_is_the_hull(relaxation, dtype):
+    values = listing(relaxation).values
+    inside = torch.tensordot((2 * normal(30, len(values))).softmax(-1), values, 1).to(dtype)
+    soft = relaxation(3 * normal(30, *relaxation.param_shape, dtype=dtype), 0.5).rsample()
+    assert bool(relaxation.support.check(torch.cat([inside, soft, values.to(dtype)])).all())
+    flat = values.flatten(1)
+    least, most = flat.amin(0).argmin(), flat.amax(0).argmax()
+    for entry, moved in ((least, flat.amin(0)[least] - 0.1), (most, flat.amax(0)[most] + 0.1)):
+        outside = inside.flatten(1).clone()
+        outside[:, entry] = moved
+        assert not bool(relaxation.support.check(outside.reshape(inside.shape)).any())
+
+
 # --- quantities -------------------------------------------------------------------------------
 
 

@@ -106,7 +106,9 @@ class ChainMarginals(_Chains):
                 lambda: make(torch.compile(chain_marginals, fullgraph=True)),
                 compiled=True,
             ),
-            Implementation("chain", lambda: make(derived), "q.discrete.mean, float64, and backward"),
+            Implementation(
+                "chain", lambda: make(derived), "q.discrete.mean, float64, and backward"
+            ),
             Implementation("torch-struct", torch_struct, "parallel scan", baseline="torch-struct"),
         ]
 
@@ -148,7 +150,10 @@ class ChainDraw(_Chains):
 
         return [
             Implementation(
-                "chain", lambda: lambda: chain(params).sample_hard(), "q.sample_hard", reference=True
+                "chain",
+                lambda: lambda: chain(params).sample_hard(),
+                "q.sample_hard",
+                reference=True,
             ),
             Implementation("torch-struct", torch_struct, baseline="torch-struct"),
         ]
@@ -217,9 +222,7 @@ class SubsetBySums(Benchmark):
 
     def implementations(self, device: torch.device) -> Sequence[Implementation]:
         return [
-            Implementation(
-                "by hand", lambda: self._call(self._by_hand(), device), reference=True
-            ),
+            Implementation("by hand", lambda: self._call(self._by_hand(), device), reference=True),
             Implementation("SumProduct", lambda: self._call(self._by_sums(), device)),
         ]
 
