@@ -54,7 +54,8 @@ def test_perturbed_scores(batch, shape, dtype):
 def test_noised_is_rejected_where_scores_have_no_noise_of_their_own():
     with pytest.raises(Unsupported) as error:
         GRID.noised(torch.zeros(3, 2))
-    assert str(error.value).startswith("test-grid has no noised")
+    assert str(error.value).startswith("test-grid: some params of ")
+    assert "get no noise" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -66,3 +67,17 @@ def test_by_default_each_score_has_its_noise():
     assert torch.equal(rows.add_noise(params, noise), params + noise)
     drawn = relaxit.noise.gumbel((5, 4, 2, 3), dtype=torch.float32, generator=seed(3))
     assert torch.equal(rows.perturb(params, torch.Size((5,)), seed(3)), params + drawn)
+
+
+def test_common_sums():
+    """Of values that are their own statistics, and have the shape of params."""
+    assert Rows(rows=2).common_sum() == 2
+    assert GRID.common_sum() == 1
+
+    class Shared(Grid):
+        name = "test-shared"
+
+        def statistics(self, value):
+            return value
+
+    assert Shared().common_sum() is None
