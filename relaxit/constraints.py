@@ -134,8 +134,8 @@ class hull_by(constraints.Constraint):
 
     def check(self, value: Tensor) -> Tensor:
         batch = value.shape[: value.dim() - self.event_dim]
-        y = value.detach().to(longest_dtype(value.device)).reshape(batch.numel(), -1)
         event = value.shape[len(batch) :]
+        y = value.detach().to(longest_dtype(value.device)).reshape(batch.numel(), event.numel())
         allowed = tolerance(value, y.shape[-1])
         finite = y.isfinite().all(-1)
         return (finite & self._contains(y.nan_to_num(), event, allowed)).reshape(batch)
@@ -185,8 +185,9 @@ class hull_of(hull_by):
 
     def _best(self, direction: Tensor) -> Tensor:
         listed = self.values.to(direction)
-        flat = direction.reshape(*direction.shape[: direction.dim() - self.event_dim], 1, -1)
-        best = (flat * listed.reshape(len(listed), -1)).sum(-1).argmax(-1)
+        batch, size = direction.shape[: direction.dim() - self.event_dim], listed[0].numel()
+        flat = direction.reshape(*batch, 1, size)
+        best = (flat * listed.reshape(len(listed), size)).sum(-1).argmax(-1)
         return listed[best]
 
 

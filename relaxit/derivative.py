@@ -58,9 +58,13 @@ def transposed(function: Function, at: Tensor, given: Tensor, event_dim: int) ->
         >>> transposed(lambda x: x.cumsum(-1), torch.zeros(3), torch.ones(3), event_dim=1)
         tensor([3., 2., 1.])
     """
-    return _pull(
-        lambda x, y: (function(x) * y).flatten(x.dim() - event_dim).sum(-1), at, given, event_dim
-    )
+
+    def product(x: Tensor, y: Tensor) -> Tensor:
+        terms = function(x) * y
+        rank = terms.dim() - (x.dim() - event_dim)
+        return terms.flatten(-rank).sum(-1) if rank else terms
+
+    return _pull(product, at, given, event_dim)
 
 
 def _pull(
@@ -79,6 +83,8 @@ def _pull(
         (slope,) = torch.autograd.grad(
             value, x, torch.ones_like(value), create_graph=again, materialize_grads=True
         )
+        if again and not slope.requires_grad:  # that of a linear function, which can be used alike
+            slope = slope + torch.where(torch.ones_like(x, dtype=torch.bool), 0.0, x)
     return slope
 
 

@@ -59,7 +59,10 @@ def join(owner: str, parts: Parts, given: Mapping[str, Tensor]) -> Tensor:
     except RuntimeError as error:
         listed = ", ".join(f"{name} {list(given[name].shape)}" for name in parts)
         raise ShapeError(f"{owner}: the batches of the parts do not fit: {listed}") from error
-    flat = [given[name].expand(batch + shape).flatten(len(batch)) for name, shape in parts.items()]
+    flat = [
+        given[name].expand(batch + shape).reshape(*batch, math.prod(shape))
+        for name, shape in parts.items()
+    ]
     return torch.cat(flat, -1)
 
 

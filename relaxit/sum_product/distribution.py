@@ -72,7 +72,8 @@ class SumProductDistribution(DiscreteDistribution):
         return mean
 
     def _mode(self) -> Tensor:
-        best = derivative(lambda x: self._log_partition_of(x, largest), self.weights, self._rank)
+        weights = self.weights.detach()
+        best = derivative(lambda x: self._log_partition_of(x, largest), weights, self._rank)
         mode: Tensor = self.relaxation.from_statistics(best)
         return mode
 

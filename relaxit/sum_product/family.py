@@ -49,7 +49,8 @@ class ExponentialFamily(Relaxation):
 
     def valid_params(self, params: Tensor) -> Tensor:
         rank = len(self.param_shape)
-        legal = (params < torch.inf).flatten(params.dim() - rank).all(-1)  # not for NaN
+        below = params < torch.inf  # not for NaN
+        legal = below.flatten(-rank).all(-1) if rank else below
         wide = params.detach().to(longest_dtype(params.device)).nan_to_num(neginf=-torch.inf)
         return legal & (self.log_partition(wide, largest) > -torch.inf)
 

@@ -71,7 +71,7 @@ class SumProduct(ExponentialFamily, PerturbAndRelax):
         return self.from_statistics(self._derivative(log_sum, scaled))
 
     def argmax(self, scores: Tensor) -> Tensor:
-        wide = scores.to(longest_dtype(scores.device))
+        wide = scores.detach().to(longest_dtype(scores.device))
         return self.from_statistics(self._derivative(largest, wide))
 
     def hard(self, soft: Tensor) -> Tensor:

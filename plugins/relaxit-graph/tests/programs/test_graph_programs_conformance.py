@@ -1,0 +1,49 @@
+"""Every check of the kit, on the examples of all structures of sequences."""
+
+from __future__ import annotations
+
+import pytest
+
+from relaxit.testing import parametrize_with_checks
+from relaxit_graph.programs.alignment import Alignment
+from relaxit_graph.programs.chain import Chain
+from relaxit_graph.programs.gumbel_crf import GumbelCrf
+from relaxit_graph.programs.projective_tree import ProjectiveTree
+from relaxit_graph.programs.segmentation import Segmentation
+
+CLASSES = (Alignment, Chain, GumbelCrf, ProjectiveTree, Segmentation)
+FIRST = [cls.examples()[0] for cls in CLASSES]
+SECOND = [cls.examples()[1] for cls in CLASSES]
+
+# Seconds each, most of them for compilation; once for each structure is enough.
+COMPILED = ("-compiled_equals_eager", "-few_graphs_for_any_temperature")
+RECORDED = (
+    *COMPILED,
+    "-any_temperature_is_taken",
+    "-exported_equals_eager",
+    "-traced_equals_eager",
+)
+
+
+def checks_that(decorator, keep):
+    """The decorator of the kit, with those tests whose name is kept."""
+    name, params = decorator.args
+    kept = [param for param in params if keep(str(param.id))]
+    assert 0 < len(kept) < len(params)
+    return pytest.mark.parametrize(name, kept)
+
+
+@checks_that(parametrize_with_checks(FIRST), lambda name: not name.endswith(COMPILED))
+def test_structure(check):
+    check()
+
+
+@pytest.mark.slow
+@checks_that(parametrize_with_checks(FIRST), lambda name: name.endswith(COMPILED))
+def test_structure_compiled(check):
+    check()
+
+
+@checks_that(parametrize_with_checks(SECOND), lambda name: not name.endswith(RECORDED))
+def test_another_of_the_structure(check):
+    check()
