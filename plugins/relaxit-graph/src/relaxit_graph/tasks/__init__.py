@@ -1,0 +1,3 @@
+"""Tasks of relaxit-graph."""
+
+__all__: list[str] = []
