@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from relaxit.api import fit as fit
     from relaxit.api import load_run as load_run
     from relaxit.api import train as train
+    from relaxit.capabilities import Capabilities as Capabilities
     from relaxit.categorical import gumbel_softmax as gumbel_softmax
     from relaxit.discrete import DiscreteDistribution as DiscreteDistribution
     from relaxit.distribution import RelaxedDistribution as RelaxedDistribution
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
     from relaxit.plugins.registry import register as register
     from relaxit.plugins.registry import relaxations as relaxations
     from relaxit.plugins.registry import unregister as unregister
-    from relaxit.relaxation import Capabilities as Capabilities
     from relaxit.relaxation import Relaxation as Relaxation
+    from relaxit.sum_product import SumProduct as SumProduct
     from relaxit.training.supervised import Supervised as Supervised
     from relaxit.training.task import Task as Task
 
@@ -64,6 +65,7 @@ _lazy, _, __all__ = lazy_exports(
         "relaxit.nn": ["nn", "Relax"],
         "relaxit.noise": ["noise"],
         "relaxit.api": ["Run", "fit", "load_run", "train"],
+        "relaxit.capabilities": ["Capabilities"],
         "relaxit.categorical": ["gumbel_softmax"],
         "relaxit.discrete": ["DiscreteDistribution"],
         "relaxit.distribution": ["RelaxedDistribution"],
@@ -86,7 +88,8 @@ _lazy, _, __all__ = lazy_exports(
         "relaxit.options": ["Options"],
         "relaxit.perturb": ["PerturbAndRelax"],
         "relaxit.plugins.registry": ["estimator", "get", "register", "relaxations", "unregister"],
-        "relaxit.relaxation": ["Capabilities", "Relaxation"],
+        "relaxit.relaxation": ["Relaxation"],
+        "relaxit.sum_product": ["SumProduct"],
         "relaxit.training.supervised": ["Supervised"],
         "relaxit.training.task": ["Task"],
     },

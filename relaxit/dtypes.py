@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["compute_dtype", "smallest_stored"]
+__all__ = ["compute_dtype", "longest_dtype", "smallest_stored"]
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -15,6 +15,16 @@ def compute_dtype(dtype: torch.dtype) -> torch.dtype:
         (torch.float32, torch.float64)
     """
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def longest_dtype(device: torch.device) -> torch.dtype:
+    """Return the longest floating dtype that a device has: float64, or float32 on Apple's GPUs.
+
+    Example:
+        >>> longest_dtype(torch.device("cpu"))
+        torch.float64
+    """
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def smallest_stored(dtype: torch.dtype) -> float:

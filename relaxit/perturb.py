@@ -49,6 +49,32 @@ class PerturbAndRelax(Relaxation):
         del params
         return soft
 
+    @property
+    def noise_shape(self) -> torch.Size:
+        """Shape of the noise of one variable; by default one number for each entry of params."""
+        return self.param_shape
+
+    def add_noise(self, params: Tensor, noise: Tensor) -> Tensor:
+        """Return scores ``[..., *param_shape]``: params plus noise ``[..., *noise_shape]``.
+
+        Override it with :attr:`noise_shape` and :meth:`noised` if several entries share a number,
+        or some have none. It is linear in the noise, and the noise may be scaled.
+        """
+        return params + noise
+
+    def noised(self, params: Tensor) -> Tensor:
+        """Return the numbers ``[*batch, *noise_shape]`` to which the noise is added.
+
+        Derivatives of the mean of a sample are estimated with them, so scores may depend on params
+        through these numbers only.
+
+        Raises:
+            Unsupported: if scores depend on params that get no noise.
+        """
+        if self.noise_shape != self.param_shape:
+            raise self.unsupported("noised: some params get no noise of their own")
+        return params
+
     @staticmethod
     def noise(
         shape: torch.Size, *, dtype: torch.dtype, device: torch.device, generator: Generator
@@ -62,9 +88,9 @@ class PerturbAndRelax(Relaxation):
     def perturb(self, params: Tensor, shape: torch.Size, generator: Generator = None) -> Tensor:
         """Return params plus noise, ``[*shape, *params.shape]``, in float32 or float64."""
         dtype = compute_dtype(params.dtype)
-        full = shape + params.shape
+        full = shape + params.shape[: params.dim() - len(self.param_shape)] + self.noise_shape
         drawn = self.noise(full, dtype=dtype, device=params.device, generator=generator)
-        return params.to(dtype) + drawn
+        return self.add_noise(params.to(dtype), drawn)
 
     def perturb_given(
         self,

@@ -7,10 +7,9 @@ Calling it with parameters returns a :class:`~relaxit.distribution.RelaxedDistri
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, Literal, Self, final
+from typing import ClassVar, Self, final
 
 import torch
 from torch import Tensor
@@ -18,45 +17,14 @@ from torch.distributions.constraints import Constraint
 
 from relaxit.aliases import Generator
 from relaxit.autograd import replace_gradient
+from relaxit.capabilities import Capabilities
 from relaxit.distribution import RelaxedDistribution
 from relaxit.errors import Unsupported
 from relaxit.options import Configured, Options
+from relaxit.parts import join, split
 from relaxit.seeded_distribution import SeededDistribution
 
 __all__ = ["Capabilities", "Options", "Relaxation", "RelaxedDistribution"]
-
-
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a relaxation claims to support. Every claim, and every denial, is tested.
-
-    Attributes:
-        density: ``log_prob`` of the soft sample exists.
-        log_space: the distribution of the log of the soft sample exists.
-        discrete_distribution: the discrete distribution exists, with mass and entropy.
-        exact_rounding: the hard sample of a draw follows the discrete distribution exactly.
-        masks: ``-inf`` parameters are allowed and exclude a choice.
-        conditional: perturbed scores can be drawn given their hard sample, see
-            :meth:`relaxit.PerturbAndRelax.perturb_given`. The discrete distribution is then that of
-            the hard sample of a draw.
-        logits: what params are the logits of: the ``category`` of a one-hot value, or independent
-            ``bits``, one per param; empty if params are not logits.
-        compiles: ``torch.compile(fullgraph=True)`` works.
-        dtypes: supported dtypes of the parameters.
-    """
-
-    density: bool
-    discrete_distribution: bool
-    exact_rounding: bool
-    log_space: bool = False
-    masks: bool = False
-    conditional: bool = False
-    logits: Literal["", "category", "bits"] = ""
-    compiles: bool = True
-    dtypes: tuple[torch.dtype, ...] = _FLOATS
 
 
 class Relaxation(Configured, ABC):
@@ -84,6 +52,52 @@ class Relaxation(Configured, ABC):
     @abstractmethod
     def param_shape(self) -> torch.Size:
         """Shape of the parameters of one variable. A model sizes its encoder from it."""
+
+    @property
+    def parts(self) -> Mapping[str, torch.Size]:
+        """Named parts of params, with their shapes; empty if params are one whole.
+
+        They are flattened and concatenated to params in this order, so their sizes add up to
+        ``param_shape``, which then has one dimension.
+        """
+        return {}
+
+    @final
+    def join(self, **parts: Tensor) -> Tensor:
+        """Return params made of named parts, which broadcast; see :func:`relaxit.parts.join`."""
+        return join(self.name, self.parts, parts)
+
+    @final
+    def split(self, params: Tensor) -> dict[str, Tensor]:
+        """Return the parts of params, scores or statistics; see :func:`relaxit.parts.split`."""
+        return split(self.name, self.parts, params)
+
+    def statistics(self, value: Tensor) -> Tensor:  # [..., *event_shape] -> [..., *param_shape]
+        """Return what params multiply: the score of a hard value is ``<params, statistics>``.
+
+        The value with the highest score is the ``argmax`` of a :class:`relaxit.PerturbAndRelax`. By
+        default the statistics are the value itself, if it has the shape of params.
+
+        Raises:
+            Unsupported: if the score of a value is not linear in params.
+        """
+        self._require_alike("statistics, the linear score of a value")
+        return value
+
+    def from_statistics(self, statistics: Tensor) -> Tensor:
+        """Return the value that has these statistics, ``[..., *event_shape]``: a linear function.
+
+        So the mean of the statistics gives the mean of the values.
+
+        Raises:
+            Unsupported: if the score of a value is not linear in params.
+        """
+        self._require_alike("from_statistics, the value with given statistics")
+        return statistics
+
+    def _require_alike(self, what: str) -> None:
+        if self.param_shape != self.event_shape:
+            raise self.unsupported(what)
 
     @classmethod
     def sizes(cls, shape: torch.Size) -> dict[str, int]:

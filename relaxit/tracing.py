@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ __all__ = [
     "observed",
     "recorded",
     "standard_gamma",
+    "tracers_off",
     "transforms_active",
     "version",
 ]
@@ -252,6 +253,28 @@ def gradients_off() -> AbstractContextManager[Any]:
         False
     """
     return torch.no_grad() if torch.is_grad_enabled() else nullcontext()
+
+
+@contextmanager
+def tracers_off() -> Iterator[None]:
+    """Context in which operations are executed, not recorded, while a program is exported.
+
+    Raises:
+        Unsupported: if this version of PyTorch lacks the private names for it.
+
+    Example:
+        >>> with tracers_off():
+        ...     torch.ones(2).sum()
+        tensor(2.)
+    """
+    proxies_off = _private("torch.fx.experimental.proxy_tensor", "disable_proxy_modes_tracing")
+    fakes_off = _private("torch._subclasses.fake_tensor", "unset_fake_temporarily")
+    guards = _private("torch._guards", "tracing")
+    functions_off = _private("torch", "_C.DisableTorchFunction")
+    if proxies_off is None or fakes_off is None or guards is None or functions_off is None:
+        raise Unsupported("this version of PyTorch cannot export a derivative")
+    with proxies_off(), fakes_off(), guards(None), functions_off():
+        yield
 
 
 def in_backward() -> bool:

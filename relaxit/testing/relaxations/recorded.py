@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from relaxit.errors import Unsupported
 from relaxit.testing.case import RelaxationCase, claims
 from relaxit.testing.check import relaxation_check, require
 
@@ -108,13 +110,14 @@ def traced_equals_eager(case: RelaxationCase) -> None:
     """Under `torch.jit.trace` and `make_fx`, soft samples and quantities have the values of eager
     code for other params and another batch, with new noise in each call, and in the former also the
     gradients. Why: a branch on a number is recorded for that number, noise from elsewhere is
-    recorded as a constant, and the derivative of an autograd function is not recorded at all."""
+    recorded as a constant, and the derivative of an autograd function is not recorded at all.
+    `torch.jit.trace`, which is deprecated, may also be rejected by `Unsupported`."""
     params = _recorded(case)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.suppress(Unsupported):
         warnings.simplefilter("ignore")  # of sizes that are constants, and that it is deprecated
         traced: Any = torch.jit.trace(_Samples(case), (params,), check_trace=False)
-    _agree(case, traced, "under torch.jit.trace")
-    _agree_in_gradients(case, traced, "under torch.jit.trace")
+        _agree(case, traced, "under torch.jit.trace")
+        _agree_in_gradients(case, traced, "under torch.jit.trace")
     _agree(
         case,
         make_fx(_Samples(case), tracing_mode="symbolic", _allow_non_fake_inputs=True)(params),

@@ -1,3 +1,3 @@
-"""Tasks of relaxit-graph."""
+"""Tasks that learn a structure."""
 
-__all__: list[str] = []
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Directed spanning trees."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""What the structures cost, compared with other libraries."""
+
+from __future__ import annotations

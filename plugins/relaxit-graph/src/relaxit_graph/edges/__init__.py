@@ -1,0 +1,3 @@
+"""Independent edges."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Structures of sequences, by dynamic programs."""
+
+from __future__ import annotations

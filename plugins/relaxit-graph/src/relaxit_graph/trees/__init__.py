@@ -1,0 +1,3 @@
+"""Undirected spanning trees."""
+
+from __future__ import annotations
