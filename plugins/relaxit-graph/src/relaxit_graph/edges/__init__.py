@@ -1,3 +1,3 @@
-"""Independent edges."""
+"""Edges that are chosen independently, or a fixed number of them."""
 
-from __future__ import annotations
+__all__: list[str] = []
