@@ -1,3 +1,3 @@
-"""Tasks that learn a structure."""
+"""Tasks of relaxit-graph."""
 
-from __future__ import annotations
+__all__: list[str] = []

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from relaxit.aliases import Generator
+from relaxit_graph.edges.vectors import adjacency
 
 __all__ = ["Kind", "random_graphs"]
 
@@ -16,16 +17,16 @@ Kind = Literal["tree", "k-edges", "independent"]
 
 
 def random_graphs(
-    kind: Kind, count: int, nodes: int, k: int = 0, generator: Generator = None
+    kind: Kind, count: int, nodes: int, edges: int = 0, generator: Generator = None
 ) -> Tensor:
     """Draw graphs ``[count, nodes, nodes]`` of zeros and ones, uint8 and symmetric.
 
     Args:
-        kind: ``tree`` for a spanning tree, uniform over all of them; ``k-edges`` for k of the
+        kind: ``tree`` for a spanning tree, uniform over all of them; ``k-edges`` for some of the
             pairs, uniform over the choices; ``independent`` for each pair with probability 1/2.
         count: number of graphs.
         nodes: number of nodes, at least 2.
-        k: number of edges of ``k-edges``.
+        edges: number of edges of ``k-edges``.
         generator: source of randomness.
 
     Example:
@@ -35,15 +36,12 @@ def random_graphs(
     """
     if kind == "tree":
         return _trees(count, nodes, generator)
-    row, column = torch.triu_indices(nodes, nodes, 1)
-    scores = torch.rand(count, len(row), generator=generator)
+    scores = torch.rand(count, nodes * (nodes - 1) // 2, generator=generator)
     if kind == "k-edges":
-        chosen = torch.zeros_like(scores).scatter(-1, scores.topk(k).indices, 1.0) > 0
+        chosen = torch.zeros_like(scores).scatter(-1, scores.topk(edges).indices, 1.0)
     else:
-        chosen = scores < 0.5
-    graphs = torch.zeros(count, nodes, nodes, dtype=torch.uint8)
-    graphs[:, row, column] = chosen.byte()
-    return graphs | graphs.mT
+        chosen = (scores < 0.5).float()
+    return adjacency(chosen).byte()
 
 
 def _trees(count: int, nodes: int, generator: Generator) -> Tensor:

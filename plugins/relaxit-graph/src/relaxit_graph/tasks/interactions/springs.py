@@ -103,7 +103,7 @@ class SpringsOptions(Options):
         description="how the graphs are drawn: a uniformly random spanning tree, k random edges, "
         "or each edge with probability 1/2",
     )
-    k: int = Field(4, ge=1, description="number of edges of graph k-edges")
+    edges: int = Field(4, ge=0, description="number of edges of graph k-edges")
     frames: int = Field(20, ge=2, description="number of frames of a trajectory")
     interval: float = Field(0.2, gt=0, description="time between two frames")
     noise: float = Field(
@@ -115,10 +115,10 @@ class SpringsOptions(Options):
     seed: int = Field(0, ge=0, description="seed of graphs, initial states and noise")
 
     @model_validator(mode="after")
-    def _k_fits(self) -> Self:
+    def _edges_fit(self) -> Self:
         pairs = self.nodes * (self.nodes - 1) // 2
-        if self.graph == "k-edges" and self.k > pairs:
-            raise ValueError(f"k = {self.k} exceeds the {pairs} pairs of {self.nodes} nodes")
+        if self.graph == "k-edges" and self.edges > pairs:
+            raise ValueError(f"edges = {self.edges} exceeds the {pairs} pairs of {self.nodes} nodes")
         return self
 
 
@@ -156,7 +156,7 @@ class Springs(Dataset):
         def normal(*shape: int) -> Tensor:
             return torch.randn(shape, generator=generator, dtype=torch.float64)
 
-        graphs = random_graphs(options.graph, count, options.nodes, options.k, generator)
+        graphs = random_graphs(options.graph, count, options.nodes, options.edges, generator)
         positions, velocities = normal(2, count, options.nodes, 2)
         system = SpringSystem(length=options.length)
         moved = system.simulate(
