@@ -17,7 +17,7 @@ from relaxit_graph.tasks.interactions.random_graphs import Kind, random_graphs
 __all__ = ["SpringSystem", "Springs"]
 
 _STEP = 0.02  # time of an integration step, at most
-_SOFTENING = 0.1  # keeps the force smooth where two particles meet
+_SOFTENING = 0.3  # keeps the force smooth where two particles meet
 
 
 @dataclass(frozen=True)

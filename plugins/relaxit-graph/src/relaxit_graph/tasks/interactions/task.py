@@ -136,7 +136,7 @@ class Interactions(Supervised):
         if nodes != expected:
             raise ConfigurationError(
                 f"task {self.name!r}: trajectories of {nodes} nodes, but graphs of {expected}: "
-                f"{setup.relaxation!r}; set -o n={_size(setup, nodes)}"
+                f"{setup.relaxation!r}; set -o {key}={_size(setup, nodes)}"
             )
         if self.options.horizon >= frames:
             raise ConfigurationError(
