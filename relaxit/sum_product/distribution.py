@@ -14,7 +14,7 @@ from relaxit.discrete import DiscreteDistribution
 from relaxit.dtypes import longest_dtype
 from relaxit.errors import Unsupported
 from relaxit.sum_product.enumeration import MOST_VALUES, statistics_of_all_values
-from relaxit.sum_product.sums import Drawn, log_sum
+from relaxit.sum_product.sums import Drawn, Sum, largest, log_sum
 
 __all__ = ["SumProductDistribution"]
 
@@ -33,7 +33,7 @@ class SumProductDistribution(DiscreteDistribution):
     Inference" (2008), section 3.
     """
 
-    relaxation: Any  # a SumProduct, which imports this module
+    relaxation: Any  # an ExponentialFamily, which imports this module
 
     def __init__(self, relaxation: Any, params: Tensor) -> None:
         super().__init__(relaxation, params)
@@ -48,8 +48,8 @@ class SumProductDistribution(DiscreteDistribution):
         """Mean of the statistics, ``[*batch, *param_shape]``: the derivative of log Z."""
         return derivative(self._log_partition_of, self.weights, self._rank)
 
-    def _log_partition_of(self, weights: Tensor) -> Tensor:
-        total: Tensor = self.relaxation.log_partition(weights, log_sum)
+    def _log_partition_of(self, weights: Tensor, plus: Sum = log_sum) -> Tensor:
+        total: Tensor = self.relaxation.log_partition(weights, plus)
         return total
 
     def _score(self, weights: Tensor, statistics: Tensor) -> Tensor:
@@ -72,13 +72,14 @@ class SumProductDistribution(DiscreteDistribution):
         return mean
 
     def _mode(self) -> Tensor:
-        best: Tensor = self.relaxation.argmax(self.weights)
-        return best
+        best = derivative(lambda x: self._log_partition_of(x, largest), self.weights, self._rank)
+        mode: Tensor = self.relaxation.from_statistics(best)
+        return mode
 
     def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
         plus = Drawn(generator)
         drawn = derivative(
-            lambda x: self.relaxation.log_partition(x, plus),
+            lambda x: self._log_partition_of(x, plus),
             self.weights.expand(shape + self.weights.shape),
             self._rank,
         )

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from functools import cached_property
-from typing import ClassVar
-
-import torch
 from torch import Tensor
 from torch.distributions.constraints import Constraint
 
 from relaxit import constraints
-from relaxit.capabilities import Capabilities
 from relaxit.derivative import derivative, transposed
 from relaxit.dtypes import longest_dtype
 from relaxit.perturb import PerturbAndRelax
-from relaxit.sum_product.distribution import SumProductDistribution
+from relaxit.sum_product.family import ExponentialFamily
 from relaxit.sum_product.sums import Sum, largest, log_sum
 from relaxit.temperature import divide_by_temperature
 
 __all__ = ["SumProduct"]
 
 
-class SumProduct(PerturbAndRelax):
+class SumProduct(ExponentialFamily, PerturbAndRelax):
     """A structure whose values have probability proportional to the exponential of their score.
 
-    Write :meth:`log_partition`, with ``plus(x, dim)`` for every sum over alternatives and ``+`` for
-    every product, and the two shapes. If params are not shaped like values, write
-    :meth:`statistics` and :meth:`from_statistics` as well. Statistics are zeros and ones.
+    Write ``log_partition(scores, plus)``, with ``plus(x, dim)`` for every sum over alternatives and
+    ``+`` for every product, and the two shapes. If params are not shaped like values, write
+    ``statistics`` and ``from_statistics`` as well. Statistics are zeros and ones.
 
     Everything else follows by differentiation: the argmax with the maximum for ``plus``, marginals
     and relaxed samples with a log-sum, exact samples with a sum whose derivative is one of its
@@ -62,24 +56,6 @@ class SumProduct(PerturbAndRelax):
         tensor([0.3636, 0.5455, 0.5455, 0.3636])
     """
 
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        density=False,
-        discrete_distribution=True,
-        exact_rounding=False,
-        masks=True,
-        exponential_family=True,
-    )
-
-    @abstractmethod
-    def log_partition(self, scores: Tensor, plus: Sum) -> Tensor:
-        """Return the sum over all values of the exponential of their score, ``[...]``, in logs.
-
-        Args:
-            scores: scores ``[..., *param_shape]``; ``-inf`` is allowed.
-            plus: ``plus(x, dim)`` is the sum over a dimension. A value is a choice of one term of
-                each sum, so different choices must be different values.
-        """
-
     @property
     def support(self) -> Constraint:
         """The convex hull of the values, see :class:`relaxit.constraints.hull_by`."""
@@ -101,23 +77,6 @@ class SumProduct(PerturbAndRelax):
     def hard(self, soft: Tensor) -> Tensor:
         # The squared distance to a value v of zeros and ones is a constant minus <2 soft - 1, v>.
         return self._best(2 * soft.detach().to(longest_dtype(soft.device)) - 1).to(soft.dtype)
-
-    def discrete(self, params: Tensor) -> SumProductDistribution:
-        return SumProductDistribution(self, params)
-
-    def valid_params(self, params: Tensor) -> Tensor:
-        rank = len(self.param_shape)
-        legal = (params < torch.inf).flatten(params.dim() - rank).all(-1)  # not for NaN
-        wide = params.detach().to(longest_dtype(params.device)).nan_to_num(neginf=-torch.inf)
-        return legal & (self.log_partition(wide, largest) > -torch.inf)
-
-    @property
-    def illegal_params(self) -> str:
-        return "NaN, +inf, or masks that leave no value"
-
-    @cached_property
-    def log_cardinality(self) -> float:
-        return float(self.log_partition(self._zeros().double(), log_sum))
 
     def _best(self, direction: Tensor) -> Tensor:
         """Return the value with the largest inner product with ``[..., *event_shape]``."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from relaxit import DomainError, Options, SumProduct
 from relaxit.sum_product import Sum
+from relaxit.tracing import can_read_values, known_false
 from relaxit_graph.programs.padding import as_lengths
 
 __all__ = ["Alignment", "AlignmentOptions"]
@@ -26,14 +27,23 @@ class AlignmentOptions(Options):
         "so that each column has one row",
     )
 
+    @model_validator(mode="after")
+    def _every_row_is_reached(self) -> AlignmentOptions:
+        if self.moves == "attention" and self.columns < self.rows:
+            raise ValueError(
+                f"moves=attention needs at least as many columns as rows, got rows={self.rows}, "
+                f"columns={self.columns}"
+            )
+        return self
+
 
 class Alignment(SumProduct):
     """A monotone path from the first to the last pair of items of two sequences.
 
-    Params are scores of pairs ``[*, N, M]``, for example negative distances, and values are paths of
-    ones ``[*, N, M]``. With ``moves=warping`` a step goes to the next row, the next column or both
-    (dynamic time warping), and the expected path of ``discrete`` is the gradient of soft-DTW. With
-    ``moves=attention`` a step goes to the next column in the same or the next row (monotonic
+    Params are scores of pairs ``[*, N, M]``, for example negative distances, and values are paths
+    of ones ``[*, N, M]``. With ``moves=warping`` a step goes to the next row, the next column or
+    both (dynamic time warping), and the expected path of ``discrete`` is the gradient of soft-DTW.
+    With ``moves=attention`` a step goes to the next column in the same or the next row (monotonic
     attention, as in text to speech); there must be at least as many columns as rows.
 
     Each of the N + M - 1 diagonals, or of the M columns, is computed at once.
@@ -58,15 +68,6 @@ class Alignment(SumProduct):
     summary = "a monotone path that aligns two sequences (dynamic time warping, attention)"
     references = ("arXiv:1703.01541, section 2", "arXiv:1802.03676")
     Options = AlignmentOptions
-
-    def __init__(self, **options: object) -> None:
-        super().__init__(**options)
-        rows, columns = self.event_shape
-        if self.options.moves == "attention" and columns < rows:
-            raise DomainError(
-                f"{self.name}: moves=attention needs at least as many columns as rows, got "
-                f"rows={rows}, columns={columns}"
-            )
 
     @property
     def event_shape(self) -> torch.Size:
@@ -111,8 +112,10 @@ class Alignment(SumProduct):
     def pad(self, params: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Return params of pairs of sequences of different lengths, ``[*batch, N, M]``.
 
-        From the last real pair the path goes down, and then right, at score 0. With
-        ``moves=attention`` there may be as many missing rows as missing columns at most.
+        From the last real pair the path goes on in both sequences at once, and then straight to the
+        end, at score 0. So where one sequence is padded the other one must be as well; choose N and
+        M one larger than the longest. With ``moves=attention`` only the second one may be, and the
+        first one has at most as many missing items as the second.
 
         Args:
             params: params ``[*batch, N, M]``.
@@ -121,26 +124,45 @@ class Alignment(SumProduct):
             columns: the same for the second sequence, from 1 to M.
 
         Raises:
-            DomainError: if a length is out of range.
+            DomainError: if a length is out of range, or only one of the two is padded.
             ShapeError: if lengths do not fit the batch.
 
         Example:
             >>> import torch, relaxit
-            >>> alignment = relaxit.get("alignment", rows=3, columns=3)
-            >>> padded = alignment.pad(torch.zeros(3, 3), torch.tensor(2), torch.tensor(2))
+            >>> alignment = relaxit.get("alignment", rows=3, columns=4)
+            >>> padded = alignment.pad(torch.zeros(3, 4), torch.tensor(2), torch.tensor(2))
             >>> alignment.discrete(padded).entropy().exp()  # the paths of two and two items
             tensor(3.)
         """
         batch, (most_rows, most_columns) = params.shape[:-2], self.event_shape
-        n, m = (
-            as_lengths(f"{self.name}, {what}", given, batch, most).to(params.device)[..., None, None]
-            for what, given, most in (("rows", rows, most_rows), ("columns", columns, most_columns))
-        )
+        given = [
+            as_lengths(f"{self.name}, rows", rows, batch, most_rows),
+            as_lengths(f"{self.name}, columns", columns, batch, most_columns),
+        ]
+        n, m = (lengths.to(params.device)[..., None, None] for lengths in given)
+        self._check_ends(most_rows - n, most_columns - m)
         i = torch.arange(most_rows, device=params.device)[:, None]
         j = torch.arange(most_columns, device=params.device)
         real = (i < n) & (j < m)
+        if self.options.moves == "attention":  # the last real column has its last row
+            real = real & ((j < m - 1) | (i == n - 1))
+        beside = (j >= m) & (i == (n + j - m).clamp_max(most_rows - 1))
+        below = (i >= n) & (j == (m + i - n).clamp_max(most_columns - 1))
+        way = torch.zeros_like(params).masked_fill(~(beside | below), -torch.inf)
+        return torch.where(real, params, way)
+
+    def _check_ends(self, rows: Tensor, columns: Tensor) -> None:
+        """Reject numbers of missing rows and columns that leave more than one way, or none."""
+        if not can_read_values(rows):
+            return
         if self.options.moves == "attention":
-            way = (j >= m) & (i == torch.minimum(n - 1 + j - (m - 1), most_rows - 1 + 0 * j))
-        else:
-            way = ((i >= n) & (j == m - 1)) | ((i == most_rows - 1) & (j >= m))
-        return torch.where(real, params, torch.where(way, 0.0, -torch.inf).to(params.dtype))
+            if known_false((rows <= columns).all()):
+                raise DomainError(
+                    f"{self.name}: moves=attention allows at most as many missing rows as missing "
+                    "columns; choose more columns"
+                )
+        elif known_false(((rows > 0) == (columns > 0)).all()):
+            raise DomainError(
+                f"{self.name}: where rows are padded columns must be as well, and vice versa; "
+                "choose one row and one column more than the longest sequences have"
+            )

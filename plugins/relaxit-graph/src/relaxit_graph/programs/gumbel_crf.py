@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.distributions.constraints import independent
 
-from relaxit import Capabilities, Options, Relaxation, constraints, noise
+from relaxit import Options, noise
 from relaxit.aliases import Generator
 from relaxit.dtypes import compute_dtype
-from relaxit.parts import size_of
 from relaxit.sum_product import log_sum
 from relaxit.temperature import divide_by_temperature
-from relaxit_graph.programs.chain import Chain, ChainDistribution
 from relaxit_graph.programs.messages import backward_samples, forward_messages
+from relaxit_graph.programs.state_chain import StateChain
 
 __all__ = ["GumbelCrf", "GumbelCrfOptions"]
 
@@ -28,13 +26,13 @@ class GumbelCrfOptions(Options):
     states: int = Field(ge=1, description="number of states")
 
 
-class GumbelCrf(Relaxation):
+class GumbelCrf(StateChain):
     """A chain of states whose hard samples follow the exact distribution.
 
     Params, values and the discrete distribution are those of :class:`Chain`. States are drawn from
-    the last position to the first by Gumbel-max, each given the hard state of the next position, and
-    each draw is relaxed to the softmax of the same perturbed scores over the temperature. So the
-    hard sample of ``draw`` is one of ``discrete``.
+    the last position to the first by Gumbel-max, each given the hard state of the next position,
+    and each draw is relaxed to the softmax of the same perturbed scores over the temperature. So
+    the hard sample of ``draw`` is one of ``discrete``.
 
     The gradient of a soft sample leaves out that hard states change with params, so even that of a
     linear cost of soft samples is biased.
@@ -56,36 +54,7 @@ class GumbelCrf(Relaxation):
     summary = "the chain with exact hard samples: backward sampling, each draw relaxed"
     references = ("arXiv:2011.14244, algorithm 2",)
     Options = GumbelCrfOptions
-    capabilities = Capabilities(
-        density=False,
-        discrete_distribution=True,
-        exact_rounding=True,
-        masks=True,
-        exponential_family=True,
-    )
-    support = independent(constraints.simplex, 1)
-    vertices = independent(constraints.one_hot, 1)
-
-    @property
-    def chain(self) -> Chain:
-        """The chain with the same options."""
-        return Chain(length=self.options.length, states=self.options.states)
-
-    @property
-    def event_shape(self) -> torch.Size:
-        return torch.Size((self.options.length, self.options.states))
-
-    @property
-    def parts(self) -> Mapping[str, torch.Size]:
-        return self.chain.parts
-
-    @property
-    def param_shape(self) -> torch.Size:
-        return size_of(self.parts)
-
-    @property
-    def illegal_params(self) -> str:
-        return self.chain.illegal_params
+    capabilities = replace(StateChain.capabilities, exact_rounding=True)
 
     @classmethod
     def examples(cls) -> list[GumbelCrf]:
@@ -121,22 +90,3 @@ class GumbelCrf(Relaxation):
         generator: Generator = None,
     ) -> Tensor:
         return self.draw(params, temperature, shape, generator)[0]
-
-    def hard(self, soft: Tensor) -> Tensor:
-        return self.chain.hard(soft)
-
-    def statistics(self, value: Tensor) -> Tensor:
-        return self.chain.statistics(value)
-
-    def from_statistics(self, statistics: Tensor) -> Tensor:
-        return self.chain.from_statistics(statistics)
-
-    def discrete(self, params: Tensor) -> ChainDistribution:
-        return self.chain.discrete(params)
-
-    def valid_params(self, params: Tensor) -> Tensor:
-        return self.chain.valid_params(params)
-
-    def pad(self, params: Tensor, lengths: Tensor) -> Tensor:
-        """Return params of chains of different lengths; see :meth:`Chain.pad`."""
-        return self.chain.pad(params, lengths)

@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from relaxit.sum_product import Sum
 
@@ -53,12 +52,13 @@ def backward_samples(
     last = len(messages) - 1
     states = messages[0].shape[-1]
     soft, index = draw(last, messages[last])
-    relaxed, hard = [soft], [one_hot(index, states)]
+    every = torch.arange(states, device=index.device)
+    relaxed, hard = [soft], [index.unsqueeze(-1) == every]
     for position in reversed(range(last)):
         step = pair[..., position, :, :].expand(*index.shape, states, states)
         next_state = index[..., None, None].expand(*index.shape, states, 1)
         scores = messages[position] + step.gather(-1, next_state).squeeze(-1)
         soft, index = draw(position, scores)
         relaxed.append(soft)
-        hard.append(one_hot(index, states))
+        hard.append(index.unsqueeze(-1) == every)
     return torch.stack(relaxed[::-1], -2), torch.stack(hard[::-1], -2)

@@ -34,7 +34,8 @@ def as_lengths(owner: str, lengths: Tensor, batch: torch.Size, longest: int) -> 
         Traceback (most recent call last):
         relaxit.errors.DomainError: chain: lengths must be from 1 to 4, got 0 to 3
     """
-    if not isinstance(lengths, Tensor) or lengths.is_floating_point() or lengths.dtype == torch.bool:
+    integers = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    if not isinstance(lengths, Tensor) or lengths.dtype not in integers:
         got = lengths.dtype if isinstance(lengths, Tensor) else type(lengths).__name__
         raise TypeError(f"{owner}: lengths must be an integer tensor, got {got}")
     try:

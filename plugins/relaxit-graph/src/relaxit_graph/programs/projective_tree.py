@@ -22,8 +22,8 @@ class ProjectiveTree(SumProduct):
     """A directed tree over a sequence of words whose arcs do not cross, with a single root.
 
     Params are scores of arcs ``[*, n, n]``: entry (i, j) scores the arc from head i to word j, and
-    entry (j, j) word j as the root. Values are ``[*, n, n]``, with a single one per column. These are
-    the conventions of ``arborescence``, whose trees need not be projective.
+    entry (j, j) word j as the root. Values are ``[*, n, n]``, with a single one per column. These
+    are the conventions of ``arborescence``, whose trees need not be projective.
 
     Spans of words are combined by length, each in one operation: O(n^3) operations in O(n^2) steps.
 
@@ -67,20 +67,32 @@ class ProjectiveTree(SumProduct):
         right = [torch.zeros_like(roots)]
         left, open_right, open_left = [right[0]], [right[0]], [right[0]]  # those of one word
         for length in range(1, n):
-            count = n - length
-
-            def joined(first: list[Tensor], second: list[Tensor], splits: range, skip: int) -> Tensor:
-                terms = [
-                    first[k][..., :count] + second[length - k - skip][..., k + skip :][..., :count]  # noqa: B023
-                    for k in splits
-                ]
-                return plus(torch.stack(terms), 0)
-
-            halves = joined(right, left, range(length), 1)
+            halves = plus(_pairs(right, left, length, range(length), gap=1), 0)
             open_right.append(halves + scores.diagonal(length, -2, -1))
             open_left.append(halves + scores.diagonal(-length, -2, -1))
-            right.append(joined(open_right, right, range(1, length + 1), 0))
-            left.append(joined(left, open_left, range(length), 0))
+            right.append(plus(_pairs(open_right, right, length, range(1, length + 1)), 0))
+            left.append(plus(_pairs(left, open_left, length, range(length)), 0))
         before = torch.stack([left[k][..., 0] for k in range(n)], -1)
         after = torch.stack([right[n - 1 - k][..., k] for k in range(n)], -1)
         return plus(roots + before + after, -1)
+
+
+def _pairs(
+    first: list[Tensor], second: list[Tensor], length: int, splits: range, gap: int = 0
+) -> Tensor:
+    """Return the scores of two neighbouring spans, for each split, ``[splits, ..., n - length]``.
+
+    Args:
+        first: spans by length, one entry for each first word.
+        second: the same for the spans behind them, whose first word is the last one of the former
+            or, with a gap of 1, the next one.
+        length: length of both together.
+        splits: lengths of the spans in front.
+        gap: 0 or 1.
+    """
+    terms = []
+    for k in splits:
+        behind = second[length - k - gap][..., k + gap :]
+        count = first[0].shape[-1] - length
+        terms.append(first[k][..., :count] + behind[..., :count])
+    return torch.stack(terms)

@@ -34,10 +34,10 @@ class Segmentation(SumProduct):
     """Consecutive labelled segments that cover T positions, each at most K long.
 
     Values are ``[*, T, K, L]``: entry (t, k, l) is one if a segment of k + 1 positions with label l
-    begins at position t. Params have two parts: ``segment`` ``[*, T, K, L]``, the scores of segments,
-    and ``pair`` ``[*, T - 1, L, L]``: entry (t, i, j) scores a segment with label i that ends at
-    position t and is followed by one with label j. Entries of segments that would end behind the
-    last position are not read.
+    begins at position t. Params have two parts: ``segment`` ``[*, T, K, L]``, the scores of
+    segments, and ``pair`` ``[*, T - 1, L, L]``: entry (t, i, j) scores a segment with label i that
+    ends at position t and is followed by one with label j. Entries of segments that would end
+    behind the last position are not read.
 
     Reference: Sarawagi, Cohen, "Semi-Markov Conditional Random Fields", NeurIPS 2004, section 3.
 
