@@ -12,10 +12,12 @@ from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from relaxit_graph.programs.chain import Chain as Chain
+    from relaxit_graph.trees.spanning_tree import SpanningTree as SpanningTree
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "relaxit_graph.programs.chain": ["Chain"],
+        "relaxit_graph.trees.spanning_tree": ["SpanningTree"],
     },
 )

@@ -23,8 +23,18 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
     from relaxit_graph.programs.gumbel_crf import GumbelCrf
     from relaxit_graph.programs.projective_tree import ProjectiveTree
     from relaxit_graph.programs.segmentation import Segmentation
+    from relaxit_graph.trees.spanning_tree import SpanningTree
 
-    return [Alignment, Chain, Edges, GumbelCrf, KEdges, ProjectiveTree, Segmentation]
+    return [
+        Alignment,
+        Chain,
+        Edges,
+        GumbelCrf,
+        KEdges,
+        ProjectiveTree,
+        Segmentation,
+        SpanningTree,
+    ]
 
 
 @hookimpl

@@ -118,7 +118,9 @@ class SpringsOptions(Options):
     def _edges_fit(self) -> Self:
         pairs = self.nodes * (self.nodes - 1) // 2
         if self.graph == "k-edges" and self.edges > pairs:
-            raise ValueError(f"edges = {self.edges} exceeds the {pairs} pairs of {self.nodes} nodes")
+            raise ValueError(
+                f"edges = {self.edges} exceeds the {pairs} pairs of {self.nodes} nodes"
+            )
         return self
 
 

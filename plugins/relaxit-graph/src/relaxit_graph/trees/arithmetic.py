@@ -1,0 +1,141 @@
+"""Sums and products of positive numbers for the elimination of nodes, in three forms.
+
+A :class:`Numbers` says how batches of matrices are stored and how they are multiplied. All three
+forms only add, multiply and divide positive numbers, so each entry of a result is accurate to a few
+roundings, however different the entries are in size.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+__all__ = ["FLOOR", "Batches", "Entries", "Logarithms", "Numbers"]
+
+FLOOR = -1e30
+"""Logarithm that stands for zero. Unlike that of ``-inf``, its derivatives are finite."""
+_SMALL = 32
+"""Matrices up to this size are multiplied entry by entry: ``bmm`` is slow for many small ones."""
+
+
+class Numbers(ABC):
+    """How matrices are stored and multiplied.
+
+    Attributes:
+        zero, one: what stands for the numbers 0 and 1.
+        row, column, batch: dimensions of a batch of matrices, counted from the last.
+    """
+
+    zero: float = 0.0
+    one: float = 1.0
+    row: int = -3
+    column: int = -2
+    batch: int = -1
+
+    @abstractmethod
+    def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """Return ``c + a b``."""
+
+    @abstractmethod
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return ``a`` times the transpose of ``b``."""
+
+    @abstractmethod
+    def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
+        """Divide a row by its sum; return the shares and the sum."""
+
+    @abstractmethod
+    def inverse(self, x: Tensor) -> Tensor:
+        """Return ``1 / x``."""
+
+    def log(self, x: Tensor) -> Tensor:
+        """Return the logarithm of a sum that :meth:`shares` or :meth:`value` returned."""
+        return x.log()
+
+    def value(self, x: Tensor) -> Tensor:
+        """Return the numbers without what else is stored with them."""
+        return x
+
+    def constant(self, like: Tensor, value: float) -> Tensor:
+        """Return a tensor of the same shape, filled with :attr:`zero` or :attr:`one`."""
+        return torch.full_like(like, value)
+
+    def suitable(self, size: int) -> Numbers:
+        """Return the form in which matrices of this size are multiplied."""
+        del size
+        return self
+
+    def store(self, x: Tensor) -> Tensor:
+        """Store matrices ``[..., B, rows, columns]`` in this form."""
+        return x.movedim(-3, self.batch).contiguous()
+
+    def read(self, x: Tensor) -> Tensor:
+        """Return stored matrices as ``[..., B, rows, columns]``."""
+        return x.movedim(self.batch, -3)
+
+
+class Entries(Numbers):
+    """Plain numbers, the batch last: products are sums over entries, each of a whole batch."""
+
+    def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        for i in range(b.shape[0]):
+            c = torch.addcmul(c, a[:, i : i + 1], b[i : i + 1])
+        return c
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        b = b.transpose(0, 1)
+        return self.add_product(a[:, :1] * b[:1], a[:, 1:], b[1:])
+
+    def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
+        total = row.sum(self.column, keepdim=True)
+        return row / total, total
+
+    def inverse(self, x: Tensor) -> Tensor:
+        return 1 / x
+
+
+class Batches(Entries):
+    """Plain numbers, the batch first: products of large matrices by ``bmm``."""
+
+    row, column, batch = -2, -1, -3
+
+    def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        if a.shape[-1] > 2:
+            return torch.baddbmm(c, a, b)
+        for i in range(b.shape[1]):  # several times faster than products with few terms
+            c = torch.addcmul(c, a[..., i : i + 1], b[:, i : i + 1])
+        return c
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.bmm(a, b.mT)
+
+    def suitable(self, size: int) -> Numbers:
+        return Entries() if size <= _SMALL else self
+
+
+class Logarithms(Numbers):
+    """Logarithms, the batch last: slower, but their range is unlimited."""
+
+    zero, one = FLOOR, 0.0
+
+    def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return self.terms(c, a, b).logsumexp(1)
+
+    def terms(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        """Return what :meth:`add_product` sums over dimension 1."""
+        return torch.cat([c.unsqueeze(1), a.unsqueeze(2) + b.unsqueeze(0)], 1)
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        return (a.unsqueeze(1) + b.unsqueeze(0)).logsumexp(2)
+
+    def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
+        total = row.logsumexp(self.column, keepdim=True)
+        return row - total, total
+
+    def inverse(self, x: Tensor) -> Tensor:
+        return -x
+
+    def log(self, x: Tensor) -> Tensor:
+        return x

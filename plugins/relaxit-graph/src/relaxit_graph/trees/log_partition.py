@@ -1,0 +1,172 @@
+"""The log-partition function of spanning trees and its marginals, with derivatives of every order.
+
+The marginals are the first derivative of log Z, so that their own derivative is symmetric and its
+product with a vector is the same in both modes. It is computed by differentiating the elimination
+(:mod:`relaxit_graph.trees.elimination`) in forward mode, which keeps the error of each entry small.
+
+Where code may branch on values, eliminations use plain numbers, and logarithms only for those
+graphs in which plain numbers underflow. Elsewhere (on a GPU, under transforms, in compiled and
+exported code) they use logarithms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from relaxit.autograd import Levels
+from relaxit.dtypes import longest_dtype
+from relaxit.tracing import recorded
+from relaxit_graph.trees.arithmetic import Logarithms, Numbers
+from relaxit_graph.trees.elimination import differentiate, eliminate
+from relaxit_graph.trees.underflow import as_rows, with_plain_numbers
+
+__all__ = ["log_partition"]
+
+
+def log_partition(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log Z of the trees directed to node 0, and the marginals of their edges.
+
+    Every node i but 0 has one edge i -> j, and the probability of a tree is proportional to the
+    exponential of the sum of x_ij over its edges. For undirected trees x is symmetric, and the
+    marginal of an edge is the sum of those of its two directions.
+
+    Args:
+        x: log-weights ``[*batch, n, n]`` of a floating dtype; ``-inf`` excludes an edge. The row of
+            node 0 and the diagonal are not read. From every node a path has to lead to node 0.
+
+    Returns:
+        ``[*batch]`` and ``[*batch, n, n]`` in float64, where the device has it. The row of node 0
+        is zero. Both have derivatives of every order in x, zero where an edge is excluded.
+
+    Example:
+        >>> log_z, marginals = log_partition(torch.zeros(3, 3))
+        >>> log_z.exp()  # three trees of three nodes
+        tensor(3.0000, dtype=torch.float64)
+        >>> marginals + marginals.mT
+        tensor([[0.0000, 0.6667, 0.6667],
+                [0.6667, 0.0000, 0.6667],
+                [0.6667, 0.6667, 0.0000]], dtype=torch.float64)
+    """
+    wide = x.to(longest_dtype(x.device))
+    result: tuple[Tensor, Tensor] = _differentiable(_Trees, _ordinary, wide)
+    return result
+
+
+def _differentiable(function: type[Function], ordinary: Callable[..., Any], *given: Tensor) -> Any:
+    """Call a function with derivatives of its own, or ordinary operations where it has none.
+
+    These are compiled and recorded code, and two levels of forward mode, see
+    :func:`relaxit.autograd.in_all_modes`.
+    """
+    if recorded() or torch.compiler.is_compiling():
+        return ordinary(*given)
+    levels = Levels()
+    value = function.apply(*given, levels)
+    return value if levels.number < 2 else ordinary(*given)
+
+
+def _ordinary(x: Tensor) -> tuple[Tensor, Tensor]:
+    log_z, marginals, _ = eliminate(as_rows(x), Logarithms())
+    return log_z.reshape(x.shape[:-2]), marginals.reshape(x.shape)
+
+
+def _ordinary_curvature(x: Tensor, along: Tensor) -> Tensor:
+    """Multiply the derivative of the marginals, which is symmetric, by a vector."""
+    change: Tensor = torch.func.vjp(lambda x: _ordinary(x)[1], x)[1](along)[0]
+    return change
+
+
+def _values(numbers: Numbers, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    log_z, marginals, smallest = eliminate(x, numbers)
+    return (log_z, marginals), smallest
+
+
+def _curvature(numbers: Numbers, x: Tensor, along: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    change, smallest = differentiate(x, along, numbers)
+    return (change,), smallest
+
+
+class _Trees(Function):
+    """Log Z and the marginals."""
+
+    @staticmethod
+    def forward(x: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
+        del levels
+        log_z, marginals = with_plain_numbers(_values, x)
+        return log_z.reshape(x.shape[:-2]), marginals.reshape(x.shape)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        x, ctx.levels = inputs
+        ctx.save_for_backward(x, output[1])
+        ctx.save_for_forward(x, output[1])
+
+    @staticmethod
+    def backward(ctx: Any, grad_log: Tensor, grad_marginals: Tensor) -> tuple[Tensor, None]:
+        x, marginals = ctx.saved_tensors
+        return grad_log[..., None, None] * marginals + _times(x, grad_marginals), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor, Tensor]:
+        ctx.levels.number += 1
+        x, marginals = ctx.saved_tensors
+        return (marginals * tangent).sum((-2, -1)), _times(x, tangent)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], x: Tensor, levels: Levels) -> tuple[Any, Any]:
+        return _Trees.apply(x.movedim(in_dims[0], 0), levels), (0, 0)
+
+
+def _times(x: Tensor, along: Tensor) -> Tensor:
+    product: Tensor = _differentiable(_Curvature, _ordinary_curvature, x, along)
+    return product
+
+
+class _Curvature(Function):
+    """The derivative of the marginals times a vector."""
+
+    @staticmethod
+    def forward(x: Tensor, along: Tensor, levels: Levels) -> Tensor:
+        del levels
+        return with_plain_numbers(_curvature, x, along)[0].reshape(x.shape)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, along, ctx.levels = inputs
+        ctx.save_for_backward(x, along)
+        ctx.save_for_forward(x, along)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, along = ctx.saved_tensors
+        return _third(x, along, grad), _times(x, grad), None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, turn: Tensor, _: None) -> Tensor:
+        ctx.levels.number += 1
+        x, along = ctx.saved_tensors
+        return _times(x, turn) + _third(x, along, tangent)
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], x: Tensor, along: Tensor, levels: Levels
+    ) -> tuple[Tensor, int]:
+        x, along = (
+            y.expand(info.batch_size, *y.shape) if dim is None else y.movedim(dim, 0)
+            for y, dim in zip((x, along), in_dims, strict=False)
+        )
+        return _Curvature.apply(x, along, levels), 0
+
+
+def _third(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Contract the third derivative of log Z, which is symmetric, with two vectors.
+
+    It is rare, so everything is computed again by ordinary operations.
+    """
+    contracted: Tensor = torch.func.vjp(lambda x: _ordinary_curvature(x, a), x)[1](b)[0]
+    return contracted
