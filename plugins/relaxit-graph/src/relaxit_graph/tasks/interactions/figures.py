@@ -1,7 +1,8 @@
-"""The figure of inferred graphs: true graph, inferred graph and trajectories side by side."""
+"""Figures: true graph, inferred graph and trajectories side by side, and curves of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor
 
 from relaxit.drawing import blank_figure, write_figure
+from relaxit.training import Curve, Panel, Row, draw_curves
 
-__all__ = ["draw_graphs"]
+__all__ = ["draw_graphs", "draw_metrics"]
 
 _LEAST = 0.02  # marginals below are not drawn
 
@@ -41,6 +43,26 @@ def draw_graphs(inputs: Tensor, marginals: Tensor, true: Tensor | None, path: Pa
     for axes, title in zip(sheet[0], titles, strict=True):
         axes.set_title(title)
     write_figure(figure, path)
+
+
+def draw_metrics(rows: Sequence[Row], path: Path) -> None:
+    """Write curves of loss, prediction error and KL, and of the edges if they are compared."""
+    error = [Curve(f"{part}_squared_error", part) for part in ("validation", "test")]
+    edges = [
+        Curve(f"{part}_{name}", f"{name}, {part}", style=style)
+        for part, style in (("validation", "--"), ("test", "-"))
+        for name in ("precision", "recall")
+    ]
+    divergence = [Curve(f"{part}_kl", part) for part in ("validation", "test")]
+    panels = [
+        Panel("training loss", [Curve("train_loss", "train")]),
+        Panel("squared error", error, from_zero=True),
+        Panel("KL in nats", divergence),
+        Panel("edges", edges),
+    ]
+    seen = {key for row in rows for key in row}
+    shown = [p for p in panels if any(curve.metric in seen for curve in p.curves)]
+    draw_curves(shown, rows, path)
 
 
 def _graph(axes: Any, weights: Tensor, true: Tensor | None) -> None:

@@ -26,10 +26,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from relaxit import ConfigurationError, Options, RelaxedDistribution
+from relaxit import ConfigurationError, Options, Relaxation, RelaxedDistribution, Unsupported
 from relaxit.data import Examples, Format, Requirement, Splits
 from relaxit.training import Display, Row, Setup, Supervised
-from relaxit_graph.tasks.interactions.figures import draw_graphs
+from relaxit_graph.tasks.interactions.figures import draw_graphs, draw_metrics
 from relaxit_graph.tasks.interactions.model import InteractionModel
 from relaxit_graph.tasks.interactions.pairs import adjacency_of, nodes_of, params_of
 
@@ -42,12 +42,12 @@ _DRAWS = 200  # samples whose mean stands for marginals that are not tractable
 class InteractionsOptions(Options):
     """Options of :class:`Interactions`."""
 
-    hidden: int = Field(64, ge=1, description="hidden units of encoder and decoder")
+    hidden: int = Field(32, ge=1, description="hidden units of encoder and decoder")
     deviation: float = Field(
-        0.1,
+        1.0,
         gt=0,
         description="standard deviation of the likelihood, in units of the root mean square of the "
-        "change of a feature between two frames",
+        "change of a feature from frame to frame",
     )
     horizon: int = Field(1, ge=1, description="number of frames predicted from each frame")
     kl: float = Field(1.0, ge=0, description="weight of the KL divergence to the uniform prior")
@@ -76,13 +76,13 @@ class Interactions(Supervised):
     Options = InteractionsOptions
     references = ("arXiv:1802.04687", "arXiv:2006.08063, section 6.1")
     defaults = {
-        "relaxation": {"name": "spanning-tree", "options": {"n": 5}},
+        "relaxation": {"name": "spanning-tree", "options": {"nodes": 5}},
         "estimator": {"name": "pathwise"},
         "temperature": {"schedule": "constant", "initial": 0.5},
         "epochs": 20,
-        "batch_size": 50,
+        "batch_size": 20,
         "data": {"name": "springs"},
-        "optimizer": {"lr": 2e-3, "schedule": "cosine"},
+        "optimizer": {"lr": 8e-3, "schedule": "cosine", "warmup": 0.1},
     }
     files = ("graphs.png", "curves.png")
     display = Display(
@@ -116,7 +116,13 @@ class Interactions(Supervised):
                 "--relaxation spanning-tree"
             )
         if self.options.kl:
-            relaxation.kl_to_uniform(torch.zeros(params))
+            try:
+                relaxation.kl_to_uniform(torch.zeros(params))
+            except Unsupported as error:
+                raise ConfigurationError(
+                    f"task {self.name!r} needs the KL divergence of {relaxation!r} to the uniform "
+                    "distribution, which it does not have; set -t kl=0"
+                ) from error
 
     def requires(self, setup: Setup) -> Mapping[str, Requirement]:
         nodes = nodes_of(setup.relaxation.event_shape)
@@ -136,7 +142,7 @@ class Interactions(Supervised):
         if nodes != expected:
             raise ConfigurationError(
                 f"task {self.name!r}: trajectories of {nodes} nodes, but graphs of {expected}: "
-                f"{setup.relaxation!r}; set -o {key}={_size(setup, nodes)}"
+                f"{setup.relaxation!r}; {_sized(setup.relaxation, nodes)}"
             )
         if self.options.horizon >= frames:
             raise ConfigurationError(
@@ -191,7 +197,8 @@ class Interactions(Supervised):
     def draw(
         self, setup: Setup, model: nn.Module, data: Splits, rows: Sequence[Row], directory: Path
     ) -> None:
-        super().draw(setup, model, data, rows, directory)
+        if rows:
+            draw_metrics(rows, directory / "curves.png")
         part = data.test if len(data.test) else data.train
         index = torch.arange(min(_SHOWN, len(part)), device=part.device)
         batch = part.take(index).read()
@@ -210,10 +217,13 @@ class Interactions(Supervised):
         return _model(model).errors(batch.inputs, adjacency, self.options.horizon)
 
 
-def _size(setup: Setup, nodes: int) -> int:
-    """Return the size of values that fits a number of nodes, as an option of the structure."""
-    vector = len(setup.relaxation.event_shape) == 1
-    return nodes * (nodes - 1) // 2 if vector else nodes
+def _sized(relaxation: Relaxation, nodes: int) -> str:
+    """Return what to do for a structure over graphs of a number of nodes."""
+    vector = len(relaxation.event_shape) == 1
+    shape = [nodes * (nodes - 1) // 2] if vector else [nodes, nodes]
+    sizes = type(relaxation).sizes(torch.Size(shape))
+    options = " ".join(f"-o {key}={value}" for key, value in sizes.items())
+    return f"set {options}" if options else "choose another --relaxation"
 
 
 def _model(model: nn.Module) -> InteractionModel:
