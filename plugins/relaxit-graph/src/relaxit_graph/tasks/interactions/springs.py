@@ -12,7 +12,7 @@ from torch import Tensor
 
 from relaxit import Options
 from relaxit.data import Dataset, Examples, Splits
-from relaxit_graph.tasks.interactions.random_graphs import Kind, random_graphs
+from relaxit_graph.tasks.interactions.graphs import Kind, random_graphs
 
 __all__ = ["SpringSystem", "Springs"]
 
