@@ -18,6 +18,7 @@ from torch import Tensor
 from relaxit import noise
 from relaxit.aliases import Generator
 from relaxit.dtypes import compute_dtype
+from relaxit.errors import Unsupported
 from relaxit.float16 import keep_float32
 from relaxit.relaxation import Relaxation
 from relaxit.tracing import constant_result
@@ -72,7 +73,10 @@ class PerturbAndRelax(Relaxation):
             Unsupported: if scores depend on params that get no noise.
         """
         if self.noise_shape != self.param_shape:
-            raise self.unsupported("noised: some params get no noise of their own")
+            raise Unsupported(
+                f"{self.name}: some params of {self!r} get no noise, which estimates of the "
+                "derivative of the mean sample need"
+            )
         return params
 
     @staticmethod
@@ -150,7 +154,7 @@ class PerturbAndRelax(Relaxation):
     def common_sum(self) -> int | None:
         """Return the sum of the entries of a value; None if it varies or is not an integer.
 
-        For structures whose values have the shape of their params. A constant in compiled code.
+        None as well if the statistics of a value are not the value. A constant in compiled code.
         """
         return _common_sum(self)
 
@@ -162,6 +166,10 @@ class PerturbAndRelax(Relaxation):
 @cache
 def _common_sum(relaxation: PerturbAndRelax) -> int | None:
     """Compare the largest and the smallest sum."""
+    if type(relaxation).statistics is not Relaxation.statistics:
+        return None
+    if relaxation.param_shape != relaxation.event_shape:
+        return None
     ones = torch.ones(relaxation.param_shape, dtype=torch.float32, device="cpu")
     most, least = (float(relaxation.argmax(s * ones).sum()) for s in (1.0, -1.0))
     return int(most) if most == least and most.is_integer() else None

@@ -75,11 +75,12 @@ class DecoupledStraightThroughGumbel(SampleEstimator):
         relaxation = q.relaxation
         assert isinstance(relaxation, PerturbAndRelax)
         params = q.params.to(compute_dtype(q.params.dtype))
-        full = as_size(sample_shape) + params.shape
+        full = as_size(sample_shape) + q.batch_shape + relaxation.noise_shape
         noise = relaxation.noise(
             full, dtype=params.dtype, device=params.device, generator=generator
         )
         with without_autocast(params):
-            hard = relaxation.argmax(params.detach() / self.options.forward + noise)
-            soft = relaxation.relax(params + noise, q.aligned_temperature)
+            scaled = params.detach() / self.options.forward
+            hard = relaxation.argmax(relaxation.add_noise(scaled, noise))
+            soft = relaxation.relax(relaxation.add_noise(params, noise), q.aligned_temperature)
         return replace_gradient(hard.to(q.params.dtype), soft.to(q.params.dtype))

@@ -81,7 +81,9 @@ class Perturbed(SampleEstimator):
 
     def check(self, relaxation: Relaxation) -> None:
         owner = f"estimator {self.name!r}"
-        noise_of(owner, solver(owner, relaxation), self.options.noise)
+        solved = solver(owner, relaxation)
+        noise_of(owner, solved, self.options.noise)
+        solved.noised(torch.zeros(solved.param_shape, device="cpu"))  # or raises Unsupported
 
     def sample(
         self, q: RelaxedDistribution, sample_shape: Shape = (), generator: Generator = None
@@ -91,21 +93,23 @@ class Perturbed(SampleEstimator):
         drawn, score = noise_of(owner, relaxation, self.options.noise)
         params = q.params.to(compute_dtype(q.params.dtype))
         kind = {"dtype": params.dtype, "device": params.device, "generator": generator}
-        shape = as_size(sample_shape) + params.shape
+        shape = as_size(sample_shape) + q.batch_shape + relaxation.noise_shape
         first = drawn(shape, **kind)
         fixed = params.detach()
         with without_autocast(params):
-            value = relaxation.argmax(fixed + scale * first).to(q.params.dtype)
+            value = relaxation.argmax(relaxation.add_noise(fixed, scale * first))
+            value = value.to(q.params.dtype)
         if not torch.is_grad_enabled():
             return value
         others = drawn(torch.Size((draws - 1, *shape)), **kind)
         noise = torch.cat([first.unsqueeze(0), others])
         with without_autocast(params):
-            vertices = relaxation.argmax(fixed + scale * noise)
+            vertices = relaxation.argmax(relaxation.add_noise(fixed, scale * noise))
         # A function of params whose gradient is the estimate. Infinite params are constants.
-        weights = score(noise) * params.masked_fill(params.isinf(), 0.0) / (scale * (draws - 1))
-        event, param = len(relaxation.event_shape), len(relaxation.param_shape)
-        weight = weights.flatten(weights.dim() - param).sum(-1) if param else weights
+        finite = relaxation.noised(params.masked_fill(params.isinf(), 0.0))
+        weights = score(noise) * finite / (scale * (draws - 1))
+        event, rank = len(relaxation.event_shape), len(relaxation.noise_shape)
+        weight = weights.flatten(weights.dim() - rank).sum(-1) if rank else weights
         centred = vertices - vertices.mean(0)
         mean = (weight.reshape(weight.shape + (1,) * event) * centred).sum(0)
         return replace_gradient(value, mean.to(value.dtype))

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from relaxit.arithmetic import without_autocast
 from relaxit.dtypes import compute_dtype
-from relaxit.errors import ConfigurationError, Unsupported
+from relaxit.errors import ConfigurationError
 from relaxit.estimators.common import NOISES, noise_of, solver
 from relaxit.losses.counts import check_count
 from relaxit.noise import Source
@@ -44,9 +44,10 @@ def fenchel_young_loss(
     """Compute the loss ``[*batch]`` of scores against target values.
 
     Args:
-        relaxation: any PerturbAndRelax whose params have the shape of its values.
+        relaxation: any PerturbAndRelax in which the score of a value is linear in params.
         params: scores ``[*batch, *param_shape]``; infinite where the relaxation allows it.
-        target: vertices, or means of vertices, ``[*batch, *event_shape]``.
+        target: vertices ``[*batch, *event_shape]``; or means of vertices, if params have the shape
+            of values.
         draws: number of draws of the noise, at least 1.
         scale: factor s of the noise.
         noise: ``own`` for the relaxation's noise (Gumbel or logistic), or ``gaussian``.
@@ -56,8 +57,8 @@ def fenchel_young_loss(
         The loss in float32 or float64; ``+inf`` where a target is masked.
 
     Raises:
-        Unsupported: if the relaxation has no argmax of scores, if params and values differ in
-            shape, or if the density of its noise is not known.
+        Unsupported: if the relaxation has no argmax of scores, if the score of a value is not
+            linear in params, or if the density of its noise is not known.
         ConfigurationError: if ``draws``, ``scale`` or ``noise`` is not legal.
         TypeError: if ``relaxation`` is not a relaxation.
         ShapeError: if the target does not broadcast against the batch.
@@ -74,25 +75,22 @@ def fenchel_young_loss(
     """
     owner = "fenchel_young_loss"
     solved = solver(owner, relaxation)
-    if relaxation.param_shape != relaxation.event_shape:
-        raise Unsupported(
-            f"{owner} needs params of the shape of the values, but relaxation "
-            f"{relaxation.name!r} has params {list(relaxation.param_shape)} and values "
-            f"{list(relaxation.event_shape)}"
-        )
     check_count(owner, "draws", draws, 1)
     if not 0 < scale < math.inf:
         raise ConfigurationError(f"{owner}: scale must be positive and finite, got {scale}")
     drawn, _ = noise_of(owner, solved, noise)
-    rank = len(relaxation.event_shape)
+    rank = len(relaxation.param_shape)
     batch = batch_shape_of(owner, "params", params, relaxation.param_shape)
     check_value(owner, target, batch, relaxation.event_shape)
     theta = params.to(compute_dtype(params.dtype))
-    shape = torch.Size((draws, *theta.shape))
-    z = drawn(shape, dtype=theta.dtype, device=theta.device, generator=generator)
+    wanted = solved.statistics(target.to(theta.dtype))
+    shape = torch.Size((draws, *batch, *solved.noise_shape))
+    z = scale * drawn(shape, dtype=theta.dtype, device=theta.device, generator=generator)
     with without_autocast(theta):
-        vertices = solved.argmax(theta.detach() + scale * z).to(theta.dtype)
-    difference = vertices - target.to(theta.dtype)
+        best = solved.argmax(solved.add_noise(theta.detach(), z)).to(theta.dtype)
+    found = solved.statistics(best)
+    difference = found - wanted
     # Where vertex and target agree the score does not matter, even if it is infinite.
-    terms = theta.masked_fill(difference == 0, 0.0) * difference + scale * z * vertices
+    scores = theta.masked_fill(difference == 0, 0.0) * difference
+    terms = scores + solved.add_noise(torch.zeros_like(theta), z) * found
     return (terms.flatten(terms.dim() - rank).sum(-1) if rank else terms).mean(0)

@@ -37,9 +37,14 @@ def log_sum(x: Tensor, dim: int) -> Tensor:
         >>> torch.autograd.grad(log_sum(x, 0), x)[0], torch.autograd.grad(x.logsumexp(0), x)[0]
         (tensor([0., 0.]), tensor([nan, nan]))
     """
-    some = (x > -torch.inf).any(dim, keepdim=True)
-    total = torch.where(some, x, 0.0).logsumexp(dim)  # no NaN in the branch that is not used
-    return torch.where(some.squeeze(dim), total, -torch.inf)
+    # Written out: torch.logsumexp needs two more passes over x to be safe. A constant is subtracted
+    # from all terms, so it has no derivative.
+    top = x.detach().amax(dim, keepdim=True)
+    top = torch.where(top > -torch.inf, top, 0.0)
+    total = (x - top).exp().sum(dim)
+    some = total > 0
+    logs = torch.where(some, total, 1.0).log() + top.squeeze(dim)
+    return torch.where(some, logs, -torch.inf)
 
 
 def largest(x: Tensor, dim: int) -> Tensor:

@@ -78,9 +78,7 @@ def test_loss_of_masked_scores():
 
 
 def test_loss_rejects_params_and_values_of_different_shapes():
-    with pytest.raises(
-        Unsupported, match=r"shape of the values.*'numbers' has params \[3\] and values \[\]"
-    ):
+    with pytest.raises(Unsupported, match="numbers has no statistics, the linear score of a value"):
         fenchel_young_loss(ThreeNumbers(), torch.zeros(3), torch.zeros(()))
     with pytest.raises(Unsupported, match="needs an argmax"):
         fenchel_young_loss(Plain(), torch.zeros(3), torch.zeros(3))

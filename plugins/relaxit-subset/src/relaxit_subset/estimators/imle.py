@@ -5,6 +5,9 @@ backward pass uses the same noise and the gradient g of the cost at z:
 
     grad = (MAP(theta + s eps) - MAP(theta - lambda g + s eps)) / lambda.
 
+If params do not have the shape of values, the difference is that of their statistics, and g is the
+gradient with respect to the statistics.
+
 The parameters are moved by lambda against the gradient, to a *target* distribution, and the
 estimate is the difference of the two samples divided by lambda. It takes one evaluation of the
 cost and two of the solver, and needs neither a distribution nor a relaxation.
@@ -51,6 +54,7 @@ from relaxit import (
 )
 from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
+from relaxit.derivative import transposed
 from relaxit.dtypes import compute_dtype
 from relaxit.noise import gumbel
 from relaxit.shapes import as_size
@@ -77,8 +81,9 @@ class ImleOptions(Options):
 class Imle(SampleEstimator):
     """Best vertices of perturbed scores, with the gradient of implicit maximum likelihood.
 
-    It supports every relaxation that perturbs scores and has an ``argmax`` of them (any
-    :class:`relaxit.PerturbAndRelax` whose values have the shape of its params). It is biased. The
+    It supports every relaxation that perturbs scores and has an ``argmax`` of them, if the score of
+    a value is linear in params (any :class:`relaxit.PerturbAndRelax` whose values have the shape of
+    its params, or that has ``statistics``). It is biased. The
     hard samples follow the perturb-and-MAP distribution, not ``q.discrete``.
 
     Example:
@@ -104,10 +109,9 @@ class Imle(SampleEstimator):
         return self.options.scale != 1 or self.options.noise != "own"
 
     def check(self, relaxation: Relaxation) -> None:
-        alike = relaxation.param_shape == relaxation.event_shape
-        if not isinstance(relaxation, PerturbAndRelax) or not alike:
+        if not isinstance(relaxation, PerturbAndRelax) or not _is_linear(relaxation):
             raise Unsupported(
-                f"estimator {self.name!r} needs an argmax of scores that have the shape of values, "
+                f"estimator {self.name!r} needs an argmax of scores that are linear in params, "
                 f"which relaxation {relaxation.name!r} does not have; try 'straight-through'"
             )
         if self.options.noise == "sum-of-gammas" and relaxation.common_sum() is None:
@@ -122,9 +126,9 @@ class Imle(SampleEstimator):
         self.check(q.relaxation)
         relaxation: Any = q.relaxation
         params = q.params.to(compute_dtype(q.params.dtype))
-        shape = as_size(sample_shape) + params.shape
+        shape = as_size(sample_shape) + q.batch_shape + relaxation.noise_shape
         noise = self._noise(relaxation, shape, params, generator)
-        scores = params + self.options.scale * noise
+        scores = relaxation.add_noise(params, self.options.scale * noise)
         if scores.requires_grad and torch.is_grad_enabled() and recorded():
             raise Unsupported(
                 f"estimator {self.name!r} computes its gradient by another argmax in the backward "
@@ -159,10 +163,23 @@ class _Imle(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        scores, value = ctx.saved_tensors
+        (scores, value), relaxation = ctx.saved_tensors, ctx.relaxation
         with without_autocast(scores):
-            target = ctx.relaxation.argmax(scores - ctx.lam * grad)
-        return (value - target) / ctx.lam, None, None
+            if type(relaxation).from_statistics is not Relaxation.from_statistics:
+                rank = len(relaxation.param_shape)
+                grad = transposed(relaxation.from_statistics, scores.detach(), grad, rank)
+            target = relaxation.argmax(scores - ctx.lam * grad)
+            difference = relaxation.statistics(value) - relaxation.statistics(target)
+        return difference / ctx.lam, None, None
+
+
+def _is_linear(relaxation: Relaxation) -> bool:
+    """Whether the score of a value is linear in params."""
+    try:
+        relaxation.statistics(torch.zeros(relaxation.event_shape, device="cpu"))
+    except NotImplementedError:
+        return False
+    return True
 
 
 def sum_of_gammas(
