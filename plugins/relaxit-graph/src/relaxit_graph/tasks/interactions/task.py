@@ -125,10 +125,9 @@ class Interactions(Supervised):
                 ) from error
 
     def requires(self, setup: Setup) -> Mapping[str, Requirement]:
-        nodes = nodes_of(setup.relaxation.event_shape)
         return {
             "inputs": Requirement("float", shape=(None, None, None)),
-            "adjacency": Requirement("integer", 0, 1, shape=(nodes, nodes), optional=True),
+            "adjacency": Requirement("integer", 0, 1, shape=(None, None), optional=True),
         }
 
     def statement(self, setup: Setup) -> str:
@@ -143,6 +142,12 @@ class Interactions(Supervised):
             raise ConfigurationError(
                 f"task {self.name!r}: trajectories of {nodes} nodes, but graphs of {expected}: "
                 f"{setup.relaxation!r}; {_sized(setup.relaxation, nodes)}"
+            )
+        known = format.columns.get("adjacency")
+        if known and known.shape != (nodes, nodes):
+            raise ConfigurationError(
+                f"task {self.name!r}: trajectories of {nodes} nodes, but a column adjacency of "
+                f"shape {list(known.shape)} per example; choose another --dataset"
             )
         if self.options.horizon >= frames:
             raise ConfigurationError(
