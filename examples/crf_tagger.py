@@ -52,8 +52,7 @@ class TagChain(PerturbAndRelax):
     values are zeros, and the noise there changes no other position.
 
     `relaxit check` reports what this file leaves out for brevity: a support with the zeros of
-    padding, temperatures below 1e-300, and export and CUDA without a GPU, because of
-    torch.func.grad.
+    padding, temperatures below 1e-300, and export, because of torch.func.grad.
     """
 
     api, name, summary = 1, "tag-chain", "one tag per position, with scores of neighbours"

@@ -20,13 +20,14 @@ def applies(check: Check) -> str:
     if found := re.search(r"\bApplies: (.*)\.$", words):
         return found[1]
     function = check.absent.__qualname__.partition(".")[0]
-    known = ("claims", "denies", "countable")
+    known = ("claims", "denies", "countable", "varies")
     assert function in known, f"the docstring of {function}() must say `Applies: WHEN.`"
     held = inspect.getclosurevars(check.absent).nonlocals
     word = "denied" if function == "denies" else "claimed"
     names = held["capabilities"] if "capabilities" in held else [held["capability"]]
     parts = [f"`{name}` {word}" for name in names]
-    return ", ".join(parts + ["values can be listed"] * (function == "countable"))
+    more = {"countable": ["values can be listed"], "varies": ["more than one value"]}
+    return ", ".join(parts + more.get(function, []))
 
 
 def check_tables() -> str:

@@ -58,6 +58,7 @@ class Binary(PerturbAndRelax):
         masks=True,
         conditional=True,
         logits="bits",
+        exponential_family=True,
     )
     event_shape = torch.Size()
     param_shape = torch.Size()

@@ -72,6 +72,7 @@ class Categorical(PerturbAndRelax):
         masks=True,
         conditional=True,
         logits="category",
+        exponential_family=True,
     )
 
     @classmethod

@@ -16,7 +16,7 @@ from relaxit.estimators import Estimator
 from relaxit.options import Configured
 from relaxit.relaxation import Relaxation
 
-__all__ = ["Case", "EstimatorCase", "RelaxationCase", "claims", "countable", "denies"]
+__all__ = ["Case", "EstimatorCase", "RelaxationCase", "claims", "countable", "denies", "varies"]
 
 MOST_VALUES = 5000
 """Structures with more values than this are not enumerated."""
@@ -122,6 +122,14 @@ class RelaxationCase(Case):
                 "its values cannot be listed: implement enumerate_vertices()"
             ) from error
 
+    @cached_property
+    def constant(self) -> bool:
+        """Whether there is only one value, so that no draw and no gradient shows anything."""
+        try:
+            return len(self.vertices) == 1
+        except Exception:  # other checks report it
+            return False
+
     def _log_count(self) -> float:
         try:
             return self.subject.log_cardinality
@@ -181,6 +189,17 @@ def denies(capability: str) -> Callable[[Any], str]:
     def absent(case: RelaxationCase) -> str:
         claimed = getattr(case.relaxation.capabilities, capability)
         return f"{capability} is claimed" if claimed else ""
+
+    return absent
+
+
+def varies(*capabilities: str) -> Callable[[Any], str]:
+    """Make a check apply only if these capabilities are claimed and there are several values."""
+
+    def absent(case: RelaxationCase) -> str:
+        if missing := claims(*capabilities)(case):
+            return missing
+        return "there is only one value" if case.constant else ""
 
     return absent
 

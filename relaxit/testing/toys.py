@@ -45,7 +45,11 @@ class ThreeNumbers(PerturbAndRelax):
     name = "numbers"
     summary = "one of three numbers, with its discrete distribution"
     capabilities = Capabilities(
-        density=False, discrete_distribution=True, exact_rounding=True, compiles=False
+        density=False,
+        discrete_distribution=True,
+        exact_rounding=True,
+        exponential_family=True,
+        compiles=False,
     )
     event_shape = torch.Size(())
     param_shape = torch.Size((3,))
@@ -61,8 +65,19 @@ class ThreeNumbers(PerturbAndRelax):
     def hard(self, soft: Tensor) -> Tensor:
         return _best(-(soft.unsqueeze(-1) - soft.new_tensor(STEPS)).abs())
 
+    def statistics(self, value: Tensor) -> Tensor:
+        return _marks(value)
+
+    def from_statistics(self, statistics: Tensor) -> Tensor:
+        return _mean(statistics)
+
     def discrete(self, params: Tensor) -> ThreeNumbersDistribution:
         return ThreeNumbersDistribution(self, params)
+
+
+def _marks(value: Tensor) -> Tensor:
+    """Return a one at the place of each number, ``[..., 3]``."""
+    return (value.unsqueeze(-1) == value.new_tensor(STEPS)).to(value.dtype)
 
 
 def _mean(masses: Tensor) -> Tensor:
@@ -83,8 +98,7 @@ class ThreeNumbersDistribution(DiscreteDistribution):
         return self.scores.new_tensor(STEPS)
 
     def _log_prob(self, value: Tensor) -> Tensor:
-        marks = (value.unsqueeze(-1) == self._steps()).to(value.dtype)
-        return (marks * self.scores.log_softmax(-1)).sum(-1)
+        return (_marks(value) * self.scores.log_softmax(-1)).sum(-1)
 
     def entropy(self) -> Tensor:
         log_p = self.scores.log_softmax(-1)

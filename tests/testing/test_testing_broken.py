@@ -14,9 +14,10 @@ import pytest
 
 from relaxit.testing import ALPHA, Result, cases, checks, results
 from tests.testing import broken
-from tests.testing.sound import choices, estimators, orders
+from tests.testing.sound import at_most_one, choices, constant, estimators, follows, orders
 
-SOUND = [*choices.SOUND, *orders.SOUND, *estimators.SOUND]
+RELAXATIONS = [*choices.SOUND, *orders.SOUND, *at_most_one.SOUND, *constant.SOUND, *follows.SOUND]
+SOUND = [*RELAXATIONS, *estimators.SOUND]
 MODULES = [
     importlib.import_module(found.name)
     for found in pkgutil.walk_packages(broken.__path__, f"{broken.__name__}.")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from relaxit.testing.case import EstimatorCase
 
-__all__ = ["Cost", "equal_rows", "pair_cost", "powers_claimed"]
+__all__ = ["Cost", "equal_rows", "jointly", "pair_cost", "powers_claimed", "rows_of"]
 
 _POWERS = {"": (), "linear": (1,), "quadratic": (1, 2), "any": (1, 2, 3)}
 
@@ -46,6 +46,16 @@ class Cost:
         self.seen.append(z.detach())
         self.returned.append(cost.detach())
         return cost
+
+
+def jointly(cost: Cost, variables: int) -> Callable[[Tensor], Tensor]:
+    """Return a cost of so many variables, the sum of those of each; the cost itself for one."""
+    return cost if variables == 1 else lambda z: cost(z).sum(-1)
+
+
+def rows_of(case: EstimatorCase, *lead: int, variables: int = 1) -> Tensor:
+    """Return params ``[*lead, variables, *param_shape]``, for one variable ``[*lead, ...]``."""
+    return case.on.params(*lead, *(variables,) * (variables > 1))
 
 
 def equal_rows(case: EstimatorCase, number: int, seed: int = 0) -> Tensor:

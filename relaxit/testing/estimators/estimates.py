@@ -11,9 +11,10 @@ from relaxit.errors import Unsupported
 from relaxit.estimators import DrawEstimator, SampleEstimator
 from relaxit.testing.case import EstimatorCase
 from relaxit.testing.check import ALPHA, Failed, estimator_check, require
-from relaxit.testing.estimators.costs import Cost
-from relaxit.testing.estimators.evaluations import draws_nothing
+from relaxit.testing.estimators.costs import Cost, jointly, rows_of
+from relaxit.testing.estimators.evaluations import draws_nothing, numbers_of_variables
 from relaxit.testing.relaxations.randomness import random_state, require_independence
+from relaxit.testing.relaxations.support import require_in_support
 from relaxit.testing.settings.process import global_settings
 from relaxit.testing.toys import SamplesOnly, ThreeNumbers
 
@@ -68,9 +69,10 @@ def cost_sees_the_claimed_values(case: EstimatorCase) -> None:
             require(any(vertex), f"hard is claimed, but the cost got no vertices in {dtype}")
         else:
             soft = [z for z, v in zip(cost.seen, vertex, strict=True) if not v]
-            require(soft, f"hard is denied, but the cost got only vertices in {dtype}")
-        inside = [bool(relaxation.support.check(z).all()) for z in cost.seen]
-        require(all(inside), f"the cost got a sample outside support in {dtype}")
+            found = soft or case.on.constant
+            require(found, f"hard is denied, but the cost got only vertices in {dtype}")
+        for z in cost.seen:
+            require_in_support(case.on, z, "a sample that the cost got", str(dtype))
 
 
 @estimator_check(needs=("cost_sees_the_claimed_values",))
@@ -101,7 +103,8 @@ def gradient_reaches_params(case: EstimatorCase) -> None:
         require(total.requires_grad, f"no gradient reaches params of {dtype}")
         (slope,) = torch.autograd.grad(total, params)
         require(slope.dtype == dtype, f"the gradient of {dtype} params is {slope.dtype}")
-        require(float(slope.abs().sum()) > 0, f"the gradient of {dtype} params is zero")
+        moves = case.on.constant or float(slope.abs().sum()) > 0
+        require(moves, f"the gradient of {dtype} params is zero")
 
 
 @estimator_check()
@@ -124,21 +127,23 @@ def estimates_are_finite(case: EstimatorCase) -> None:
 @estimator_check()
 def estimates_repeat_on_a_seed(case: EstimatorCase) -> None:
     """The same seed gives the same estimate, another seed gives another one (unless all values are
-    enumerated), and the global generator is not used. Why: otherwise no result can be repeated."""
-    q = case.relaxation(case.on.params(50).requires_grad_(), 0.7)
-    before = random_state(case.device)
-    runs = []
-    for seed in (1, 1, 2):
-        value = case.estimator.surrogate(q, Cost(case, 3), case.generator(seed)).sum()
-        runs.append(torch.autograd.grad(value, q.params)[0])
-    require(torch.equal(runs[0], runs[1]), "the same seed gives different estimates")
-    require(torch.equal(before, random_state(case.device)), "the global generator was used as well")
-    if draws_nothing(case):
-        return  # see all_values_are_weighed
-    require(not torch.equal(runs[0], runs[2]), "another seed gives the same estimate")
-    cost = Cost(case, 3)
-    free = [case.estimator.surrogate(q, cost).detach() for _ in range(2)]
-    require(not torch.equal(*free), "without a generator two calls give the same estimate")
+    enumerated), and the global generator is not used, for one variable and for two under one cost.
+    Why: otherwise no result can be repeated."""
+    for variables in numbers_of_variables(case):
+        before = random_state(case.device)
+        q = case.relaxation(rows_of(case, 50, variables=variables).requires_grad_(), 0.7)
+        cost, runs = jointly(Cost(case, 3), variables), []
+        for seed in (1, 1, 2):
+            value = case.estimator.surrogate(q, cost, case.generator(seed)).sum()
+            runs.append(torch.autograd.grad(value, q.params)[0])
+        require(torch.equal(runs[0], runs[1]), "the same seed gives different estimates")
+        same = torch.equal(before, random_state(case.device))
+        require(same, "the global generator was used as well")
+        if draws_nothing(case, variables):
+            continue  # see all_values_are_weighed
+        require(not torch.equal(runs[0], runs[2]), "another seed gives the same estimate")
+        free = [case.estimator.surrogate(q, cost).detach() for _ in range(2)]
+        require(not torch.equal(*free), "without a generator two calls give the same estimate")
 
 
 @estimator_check(needs=("estimates_repeat_on_a_seed",))
@@ -172,7 +177,12 @@ def _no_noise(case: EstimatorCase) -> str:
     """Applies: not a `DrawEstimator`; samples are drawn."""
     if isinstance(case.estimator, DrawEstimator):
         return "its samples are those of q.sample_hard"  # see sample_is_that_of_given
-    return "it draws no samples: all values are enumerated" if draws_nothing(case) else ""
+    return "" if _drawn(case) else "it draws no samples: all values are enumerated"
+
+
+def _drawn(case: EstimatorCase) -> list[int]:
+    """Return the numbers of variables under one cost for which samples are drawn."""
+    return [n for n in numbers_of_variables(case) if not draws_nothing(case, n)]
 
 
 @estimator_check(false_alarm=2 * ALPHA, absent=_no_noise)
@@ -180,14 +190,14 @@ def rows_have_noise_of_their_own(case: EstimatorCase) -> None:
     """The samples passed to the cost are uncorrelated between rows, and so are several samples of
     one row. Why: with one draw shared over the batch every estimate is right, but their mean is as
     noisy as a single estimate."""
-    params = case.on.params().expand(20_000, 2, *case.relaxation.param_shape)
-    cost = Cost(case)
-    case.estimator.surrogate(case.relaxation(params, 1.0), cost, case.generator(1))
-    event = case.relaxation.event_shape
-    values = cost.seen[0].reshape(-1, 20_000, 2, *event)[0].transpose(0, 1)
+    variables, cost = min(_drawn(case)), Cost(case)
+    row = rows_of(case, variables=variables)
+    q = case.relaxation(row.expand(20_000, 2, *row.shape), 1.0)
+    case.estimator.surrogate(q, jointly(cost, variables), case.generator(1))
+    values = cost.seen[-1].reshape(-1, *q.batch_shape, *q.event_shape)[0].transpose(0, 1)
     require_independence(values, "two rows of a batch")
     if isinstance(case.estimator, SampleEstimator):
-        q = case.relaxation(params[:, 0], 1.0)
+        q = case.relaxation(row.expand(20_000, *row.shape), 1.0)
         require_independence(
             case.estimator.sample(q, (2,), case.generator(2)).detach(), "two samples"
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
-from torch import Tensor
 
 from relaxit.errors import Unsupported
 from relaxit.estimators import DrawEstimator
 from relaxit.testing.case import EstimatorCase, countable
 from relaxit.testing.check import ALPHA, estimator_check, require
-from relaxit.testing.estimators.costs import Cost, equal_rows
+from relaxit.testing.estimators.costs import Cost, equal_rows, jointly, rows_of
 from relaxit.testing.statistics import (
     DRAWS,
     count_values,
@@ -21,19 +22,33 @@ from relaxit.testing.statistics import (
 __all__ = [
     "draws_nothing",
     "evaluations_are_those_claimed",
+    "numbers_of_variables",
     "soft_values_follow_the_relaxed_distribution",
     "values_follow_the_discrete_distribution",
     "values_follow_the_draws",
 ]
 
 
-def draws_nothing(case: EstimatorCase) -> bool:
-    """Whether the cost is evaluated on the same values for every seed, as if all are enumerated."""
-    params = case.on.params(20)
+def numbers_of_variables(case: EstimatorCase) -> list[int]:
+    """Return the numbers of variables under one cost, of one and two, that are supported."""
+    supported = []
+    for variables in (1, 2):
+        with suppress(Unsupported):
+            case.estimator.check_joint(case.relaxation, variables)
+            supported.append(variables)
+    return supported
+
+
+def draws_nothing(case: EstimatorCase, variables: int = 1) -> bool:
+    """Whether a cost of so many variables is evaluated on the same values for every seed.
+
+    It is if all values are enumerated. Whether they are may depend on the number of variables.
+    """
+    params = rows_of(case, 20, variables=variables)
     seen = []
     for seed in (1, 2):
-        cost = Cost(case)
-        case.estimator.surrogate(case.relaxation(params, 1.0), cost, case.generator(seed))
+        cost, q = Cost(case), case.relaxation(params, 1.0)
+        case.estimator.surrogate(q, jointly(cost, variables), case.generator(seed))
         seen.append(cost.seen)
     same = len(seen[0]) == len(seen[1])
     return same and all(torch.equal(*pair) for pair in zip(*seen, strict=True))
@@ -49,12 +64,9 @@ def evaluations_are_those_claimed(case: EstimatorCase) -> None:
             case.estimator.check_joint(case.relaxation, variables)
         except Unsupported:
             continue
-        q, cost = case.relaxation(case.on.params(2, variables).requires_grad_(), 0.7), Cost(case)
-
-        def joint(z: Tensor, cost: Cost = cost) -> Tensor:
-            return cost(z).sum(-1)
-
-        case.estimator.surrogate(q, joint, case.generator(1)).sum().backward()
+        q = case.relaxation(rows_of(case, 2, variables=variables).requires_grad_(), 0.7)
+        cost = Cost(case)
+        case.estimator.surrogate(q, jointly(cost, variables), case.generator(1)).sum().backward()
         claimed = case.estimator.evaluations(case.relaxation, variables)
         called = f"the cost of {variables} variables was evaluated {len(cost.seen)} times"
         require(len(cost.seen) == claimed, f"{called}, not {claimed}")

@@ -12,9 +12,10 @@ from torch.distributions import kl_divergence
 from relaxit.distribution import RelaxedDistribution
 from relaxit.errors import DomainError, Unsupported
 from relaxit.perturb import PerturbAndRelax
-from relaxit.testing.case import RelaxationCase, claims, denies
+from relaxit.testing.case import RelaxationCase, claims, denies, varies
 from relaxit.testing.check import Failed, relaxation_check, require
 from relaxit.testing.relaxations.gradients import has_kl
+from relaxit.testing.relaxations.support import require_in_support
 
 __all__ = [
     "claimed_is_there",
@@ -119,7 +120,7 @@ def valid_params_work(case: RelaxationCase) -> None:
     require(len(valid) > 0, "params of zero are rejected")
     q = case.relaxation(valid, 0.7)
     soft, hard = q.draw((5,))
-    require(bool(case.relaxation.support.check(soft).all()), "a soft sample is outside support")
+    require_in_support(case, soft, "a soft sample")
     require(bool(case.relaxation.vertices.check(hard).all()), "a hard sample is not a vertex")
     if case.relaxation.capabilities.discrete_distribution:
         for name, value in {"a mean": q.discrete.mean, "a KL": q.kl_to_uniform()}.items():
@@ -152,7 +153,7 @@ def masked_params(case: RelaxationCase) -> Iterator[tuple[Tensor, Tensor]]:
     require(number > 0, "masks is claimed, but valid_params accepts no entry of -inf")
 
 
-@relaxation_check(absent=claims("masks"), needs=("generator_is_obeyed",))
+@relaxation_check(absent=varies("masks"), needs=("generator_is_obeyed",))
 def masks_are_limits(case: RelaxationCase) -> None:
     """A distribution with an entry of `-inf` is the limit of distributions in which this entry
     decreases, also in a batch of different masks: it has the same samples for one seed, and the
@@ -193,7 +194,7 @@ def _mapped_back(case: RelaxationCase, q: RelaxedDistribution) -> Tensor:
     return case.relaxation.from_log_space(value)
 
 
-@relaxation_check(absent=claims("masks"))
+@relaxation_check(absent=varies("masks"))
 def masked_gradients_are_finite(case: RelaxationCase) -> None:
     """With a masked entry, densities of the relaxation's own samples are finite, and gradients of
     samples, densities and divergences with respect to params and temperature are finite. Why: 0 *

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from relaxit.estimators import StatefulEstimator
 from relaxit.perturb import PerturbAndRelax
-from relaxit.testing.case import EstimatorCase, RelaxationCase
+from relaxit.testing.case import EstimatorCase, RelaxationCase, countable
 from relaxit.testing.check import estimator_check, relaxation_check
 from relaxit.testing.estimators.costs import Cost, pair_cost
 from relaxit.testing.estimators.state import VARIABLES, fresh_state, train
@@ -91,6 +91,15 @@ def _of_relaxation(case: RelaxationCase, settings: Sequence[Setting]) -> None:
     require_no_change(case, settings, lambda dtype: _draws(case, dtype), " in large batches")
 
 
+def _listed(case: RelaxationCase, dtype: torch.dtype) -> Any:
+    params = case.params(dtype=dtype)
+
+    def experiment(fresh: RelaxationCase) -> tuple[Results, Tensor]:
+        return {"the list of values": fresh.relaxation.discrete(params).enumerate_support()}, params
+
+    return experiment
+
+
 def _draws(case: RelaxationCase, dtype: torch.dtype) -> Any:
     params = case.params(_many(case), dtype=dtype)
 
@@ -163,10 +172,12 @@ def matmul_precision_changes_nothing(case: RelaxationCase) -> None:
 
 @relaxation_check(needs=(*_SOUND, "device_is_that_of_params"))
 def defaults_change_nothing(case: RelaxationCase) -> None:
-    """Samples and quantities, and their gradients, are the same with another default dtype, or with
-    a default device other than that of params. Why: a constant created without `dtype=` or
-    `device=` follows the process, not the params."""
+    """Samples and quantities, their gradients, and the list of values are the same with another
+    default dtype, or with a default device other than that of params. Why: a constant created
+    without `dtype=` or `device=` follows the process, not the params."""
     _of_relaxation(case, DEFAULTS)
+    if not countable("discrete_distribution")(case):
+        require_no_change(case, DEFAULTS, lambda dtype: _listed(case, dtype))
 
 
 @relaxation_check(needs=(*_SOUND, "gradient_mode_changes_nothing", "log_space_is_finite"))

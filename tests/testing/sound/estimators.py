@@ -120,6 +120,36 @@ class Enumerates(Estimator):
         return total
 
 
+class ExactForOne(Enumerates):
+    """Enumerates the values of one variable, and draws those of several under one cost."""
+
+    name = "exact-for-one"
+
+    def evaluations(self, relaxation, variables=1):
+        # The first value tells whether a cost has one variable or several.
+        return super().evaluations(relaxation) if variables == 1 else 3
+
+    def surrogate(self, q, cost, generator=None):
+        cost = checked_cost(self.name, q, cost)
+        values = q.relaxation.enumerate_vertices().to(q.params.dtype)
+        every = values.reshape(-1, *(1,) * len(q.batch_shape), *q.event_shape)
+        first = cost(every[0].expand(*q.batch_shape, *q.event_shape))
+        if first.dim() < len(q.batch_shape):
+            return self.of_several(q, cost, generator)
+        listed = [z.expand(*q.batch_shape, *q.event_shape) for z in every[1:]]
+        f = torch.stack([first, *(cost(z) for z in listed)])
+        return (
+            q.discrete.log_prob(every.expand(-1, *q.batch_shape, *q.event_shape)).exp() * f
+        ).sum(0)
+
+    def of_several(self, q, cost, generator):
+        z = q.sample_hard((2,), generator)
+        f = torch.stack([cost(z[0]), cost(z[1])])
+        log = summed(q.discrete.log_prob(z), f)
+        score = (f[0] - f[1]).detach() * (log[0] - log[1]) / 2
+        return f.mean(0) + score - score.detach()
+
+
 class Average(torch.nn.Module):
     """A moving average, and an offset that is learned."""
 
@@ -167,4 +197,4 @@ class Averaged(StatefulEstimator):
         return before
 
 
-SOUND = [Through(), Score(), Rewarded(), Drawn(), Enumerates(), Averaged()]
+SOUND = [Through(), Score(), Rewarded(), Drawn(), Enumerates(), ExactForOne(), Averaged()]

@@ -9,13 +9,21 @@ from relaxit import hookimpl
 
 if TYPE_CHECKING:
     from relaxit import Relaxation, Task
+    from relaxit.bench import Benchmark
     from relaxit.data import Dataset
 
-__all__ = ["relaxit_datasets", "relaxit_recipes", "relaxit_relaxations", "relaxit_tasks"]
+__all__ = [
+    "relaxit_benchmarks",
+    "relaxit_datasets",
+    "relaxit_recipes",
+    "relaxit_relaxations",
+    "relaxit_tasks",
+]
 
 
 @hookimpl
 def relaxit_relaxations() -> list[type[Relaxation]]:
+    from relaxit_graph.arborescences.arborescence import Arborescence
     from relaxit_graph.edges.edges import Edges
     from relaxit_graph.edges.k_edges import KEdges
     from relaxit_graph.programs.alignment import Alignment
@@ -25,16 +33,15 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
     from relaxit_graph.programs.segmentation import Segmentation
     from relaxit_graph.trees.spanning_tree import SpanningTree
 
-    return [
-        Alignment,
-        Chain,
-        Edges,
-        GumbelCrf,
-        KEdges,
-        ProjectiveTree,
-        Segmentation,
-        SpanningTree,
-    ]
+    graphs: list[type[Relaxation]] = [Arborescence, Edges, KEdges, SpanningTree]
+    return [*graphs, Alignment, Chain, GumbelCrf, ProjectiveTree, Segmentation]
+
+
+@hookimpl
+def relaxit_tasks() -> list[type[Task]]:
+    from relaxit_graph.tasks.interactions.task import Interactions
+
+    return [Interactions]
 
 
 @hookimpl
@@ -45,10 +52,12 @@ def relaxit_datasets() -> list[type[Dataset]]:
 
 
 @hookimpl
-def relaxit_tasks() -> list[type[Task]]:
-    from relaxit_graph.tasks.interactions.task import Interactions
+def relaxit_benchmarks() -> list[type[Benchmark]]:
+    from relaxit_graph.benchmarks import sequences as s
+    from relaxit_graph.benchmarks import trees as t
 
-    return [Interactions]
+    trees = [t.TreeMarginals, t.ArborescenceMarginals, t.HardTrees, t.TreeDraw]
+    return [*trees, s.ChainMarginals, s.ChainDraw, s.SubsetBySums]
 
 
 @hookimpl

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from relaxit.estimators import checked_cost
-from tests.testing.sound.estimators import Drawn, Score, Through
+from relaxit.estimators.pathwise import Pathwise
+from tests.testing.sound.estimators import Drawn, ExactForOne, Score, Through
 
 
 class _Factor(torch.autograd.Function):
@@ -35,6 +36,15 @@ class WrongSign(Through):
 
 class ForgottenFactor(Through):
     """A gradient that is not divided by its step (torch-imle#3)."""
+
+    caught_by = "unbiased_as_claimed"
+
+    def sample(self, q, sample_shape=(), generator=None):
+        return _Factor.apply(super().sample(q, sample_shape, generator), 1.1)
+
+
+class ForgottenFactorOfSoft(Pathwise):
+    """The same for soft samples."""
 
     caught_by = "unbiased_as_claimed"
 
@@ -104,6 +114,25 @@ class FixedSeed(Score):
         return super().surrogate(q, cost, torch.Generator(q.params.device).manual_seed(0))
 
 
+class ThreefoldForTwo(ExactForOne):
+    """Exact for one variable, and for two under one cost three times the gradient."""
+
+    caught_by = "unbiased_in_small_batches"
+
+    def of_several(self, q, cost, generator):
+        value = super().of_several(q, cost, generator)
+        return 3 * value - 2 * value.detach()
+
+
+class FixedSeedForTwo(ExactForOne):
+    """The same draws at every step, but only where a cost has several variables."""
+
+    caught_by = "all_values_are_weighed"
+
+    def of_several(self, q, cost, generator):
+        return super().of_several(q, cost, torch.Generator(q.params.device).manual_seed(0))
+
+
 class SlightlyOff(Drawn):
     """One part in ten thousand too long: no number of draws would show it."""
 
@@ -116,11 +145,14 @@ class SlightlyOff(Drawn):
 BROKEN = [
     WrongSign(),
     ForgottenFactor(),
+    ForgottenFactorOfSoft(),
     ClaimsQuadratic(),
     OwnBaseline(),
     BatchMeanBaseline(),
     FirstLatentOnly(),
     WrongSignUnclaimed(),
     FixedSeed(),
+    ThreefoldForTwo(),
+    FixedSeedForTwo(),
     SlightlyOff(),
 ]

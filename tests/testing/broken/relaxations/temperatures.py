@@ -16,7 +16,7 @@ class SquaredTemperature(Choice):
     caught_by = "any_temperature_is_taken"
 
     def relax(self, scores, temperature):
-        return super().relax(scores, temperature**2)
+        return super().relax(scores * temperature, temperature**2)
 
 
 class LogarithmOfANumber(Choice):

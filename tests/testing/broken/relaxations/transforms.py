@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from relaxit import noise
 from tests.testing.sound.choices import Choice, Density
 
 
@@ -60,6 +61,18 @@ class TableOnTheCpu(Choice):
         return torch.eye(self.options.size, dtype=scores.dtype)[scores.argmax(-1).cpu()]
 
 
+class NoiseOnTheCpu(Choice):
+    """Noise on the default device, which is added to scores on another."""
+
+    caught_by = "device_is_that_of_params"
+    capabilities = replace(Choice.capabilities, compiles=True)
+
+    @staticmethod
+    def noise(shape, *, dtype, device, generator):
+        on = "cpu" if generator is None else generator.device
+        return noise.gumbel(shape, dtype=dtype, device=on, generator=generator)
+
+
 class _OldSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx, scores):
@@ -109,6 +122,7 @@ BROKEN = [
     BranchesOnValues(categories=3),
     LeavesAnomalyModeOn(),
     TableOnTheCpu(),
+    NoiseOnTheCpu(),
     NoVmap(),
     ViewsItsInput(),
     GraphBreak(),

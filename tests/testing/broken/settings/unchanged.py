@@ -8,7 +8,7 @@ import torch
 
 from relaxit.arithmetic import without_autocast
 from relaxit.autograd import replace_gradient
-from relaxit.categorical.distributions import LogConcrete
+from relaxit.categorical.distributions import LogConcrete, OneHot
 from tests.testing.sound.choices import Choice, Concrete
 from tests.testing.sound.estimators import Score, Through
 
@@ -22,6 +22,20 @@ def heeds_the_switch_alone(x):
     """A product that knows of ``set_float32_matmul_precision``, and not of autocast."""
     precise = torch.get_float32_matmul_precision() == "highest"
     return times_one(x.unsqueeze(-1)).squeeze(-1) if precise else x
+
+
+class _ListedOnTheDefaultDevice(OneHot):
+    def _enumerate_support(self):
+        return torch.eye(self.event_shape[0], dtype=self.params.dtype)
+
+
+class ListedOnTheDefaultDevice(Choice):
+    """A list of values that is created without a device."""
+
+    caught_by = "defaults_change_nothing"
+
+    def discrete(self, params):
+        return _ListedOnTheDefaultDevice(self, params)
 
 
 class _LogDensity(LogConcrete):
@@ -181,6 +195,7 @@ class MeansInInference(Through):
 
 
 BROKEN = [
+    ListedOnTheDefaultDevice(),
     ProductInLogSpace(categories=3),
     HeedsAutocastAlone(),
     ShortBackward(),

@@ -1,4 +1,4 @@
-r"""The best arborescence of a batch of score matrices: Chu, Liu and Edmonds without data structures.
+r"""The best directed tree of each matrix of scores: Chu, Liu and Edmonds for a batch.
 
 Every node takes the best of its incoming arcs. Where arcs form a cycle, its nodes become one
 supernode, and every arc into the supernode is compared by what it gains over the arc that it
@@ -59,11 +59,11 @@ def maximum_arborescence(scores: Tensor, roots: Tensor, single_root: bool) -> Te
         >>> scores = torch.tensor([[0.0, 5.0, 1.0], [5.0, 0.0, 4.0], [3.0, 3.0, 0.0]])
         >>> roots = torch.tensor([1.0, 0.0, 2.5])
         >>> maximum_arborescence(scores, roots, single_root=True)
-        tensor([3, 0, 1])
-        >>> maximum_arborescence(scores + torch.tensor([0.0, 0.0, -5.0]), roots, single_root=False)
+        tensor([2, 0, 3])
+        >>> maximum_arborescence(scores, roots + 4, single_root=False)
         tensor([3, 0, 3])
     """
-    n = scores.shape[-1]
+    n = int(scores.shape[-1])  # a tensor while torch.jit.trace runs
     nodes = torch.arange(n, device=scores.device)
     arcs, loose = scores.detach().double(), roots.detach().double()
     paid = torch.zeros_like(loose)
@@ -99,7 +99,7 @@ def _take(
     Returns:
         What is taken, and for each node by how much arcs into its supernode are reduced.
     """
-    n = label.shape[-1]
+    n = int(label.shape[-1])
     rooted = best == -torch.inf if single_root else loose > best
     if single_root:  # by supernode
         rooted = _least(rooted.to(label.dtype), label).gather(-1, label) > 0
@@ -115,14 +115,14 @@ def _take(
 
 def _least(numbers: Tensor, label: Tensor) -> Tensor:
     """Return the least number of the nodes with each label, ``[*, n]``."""
-    most = torch.full_like(numbers, label.shape[-1])
+    most = torch.full_like(numbers, int(label.shape[-1]))
     return most.scatter_reduce(-1, label, numbers, "amin")
 
 
 def _merge_cycles(taken: _Round) -> Tensor:
     """Return the labels ``[*, n]`` after each cycle of supernodes has become one."""
     label, _, head = taken
-    n = label.shape[-1]
+    n = int(label.shape[-1])
     end = torch.full_like(label[..., :1], n)
     step = torch.cat([torch.cat([label, end], -1).gather(-1, head), end], -1)
     least = torch.arange(n + 1, device=label.device) + torch.zeros_like(step)
@@ -142,7 +142,7 @@ def _open(rounds: list[_Round]) -> Tensor:
         entered = torch.zeros_like(label).scatter_add(-1, label, (heads != none).long())
         free = entered.gather(-1, label) == 0
         # All nodes of a supernode write the same number to the same place.
-        target = torch.where(free, child, label.shape[-1])
+        target = torch.where(free, child, int(label.shape[-1]))
         padded = torch.cat([heads, heads[..., :1]], -1).scatter(-1, target, head)
         heads = padded[..., :-1]
     return heads

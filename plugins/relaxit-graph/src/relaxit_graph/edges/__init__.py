@@ -1,3 +1,5 @@
-"""Edges that are chosen independently, or a fixed number of them."""
+"""Independent edges."""
+
+from __future__ import annotations
 
 __all__: list[str] = []

@@ -96,7 +96,7 @@ class OnEdges(PerturbAndRelax):
         return value / 2
 
     def from_statistics(self, statistics: Tensor) -> Tensor:
-        return 2 * statistics
+        return statistics + statistics.mT
 
     def valid_params(self, params: Tensor) -> Tensor:
         legal = self.inner.valid_params(self.vector(params))

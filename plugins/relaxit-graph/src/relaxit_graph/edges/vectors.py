@@ -11,7 +11,7 @@ from relaxit import ShapeError
 from relaxit.dtypes import compute_dtype
 from relaxit.shapes import plain_shape
 
-__all__ = ["adjacency", "arc_matrix", "arc_vector", "edge_vector"]
+__all__ = ["adjacency", "arc_matrix", "arc_vector", "edge_vector", "symmetric"]
 
 
 def edge_vector(matrix: Tensor) -> Tensor:  # [..., n, n] -> [..., n (n - 1) / 2]
@@ -85,6 +85,19 @@ def arc_matrix(vector: Tensor, nodes: int) -> Tensor:  # [..., n (n - 1)] -> [..
     head, child = node.unsqueeze(-1), node
     place = head * (nodes - 1) + child - (child > head).long()
     return _spread(vector, torch.where(head == child, nodes * (nodes - 1), place))
+
+
+def symmetric(params: Tensor) -> Tensor:
+    """Return the mean of a matrix ``[..., n, n]`` and its transpose, with a diagonal of zeros.
+
+    Example:
+        >>> symmetric(torch.tensor([[5.0, 1.0], [3.0, 5.0]]))
+        tensor([[0., 2.],
+                [2., 0.]])
+    """
+    diagonal = torch.eye(params.shape[-1], dtype=torch.bool, device=params.device)
+    halves = params.masked_fill(diagonal, 0.0) / 2
+    return halves + halves.mT
 
 
 def _nodes(matrix: Tensor) -> int:

@@ -1,3 +1,5 @@
 """Structures of sequences, by dynamic programs."""
 
 from __future__ import annotations
+
+__all__: list[str] = []

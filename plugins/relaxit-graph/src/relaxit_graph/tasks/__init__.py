@@ -1,3 +1,5 @@
-"""Tasks of relaxit-graph."""
+"""Tasks that learn a structure."""
+
+from __future__ import annotations
 
 __all__: list[str] = []

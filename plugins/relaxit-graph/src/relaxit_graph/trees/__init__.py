@@ -1,3 +1,5 @@
 """Undirected spanning trees."""
 
 from __future__ import annotations
+
+__all__: list[str] = []

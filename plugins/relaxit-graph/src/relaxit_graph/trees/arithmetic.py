@@ -8,11 +8,13 @@ roundings, however different the entries are in size.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["FLOOR", "Batches", "Entries", "Logarithms", "Numbers"]
+__all__ = ["ALL_TREES", "FLOOR", "Arithmetic", "Batches", "Entries", "Logarithms", "Numbers"]
 
 FLOOR = -1e30
 """Logarithm that stands for zero. Unlike that of ``-inf``, its derivatives are finite."""
@@ -26,6 +28,8 @@ class Numbers(ABC):
     Attributes:
         zero, one: what stands for the numbers 0 and 1.
         row, column, batch: dimensions of a batch of matrices, counted from the last.
+        carries_change: whether numbers can be stored with a derivative.
+        leaf: whether a node whose single edge leads to the root changes nothing.
     """
 
     zero: float = 0.0
@@ -33,6 +37,8 @@ class Numbers(ABC):
     row: int = -3
     column: int = -2
     batch: int = -1
+    carries_change: bool = False
+    leaf: bool = True
 
     @abstractmethod
     def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -67,6 +73,10 @@ class Numbers(ABC):
         del size
         return self
 
+    def blocks(self, rows: Sequence[Sequence[Tensor]], dim: int) -> Tensor:
+        """Join the matrices of each row by columns, and the results along a dimension."""
+        return torch.cat([torch.cat(list(row), self.column) for row in rows], dim)
+
     def store(self, x: Tensor) -> Tensor:
         """Store matrices ``[..., B, rows, columns]`` in this form."""
         return x.movedim(-3, self.batch).contiguous()
@@ -80,16 +90,23 @@ class Entries(Numbers):
     """Plain numbers, the batch last: products are sums over entries, each of a whole batch."""
 
     def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        for i in range(b.shape[0]):
-            c = torch.addcmul(c, a[:, i : i + 1], b[i : i + 1])
+        for column, row in zip(a.split(1, self.column), b.split(1, self.row), strict=True):
+            c = torch.addcmul(c, column, row)
         return c
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
-        b = b.transpose(0, 1)
-        return self.add_product(a[:, :1] * b[:1], a[:, 1:], b[1:])
+        (first, rest), (top, below) = (
+            a.split([1, a.shape[1] - 1], 1),
+            b.split([1, b.shape[1] - 1], 1),
+        )
+        return self.add_product(first * top.transpose(0, 1), rest, below.transpose(0, 1))
+
+    def total(self, row: Tensor) -> Tensor:
+        """Return the sum by which :meth:`shares` divides."""
+        return row.sum(self.column, keepdim=True)
 
     def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
-        total = row.sum(self.column, keepdim=True)
+        total = self.total(row)
         return row / total, total
 
     def inverse(self, x: Tensor) -> Tensor:
@@ -100,19 +117,29 @@ class Batches(Entries):
     """Plain numbers, the batch first: products of large matrices by ``bmm``."""
 
     row, column, batch = -2, -1, -3
+    small: type[Entries] = Entries
 
     def add_product(self, c: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        if a.shape[-1] > 2:
-            return torch.baddbmm(c, a, b)
-        for i in range(b.shape[1]):  # several times faster than products with few terms
-            c = torch.addcmul(c, a[..., i : i + 1], b[:, i : i + 1])
-        return c
+        # For a product with few terms, bmm takes several times longer.
+        return torch.baddbmm(c, a, b) if a.shape[-1] > 2 else super().add_product(c, a, b)
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
         return torch.bmm(a, b.mT)
 
     def suitable(self, size: int) -> Numbers:
-        return Entries() if size <= _SMALL else self
+        return self.small() if size <= _SMALL else self
+
+    def blocks(self, rows: Sequence[Sequence[Tensor]], dim: int) -> Tensor:
+        shape = list(rows[0][0].shape)
+        shape[self.column] = sum(block.shape[self.column] for block in rows[0])
+        shape[dim] = sum(row[0].shape[dim] for row in rows)
+        joined = rows[0][0].new_empty(shape)  # one copy, where two calls of cat would take two
+        sizes = [row[0].shape[dim] for row in rows]
+        for part, row in zip(joined.split(sizes, dim), rows, strict=True):
+            widths = [block.shape[self.column] for block in row]
+            for place, block in zip(part.split(widths, self.column), row, strict=True):
+                place.copy_(block)
+        return joined
 
 
 class Logarithms(Numbers):
@@ -139,3 +166,18 @@ class Logarithms(Numbers):
 
     def log(self, x: Tensor) -> Tensor:
         return x
+
+
+class Arithmetic(NamedTuple):
+    """The numbers of an elimination, which also decide which trees are summed over.
+
+    Attributes:
+        plain: fast, with the range of floating-point numbers.
+        wide: of unlimited range.
+    """
+
+    plain: type[Batches]
+    wide: type[Logarithms]
+
+
+ALL_TREES = Arithmetic(Batches, Logarithms)

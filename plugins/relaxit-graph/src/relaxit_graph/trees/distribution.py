@@ -10,7 +10,7 @@ from torch import Tensor
 from relaxit import DiscreteDistribution, Unsupported
 from relaxit.aliases import Generator
 from relaxit.dtypes import longest_dtype
-from relaxit_graph.trees.edges import symmetric
+from relaxit_graph.edges.vectors import symmetric
 from relaxit_graph.trees.log_partition import log_partition
 from relaxit_graph.trees.polytope import spanning_trees
 from relaxit_graph.trees.sampler import draw_parents

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from relaxit_graph.trees.arithmetic import FLOOR, Logarithms, Numbers
-from relaxit_graph.trees.tangents import LogarithmTangents, Tangents
+from relaxit_graph.trees.tangents import with_change
 
 __all__ = ["differentiate", "eliminate"]
 
@@ -44,16 +44,18 @@ def eliminate(x: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor, Tensor]:
     Args:
         x: log-weights ``[B, n, n]`` in float64, entry i, j for the edge i -> j; ``-inf`` excludes
             an edge. The row of the root, node 0, and the diagonal are not read.
-        numbers: the arithmetic, :class:`~relaxit_graph.trees.arithmetic.Batches` or
-            :class:`~relaxit_graph.trees.arithmetic.Logarithms`.
+        numbers: the arithmetic: plain numbers or logarithms, see
+            :class:`~relaxit_graph.trees.arithmetic.Arithmetic`.
 
     Returns:
         ``[B]``, ``[B, n, n]`` and ``[B]``. Divisors are sums of rows; where one is close to zero,
         plain numbers have underflowed.
     """
-    if x.shape[-1] == 1:
+    n = int(x.shape[-1])  # a tensor while torch.jit.trace runs
+    if n == 1:
         return torch.zeros_like(x[:, 0, 0]), torch.zeros_like(x), torch.ones_like(x[:, 0, 0])
-    logs, rounding, top = _scaled(x)
+    first = _first(n, numbers)
+    logs, rounding, top = _scaled(x, first)
     if isinstance(numbers, Logarithms):
         found, log_z, smallest = _solve(numbers, logs)
         marginals = (logs + found).exp()
@@ -61,7 +63,7 @@ def eliminate(x: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor, Tensor]:
         weights = _exponential(logs, rounding)
         found, log_z, smallest = _solve(numbers, weights)
         marginals = weights * found
-    return log_z + top.sum(-1), _with_the_root(marginals), smallest
+    return log_z + top.sum(-1), _with_the_root(marginals, first), smallest
 
 
 def differentiate(x: Tensor, along: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor]:
@@ -72,40 +74,57 @@ def differentiate(x: Tensor, along: Tensor, numbers: Numbers) -> tuple[Tensor, T
         along: direction ``[B, n, n]``, a change of the log-weights.
         numbers: the arithmetic, as for :func:`eliminate`.
     """
-    if x.shape[-1] == 1:
+    n = int(x.shape[-1])
+    if n == 1:
         return torch.zeros_like(x), torch.ones_like(x[:, 0, 0])
-    logs, rounding, _ = _scaled(x)
-    change = torch.cat([along[:, 1:, 1:], along[:, 1:, :1]], -1).masked_fill(logs < FLOOR / 2, 0.0)
+    first = _first(n, numbers)
+    logs, rounding, _ = _scaled(x, first)
+    change = _root_last(along, first).masked_fill(logs < FLOOR / 2, 0.0)
     if isinstance(numbers, Logarithms):
-        found, _, smallest = _solve(LogarithmTangents(), torch.stack([logs, change]))
+        found, _, smallest = _solve(with_change(numbers), torch.stack([logs, change]))
         moved = (logs + found[0]).exp() * (change + found[1])
     else:
         weights = _exponential(logs, rounding)
         change = weights * change
-        found, _, smallest = _solve(Tangents(numbers), torch.stack([weights, change]))
+        found, _, smallest = _solve(with_change(numbers), torch.stack([weights, change]))
         moved = change * found[0] + weights * found[1]
-    return _with_the_root(moved), smallest
+    return _with_the_root(moved, first), smallest
 
 
-def _scaled(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _first(n: int, numbers: Numbers) -> int:
+    """Return 0 if node 0 stays as a leaf of the root, to make the number of nodes even, else 1."""
+    return n % 2 if numbers.leaf else 1
+
+
+def _scaled(x: Tensor, first: int) -> tuple[Tensor, Tensor, Tensor]:
     """Put the root last and scale the rows of weights, which multiplies all trees by the same.
 
     Returns:
-        Logarithms ``[B, n - 1, n]``, which are at most 0, their rounding errors, and what was
-        subtracted, ``[B, n - 1]``.
+        Logarithms ``[B, m, m + 1]``, which are at most 0, their rounding errors, and what was
+        subtracted, ``[B, m]``.
     """
-    n = int(x.shape[-1])  # a tensor while torch.jit.trace runs
-    own = torch.eye(n - 1, n, dtype=torch.bool, device=x.device)
-    x = torch.cat([x[:, 1:, 1:], x[:, 1:, :1]], -1).masked_fill(own, FLOOR).clamp_min(FLOOR)
+    x = _root_last(x, first).clamp_min(FLOOR)
+    x.diagonal(dim1=-2, dim2=-1).fill_(FLOOR)
+    if first == 0:  # node 0 has a single edge, to the root
+        x[:, 0, :-1].fill_(FLOOR)
+        x[:, :, 0].fill_(FLOOR)
+        x[:, 0, -1].fill_(0.0)
     top = x.detach().amax(-1, keepdim=True).ceil()  # an integer, so that the error is known exactly
     logs = x - top
-    return logs, (x - (logs + top)).detach(), top.squeeze(-1)
+    rounding = (logs.detach() + top).sub_(x.detach())
+    return logs, rounding, top.squeeze(-1)
 
 
-def _with_the_root(marginals: Tensor) -> Tensor:
-    """Put the root in front again, with a row of zeros."""
-    out = torch.cat([marginals[..., -1:], marginals[..., :-1]], -1)
-    return torch.cat([torch.zeros_like(out[:, :1]), out], 1)
+def _root_last(x: Tensor, first: int) -> Tensor:
+    """Put the edges to the root into the last column; leave out node 0 as one of the others."""
+    return torch.cat([x[:, first:, first:], x[:, first:, :1]], -1)
+
+
+def _with_the_root(marginals: Tensor, first: int) -> Tensor:
+    """Put the root in front again, with a row of zeros; undo :func:`_root_last`."""
+    kept = marginals[:, 1 - first :]
+    out = torch.cat([kept[..., -1:], kept[..., 1 - first : -1]], -1)
+    return torch.nn.functional.pad(out, (0, 0, 1, 0))
 
 
 def _solve(numbers: Numbers, walk: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,12 +137,12 @@ def _solve(numbers: Numbers, walk: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _exponential(logs: Tensor, rounding: Tensor) -> Tensor:
-    """Return ``exp(logs + rounding)``, where the second number is the rounding error of the first.
+    """Return ``exp(logs - rounding)``, where the second number is the rounding error of the first.
 
     A difference of scores in the hundreds has an error of 1e-14, which would be that of its weight.
     """
     weights = logs.exp()
-    return torch.addcmul(weights, weights, rounding)
+    return torch.addcmul(weights, weights, rounding, value=-1)
 
 
 def _absorb(z: Numbers, walk: Tensor, divisors: list[Tensor]) -> Tensor:
@@ -158,14 +177,15 @@ def _escape(z: Numbers, walk: Tensor, divisors: list[Tensor]) -> tuple[Tensor, T
         walk: weights ``[m, m + 1]``, the root last.
         divisors: receives all divisors.
     """
-    m = int(walk.shape[z.row])  # a tensor while torch.jit.trace runs
+    m = int(walk.shape[z.row])
     if m == 1:
         to_root = walk.narrow(z.column, 1, 1)
-        divisors.append(z.value(to_root))
-        found = torch.cat([z.constant(to_root, z.zero), z.inverse(to_root)], z.column)
-        return found, z.log(divisors[-1]).flatten()
+        inverse = z.inverse(to_root)
+        divisors += [z.value(to_root), z.value(inverse)]  # the inverse of what overflows is zero
+        found = torch.cat([z.constant(to_root, z.zero), inverse], z.column)
+        return found, z.log(divisors[-2]).flatten()
     if m % 2:
-        found, log_z = _escape(z, _with_a_leaf(z, walk), divisors)
+        found, log_z = _escape(z, _with_a_gate(z, walk), divisors)
         return found.narrow(z.row, 1, m).narrow(z.column, 1, m + 1), log_z
     small = z.suitable(m)
     if small is not z:
@@ -174,7 +194,7 @@ def _escape(z: Numbers, walk: Tensor, divisors: list[Tensor]) -> tuple[Tensor, T
     h, size = m // 2, walk.shape[z.batch]
     upper, lower = walk.split(h, z.row)
     across, own, root = lower.split([h, h, 1], z.column)
-    halves = torch.cat([upper, torch.cat([own, across, root], z.column)], z.batch)
+    halves = z.blocks([[upper], [own, across, root]], z.batch)
     pivots: list[Tensor] = []
     leave = _absorb(z, halves, pivots)
     divisors += pivots
@@ -186,17 +206,20 @@ def _escape(z: Numbers, walk: Tensor, divisors: list[Tensor]) -> tuple[Tensor, T
     cross_a, cross_b = z.product(found, leave).split([size, size], z.batch)
     found_a, found_b = found.split([size, size], z.batch)
     own_a, root_a = found_a.split([h, 1], z.column)
-    upper = torch.cat([own_a, cross_a, root_a], z.column)
-    lower = torch.cat([cross_b, found_b], z.column)
+    found = z.blocks([[own_a, cross_a, root_a], [cross_b, found_b]], z.row)
     log_first = z.log(torch.cat(pivots, z.row)).sum(z.row).flatten()[:size]  # A, eliminated
-    return torch.cat([upper, lower], z.row), log_first + log_z[size:]  # B, with A eliminated
+    return found, log_first + log_z[size:]  # B, with A eliminated
 
 
-def _with_a_leaf(z: Numbers, walk: Tensor) -> Tensor:
-    """Put a node in front that has a single edge, to the root, of weight 1."""
-    column = walk.narrow(z.column, 0, 1)
-    walk = torch.cat([z.constant(column, z.zero), walk], z.column)
-    edges = walk.narrow(z.row, 0, 1)
-    none, root = edges.tensor_split((edges.shape[z.column] - 1,), z.column)
-    leaf = torch.cat([z.constant(none, z.zero), z.constant(root, z.one)], z.column)
-    return torch.cat([leaf, walk], z.row)
+def _with_a_gate(z: Numbers, walk: Tensor) -> Tensor:
+    """Put a node in front through which all edges to the first of the others pass.
+
+    It has a single edge, of weight 1. Sums over trees, and where walks go, stay what they are.
+    """
+    to_first, rest = walk.tensor_split((1,), z.column)
+    others = torch.cat([to_first, z.constant(to_first, z.zero), rest], z.column)
+    row = others.narrow(z.row, 0, 1)
+    none, edge, nowhere = row.tensor_split((1, 2), z.column)
+    zeros = z.constant(none, z.zero), z.constant(nowhere, z.zero)
+    gate = torch.cat([zeros[0], z.constant(edge, z.one), zeros[1]], z.column)
+    return torch.cat([gate, others], z.row)

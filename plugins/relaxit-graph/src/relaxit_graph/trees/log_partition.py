@@ -21,14 +21,14 @@ from torch.autograd import Function
 from relaxit.autograd import Levels
 from relaxit.dtypes import longest_dtype
 from relaxit.tracing import recorded
-from relaxit_graph.trees.arithmetic import Logarithms, Numbers
+from relaxit_graph.trees.arithmetic import ALL_TREES, Arithmetic, Numbers
 from relaxit_graph.trees.elimination import differentiate, eliminate
 from relaxit_graph.trees.underflow import as_rows, with_plain_numbers
 
 __all__ = ["log_partition"]
 
 
-def log_partition(x: Tensor) -> tuple[Tensor, Tensor]:
+def log_partition(x: Tensor, arithmetic: Arithmetic = ALL_TREES) -> tuple[Tensor, Tensor]:
     """Return log Z of the trees directed to node 0, and the marginals of their edges.
 
     Every node i but 0 has one edge i -> j, and the probability of a tree is proportional to the
@@ -38,6 +38,7 @@ def log_partition(x: Tensor) -> tuple[Tensor, Tensor]:
     Args:
         x: log-weights ``[*batch, n, n]`` of a floating dtype; ``-inf`` excludes an edge. The row of
             node 0 and the diagonal are not read. From every node a path has to lead to node 0.
+        arithmetic: the numbers to compute with, which decide which trees are summed over.
 
     Returns:
         ``[*batch]`` and ``[*batch, n, n]`` in float64, where the device has it. The row of node 0
@@ -53,31 +54,33 @@ def log_partition(x: Tensor) -> tuple[Tensor, Tensor]:
                 [0.6667, 0.6667, 0.0000]], dtype=torch.float64)
     """
     wide = x.to(longest_dtype(x.device))
-    result: tuple[Tensor, Tensor] = _differentiable(_Trees, _ordinary, wide)
+    result: tuple[Tensor, Tensor] = _differentiable(_Trees, _ordinary, arithmetic, wide)
     return result
 
 
-def _differentiable(function: type[Function], ordinary: Callable[..., Any], *given: Tensor) -> Any:
+def _differentiable(
+    function: type[Function], ordinary: Callable[..., Any], arithmetic: Arithmetic, *given: Tensor
+) -> Any:
     """Call a function with derivatives of its own, or ordinary operations where it has none.
 
     These are compiled and recorded code, and two levels of forward mode, see
     :func:`relaxit.autograd.in_all_modes`.
     """
     if recorded() or torch.compiler.is_compiling():
-        return ordinary(*given)
+        return ordinary(arithmetic, *given)
     levels = Levels()
-    value = function.apply(*given, levels)
-    return value if levels.number < 2 else ordinary(*given)
+    value = function.apply(*given, arithmetic, levels)
+    return value if levels.number < 2 else ordinary(arithmetic, *given)
 
 
-def _ordinary(x: Tensor) -> tuple[Tensor, Tensor]:
-    log_z, marginals, _ = eliminate(as_rows(x), Logarithms())
+def _ordinary(arithmetic: Arithmetic, x: Tensor) -> tuple[Tensor, Tensor]:
+    log_z, marginals, _ = eliminate(as_rows(x), arithmetic.wide())
     return log_z.reshape(x.shape[:-2]), marginals.reshape(x.shape)
 
 
-def _ordinary_curvature(x: Tensor, along: Tensor) -> Tensor:
+def _ordinary_curvature(arithmetic: Arithmetic, x: Tensor, along: Tensor) -> Tensor:
     """Multiply the derivative of the marginals, which is symmetric, by a vector."""
-    change: Tensor = torch.func.vjp(lambda x: _ordinary(x)[1], x)[1](along)[0]
+    change: Tensor = torch.func.vjp(lambda x: _ordinary(arithmetic, x)[1], x)[1](along)[0]
     return change
 
 
@@ -95,35 +98,36 @@ class _Trees(Function):
     """Log Z and the marginals."""
 
     @staticmethod
-    def forward(x: Tensor, levels: Levels) -> tuple[Tensor, Tensor]:
+    def forward(x: Tensor, arithmetic: Arithmetic, levels: Levels) -> tuple[Tensor, Tensor]:
         del levels
-        log_z, marginals = with_plain_numbers(_values, x)
+        log_z, marginals = with_plain_numbers(_values, x, arithmetic=arithmetic)
         return log_z.reshape(x.shape[:-2]), marginals.reshape(x.shape)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        x, ctx.levels = inputs
+        x, ctx.arithmetic, ctx.levels = inputs
         ctx.save_for_backward(x, output[1])
         ctx.save_for_forward(x, output[1])
 
     @staticmethod
-    def backward(ctx: Any, grad_log: Tensor, grad_marginals: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad_log: Tensor, grad_marginals: Tensor) -> tuple[Tensor, None, None]:
         x, marginals = ctx.saved_tensors
-        return grad_log[..., None, None] * marginals + _times(x, grad_marginals), None
+        change = _times(ctx.arithmetic, x, grad_marginals)
+        return grad_log[..., None, None] * marginals + change, None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor, Tensor]:
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, Tensor]:
         ctx.levels.number += 1
         x, marginals = ctx.saved_tensors
-        return (marginals * tangent).sum((-2, -1)), _times(x, tangent)
+        return (marginals * tangent).sum((-2, -1)), _times(ctx.arithmetic, x, tangent)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], x: Tensor, levels: Levels) -> tuple[Any, Any]:
-        return _Trees.apply(x.movedim(in_dims[0], 0), levels), (0, 0)
+    def vmap(info: Any, in_dims: tuple[Any, ...], x: Tensor, *rest: Any) -> tuple[Any, Any]:
+        return _Trees.apply(x.movedim(in_dims[0], 0), *rest), (0, 0)
 
 
-def _times(x: Tensor, along: Tensor) -> Tensor:
-    product: Tensor = _differentiable(_Curvature, _ordinary_curvature, x, along)
+def _times(arithmetic: Arithmetic, x: Tensor, along: Tensor) -> Tensor:
+    product: Tensor = _differentiable(_Curvature, _ordinary_curvature, arithmetic, x, along)
     return product
 
 
@@ -131,42 +135,43 @@ class _Curvature(Function):
     """The derivative of the marginals times a vector."""
 
     @staticmethod
-    def forward(x: Tensor, along: Tensor, levels: Levels) -> Tensor:
+    def forward(x: Tensor, along: Tensor, arithmetic: Arithmetic, levels: Levels) -> Tensor:
         del levels
-        return with_plain_numbers(_curvature, x, along)[0].reshape(x.shape)
+        return with_plain_numbers(_curvature, x, along, arithmetic=arithmetic)[0].reshape(x.shape)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, along, ctx.levels = inputs
+        x, along, ctx.arithmetic, ctx.levels = inputs
         ctx.save_for_backward(x, along)
         ctx.save_for_forward(x, along)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         x, along = ctx.saved_tensors
-        return _third(x, along, grad), _times(x, grad), None
+        third = _third(ctx.arithmetic, x, along, grad)
+        return third, _times(ctx.arithmetic, x, grad), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, turn: Tensor, _: None) -> Tensor:
+    def jvp(ctx: Any, tangent: Tensor, turn: Tensor, *_: None) -> Tensor:
         ctx.levels.number += 1
         x, along = ctx.saved_tensors
-        return _times(x, turn) + _third(x, along, tangent)
+        return _times(ctx.arithmetic, x, turn) + _third(ctx.arithmetic, x, along, tangent)
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], x: Tensor, along: Tensor, levels: Levels
+        info: Any, in_dims: tuple[Any, ...], x: Tensor, along: Tensor, *rest: Any
     ) -> tuple[Tensor, int]:
         x, along = (
             y.expand(info.batch_size, *y.shape) if dim is None else y.movedim(dim, 0)
             for y, dim in zip((x, along), in_dims, strict=False)
         )
-        return _Curvature.apply(x, along, levels), 0
+        return _Curvature.apply(x, along, *rest), 0
 
 
-def _third(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+def _third(arithmetic: Arithmetic, x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Contract the third derivative of log Z, which is symmetric, with two vectors.
 
     It is rare, so everything is computed again by ordinary operations.
     """
-    contracted: Tensor = torch.func.vjp(lambda x: _ordinary_curvature(x, a), x)[1](b)[0]
+    contracted: Tensor = torch.func.vjp(lambda x: _ordinary_curvature(arithmetic, x, a), x)[1](b)[0]
     return contracted

@@ -57,10 +57,10 @@ def draw_parents(x: Tensor, shape: torch.Size, generator: Generator = None) -> T
     lead = shape + x.shape[:-2]
     wide = x.detach().to(longest_dtype(x.device))
     uniform = noise.uniform(
-        lead + (n, n), dtype=wide.dtype, device=wide.device, generator=generator
+        (*lead, n, n), dtype=wide.dtype, device=wide.device, generator=generator
     )
     own, into, shares = (y.reshape(wide.shape) for y in with_plain_numbers(_stages, wide))
-    own, into, shares = (y.expand(lead + (n, n)) for y in (own, into, shares))
+    own, into, shares = (y.expand((*lead, n, n)) for y in (own, into, shares))
     parent = torch.zeros(*lead, 1, dtype=torch.int64, device=x.device)
     for k in range(1, n):
         detours = into[..., :k, k:] + _picked(shares.mT[..., k:], parent)

@@ -24,9 +24,9 @@ from torch.distributions.constraints import Constraint
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints
 from relaxit.dtypes import compute_dtype, longest_dtype
 from relaxit.temperature import divide_by_temperature, representable
+from relaxit_graph.edges.vectors import adjacency, edge_vector, symmetric
 from relaxit_graph.trees import polytope
 from relaxit_graph.trees.distribution import SpanningTreeDistribution
-from relaxit_graph.trees.edges import edge_scores, matrix_of_edges, symmetric
 from relaxit_graph.trees.log_partition import log_partition
 from relaxit_graph.trees.prim import best_tree, connected
 
@@ -47,9 +47,9 @@ class SpanningTree(PerturbAndRelax):
 
     Params and values are ``[*batch, n, n]``. A value is the adjacency matrix of a tree: symmetric,
     zeros and ones, zero diagonal, 2 (n - 1) ones. The score of an edge is the mean of its two
-    params, theta_ij and theta_ji, so for symmetric params it is the param itself; the diagonal has
-    no effect. So ``statistics(v)`` is ``v / 2``. A soft sample holds the probabilities of the edges:
-    symmetric, with the sum 2 (n - 1).
+    params, theta_ij and theta_ji, so for symmetric params it is the param itself, and
+    ``statistics(v)`` is ``v / 2``. The diagonal has no effect. A soft sample holds the
+    probabilities of the edges: symmetric, with the sum 2 (n - 1).
 
     A param of ``-inf`` excludes an edge, in both directions; what is left has to be connected. For
     a graph with fewer nodes, exclude all edges of a node but one and give that one a score of 0:
@@ -117,10 +117,10 @@ class SpanningTree(PerturbAndRelax):
         return torch.Size((math.comb(self.options.nodes, 2),))
 
     def add_noise(self, params: Tensor, noise: Tensor) -> Tensor:
-        return params + matrix_of_edges(noise, self.options.nodes)
+        return params + adjacency(noise)
 
     def noised(self, params: Tensor) -> Tensor:
-        return edge_scores(params)
+        return edge_vector(params)
 
     def statistics(self, value: Tensor) -> Tensor:
         return value / 2

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from relaxit_graph.trees.arithmetic import Logarithms, Numbers
+from relaxit_graph.trees.arithmetic import Entries, Logarithms, Numbers
 
-__all__ = ["LogarithmTangents", "Tangents"]
+__all__ = ["LogarithmTangents", "Tangents", "with_change"]
 
 
 class Tangents(Numbers):
@@ -20,6 +20,8 @@ class Tangents(Numbers):
     Args:
         numbers: the form of the numbers and of the derivatives.
     """
+
+    carries_change = True
 
     def __init__(self, numbers: Numbers) -> None:
         self.numbers = numbers
@@ -38,7 +40,8 @@ class Tangents(Numbers):
 
     def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
         shares, total = self.numbers.shares(row[0])
-        change = row[1] - shares * row[1].sum(self.column, keepdim=True)
+        assert isinstance(self.numbers, Entries)
+        change = row[1] - shares * self.numbers.total(row[1])
         return torch.stack([shares, change / total]), total
 
     def inverse(self, x: Tensor) -> Tensor:
@@ -72,7 +75,8 @@ class LogarithmTangents(Tangents):
         return _weighted(terms(c[0], a[0], b[0]), terms(c[1], a[1], b[1]), 1)
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
-        return _weighted(*(a.unsqueeze(2) + b.unsqueeze(1)), 2)
+        terms, changes = a.unsqueeze(2) + b.unsqueeze(1)
+        return _weighted(terms, changes, 2)
 
     def shares(self, row: Tensor) -> tuple[Tensor, Tensor]:
         total = _weighted(row[0], row[1], self.column).unsqueeze(self.column)
@@ -87,3 +91,15 @@ def _weighted(terms: Tensor, changes: Tensor, dim: int) -> Tensor:
     total = terms.logsumexp(dim, keepdim=True)
     change = ((terms - total).exp() * changes).sum(dim)
     return torch.stack([total.squeeze(dim), change])
+
+
+def with_change(numbers: Numbers) -> Numbers:
+    """Return the form in which these numbers are stored with a derivative.
+
+    Example:
+        >>> type(with_change(Logarithms())).__name__
+        'LogarithmTangents'
+    """
+    if numbers.carries_change:
+        return numbers
+    return LogarithmTangents() if isinstance(numbers, Logarithms) else Tangents(numbers)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from relaxit.tracing import may_branch_on_values
-from relaxit_graph.trees.arithmetic import Batches, Logarithms, Numbers
+from relaxit_graph.trees.arithmetic import ALL_TREES, Arithmetic
 
 __all__ = ["SMALLEST", "as_rows", "with_plain_numbers"]
 
@@ -21,6 +20,7 @@ def as_rows(x: Tensor) -> Tensor:
     """Return matrices ``[*batch, n, n]`` as ``[B, n, n]``.
 
     Example:
+        >>> import torch
         >>> as_rows(torch.zeros(2, 3, 4, 4)).shape, as_rows(torch.zeros(4, 4)).shape
         (torch.Size([6, 4, 4]), torch.Size([1, 4, 4]))
     """
@@ -28,21 +28,27 @@ def as_rows(x: Tensor) -> Tensor:
 
 
 def with_plain_numbers(
-    compute: Callable[..., tuple[tuple[Tensor, ...], Tensor]], *given: Tensor
+    compute: Callable[..., tuple[tuple[Tensor, ...], Tensor]],
+    *given: Tensor,
+    arithmetic: Arithmetic = ALL_TREES,
 ) -> tuple[Tensor, ...]:
     """Compute with plain numbers, and with logarithms where these underflow.
 
     Args:
         compute: maps an arithmetic and rows to results, and to the smallest divisor of each row.
         given: tensors ``[*batch, n, n]``; the first are the log-weights.
+        arithmetic: plain numbers and logarithms.
     """
     rows = [as_rows(x) for x in given]
-    if not may_branch_on_values(given[0]) or rows[0].shape[0] == 0:
-        return compute(Logarithms(), *rows)[0]
-    results, smallest = compute(Batches(), *rows)
+    if not may_branch_on_values(given[0]):
+        return compute(arithmetic.wide(), *rows)[0]
+    if not len(rows[0]):
+        one, _ = compute(arithmetic.plain(), *(x.new_zeros(1, *x.shape[1:]) for x in rows))
+        return tuple(result[:0] for result in one)
+    results, smallest = compute(arithmetic.plain(), *rows)
     lost = ~(smallest > SMALLEST)  # also where it is NaN
     if bool(lost.any()):
-        repaired, _ = compute(Logarithms(), *(x[lost] for x in rows))
+        repaired, _ = compute(arithmetic.wide(), *(x[lost] for x in rows))
         for result, right in zip(results, repaired, strict=True):
             result[lost] = right
     return results

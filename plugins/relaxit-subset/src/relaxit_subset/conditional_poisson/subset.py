@@ -50,7 +50,12 @@ class Subset(RelaxedSubset):
         "arXiv:2006.08063 (relaxation)",
     )
     capabilities = Capabilities(
-        density=True, log_space=True, discrete_distribution=True, exact_rounding=False, masks=True
+        density=True,
+        log_space=True,
+        discrete_distribution=True,
+        exact_rounding=False,
+        masks=True,
+        exponential_family=True,
     )
 
     @classmethod
