@@ -20,15 +20,18 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 import relaxit
 from relaxit import zoo
-from relaxit.data import Examples, Splits
+from relaxit.data import Examples
 from relaxit.environment import flushed_denormals
-from relaxit.training import build, load_data, resolve, train
+from relaxit.training import build, resolve, train
+from relaxit_graph.tasks.interactions import Springs
 
 NODES, EDGES = 5, 4
 LATENTS: dict[str, dict[str, int]] = {
@@ -90,14 +93,16 @@ def baseline(latent: str, train: Examples, test: Examples, directions: bool) -> 
     return shares(inferred, test["adjacency"].double())
 
 
-def learned(latent: str, seed: int, epochs: int, noise: float) -> tuple[Mapping[str, float], float]:
+def learned(
+    latent: str, seed: int, epochs: int, data: Mapping[str, Any]
+) -> tuple[Mapping[str, float], float]:
     """Train with a latent structure; return the last metrics and the CPU time of an epoch."""
     settings = {
         "seed": seed,
         "epochs": epochs,
         "device": "cpu",
         "relaxation": {"name": latent, "options": LATENTS[latent]},
-        "data": {"options": {"noise": noise}},
+        "data": {"options": data},
     }
     experiment = build(resolve([*zoo.recipe_layers("interactions-tree"), settings]))
     began = time.process_time()
@@ -117,18 +122,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="Number of seeds.")
     parser.add_argument("--epochs", type=int, default=20, help="Number of epochs.")
     parser.add_argument("--noise", type=float, default=0.0, help="Noise of the observations.")
+    parser.add_argument("--simulations", type=int, default=2000, help="Training simulations.")
     parser.add_argument("--latents", nargs="+", default=[*LATENTS], choices=LATENTS, metavar="NAME")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    settings = {"data": {"options": {"noise": args.noise}}}
-    data: Splits = load_data(resolve([*zoo.recipe_layers("interactions-tree"), settings]))
-    print(f"{'method':30}{'graph':15}{'seed':>5}{'precision':>11}{'recall':>11}{'F1':>11}{'s/epoch':>9}")
+    options = {"noise": args.noise, "train": args.simulations}
+    data = Springs(nodes=NODES, graph="tree", **options).load(Path())
+    print(
+        f"{'method':30}{'graph':15}{'seed':>5}{'precision':>11}{'recall':>11}{'F1':>11}{'s/epoch':>9}"
+    )
     for latent in args.latents:
         for directions in (False, True):
             name = "least squares" + (", force known" if directions else "")
             show(name, latent, "-", baseline(latent, data.train, data.test, directions))
         for seed in range(args.seeds):
-            row, seconds = learned(latent, seed, args.epochs, args.noise)
+            row, seconds = learned(latent, seed, args.epochs, options)
             show("latent graph", latent, str(seed), row, f"{seconds:.2f}")
 
 

@@ -79,7 +79,9 @@ def test_units_change_no_score_and_no_error():
     x, units, origin = trajectories(), torch.tensor([1e3, 1.0, 1e-3, 10.0]), 5.0
     first, other = model(), model()
     other.fit_scales(x * units + origin)
-    torch.testing.assert_close(other.scores(x * units + origin), first.scores(x), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        other.scores(x * units + origin), first.scores(x), rtol=1e-3, atol=1e-4
+    )
     adjacency = graph(4, (0, 1), (1, 3))
     errors = [m.errors(y, adjacency, 2) for m, y in ((first, x), (other, x * units + origin))]
     torch.testing.assert_close(*errors, rtol=1e-3, atol=1e-3)

@@ -63,7 +63,7 @@ def test_springs_alone_keep_momentum():
 
 
 def test_nodes_without_a_spring_do_not_feel_each_other():
-    graphs, x, v = initial(nodes=2)
+    _, x, v = initial(nodes=2)
     elsewhere = x.clone()
     elsewhere[:, 1] += 0.5
     for joined in (False, True):
@@ -91,9 +91,7 @@ def test_the_order_of_nodes_and_the_point_of_view_change_nothing():
 
 def test_is_always_the_same_and_disturbs_no_generator():
     before = torch.get_rng_state()
-    first, again, other = (
-        Springs(train=20, test=10, seed=seed).load(Path()) for seed in (0, 0, 1)
-    )
+    first, again, other = (Springs(train=20, test=10, seed=seed).load(Path()) for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), before)
     for name in ("inputs", "adjacency"):
         assert torch.equal(first.train[name], again.train[name])
@@ -101,13 +99,9 @@ def test_is_always_the_same_and_disturbs_no_generator():
         assert not torch.equal(first.train[name], other.train[name])
 
 
-@pytest.mark.parametrize(
-    ("graph", "edges"), [("tree", 5), ("k-edges", 3), ("independent", None)]
-)
+@pytest.mark.parametrize(("graph", "edges"), [("tree", 5), ("k-edges", 3), ("independent", None)])
 def test_columns(graph, edges):
-    data = Springs(
-        nodes=6, graph=graph, edges=3, frames=7, train=30, test=10
-    ).load(Path())
+    data = Springs(nodes=6, graph=graph, edges=3, frames=7, train=30, test=10).load(Path())
     assert data.train.inputs.shape == (30, 7, 6, 4)
     assert data.train.inputs.dtype == torch.float32
     assert data.test["adjacency"].shape == (10, 6, 6)

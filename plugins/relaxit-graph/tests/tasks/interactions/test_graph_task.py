@@ -17,6 +17,7 @@ from relaxit_graph.tasks.interactions import Interactions, Springs
 STRUCTURES = {
     "spanning-tree": {"nodes": 5},
     "edges": {"nodes": 5},
+    "arborescence": {"nodes": 5},
     "k-edges": {"nodes": 5, "edges": 4},
     "subset": {"n": 10, "k": 4},
 }
@@ -148,11 +149,15 @@ def test_it_finds_springs_without_labels(tmp_path):
 @pytest.mark.parametrize("frames", [2, 3])
 def test_horizons_that_do_not_fit_are_rejected(frames):
     part = Examples.of(inputs=torch.randn(9, frames, 5, 4))
-    with pytest.raises(ConfigurationError, match=rf"{frames} frames .* set -t horizon={frames - 1}"):
+    with pytest.raises(
+        ConfigurationError, match=rf"{frames} frames .* set -t horizon={frames - 1}"
+    ):
         Interactions(horizon=3).build(setup(), Splits(part).format)
 
 
 def test_a_known_graph_of_other_nodes_is_rejected():
     part = Examples.of(inputs=torch.randn(9, 4, 5, 4), adjacency=torch.zeros(9, 4, 4).byte())
-    with pytest.raises(ConfigurationError, match=r"5 nodes, but a column adjacency of shape \[4, 4\]"):
+    with pytest.raises(
+        ConfigurationError, match=r"5 nodes, but a column adjacency of shape \[4, 4\]"
+    ):
         Interactions().build(setup(), Splits(part).format)

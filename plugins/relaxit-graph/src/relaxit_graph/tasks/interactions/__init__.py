@@ -8,8 +8,8 @@ from relaxit.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from relaxit_graph.tasks.interactions.figures import draw_graphs as draw_graphs
-    from relaxit_graph.tasks.interactions.model import InteractionModel as InteractionModel
     from relaxit_graph.tasks.interactions.graphs import random_graphs as random_graphs
+    from relaxit_graph.tasks.interactions.model import InteractionModel as InteractionModel
     from relaxit_graph.tasks.interactions.springs import Springs as Springs
     from relaxit_graph.tasks.interactions.springs import SpringSystem as SpringSystem
     from relaxit_graph.tasks.interactions.task import Interactions as Interactions

@@ -145,7 +145,7 @@ class InteractionModel(nn.Module):
             horizon: frames that are predicted from each frame, less than T.
         """
         starts = inputs.shape[1] - horizon
-        states, total = inputs[:, :starts], 0.0
+        states, total = inputs[:, :starts], inputs.new_zeros(())
         for ahead in range(1, horizon + 1):
             states = self.predict(states, adjacency)
             error = (states - inputs[:, ahead : ahead + starts]) / self.change
