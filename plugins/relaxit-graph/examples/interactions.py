@@ -120,7 +120,7 @@ def show(method: str, latent: str, seed: str, row: Mapping[str, float], seconds:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare latent graphs of trajectories.")
     parser.add_argument("--seeds", type=int, default=3, help="Number of seeds.")
-    parser.add_argument("--epochs", type=int, default=20, help="Number of epochs.")
+    parser.add_argument("--epochs", type=int, default=30, help="Number of epochs.")
     parser.add_argument("--noise", type=float, default=0.0, help="Noise of the observations.")
     parser.add_argument("--simulations", type=int, default=2000, help="Training simulations.")
     parser.add_argument("--latents", nargs="+", default=[*LATENTS], choices=LATENTS, metavar="NAME")

@@ -75,10 +75,14 @@ def test_every_structure_moves_every_weight(name, estimator):
 def test_the_loss_is_error_and_divergence_by_hand(kl, deviation):
     task, s, data = Interactions(kl=kl, deviation=deviation, horizon=2), setup(), simulated()
     model = built(task, s, data)
+    with torch.no_grad():  # scores are near zero at first, where there is no divergence
+        model.encoder.score[2].weight.mul_(100)
     found = task.terms(s, model, data.train, Step(torch.tensor(0.7), rng())).loss
     q = s.relaxation(model.scores(data.train.inputs), 0.7)
     error = model.errors(data.train.inputs, q.rsample((), rng()), 2)
-    expected = error / (2 * deviation**2) + kl * s.relaxation.kl_to_uniform(q.params)
+    divergence = s.relaxation.kl_to_uniform(q.params)
+    assert float(divergence.detach().mean()) > 0.1
+    expected = error / (2 * deviation**2) + kl * divergence
     torch.testing.assert_close(found, expected)
 
 

@@ -79,7 +79,7 @@ class Interactions(Supervised):
         "relaxation": {"name": "spanning-tree", "options": {"nodes": 5}},
         "estimator": {"name": "pathwise"},
         "temperature": {"schedule": "constant", "initial": 0.5},
-        "epochs": 20,
+        "epochs": 30,
         "batch_size": 20,
         "data": {"name": "springs"},
         "optimizer": {"lr": 8e-3, "schedule": "cosine", "warmup": 0.1},
