@@ -38,26 +38,28 @@ def relaxit_relaxations() -> list[type[Relaxation]]:
 
 
 @hookimpl
+def relaxit_tasks() -> list[type[Task]]:
+    from relaxit_graph.tasks.interactions.task import Interactions
+    from relaxit_graph.tasks.tagger.task import CrfTagger
+
+    return [CrfTagger, Interactions]
+
+
+@hookimpl
+def relaxit_datasets() -> list[type[Dataset]]:
+    from relaxit_graph.tasks.interactions.springs import Springs
+    from relaxit_graph.tasks.tagger.hmm_sentences import HmmSentences
+
+    return [HmmSentences, Springs]
+
+
+@hookimpl
 def relaxit_benchmarks() -> list[type[Benchmark]]:
     from relaxit_graph.benchmarks import sequences as s
     from relaxit_graph.benchmarks import trees as t
 
     trees = [t.TreeMarginals, t.ArborescenceMarginals, t.HardTrees, t.TreeDraw]
     return [*trees, s.ChainMarginals, s.ChainDraw, s.SubsetBySums]
-
-
-@hookimpl
-def relaxit_tasks() -> list[type[Task]]:
-    from relaxit_graph.tasks.tagger.task import CrfTagger
-
-    return [CrfTagger]
-
-
-@hookimpl
-def relaxit_datasets() -> list[type[Dataset]]:
-    from relaxit_graph.tasks.tagger.hmm_sentences import HmmSentences
-
-    return [HmmSentences]
 
 
 @hookimpl

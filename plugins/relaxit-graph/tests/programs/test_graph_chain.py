@@ -36,7 +36,7 @@ def test_noise_of_all_scores():
 
 
 def test_noised_is_rejected_where_pairs_get_no_noise():
-    with pytest.raises(Unsupported, match="chain: some params of .* get no noise"):
+    with pytest.raises(Unsupported, match=r"chain: some params of .* get no noise"):
         chain_of().noised(torch.zeros(39))
 
 
