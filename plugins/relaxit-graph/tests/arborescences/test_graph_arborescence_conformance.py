@@ -30,9 +30,10 @@ def test_arborescence(check):
     check()
 
 
+# Compilers take seconds for each round; test_graph_edmonds.py compiles larger ones.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMPILES)
-@pytest.mark.parametrize("structure", Arborescence.examples(), ids=str)
-def test_arborescence_in_compilers(structure, name):
-    (case,) = cases(structure)
+@pytest.mark.parametrize("roots", ["single", "multiple"])
+def test_arborescence_in_compilers(roots, name):
+    (case,) = cases(Arborescence(nodes=2, roots=roots))
     assert {r.outcome for r in results(case, only=[name])} == {"pass"}

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from relaxit.testing import cases, checks, parametrize_with_checks, results
+import pytest
+
+from relaxit.testing import cases, parametrize_with_checks, results
 from relaxit_graph.trees.spanning_tree import SpanningTree
 
-COMPILED = ("compiled_equals_eager", "traced_equals_eager", "exported_equals_eager")
-FINE = ("pass", "not applicable")
+COMPILES = (
+    "compiled_equals_eager",
+    "exported_equals_eager",
+    "few_graphs_for_any_temperature",
+    "traced_equals_eager",
+)
 
 
-@parametrize_with_checks([SpanningTree(nodes=4)])
-def test_four_nodes(check):
+def without(decorator, *dropped):
+    """The decorator of the kit, less the checks whose names end a test's."""
+    name, params = decorator.args
+    ends = tuple(f"-{each}" for each in dropped)
+    kept = [param for param in params if not str(param.id).endswith(ends)]
+    assert len(kept) < len(params), "nothing is dropped"
+    return pytest.mark.parametrize(name, kept)
+
+
+@without(parametrize_with_checks(SpanningTree.examples()), *COMPILES)
+def test_spanning_tree(check):
     check()
 
 
-# An odd number of nodes is halved differently; test_graph_log_partition.py compiles both.
-def test_three_nodes():
-    (case,) = cases(SpanningTree(nodes=3))
-    names = [check.name for check in checks("relaxation") if check.name not in COMPILED]
-    failed = {r.check: r.reason for r in results(case, only=names) if r.outcome not in FINE}
-    assert not failed, failed
+# Compilers take seconds for each halving; test_graph_log_partition.py compiles larger ones.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMPILES)
+def test_spanning_tree_in_compilers(name):
+    (case,) = cases(SpanningTree(nodes=2))
+    assert {r.outcome for r in results(case, only=[name])} == {"pass"}
