@@ -16,7 +16,7 @@ from torch import Tensor
 from relaxit.errors import Unsupported
 from relaxit.tracing import followed, recorded, tracers_off, transforms_active
 
-__all__ = ["derivative", "transposed"]
+__all__ = ["derivative", "transposed", "value_and_derivative"]
 
 Function = Callable[[Tensor], Tensor]
 
@@ -38,6 +38,24 @@ def derivative(function: Function, at: Tensor, event_dim: int) -> Tensor:
         >>> scores = torch.tensor([0.0, 0.0, 1.0])
         >>> derivative(lambda s: s.logsumexp(-1), scores, event_dim=1)
         tensor([0.2119, 0.2119, 0.5761])
+    """
+    return value_and_derivative(function, at, event_dim)[1]
+
+
+def value_and_derivative(function: Function, at: Tensor, event_dim: int) -> tuple[Tensor, Tensor]:
+    """Return a function ``[*batch]`` and its derivative, see :func:`derivative`, in one pass.
+
+    Args:
+        function: maps ``[*batch, *event]`` to ``[*batch]``, each row on its own.
+        at: where to differentiate.
+        event_dim: number of dimensions of a row.
+
+    Raises:
+        Unsupported: as :func:`derivative`.
+
+    Example:
+        >>> value_and_derivative(lambda s: s.logsumexp(-1), torch.zeros(2), event_dim=1)
+        (tensor(0.6931), tensor([0.5000, 0.5000]))
     """
     return _pull(lambda x, _: function(x), at, None, event_dim)
 
@@ -64,13 +82,13 @@ def transposed(function: Function, at: Tensor, given: Tensor, event_dim: int) ->
         rank = terms.dim() - (x.dim() - event_dim)
         return terms.flatten(-rank).sum(-1) if rank else terms
 
-    return _pull(product, at, given, event_dim)
+    return _pull(product, at, given, event_dim)[1]
 
 
 def _pull(
     function: Callable[[Tensor, Tensor], Tensor], at: Tensor, given: Tensor | None, event_dim: int
-) -> Tensor:
-    """Differentiate ``function(at, given)`` in its first argument."""
+) -> tuple[Tensor, Tensor]:
+    """Return ``function(at, given)`` and its derivative in the first argument."""
     other = at if given is None else given
     if recorded():
         return _recorded(function, at, other, event_dim)
@@ -85,7 +103,7 @@ def _pull(
         )
         if again and not slope.requires_grad:  # that of a linear function, which can be used alike
             slope = slope + torch.where(torch.ones_like(x, dtype=torch.bool), 0.0, x)
-    return slope
+    return (value if again else value.detach()), slope
 
 
 def _by_autograd(at: Tensor) -> bool:
@@ -95,16 +113,15 @@ def _by_autograd(at: Tensor) -> bool:
     return not torch.is_inference_mode_enabled() and not at.is_inference()
 
 
-def _by_transform(function: Function, at: Tensor) -> Tensor:
+def _by_transform(function: Function, at: Tensor) -> tuple[Tensor, Tensor]:
     pulled: Any = torch.func.vjp(function, at)
     value, back = pulled
-    slope: Tensor = back(torch.ones_like(value))[0]
-    return slope
+    return value, back(torch.ones_like(value))[0]
 
 
 def _recorded(
     function: Callable[[Tensor, Tensor], Tensor], at: Tensor, other: Tensor, event_dim: int
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Differentiate by operations that tracers record, for batches of any size.
 
     The derivative is recorded once by itself, on numbers, and the recorded operations are executed.
@@ -116,7 +133,7 @@ def _recorded(
         )
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    def slope(x: Tensor, y: Tensor) -> Tensor:
+    def both(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return _by_transform(lambda z: function(z, y), x)
 
     batch = at.shape[: at.dim() - event_dim]
@@ -128,6 +145,6 @@ def _recorded(
             torch.zeros(several, *map(int, x.shape[1:]), dtype=x.dtype, device=x.device)
             for x in rows
         ]
-        graph = make_fx(slope, tracing_mode="symbolic")(*examples)
-    result: Tensor = graph(*rows)
-    return result.reshape(batch + result.shape[1:])
+        graph = make_fx(both, tracing_mode="symbolic")(*examples)
+    value, slope = graph(*rows)
+    return value.reshape(batch), slope.reshape(batch + slope.shape[1:])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from relaxit.aliases import Generator
-from relaxit.derivative import derivative
+from relaxit.derivative import derivative, value_and_derivative
 from relaxit.discrete import DiscreteDistribution
 from relaxit.dtypes import longest_dtype
 from relaxit.errors import Unsupported
@@ -46,7 +46,10 @@ class SumProductDistribution(DiscreteDistribution):
 
     def mean_statistics(self) -> Tensor:
         """Mean of the statistics, ``[*batch, *param_shape]``: the derivative of log Z."""
-        return derivative(self._log_partition_of, self.weights, self._rank)
+        return self._log_partition_and_mean()[1]
+
+    def _log_partition_and_mean(self) -> tuple[Tensor, Tensor]:
+        return value_and_derivative(self._log_partition_of, self.weights, self._rank)
 
     def _log_partition_of(self, weights: Tensor, plus: Sum = log_sum) -> Tensor:
         total: Tensor = self.relaxation.log_partition(weights, plus)
@@ -64,8 +67,8 @@ class SumProductDistribution(DiscreteDistribution):
 
     def entropy(self) -> Tensor:
         """Entropy ``[*batch]`` in nats."""
-        score = self._score(self.weights, self.mean_statistics())
-        return (self.log_partition() - score).to(self.scores.dtype)
+        log_partition, mean = self._log_partition_and_mean()
+        return (log_partition - self._score(self.weights, mean)).to(self.scores.dtype)
 
     def _mean(self) -> Tensor:
         mean: Tensor = self.relaxation.from_statistics(self.mean_statistics())
@@ -99,8 +102,8 @@ class SumProductDistribution(DiscreteDistribution):
         return values
 
     def kl(self, other: Any) -> Tensor:
-        mean = self.mean_statistics()
+        log_partition, mean = self._log_partition_and_mean()
         unused = mean.detach() == 0
         gap = self.weights.masked_fill(unused, 0.0) - other.weights.masked_fill(unused, 0.0)
         score = self._score(gap, mean)
-        return (score - self.log_partition() + other.log_partition()).to(self.scores.dtype)
+        return (score - log_partition + other.log_partition()).to(self.scores.dtype)
