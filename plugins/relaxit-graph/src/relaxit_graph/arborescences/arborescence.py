@@ -17,6 +17,7 @@ from relaxit_graph.arborescences.distribution import DirectedTrees
 from relaxit_graph.arborescences.edmonds import maximum_arborescence
 from relaxit_graph.arborescences.partition import has_tree, partition
 from relaxit_graph.arborescences.vertices import arborescence, arborescences, arcs_of
+from relaxit_graph.edges.padding import pad_arcs
 
 __all__ = ["Arborescence", "ArborescenceOptions"]
 
@@ -152,6 +153,29 @@ class Arborescence(PerturbAndRelax):
 
     def discrete(self, params: Tensor) -> DirectedTrees:
         return DirectedTrees(self, params)
+
+    def pad(self, params: Tensor, sizes: Tensor) -> Tensor:
+        """Return params of graphs of different sizes, ``[*batch, n, n]``.
+
+        The only head of an absent node is the node before it, at score 0, so masses, entropies and
+        divergences are those of the real nodes.
+
+        Args:
+            params: params ``[*batch, n, n]``.
+            sizes: number of nodes of each row, integers ``[*batch]`` from 1 to n.
+
+        Raises:
+            DomainError: if a size is out of range.
+            ShapeError: if sizes do not fit the batch.
+
+        Example:
+            >>> import torch, relaxit
+            >>> trees = relaxit.get("arborescence", nodes=4)
+            >>> padded = trees.pad(torch.zeros(2, 4, 4), torch.tensor([4, 3]))
+            >>> trees.discrete(padded).entropy().exp().round()
+            tensor([64.,  9.])
+        """
+        return pad_arcs(self.name, params, sizes)
 
 
 def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from torch.distributions.constraints import Constraint
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints
 from relaxit.dtypes import compute_dtype, longest_dtype
 from relaxit.temperature import divide_by_temperature, representable
+from relaxit_graph.edges.padding import pad_edges
 from relaxit_graph.edges.vectors import adjacency, edge_vector, symmetric
 from relaxit_graph.trees import polytope
 from relaxit_graph.trees.distribution import SpanningTreeDistribution
@@ -164,6 +165,29 @@ class SpanningTree(PerturbAndRelax):
 
     def discrete(self, params: Tensor) -> SpanningTreeDistribution:
         return SpanningTreeDistribution(self, params)
+
+    def pad(self, params: Tensor, sizes: Tensor) -> Tensor:
+        """Return params of graphs of different sizes, ``[*batch, n, n]``.
+
+        An absent node has one edge, to the node before it, at score 0, so masses, entropies and
+        divergences are those of the real nodes.
+
+        Args:
+            params: params ``[*batch, n, n]``.
+            sizes: number of nodes of each row, integers ``[*batch]`` from 1 to n.
+
+        Raises:
+            DomainError: if a size is out of range.
+            ShapeError: if sizes do not fit the batch.
+
+        Example:
+            >>> import torch, relaxit
+            >>> trees = relaxit.get("spanning-tree", nodes=4)
+            >>> padded = trees.pad(torch.zeros(2, 4, 4), torch.tensor([4, 3]))
+            >>> trees.discrete(padded).entropy().exp().round()
+            tensor([16.,  3.])
+        """
+        return pad_edges(self.name, params, sizes)
 
 
 def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
