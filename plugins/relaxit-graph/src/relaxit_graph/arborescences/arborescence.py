@@ -17,7 +17,7 @@ from relaxit_graph.arborescences.distribution import DirectedTrees
 from relaxit_graph.arborescences.edmonds import maximum_arborescence
 from relaxit_graph.arborescences.partition import has_tree, partition
 from relaxit_graph.arborescences.vertices import arborescence, arborescences, arcs_of
-from relaxit_graph.edges.padding import pad_arcs
+from relaxit_graph.edges.absent_nodes import pad_arcs
 
 __all__ = ["Arborescence", "ArborescenceOptions"]
 

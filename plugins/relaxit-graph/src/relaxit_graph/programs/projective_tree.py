@@ -8,7 +8,7 @@ from torch import Tensor
 
 from relaxit import Options, SumProduct
 from relaxit.sum_product import Sum
-from relaxit_graph.edges.padding import pad_arcs
+from relaxit_graph.edges.absent_nodes import pad_arcs
 
 __all__ = ["ProjectiveTree", "ProjectiveTreeOptions"]
 

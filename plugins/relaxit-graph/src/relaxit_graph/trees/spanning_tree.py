@@ -24,7 +24,7 @@ from torch.distributions.constraints import Constraint
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints
 from relaxit.dtypes import compute_dtype, longest_dtype
 from relaxit.temperature import divide_by_temperature, representable
-from relaxit_graph.edges.padding import pad_edges
+from relaxit_graph.edges.absent_nodes import pad_edges
 from relaxit_graph.edges.vectors import adjacency, edge_vector, symmetric
 from relaxit_graph.trees import polytope
 from relaxit_graph.trees.distribution import SpanningTreeDistribution
