@@ -92,8 +92,12 @@ def _pull(
     other = at if given is None else given
     if recorded():
         return _recorded(function, at, other, event_dim)
-    if not _by_autograd(at):
+    if torch.compiler.is_compiling() or transforms_active() or followed(at):
         return _by_transform(lambda x: function(x, other), at)
+    if torch.is_inference_mode_enabled() or at.is_inference():
+        with torch.inference_mode(False), torch.no_grad():
+            # In inference mode torch.func returns zeros in torch 2.10, without a warning.
+            return _pull(function, at.clone(), other.clone(), event_dim)
     again = torch.is_grad_enabled() and (at.requires_grad or other.requires_grad)
     with torch.enable_grad():
         x = at if again and at.requires_grad else at.detach().requires_grad_()
@@ -104,13 +108,6 @@ def _pull(
         if again and not slope.requires_grad:  # that of a linear function, which can be used alike
             slope = slope + torch.where(torch.ones_like(x, dtype=torch.bool), 0.0, x)
     return (value if again else value.detach()), slope
-
-
-def _by_autograd(at: Tensor) -> bool:
-    """Whether nothing but autograd follows the operations: it is fastest, but not composable."""
-    if torch.compiler.is_compiling() or transforms_active() or followed(at):
-        return False
-    return not torch.is_inference_mode_enabled() and not at.is_inference()
 
 
 def _by_transform(function: Function, at: Tensor) -> tuple[Tensor, Tensor]:
