@@ -34,6 +34,7 @@ from relaxit.aliases import Generator, Shape
 from relaxit.arithmetic import without_autocast
 from relaxit.autograd import replace_gradient
 from relaxit.dtypes import compute_dtype
+from relaxit.errors import Unsupported
 from relaxit.estimators.base import SampleEstimator
 from relaxit.estimators.common import NOISES, noise_of, solver
 from relaxit.options import Options
@@ -83,7 +84,10 @@ class Perturbed(SampleEstimator):
         owner = f"estimator {self.name!r}"
         solved = solver(owner, relaxation)
         noise_of(owner, solved, self.options.noise)
-        solved.noised(torch.zeros(solved.param_shape, device="cpu"))  # or raises Unsupported
+        try:
+            solved.noised(torch.zeros(solved.param_shape, device="cpu"))
+        except Unsupported as error:
+            raise Unsupported(f"{owner}: {error}") from error
 
     def sample(
         self, q: RelaxedDistribution, sample_shape: Shape = (), generator: Generator = None

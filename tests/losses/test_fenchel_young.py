@@ -77,9 +77,18 @@ def test_loss_of_masked_scores():
     assert bool(fenchel_young_loss(BINARY, forced, torch.tensor([1.0, 0.0])).isfinite().all())
 
 
-def test_loss_rejects_params_and_values_of_different_shapes():
-    with pytest.raises(Unsupported, match="numbers has no statistics, the linear score of a value"):
-        fenchel_young_loss(ThreeNumbers(), torch.zeros(3), torch.zeros(()))
+class NoScores(ThreeNumbers):
+    """Three numbers whose score is not said to be linear in params."""
+
+    name = "no-scores"
+
+    def statistics(self, value):
+        return relaxit.PerturbAndRelax.statistics(self, value)
+
+
+def test_loss_rejects_scores_that_are_not_linear():
+    with pytest.raises(Unsupported, match="no-scores has no statistics, the linear score"):
+        fenchel_young_loss(NoScores(), torch.zeros(3), torch.zeros(()))
     with pytest.raises(Unsupported, match="needs an argmax"):
         fenchel_young_loss(Plain(), torch.zeros(3), torch.zeros(3))
 

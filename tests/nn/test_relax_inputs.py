@@ -22,7 +22,7 @@ def test_sizes_come_from_the_input(relaxation):
     layer = Relax(relaxation.name, 0.5, **stated(relaxation))
     sizes = type(relaxation).sizes(relaxation.param_shape)
     assert layer.unstated == tuple(sizes)
-    for extra in (0, 3):
+    for extra in (0, 3) if sizes else (0,):
         shape = [size + extra for size in relaxation.param_shape]
         params = torch.zeros(2, *shape)
         q = layer.distribution(params)

@@ -78,7 +78,7 @@ class TreeMarginals(_Sized):
         def looped_pyro() -> Callable[[], Any]:
             from pyro.distributions import SpanningTree as Pyro
 
-            first, second = torch.triu_indices(self.options.nodes, self.options.nodes, 1)
+            second, first = torch.tril_indices(self.options.nodes, self.options.nodes, -1)
 
             def function(x: Tensor) -> Tensor:
                 rows = []
@@ -210,7 +210,7 @@ class TreeDraw(_Sized):
         def looped_pyro() -> Callable[[], Tensor]:
             from pyro.distributions import SpanningTree as Pyro
 
-            first, second = torch.triu_indices(self.options.nodes, self.options.nodes, 1)
+            second, first = torch.tril_indices(self.options.nodes, self.options.nodes, -1)
             options = {"mcmc_steps": 1, "backend": "python"}
 
             def call() -> Tensor:
