@@ -87,7 +87,7 @@ class Perturbed(SampleEstimator):
         try:
             solved.noised(torch.zeros(solved.param_shape, device="cpu"))
         except Unsupported as error:
-            raise Unsupported(f"{owner}: {error}") from error
+            raise Unsupported(f"{owner} needs noise on all params; {error}") from error
 
     def sample(
         self, q: RelaxedDistribution, sample_shape: Shape = (), generator: Generator = None

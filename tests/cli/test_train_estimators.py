@@ -32,6 +32,7 @@ MISSING = (
     "known density",
     "list of values",
     "joint values",
+    "noise on all params",
 )
 """What an error may name: words of every capability that some estimator asks for."""
 
