@@ -12,17 +12,14 @@ from torch.distributions.constraints import Constraint
 
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints
 from relaxit.dtypes import longest_dtype
-from relaxit.temperature import divide_by_temperature, representable
 from relaxit_graph.arborescences.distribution import DirectedTrees
 from relaxit_graph.arborescences.edmonds import maximum_arborescence
 from relaxit_graph.arborescences.partition import has_tree, partition
 from relaxit_graph.arborescences.vertices import arborescence, arborescences, arcs_of
-from relaxit_graph.edges.absent_nodes import pad_arcs
+from relaxit_graph.edges.absent_nodes import WithAbsentNodes
+from relaxit_graph.trees.temperature import divided
 
 __all__ = ["Arborescence", "ArborescenceOptions"]
-
-_RANGE = 2.0**27
-"""Largest score after the division by the temperature: larger ones have too few digits left."""
 
 
 class ArborescenceOptions(Options):
@@ -34,7 +31,7 @@ class ArborescenceOptions(Options):
     )
 
 
-class Arborescence(PerturbAndRelax):
+class Arborescence(WithAbsentNodes, PerturbAndRelax):
     r"""Directed trees, with probability proportional to the exponential of the sum of their scores.
 
     Params and values are ``[*batch, n, n]``: entry i, j is the arc from head i to child j, and the
@@ -154,29 +151,6 @@ class Arborescence(PerturbAndRelax):
     def discrete(self, params: Tensor) -> DirectedTrees:
         return DirectedTrees(self, params)
 
-    def pad(self, params: Tensor, sizes: Tensor) -> Tensor:
-        """Return params of graphs of different sizes, ``[*batch, n, n]``.
-
-        The only head of an absent node is the node before it, at score 0, so masses, entropies and
-        divergences are those of the real nodes.
-
-        Args:
-            params: params ``[*batch, n, n]``.
-            sizes: number of nodes of each row, integers ``[*batch]`` from 1 to n.
-
-        Raises:
-            DomainError: if a size is out of range.
-            ShapeError: if sizes do not fit the batch.
-
-        Example:
-            >>> import torch, relaxit
-            >>> trees = relaxit.get("arborescence", nodes=4)
-            >>> padded = trees.pad(torch.zeros(2, 4, 4), torch.tensor([4, 3]))
-            >>> trees.discrete(padded).entropy().exp().round()
-            tensor([64.,  9.])
-        """
-        return pad_arcs(self.name, params, sizes)
-
 
 def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
     """Return scores over the temperature in float64, up to a shift of each column.
@@ -186,9 +160,5 @@ def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
     wide = scores.to(longest_dtype(scores.device))
     centred = wide - wide.detach().amax(-2, keepdim=True)
     low = centred.detach()
-    least = low.masked_fill(low.isinf(), 0.0).amin((-2, -1), keepdim=True) / -_RANGE
-    if isinstance(temperature, Tensor):
-        temperature = torch.maximum(temperature.to(wide.dtype), least)
-    else:
-        temperature = least.clamp_min(representable(temperature, wide.dtype))
-    return divide_by_temperature(centred, temperature)
+    span = -low.masked_fill(low.isinf(), 0.0).amin((-2, -1), keepdim=True)
+    return divided(centred, temperature, span)

@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from relaxit_graph.programs.padding import as_lengths
 
-__all__ = ["pad_arcs", "pad_edges"]
+__all__ = ["WithAbsentNodes", "pad_arcs", "pad_edges"]
+
+
+class WithAbsentNodes:
+    """Structures on n nodes, of which a row of the batch may have fewer.
+
+    Attributes:
+        symmetric: whether params are those of edges without direction.
+    """
+
+    name: ClassVar[str]
+    symmetric: ClassVar[bool] = False
+
+    def pad(self, params: Tensor, sizes: Tensor) -> Tensor:
+        """Return params of graphs of different sizes, ``[*batch, n, n]``.
+
+        An absent node is joined to the node before it, at score 0, and to no other one, so masses,
+        entropies and divergences are those of the real nodes.
+
+        Args:
+            params: params ``[*batch, n, n]``.
+            sizes: number of nodes of each row, integers ``[*batch]`` from 1 to n.
+
+        Raises:
+            DomainError: if a size is out of range.
+            ShapeError: if sizes do not fit the batch.
+
+        Example:
+            >>> import torch, relaxit
+            >>> trees = relaxit.get("spanning-tree", nodes=4)
+            >>> padded = trees.pad(torch.zeros(2, 4, 4), torch.tensor([4, 3]))
+            >>> trees.discrete(padded).entropy().exp().round()
+            tensor([16.,  3.])
+        """
+        pad = pad_edges if self.symmetric else pad_arcs
+        return pad(self.name, params, sizes)
 
 
 def pad_arcs(owner: str, params: Tensor, sizes: Tensor) -> Tensor:

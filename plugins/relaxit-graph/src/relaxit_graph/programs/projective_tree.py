@@ -8,7 +8,7 @@ from torch import Tensor
 
 from relaxit import Options, SumProduct
 from relaxit.sum_product import Sum
-from relaxit_graph.edges.absent_nodes import pad_arcs
+from relaxit_graph.edges.absent_nodes import WithAbsentNodes
 
 __all__ = ["ProjectiveTree", "ProjectiveTreeOptions"]
 
@@ -19,7 +19,7 @@ class ProjectiveTreeOptions(Options):
     nodes: int = Field(ge=1, description="number of words")
 
 
-class ProjectiveTree(SumProduct):
+class ProjectiveTree(WithAbsentNodes, SumProduct):
     """A directed tree over a sequence of words whose arcs do not cross, with a single root.
 
     Params are scores of arcs ``[*, n, n]``: entry (i, j) scores the arc from head i to word j, and
@@ -76,29 +76,6 @@ class ProjectiveTree(SumProduct):
         before = torch.stack([left[k][..., 0] for k in range(n)], -1)
         after = torch.stack([right[n - 1 - k][..., k] for k in range(n)], -1)
         return plus(roots + before + after, -1)
-
-    def pad(self, params: Tensor, sizes: Tensor) -> Tensor:
-        """Return params of sentences of different sizes, ``[*batch, n, n]``.
-
-        The only head of an absent node is the node before it, at score 0, so masses, entropies and
-        divergences are those of the real nodes.
-
-        Args:
-            params: params ``[*batch, n, n]``.
-            sizes: number of words of each row, integers ``[*batch]`` from 1 to n.
-
-        Raises:
-            DomainError: if a size is out of range.
-            ShapeError: if sizes do not fit the batch.
-
-        Example:
-            >>> import torch, relaxit
-            >>> trees = relaxit.get("projective-tree", nodes=4)
-            >>> padded = trees.pad(torch.zeros(2, 4, 4), torch.tensor([4, 3]))
-            >>> trees.discrete(padded).entropy().exp().round()
-            tensor([30.,  7.])
-        """
-        return pad_arcs(self.name, params, sizes)
 
 
 def _pairs(

@@ -23,18 +23,15 @@ from torch.distributions.constraints import Constraint
 
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints
 from relaxit.dtypes import compute_dtype, longest_dtype
-from relaxit.temperature import divide_by_temperature, representable
-from relaxit_graph.edges.absent_nodes import pad_edges
+from relaxit_graph.edges.absent_nodes import WithAbsentNodes
 from relaxit_graph.edges.vectors import adjacency, edge_vector, symmetric
 from relaxit_graph.trees import polytope
 from relaxit_graph.trees.distribution import SpanningTreeDistribution
 from relaxit_graph.trees.log_partition import log_partition
 from relaxit_graph.trees.prim import best_tree, connected
+from relaxit_graph.trees.temperature import divided
 
 __all__ = ["SpanningTree", "SpanningTreeOptions"]
-
-_RANGE = 2.0**27
-"""Largest range of scores / temperature: rounded scores then still differ by 1e-8 of a nat."""
 
 
 class SpanningTreeOptions(Options):
@@ -43,7 +40,7 @@ class SpanningTreeOptions(Options):
     nodes: int = Field(ge=1, description="number of nodes of the graph", examples=[5])
 
 
-class SpanningTree(PerturbAndRelax):
+class SpanningTree(WithAbsentNodes, PerturbAndRelax):
     """A tree that joins all n nodes of a graph.
 
     Params and values are ``[*batch, n, n]``. A value is the adjacency matrix of a tree: symmetric,
@@ -87,6 +84,7 @@ class SpanningTree(PerturbAndRelax):
         "arXiv:2006.08063 (relaxation)",
     )
     Options = SpanningTreeOptions
+    symmetric = True
     options: SpanningTreeOptions
     capabilities = Capabilities(
         density=False,
@@ -166,29 +164,6 @@ class SpanningTree(PerturbAndRelax):
     def discrete(self, params: Tensor) -> SpanningTreeDistribution:
         return SpanningTreeDistribution(self, params)
 
-    def pad(self, params: Tensor, sizes: Tensor) -> Tensor:
-        """Return params of graphs of different sizes, ``[*batch, n, n]``.
-
-        An absent node has one edge, to the node before it, at score 0, so masses, entropies and
-        divergences are those of the real nodes.
-
-        Args:
-            params: params ``[*batch, n, n]``.
-            sizes: number of nodes of each row, integers ``[*batch]`` from 1 to n.
-
-        Raises:
-            DomainError: if a size is out of range.
-            ShapeError: if sizes do not fit the batch.
-
-        Example:
-            >>> import torch, relaxit
-            >>> trees = relaxit.get("spanning-tree", nodes=4)
-            >>> padded = trees.pad(torch.zeros(2, 4, 4), torch.tensor([4, 3]))
-            >>> trees.discrete(padded).entropy().exp().round()
-            tensor([16.,  3.])
-        """
-        return pad_edges(self.name, params, sizes)
-
 
 def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
     """Return symmetric scores over the temperature, up to a constant, in float64.
@@ -200,9 +175,5 @@ def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
     diagonal = torch.eye(wide.shape[-1], dtype=torch.bool, device=wide.device)
     top = seen.masked_fill(diagonal, -torch.inf).amax((-2, -1), keepdim=True)
     low = seen.masked_fill(diagonal | (seen == -torch.inf), torch.inf).amin((-2, -1), keepdim=True)
-    top, least = (x.nan_to_num(0.0, 0.0, 0.0) for x in (top, (top - low) / _RANGE))  # no edges
-    if isinstance(temperature, Tensor):
-        temperature = torch.maximum(temperature.to(wide.dtype), least)
-    else:
-        temperature = least.clamp_min(representable(temperature, wide.dtype))
-    return divide_by_temperature(wide - top, temperature)
+    top, span = (x.nan_to_num(0.0, 0.0, 0.0) for x in (top, top - low))  # there may be no edges
+    return divided(wide - top, temperature, span)
