@@ -24,10 +24,11 @@ Function = Callable[[Tensor], Tensor]
 def derivative(function: Function, at: Tensor, event_dim: int) -> Tensor:
     """Return the derivative of a scalar function of each row, ``[*batch, *event]``.
 
-    It can be differentiated again.
+    It can be differentiated again, with respect to ``at``.
 
     Args:
-        function: maps ``[*batch, *event]`` to ``[*batch]``, each row on its own.
+        function: maps ``[*batch, *event]`` to ``[*batch]``, each row on its own. Gradients of other
+            tensors that it uses are not kept where ``at`` needs none.
         at: where to differentiate.
         event_dim: number of dimensions of a row.
 

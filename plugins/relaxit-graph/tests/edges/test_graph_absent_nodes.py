@@ -37,7 +37,7 @@ def test_quantities_are_those_of_the_smaller_graph(name, options):
 @EACH
 def test_wrong_sizes_are_one_line(name, options):
     structure = relaxit.get(name, nodes=4, **options)
-    with pytest.raises(DomainError, match=f"{name}: lengths must be from 1 to 4, got 0 to 3"):
+    with pytest.raises(DomainError, match=f"{name}: sizes must be from 1 to 4, got 0 to 3"):
         structure.pad(torch.zeros(2, 4, 4), torch.tensor([3, 0]))
     with pytest.raises(ShapeError, match=name):
         structure.pad(torch.zeros(2, 4, 4), torch.tensor([3, 2, 1]))

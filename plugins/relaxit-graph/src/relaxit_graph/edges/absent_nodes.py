@@ -69,7 +69,7 @@ def pad_arcs(owner: str, params: Tensor, sizes: Tensor) -> Tensor:
                 [-inf, -inf, -inf]])
     """
     n = params.shape[-1]
-    given = as_lengths(owner, sizes, params.shape[:-2], n).to(params.device)
+    given = as_lengths(owner, sizes, params.shape[:-2], n, "sizes").to(params.device)
     node = torch.arange(n, device=params.device)
     absent = node >= given.unsqueeze(-1)
     way = absent.unsqueeze(-2) & (node.unsqueeze(-1) == node - 1)

@@ -15,7 +15,9 @@ from relaxit.tracing import can_read_values, known_false
 __all__ = ["as_lengths"]
 
 
-def as_lengths(owner: str, lengths: Tensor, batch: torch.Size, longest: int) -> Tensor:
+def as_lengths(
+    owner: str, lengths: Tensor, batch: torch.Size, longest: int, what: str = "lengths"
+) -> Tensor:
     """Return lengths that broadcast to ``batch``, after checks.
 
     Args:
@@ -23,6 +25,7 @@ def as_lengths(owner: str, lengths: Tensor, batch: torch.Size, longest: int) -> 
         lengths: integers from 1 to ``longest``.
         batch: batch shape of the params.
         longest: size of the padded dimension.
+        what: what they are, for error messages.
 
     Raises:
         TypeError: if lengths are not an integer tensor.
@@ -37,16 +40,16 @@ def as_lengths(owner: str, lengths: Tensor, batch: torch.Size, longest: int) -> 
     integers = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
     if not isinstance(lengths, Tensor) or lengths.dtype not in integers:
         got = lengths.dtype if isinstance(lengths, Tensor) else type(lengths).__name__
-        raise TypeError(f"{owner}: lengths must be an integer tensor, got {got}")
+        raise TypeError(f"{owner}: {what} must be an integer tensor, got {got}")
     try:
         fits = torch.broadcast_shapes(lengths.shape, batch) == batch
     except RuntimeError:
         fits = False
     if not fits:
         raise ShapeError(
-            f"{owner}: lengths {list(lengths.shape)} do not broadcast to the batch {list(batch)}"
+            f"{owner}: {what} {list(lengths.shape)} do not broadcast to the batch {list(batch)}"
         )
     if can_read_values(lengths) and known_false(((lengths >= 1) & (lengths <= longest)).all()):
         low, high = int(lengths.min()), int(lengths.max())
-        raise DomainError(f"{owner}: lengths must be from 1 to {longest}, got {low} to {high}")
+        raise DomainError(f"{owner}: {what} must be from 1 to {longest}, got {low} to {high}")
     return lengths

@@ -170,7 +170,7 @@ class Interactions(Supervised):
     ) -> Tensor | float:
         if not self.options.kl:
             return 0.0
-        return self.options.kl * setup.relaxation.kl_to_uniform(q.params)
+        return self.options.kl * q.kl_to_uniform()
 
     def measure(
         self, setup: Setup, model: nn.Module, batch: Examples, z: Tensor
@@ -179,8 +179,8 @@ class Interactions(Supervised):
         predicted = (x.shape[1] - self.options.horizon) * x.shape[2] * x.shape[3]
         found = {"squared_error": self._errors(setup, model, batch, z) / predicted}
         if self.options.kl:
-            params = self.params(setup, model, batch)
-            found["kl"] = setup.relaxation.kl_to_uniform(params)
+            q = setup.distribution(self.params(setup, model, batch))
+            found["kl"] = q.kl_to_uniform()
         if "adjacency" in batch.columns:
             inferred = adjacency_of(z, setup.relaxation.event_shape)
             true = batch["adjacency"].to(inferred.dtype)
