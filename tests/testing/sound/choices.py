@@ -13,6 +13,7 @@ from pydantic import Field
 from relaxit import Capabilities, Options, PerturbAndRelax, constraints
 from relaxit.categorical.categorical import Categorical
 from relaxit.categorical.distributions import LogConcrete, OneHot, one_hot
+from relaxit.derivative import derivative
 from relaxit.dtypes import compute_dtype
 from relaxit.temperature import divide_by_temperature
 
@@ -124,7 +125,7 @@ class OneHotByDerivative(OneHot):
 
     def entropy(self):
         log_z = self.scores.logsumexp(-1)
-        marginals = torch.func.grad(lambda scores: scores.logsumexp(-1).sum())(self.scores)
+        marginals = derivative(lambda scores: scores.logsumexp(-1), self.scores, event_dim=1)
         return log_z - (marginals * self.scores).sum(-1)
 
 
