@@ -138,7 +138,7 @@ class Arborescence(WithAbsentNodes, PerturbAndRelax):
         return f"NaN, +inf, or masks that leave no tree {one}over all {self.options.nodes} nodes"
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        return partition(_cooled(scores, temperature), self.single_root)[1]
+        return partition(_cooled(scores, temperature), self.single_root, scores.dtype)[1]
 
     def argmax(self, scores: Tensor) -> Tensor:
         roots = scores.diagonal(dim1=-2, dim2=-1)

@@ -39,7 +39,7 @@ class DirectedTrees(DiscreteDistribution):
 
     def _solve(self) -> tuple[Tensor, Tensor]:
         """Return log Z and the marginals."""
-        return partition(self.weights, self.single_root)
+        return partition(self.weights, self.single_root, self.scores.dtype)
 
     def _log_prob(self, value: Tensor) -> Tensor:
         return (_score(self.weights, value) - self._solve()[0]).to(self.scores.dtype)

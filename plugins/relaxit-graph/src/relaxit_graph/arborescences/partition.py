@@ -6,19 +6,22 @@ import torch
 from torch import Tensor
 
 from relaxit_graph.arborescences.single_root import SINGLE_ROOT
-from relaxit_graph.trees.arithmetic import ALL_TREES
+from relaxit_graph.trees.arithmetic import all_trees
 from relaxit_graph.trees.log_partition import log_partition
 
 __all__ = ["has_tree", "partition", "to_root"]
 
 
-def partition(params: Tensor, single_root: bool) -> tuple[Tensor, Tensor]:
+def partition(
+    params: Tensor, single_root: bool, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor]:
     """Return the log of the sum over all directed trees, and the probabilities of their arcs.
 
     Args:
         params: log-weights ``[*batch, n, n]``: entry i, j of the arc from head i to child j, the
             diagonal of the arcs from the implicit root; ``-inf`` excludes an arc.
         single_root: whether a single node hangs on the implicit root, or any positive number.
+        dtype: that of the params before they were converted: no more digits are needed.
 
     Returns:
         ``[*batch]`` and ``[*batch, n, n]`` in float64, where the device has it, with derivatives of
@@ -31,7 +34,7 @@ def partition(params: Tensor, single_root: bool) -> tuple[Tensor, Tensor]:
         >>> marginals.sum(-2)
         tensor([1., 1., 1.], dtype=torch.float64)
     """
-    arithmetic = SINGLE_ROOT if single_root else ALL_TREES
+    arithmetic = SINGLE_ROOT if single_root else all_trees(dtype)
     log_z, marginals = log_partition(to_root(params), arithmetic)
     arcs = marginals[..., 1:, 1:].mT
     return log_z, arcs + torch.diag_embed(marginals[..., 1:, 0])

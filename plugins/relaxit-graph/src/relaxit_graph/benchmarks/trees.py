@@ -66,7 +66,7 @@ class TreeMarginals(_Sized):
     name = "tree-marginals"
     summary = "marginals of spanning trees and their vector-Jacobian product"
     references = ("Grassmann, Taksar, Heyman, Oper. Res. 33 (1985)",)
-    presets = ({"nodes": 10}, {"nodes": 30}, {"nodes": 100})
+    presets = ({"nodes": 10}, {"nodes": 30}, {"nodes": 100}, {"nodes": 100, "scale": 10.0})
 
     def implementations(self, device: torch.device) -> Sequence[Implementation]:
         scores, vector = self.inputs(device)
@@ -98,12 +98,12 @@ class TreeMarginals(_Sized):
                 reference=True,
             ),
             Implementation(
-                "elimination",
+                "relaxit",
                 lambda: _with_gradient(exact, scores, vector),
                 "q.discrete.mean and backward",
             ),
             Implementation(
-                "elimination compiled",
+                "relaxit compiled",
                 lambda: _with_gradient(torch.compile(exact, fullgraph=True), scores, vector),
                 compiled=True,
             ),
@@ -111,7 +111,7 @@ class TreeMarginals(_Sized):
         ]
 
     def oracle(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """The inverse, which is accurate for scores of size one."""
+        """The inverse, which is accurate for scores of size one, and for no others."""
         scores, vector = self.inputs(device)
         found: tuple[Tensor, Tensor] = _with_gradient(inverse_marginals, scores, vector)()
         return found
@@ -157,7 +157,7 @@ class ArborescenceMarginals(_Sized):
             Implementation(
                 "determinant", by_determinant, "torch.linalg.slogdet, autograd", reference=True
             ),
-            Implementation("elimination", lambda: lambda: relaxation.discrete(scores).mean),
+            Implementation("relaxit", lambda: lambda: relaxation.discrete(scores).mean),
             Implementation(
                 "torch-struct", torch_struct, "adds 1e-5 to each weight", baseline="torch-struct"
             ),

@@ -14,7 +14,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["ALL_TREES", "FLOOR", "Arithmetic", "Batches", "Entries", "Logarithms", "Numbers"]
+__all__ = [
+    "ALL_TREES",
+    "FLOOR",
+    "Arithmetic",
+    "Batches",
+    "Entries",
+    "Logarithms",
+    "Numbers",
+    "all_trees",
+]
 
 FLOOR = -1e30
 """Logarithm that stands for zero. Unlike that of ``-inf``, its derivatives are finite."""
@@ -174,10 +183,27 @@ class Arithmetic(NamedTuple):
     Attributes:
         plain: fast, with the range of floating-point numbers.
         wide: of unlimited range.
+        inverse: relative error of marginals up to which :mod:`relaxit_graph.trees.inverse` takes
+            the place of an elimination; 0 if it sums over other trees.
     """
 
     plain: type[Batches]
     wide: type[Logarithms]
+    inverse: float = 0.0
 
 
-ALL_TREES = Arithmetic(Batches, Logarithms)
+ALL_TREES = Arithmetic(Batches, Logarithms, inverse=1e-12)
+_ROUNDED = ALL_TREES._replace(inverse=1e-9)
+
+
+def all_trees(params: torch.dtype) -> Arithmetic:
+    """Return the numbers for sums over all trees, accurate to far more digits than params have.
+
+    Args:
+        params: dtype of the params.
+
+    Example:
+        >>> all_trees(torch.float32).inverse
+        1e-09
+    """
+    return ALL_TREES if params == torch.float64 else _ROUNDED

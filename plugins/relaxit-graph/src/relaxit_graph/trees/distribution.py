@@ -11,6 +11,7 @@ from relaxit import DiscreteDistribution, Unsupported
 from relaxit.aliases import Generator
 from relaxit.dtypes import longest_dtype
 from relaxit_graph.edges.vectors import symmetric
+from relaxit_graph.trees.arithmetic import all_trees
 from relaxit_graph.trees.log_partition import log_partition
 from relaxit_graph.trees.polytope import spanning_trees
 from relaxit_graph.trees.sampler import draw_parents
@@ -37,8 +38,9 @@ class SpanningTreeDistribution(DiscreteDistribution):
         self.weights = symmetric(self.scores.to(longest_dtype(params.device)))
 
     def _log_prob(self, value: Tensor) -> Tensor:
-        log_z, _ = log_partition(self.weights)
-        return (_total(self.weights, value.to(self.weights.dtype)) - log_z).to(self.scores.dtype)
+        return (_total(self.weights, value.to(self.weights.dtype)) - self._solve()[0]).to(
+            self.scores.dtype
+        )
 
     def entropy(self) -> Tensor:
         """Entropy ``[*batch]`` in nats."""
@@ -77,12 +79,16 @@ class SpanningTreeDistribution(DiscreteDistribution):
         log_z, mean = self._log_z_and_mean()
         unused = mean.detach() == 0
         gap = self.weights.masked_fill(unused, 0.0) - other.weights.masked_fill(unused, 0.0)
-        divergence = _total(gap, mean) - log_z + log_partition(other.weights)[0]
+        divergence = _total(gap, mean) - log_z + other._solve()[0]
         return divergence.to(self.scores.dtype)
 
     def _log_z_and_mean(self) -> tuple[Tensor, Tensor]:
-        log_z, marginals = log_partition(self.weights)
+        log_z, marginals = self._solve()
         return log_z, marginals + marginals.mT
+
+    def _solve(self) -> tuple[Tensor, Tensor]:
+        """Return log Z and the marginals of directed edges."""
+        return log_partition(self.weights, all_trees(self.scores.dtype))
 
 
 def _total(scores: Tensor, value: Tensor) -> Tensor:

@@ -4,13 +4,15 @@ The marginals are the first derivative of log Z, so that their own derivative is
 product with a vector is the same in both modes. It is computed by differentiating the elimination
 (:mod:`relaxit_graph.trees.elimination`) in forward mode, which keeps the error of each entry small.
 
-Where code may branch on values, eliminations use plain numbers, and logarithms only for those
-graphs in which plain numbers underflow. Elsewhere (on a GPU, under transforms, in compiled and
-exported code) they use logarithms.
+Where code may branch on values, the inverse of a matrix replaces the elimination for those graphs
+whose marginals it gives to enough digits (:mod:`relaxit_graph.trees.inverse`). For the others,
+eliminations use plain numbers, and logarithms where plain numbers underflow. Elsewhere (on a GPU,
+under transforms, in compiled and exported code) they use logarithms.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +22,10 @@ from torch.autograd import Function
 
 from relaxit.autograd import Levels
 from relaxit.dtypes import longest_dtype
-from relaxit.tracing import recorded
+from relaxit.tracing import may_branch_on_values, recorded
 from relaxit_graph.trees.arithmetic import ALL_TREES, Arithmetic, Numbers
 from relaxit_graph.trees.elimination import differentiate, eliminate
+from relaxit_graph.trees.inverse import change_by_inverse, sums_by_inverse
 from relaxit_graph.trees.underflow import as_rows, with_plain_numbers
 
 __all__ = ["log_partition"]
@@ -38,7 +41,8 @@ def log_partition(x: Tensor, arithmetic: Arithmetic = ALL_TREES) -> tuple[Tensor
     Args:
         x: log-weights ``[*batch, n, n]`` of a floating dtype; ``-inf`` excludes an edge. The row of
             node 0 and the diagonal are not read. From every node a path has to lead to node 0.
-        arithmetic: the numbers to compute with, which decide which trees are summed over.
+        arithmetic: the numbers to compute with, which decide which trees are summed over, and how
+            accurate an inverse has to be.
 
     Returns:
         ``[*batch]`` and ``[*batch, n, n]`` in float64, where the device has it. The row of node 0
@@ -54,8 +58,8 @@ def log_partition(x: Tensor, arithmetic: Arithmetic = ALL_TREES) -> tuple[Tensor
                 [0.6667, 0.6667, 0.0000]], dtype=torch.float64)
     """
     wide = x.to(longest_dtype(x.device))
-    result: tuple[Tensor, Tensor] = _differentiable(_Trees, _ordinary, arithmetic, wide)
-    return result
+    log_z, marginals, *_ = _differentiable(_Trees, _ordinary, arithmetic, wide)
+    return log_z, marginals
 
 
 def _differentiable(
@@ -78,7 +82,7 @@ def _ordinary(arithmetic: Arithmetic, x: Tensor) -> tuple[Tensor, Tensor]:
     return log_z.reshape(x.shape[:-2]), marginals.reshape(x.shape)
 
 
-def _ordinary_curvature(arithmetic: Arithmetic, x: Tensor, along: Tensor) -> Tensor:
+def _ordinary_curvature(arithmetic: Arithmetic, x: Tensor, along: Tensor, *_: Tensor) -> Tensor:
     """Multiply the derivative of the marginals, which is symmetric, by a vector."""
     change: Tensor = torch.func.vjp(lambda x: _ordinary(arithmetic, x)[1], x)[1](along)[0]
     return change
@@ -94,40 +98,67 @@ def _curvature(numbers: Numbers, x: Tensor, along: Tensor) -> tuple[tuple[Tensor
     return (change,), smallest
 
 
+def _eliminated(
+    compute: Callable[..., tuple[tuple[Tensor, ...], Tensor]],
+    arithmetic: Arithmetic,
+    found: tuple[Tensor, ...],
+    inverse: Tensor,
+    *given: Tensor,
+) -> None:
+    """Replace results of those graphs whose inverse is NaN by those of an elimination."""
+    lost = inverse[:, 0, 0].isnan()
+    if bool(lost.any()):
+        right = with_plain_numbers(compute, *(x[lost] for x in given), arithmetic=arithmetic)
+        for result, other in zip(found, right, strict=True):
+            result[lost] = other
+
+
 class _Trees(Function):
-    """Log Z and the marginals."""
+    """Log Z, the marginals, and the inverse, which is not differentiated but used again."""
 
     @staticmethod
-    def forward(x: Tensor, arithmetic: Arithmetic, levels: Levels) -> tuple[Tensor, Tensor]:
+    def forward(x: Tensor, arithmetic: Arithmetic, levels: Levels) -> tuple[Tensor, Tensor, Tensor]:
         del levels
-        log_z, marginals = with_plain_numbers(_values, x, arithmetic=arithmetic)
-        return log_z.reshape(x.shape[:-2]), marginals.reshape(x.shape)
+        rows = as_rows(x)
+        if arithmetic.inverse and may_branch_on_values(x):
+            log_z, marginals, inverse = sums_by_inverse(rows, arithmetic.inverse)
+            _eliminated(_values, arithmetic, (log_z, marginals), inverse, rows)
+        else:
+            log_z, marginals = with_plain_numbers(_values, rows, arithmetic=arithmetic)
+            inverse = x.new_full((), math.nan).expand(x.shape)
+        return log_z.reshape(x.shape[:-2]), marginals.reshape(x.shape), inverse.reshape(x.shape)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         x, ctx.arithmetic, ctx.levels = inputs
-        ctx.save_for_backward(x, output[1])
-        ctx.save_for_forward(x, output[1])
+        ctx.mark_non_differentiable(output[2])
+        ctx.save_for_backward(x, *output[1:])
+        ctx.save_for_forward(x, *output[1:])
 
     @staticmethod
-    def backward(ctx: Any, grad_log: Tensor, grad_marginals: Tensor) -> tuple[Tensor, None, None]:
-        x, marginals = ctx.saved_tensors
-        change = _times(ctx.arithmetic, x, grad_marginals)
+    def backward(
+        ctx: Any, grad_log: Tensor, grad_marginals: Tensor, _: Tensor
+    ) -> tuple[Tensor, None, None]:
+        x, marginals, inverse = ctx.saved_tensors
+        change = _times(ctx.arithmetic, x, inverse, grad_marginals)
         return grad_log[..., None, None] * marginals + change, None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, Tensor]:
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> tuple[Tensor, Tensor, None]:
         ctx.levels.number += 1
-        x, marginals = ctx.saved_tensors
-        return (marginals * tangent).sum((-2, -1)), _times(ctx.arithmetic, x, tangent)
+        x, marginals, inverse = ctx.saved_tensors
+        change = _times(ctx.arithmetic, x, inverse, tangent)
+        return (marginals * tangent).sum((-2, -1)), change, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], x: Tensor, *rest: Any) -> tuple[Any, Any]:
-        return _Trees.apply(x.movedim(in_dims[0], 0), *rest), (0, 0)
+        return _Trees.apply(x.movedim(in_dims[0], 0), *rest), (0, 0, 0)
 
 
-def _times(arithmetic: Arithmetic, x: Tensor, along: Tensor) -> Tensor:
-    product: Tensor = _differentiable(_Curvature, _ordinary_curvature, arithmetic, x, along)
+def _times(arithmetic: Arithmetic, x: Tensor, inverse: Tensor, along: Tensor) -> Tensor:
+    product: Tensor = _differentiable(
+        _Curvature, _ordinary_curvature, arithmetic, x, along, inverse
+    )
     return product
 
 
@@ -135,37 +166,46 @@ class _Curvature(Function):
     """The derivative of the marginals times a vector."""
 
     @staticmethod
-    def forward(x: Tensor, along: Tensor, arithmetic: Arithmetic, levels: Levels) -> Tensor:
+    def forward(
+        x: Tensor, along: Tensor, inverse: Tensor, arithmetic: Arithmetic, levels: Levels
+    ) -> Tensor:
         del levels
-        return with_plain_numbers(_curvature, x, along, arithmetic=arithmetic)[0].reshape(x.shape)
+        given = as_rows(x), as_rows(along)
+        if arithmetic.inverse and may_branch_on_values(x):
+            inverse = as_rows(inverse)
+            change = change_by_inverse(given[0], inverse, given[1])
+            _eliminated(_curvature, arithmetic, (change,), inverse, *given)
+        else:
+            (change,) = with_plain_numbers(_curvature, *given, arithmetic=arithmetic)
+        return change.reshape(x.shape)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, along, ctx.arithmetic, ctx.levels = inputs
-        ctx.save_for_backward(x, along)
-        ctx.save_for_forward(x, along)
+        x, along, inverse, ctx.arithmetic, ctx.levels = inputs
+        ctx.save_for_backward(x, along, inverse)
+        ctx.save_for_forward(x, along, inverse)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        x, along = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        x, along, inverse = ctx.saved_tensors
         third = _third(ctx.arithmetic, x, along, grad)
-        return third, _times(ctx.arithmetic, x, grad), None, None
+        return third, _times(ctx.arithmetic, x, inverse, grad), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, turn: Tensor, *_: None) -> Tensor:
         ctx.levels.number += 1
-        x, along = ctx.saved_tensors
-        return _times(ctx.arithmetic, x, turn) + _third(ctx.arithmetic, x, along, tangent)
+        x, along, inverse = ctx.saved_tensors
+        third = _third(ctx.arithmetic, x, along, tangent)
+        return _times(ctx.arithmetic, x, inverse, turn) + third
 
     @staticmethod
-    def vmap(
-        info: Any, in_dims: tuple[Any, ...], x: Tensor, along: Tensor, *rest: Any
-    ) -> tuple[Tensor, int]:
-        x, along = (
+    def vmap(info: Any, in_dims: tuple[Any, ...], *given: Any) -> tuple[Tensor, int]:
+        tensors, rest = given[:3], given[3:]
+        rows = (
             y.expand(info.batch_size, *y.shape) if dim is None else y.movedim(dim, 0)
-            for y, dim in zip((x, along), in_dims, strict=False)
+            for y, dim in zip(tensors, in_dims, strict=False)
         )
-        return _Curvature.apply(x, along, *rest), 0
+        return _Curvature.apply(*rows, *rest), 0
 
 
 def _third(arithmetic: Arithmetic, x: Tensor, a: Tensor, b: Tensor) -> Tensor:

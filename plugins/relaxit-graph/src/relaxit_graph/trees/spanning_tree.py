@@ -26,6 +26,7 @@ from relaxit.dtypes import compute_dtype, longest_dtype
 from relaxit_graph.edges.absent_nodes import WithAbsentNodes
 from relaxit_graph.edges.vectors import adjacency, edge_vector, symmetric
 from relaxit_graph.trees import polytope
+from relaxit_graph.trees.arithmetic import all_trees
 from relaxit_graph.trees.distribution import SpanningTreeDistribution
 from relaxit_graph.trees.log_partition import log_partition
 from relaxit_graph.trees.prim import best_tree, connected
@@ -154,7 +155,8 @@ class SpanningTree(WithAbsentNodes, PerturbAndRelax):
         return "NaN, +inf, an edge masked in one direction only, or masks that disconnect the graph"
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        _, marginals = log_partition(_cooled(symmetric(scores), temperature))
+        cold = _cooled(symmetric(scores), temperature)
+        _, marginals = log_partition(cold, all_trees(scores.dtype))
         return marginals + marginals.mT
 
     def argmax(self, scores: Tensor) -> Tensor:
