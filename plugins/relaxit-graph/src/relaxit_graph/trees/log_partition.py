@@ -98,7 +98,7 @@ def _curvature(numbers: Numbers, x: Tensor, along: Tensor) -> tuple[tuple[Tensor
     return (change,), smallest
 
 
-def _eliminated(
+def _eliminate_others(
     compute: Callable[..., tuple[tuple[Tensor, ...], Tensor]],
     arithmetic: Arithmetic,
     found: tuple[Tensor, ...],
@@ -122,7 +122,7 @@ class _Trees(Function):
         rows = as_rows(x)
         if arithmetic.inverse and may_branch_on_values(x):
             log_z, marginals, inverse = sums_by_inverse(rows, arithmetic.inverse)
-            _eliminated(_values, arithmetic, (log_z, marginals), inverse, rows)
+            _eliminate_others(_values, arithmetic, (log_z, marginals), inverse, rows)
         else:
             log_z, marginals = with_plain_numbers(_values, rows, arithmetic=arithmetic)
             inverse = x.new_full((), math.nan).expand(x.shape)
@@ -174,7 +174,7 @@ class _Curvature(Function):
         if arithmetic.inverse and may_branch_on_values(x):
             inverse = as_rows(inverse)
             change = change_by_inverse(given[0], inverse, given[1])
-            _eliminated(_curvature, arithmetic, (change,), inverse, *given)
+            _eliminate_others(_curvature, arithmetic, (change,), inverse, *given)
         else:
             (change,) = with_plain_numbers(_curvature, *given, arithmetic=arithmetic)
         return change.reshape(x.shape)
