@@ -127,7 +127,7 @@ class NameTable:
         if kind != "function" and name in self._entries["function"]:
             return f"{name} is a function: relaxit.functional.{name}."
         if not package:
-            return ELSEWHERE.get((kind, name), "")
+            return ELSEWHERE.get((kind, name), "") or self._of_another_kind(kind, name)
         for plugin in self.plugins:
             if plugin.distribution == package:
                 return (
@@ -138,6 +138,14 @@ class NameTable:
             f"It comes with the package {package}, which is not installed: in a checkout of "
             f"relaxit, pip install -e . -e plugins/{package}"
         )
+
+    def _of_another_kind(self, kind: str, name: str) -> str:
+        """Return which kind the name belongs to, if it is used for another one than was asked."""
+        for other, table in self._entries.items():
+            if other != kind and (name in table or self._also_called(other, name)):
+                article = "an" if other[0] in "aeiou" else "a"
+                return f"{name!r} is the name of {article} {other}."
+        return ""
 
 
 def _aliases(item: Any) -> tuple[str, ...]:

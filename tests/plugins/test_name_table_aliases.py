@@ -146,3 +146,17 @@ def test_registered_names_and_suggestions():
         assert registry.registered("relaxation", name) == name
     with pytest.raises(UnknownName, match="Did you mean concrete"):
         registry.find("relaxation", "concrte")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "other"),
+    [
+        ("relaxation", "rloo", "an estimator"),
+        ("relaxation", "ste", "an estimator"),
+        ("estimator", "concrete", "a relaxation"),
+        ("task", "digits", "a dataset"),
+    ],
+)
+def test_names_of_another_kind_are_told(kind, name, other):
+    with pytest.raises(UnknownName, match=f"'{name}' is the name of {other}"):
+        default_registry().find(kind, name)
