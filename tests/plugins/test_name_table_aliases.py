@@ -153,7 +153,7 @@ def test_registered_names_and_suggestions():
     [
         ("relaxation", "rloo", "an estimator"),
         ("relaxation", "ste", "an estimator"),
-        ("estimator", "concrete", "a relaxation"),
+        ("estimator", "categorical", "a relaxation"),
         ("task", "digits", "a dataset"),
     ],
 )
