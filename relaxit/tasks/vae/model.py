@@ -147,7 +147,10 @@ def _scale(encoder: nn.Sequential, decoder: nn.Sequential, active: float) -> Non
 
 
 def _active_entries(relaxation: Relaxation) -> float:
-    """Return the squared norm of a typical hard sample: how many of its entries are one."""
+    """Return the squared norm of a typical hard sample: how many of its entries are one.
+
+    It is 1 where all samples are zero, such as trees of one node, and weights do not matter.
+    """
     generator = torch.Generator().manual_seed(0)
     q = relaxation(torch.zeros(64, *relaxation.param_shape))
-    return float(q.sample_hard(generator=generator).square().sum()) / 64
+    return float(q.sample_hard(generator=generator).square().sum()) / 64 or 1.0

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import relaxit
+from relaxit import Capabilities
 from relaxit.tasks.vae.model import Vae
 from tests.training.signs import Sign
 
@@ -28,6 +29,28 @@ def test_scaled_weights_keep_the_signal_of_hard_values(relaxation):
     hard = relaxation(torch.zeros(500, 20, *relaxation.param_shape)).sample_hard()
     variance = vae.decoder[0](hard.flatten(1)).square().mean().detach()
     assert 1.0 < float(variance) < 4.0  # He: 2; torch's default gives below 0.2 for one-hot input
+
+
+class Nothing(Sign):
+    """A structure of one value, which is zero, such as the tree of one node."""
+
+    name = "test-nothing"
+    capabilities = Capabilities(density=False, discrete_distribution=False, exact_rounding=False)
+
+    def relax(self, scores, temperature):
+        return 0 * scores
+
+    def argmax(self, scores):
+        return torch.zeros_like(scores)
+
+    def hard(self, soft):
+        return torch.zeros_like(soft)
+
+
+def test_weights_are_finite_where_all_samples_are_zero():
+    vae = Vae(Nothing(), latents=2, pixels=5)
+    assert all(weight.isfinite().all() for weight in vae.parameters())
+    assert vae.decode(Nothing()(torch.zeros(3, 2, 1)).sample_hard()).isfinite().all()
 
 
 def test_the_decoder_starts_at_the_mean_image():
