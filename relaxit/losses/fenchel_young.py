@@ -74,7 +74,7 @@ def fenchel_young_loss(
         tensor([ 1., -1.,  1.])
     """
     owner = "fenchel_young_loss"
-    solved = solver(owner, relaxation)
+    solved = solver(owner, relaxation, "-q.discrete.log_prob(target)")
     check_count(owner, "draws", draws, 1)
     if not 0 < scale < math.inf:
         raise ConfigurationError(f"{owner}: scale must be positive and finite, got {scale}")

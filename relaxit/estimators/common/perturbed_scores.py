@@ -32,8 +32,15 @@ _SCORES: dict[Noise, Callable[[Tensor], Tensor]] = {
 """``-d/dz log density(z)`` for each noise; its mean is 0, and it is unbounded for Gumbel noise."""
 
 
-def solver(owner: str, relaxation: Relaxation) -> PerturbAndRelax:
+def solver(
+    owner: str, relaxation: Relaxation, instead: str = "'straight-through'"
+) -> PerturbAndRelax:
     """Return the relaxation, after a check that it has an argmax of scores.
+
+    Args:
+        owner: who needs it, for the message.
+        relaxation: the relaxation.
+        instead: what to try where it has none.
 
     Raises:
         Unsupported: if it has none; names the owner.
@@ -44,7 +51,7 @@ def solver(owner: str, relaxation: Relaxation) -> PerturbAndRelax:
     if not isinstance(relaxation, PerturbAndRelax):
         raise Unsupported(
             f"{owner} needs an argmax of scores (a PerturbAndRelax), which relaxation "
-            f"{relaxation.name!r} does not have; try 'straight-through'"
+            f"{relaxation.name!r} does not have; try {instead}"
         )
     return relaxation
 
