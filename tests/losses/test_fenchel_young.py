@@ -89,7 +89,7 @@ class NoScores(ThreeNumbers):
 def test_loss_rejects_scores_that_are_not_linear():
     with pytest.raises(Unsupported, match="no-scores has no statistics, the linear score"):
         fenchel_young_loss(NoScores(), torch.zeros(3), torch.zeros(()))
-    with pytest.raises(Unsupported, match="needs an argmax.*try -q.discrete.log_prob"):
+    with pytest.raises(Unsupported, match=r"needs an argmax.*try -q.discrete.log_prob"):
         fenchel_young_loss(Plain(), torch.zeros(3), torch.zeros(3))
 
 
