@@ -15,7 +15,8 @@ import relaxit
 from relaxit import Capabilities, PerturbAndRelax, Unsupported, noise
 from relaxit.aliases import Generator, Shape
 from relaxit.seeded_distribution import SeededDistribution
-from relaxit_graph.edges.on_edges import GraphOptions, OnEdges, OnEdgesDistribution, of_vector
+from relaxit_graph.edges.on_edges import OnEdges, OnEdgesDistribution, of_vector
+from relaxit_graph.edges.on_nodes import GraphOptions
 from relaxit_graph.edges.vectors import arc_matrix, arc_vector
 
 __all__ = ["Edges", "EdgesOptions"]

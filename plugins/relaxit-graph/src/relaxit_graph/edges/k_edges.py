@@ -10,7 +10,8 @@ from torch import Tensor
 import relaxit
 from relaxit import Capabilities, PerturbAndRelax
 from relaxit.seeded_distribution import SeededDistribution
-from relaxit_graph.edges.on_edges import GraphOptions, OnEdges, of_vector
+from relaxit_graph.edges.on_edges import OnEdges, of_vector
+from relaxit_graph.edges.on_nodes import GraphOptions
 
 __all__ = ["KEdges", "KEdgesOptions"]
 
