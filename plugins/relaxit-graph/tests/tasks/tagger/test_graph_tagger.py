@@ -171,3 +171,15 @@ def test_a_chain_of_another_length_is_rejected_in_a_line(length):
     with pytest.raises(ConfigurationError, match=r"up to 4 tokens.*set -o length=4$") as error:
         built(setup(length=length), sentences(4, 2))
     assert "\n" not in str(error.value)
+
+
+def test_columns_that_do_not_fit_the_sentences_are_rejected_in_a_line():
+    tags = torch.zeros(2, 3, dtype=torch.long)
+    tokens = torch.zeros(2, 4, dtype=torch.long)
+    for columns, words in (
+        ({"tags": tags}, r"a column tags has shape \[3\] per example; choose another --dataset$"),
+        ({"lengths": [2, 5]}, r"a column lengths has 5; choose another --dataset$"),
+    ):
+        with pytest.raises(ConfigurationError, match=rf"up to 4 tokens, but {words}") as error:
+            built(setup(), Examples.of(inputs=tokens, **columns))
+        assert "\n" not in str(error.value)
