@@ -19,6 +19,7 @@ __all__ = ["KEdges", "KEdgesOptions"]
 class KEdgesOptions(GraphOptions):
     """Options of :class:`KEdges`."""
 
+    nodes: int = Field(ge=2, description="number of nodes", examples=[5])
     edges: int = Field(ge=0, description="number of edges of a graph", examples=[3])
 
     @model_validator(mode="after")
