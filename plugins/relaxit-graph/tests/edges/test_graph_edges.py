@@ -50,6 +50,7 @@ def test_quantities_are_sums_over_edges(directed, dtype, tolerance):
     q = graph(params).discrete
     assert (q.mean.double() - logits.sigmoid() * off).abs().max() < tolerance
     p = logits.sigmoid()
+    assert (q.variance.double() - p * (1 - p) * off).abs().max() < tolerance
     entropy = torch.where(counted, torch.special.entr(p) + torch.special.entr(1 - p), 0.0)
     assert (q.entropy().double() - entropy.sum((-2, -1))).abs().max() < 10 * tolerance
     value = q.sample((20,)).double()

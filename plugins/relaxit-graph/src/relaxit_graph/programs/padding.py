@@ -58,7 +58,7 @@ def as_lengths(
 
 
 def only_first(like: Tensor, *shape: int) -> Tensor:
-    """Return scores of which only the first is allowed, in the dtype and on the device of a tensor.
+    """Return scores that allow the first item only, at 0, with the dtype and device of ``like``.
 
     Example:
         >>> only_first(torch.zeros(()), 2, 2)

@@ -97,13 +97,13 @@ class ChainDistribution(SumProductDistribution):
     """The exact distribution of a chain. Samples need one random number per state and position."""
 
     def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
-        weights = self.weights.expand(shape + self.weights.shape)
-        unary, pair = self.relaxation.split(weights).values()
+        unary, pair = self.relaxation.split(self.weights).values()
         gumbel = noise.gumbel(
-            unary.shape, dtype=unary.dtype, device=unary.device, generator=generator
+            shape + unary.shape, dtype=unary.dtype, device=unary.device, generator=generator
         )
 
         def draw(position: int, scores: Tensor) -> tuple[Tensor, Tensor]:
-            return scores, (scores + gumbel[..., position, :]).argmax(-1)
+            perturbed = scores + gumbel[..., position, :]
+            return perturbed, perturbed.argmax(-1)
 
         return backward_samples(forward_messages(unary, pair, log_sum), pair, draw)[1]
