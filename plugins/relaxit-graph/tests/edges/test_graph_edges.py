@@ -85,6 +85,16 @@ def test_density_is_the_product_of_binary_concrete_ones(directed):
     assert torch.equal(soft, soft.mT) != directed
 
 
+@DIRECTED
+def test_logits_of_edges_expand(directed):
+    params, temperature = params_of(3)[:2], torch.tensor([0.3, 2.0], dtype=torch.float64)
+    of_logits = Edges(nodes=3, directed=directed)(params, temperature).log_space
+    expanded = of_logits.expand((4, 2))
+    drawn = expanded.rsample((5,))
+    assert drawn.shape == (5, 4, 2, 6 if directed else 3)
+    assert torch.equal(expanded.log_prob(drawn), of_logits.log_prob(drawn))
+
+
 def test_statistics_give_the_score():
     for directed in (False, True):
         graph, params = Edges(nodes=4, directed=directed), params_of(4)[0]

@@ -172,11 +172,8 @@ class EdgeLogits(SeededDistribution):
         )
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> EdgeLogits:
-        batch_shape, temperature = torch.Size(batch_shape), self.temperature
-        if isinstance(temperature, Tensor) and temperature.dim() > 0:
-            temperature = temperature.expand(*batch_shape, 1, 1)
-        params = self.params.expand(batch_shape + self.params.shape[-2:])
-        return EdgeLogits(self.relaxation, params, temperature)
+        params = self.params.expand(torch.Size(batch_shape) + self.params.shape[-2:])
+        return EdgeLogits(self.relaxation, params, self.temperature)  # which broadcasts
 
     @property
     def support(self) -> Constraint:
