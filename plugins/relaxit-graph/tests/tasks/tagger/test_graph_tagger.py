@@ -69,6 +69,16 @@ def test_loss_and_tags_of_a_padded_sentence_are_those_of_all_chains(structure, l
 
 
 @STRUCTURES
+def test_tags_follow_tokens_that_only_one_tag_emits(structure):
+    task, s, batch = CrfTagger(), setup(structure), sentences(4, 3)
+    model, real = built(s, batch), is_real(batch)
+    own = torch.arange(TOKENS) % STATES
+    with torch.no_grad():
+        model.emissions.copy_(100.0 * (own == torch.arange(STATES).unsqueeze(-1)))
+    assert torch.equal(task.tags(s, model, batch)[real], own[batch.inputs[real]])
+
+
+@STRUCTURES
 @pytest.mark.parametrize("estimator", ["pathwise", "st-gumbel", "straight-through"])
 def test_what_follows_a_sentence_does_not_count(structure, estimator):
     task, s, batch = CrfTagger(), setup(structure, estimator=estimator), sentences(4, 2, 1)
