@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -32,6 +34,15 @@ def test_quantities_are_those_of_the_smaller_graph(name, options):
         torch.testing.assert_close(q.mean[row, :size, :size], small.mean)
         values = hard[:, row, :size, :size]
         torch.testing.assert_close(q.log_prob(hard)[:, row], small.log_prob(values))
+
+
+@EACH
+@pytest.mark.parametrize("shape", [(4,), (3, 3), (2, 5, 5), (2, 4, 3)])
+def test_params_of_another_number_of_nodes_are_one_line(name, options, shape):
+    structure = relaxit.get(name, nodes=4, **options)
+    wanted = re.escape(f"{name}: params must be [*, 4, 4], got {list(shape)}")
+    with pytest.raises(ShapeError, match=f"^{wanted}$"):
+        structure.pad(torch.zeros(shape), torch.tensor(2))
 
 
 @EACH

@@ -50,6 +50,7 @@ def test_quantities_are_sums_over_edges(directed, dtype, tolerance):
     q = graph(params).discrete
     assert (q.mean.double() - logits.sigmoid() * off).abs().max() < tolerance
     p = logits.sigmoid()
+    assert (q.variance.double() - p * (1 - p) * off).abs().max() < tolerance
     entropy = torch.where(counted, torch.special.entr(p) + torch.special.entr(1 - p), 0.0)
     assert (q.entropy().double() - entropy.sum((-2, -1))).abs().max() < 10 * tolerance
     value = q.sample((20,)).double()
@@ -82,6 +83,16 @@ def test_density_is_the_product_of_binary_concrete_ones(directed):
     want = torch.where(counted, each, 0.0).sum((-2, -1))
     assert torch.allclose(q.log_prob(soft), want, rtol=1e-12)
     assert torch.equal(soft, soft.mT) != directed
+
+
+@DIRECTED
+def test_logits_of_edges_expand(directed):
+    params, temperature = params_of(3)[:2], torch.tensor([0.3, 2.0], dtype=torch.float64)
+    of_logits = Edges(nodes=3, directed=directed)(params, temperature).log_space
+    expanded = of_logits.expand((4, 2))
+    drawn = expanded.rsample((5,))
+    assert drawn.shape == (5, 4, 2, 6 if directed else 3)
+    assert torch.equal(expanded.log_prob(drawn), of_logits.log_prob(drawn))
 
 
 def test_statistics_give_the_score():

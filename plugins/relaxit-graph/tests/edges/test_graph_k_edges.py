@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from graph_checks import without
 from torch.distributions import kl_divergence
 
 import relaxit
@@ -15,19 +16,11 @@ from relaxit.testing import parametrize_with_checks
 from relaxit_graph.edges.k_edges import KEdges
 from relaxit_graph.edges.vectors import adjacency, edge_vector
 
-COMPILES = ("compiled_equals_eager", "few_graphs_for_any_temperature")
+SUBSETS = ("compiled_equals_eager", "few_graphs_for_any_temperature")
+"""Checks that take minutes and are those of the subset."""
 
 
-def checks_but(*dropped):
-    """The checks of the kit, less some that take minutes and are those of the subset."""
-    name, params = parametrize_with_checks([KEdges(nodes=3, edges=2)]).args
-    ends = tuple(f"-{each}" for each in dropped)
-    kept = [param for param in params if not str(param.id).endswith(ends)]
-    assert len(kept) == len(params) - len(dropped)
-    return pytest.mark.parametrize(name, kept)
-
-
-@checks_but(*COMPILES)
+@without(parametrize_with_checks([KEdges(nodes=3, edges=2)]), *SUBSETS)
 def test_k_edges(check):
     check()
 
@@ -54,6 +47,8 @@ def test_quantities_are_those_of_the_subset(nodes, edges):
 def test_bad_input():
     with pytest.raises(OptionsError, match="exceeds the 6 edges of a complete graph of 4 nodes"):
         KEdges(nodes=4, edges=7)
+    with pytest.raises(OptionsError, match="k-edges: nodes must be at least 2, got 1"):
+        KEdges(nodes=1, edges=0)
     masked = torch.full((4, 4), -torch.inf)
     with pytest.raises(DomainError, match="fewer than k = 2 items not masked"):
         KEdges(nodes=4, edges=2)(masked)

@@ -180,6 +180,14 @@ def test_lengths_that_do_not_fit(whole, lengths, kind, words):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("shape", [(4,), (3, 3), (2, 4, 4)])
+def test_params_of_another_shape_are_not_padded(shape):
+    whole = structure("alignment", {"rows": 3, "columns": 4})
+    with pytest.raises(ShapeError) as error:
+        padded(whole, torch.zeros(shape), (2, 2))
+    assert str(error.value) == f"alignment: params must be [*, 3, 4], got {list(shape)}"
+
+
 @pytest.mark.parametrize(
     ("moves", "rows", "columns", "words"),
     [

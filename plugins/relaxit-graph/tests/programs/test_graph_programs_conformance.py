@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from graph_checks import COMPILES
 
 from relaxit.testing import parametrize_with_checks
 from relaxit_graph.programs.alignment import Alignment
@@ -23,12 +24,7 @@ SMALL = [
     Segmentation(length=3, labels=1, longest=2),
 ]
 
-RECORDED = (
-    "-compiled_equals_eager",
-    "-exported_equals_eager",
-    "-few_graphs_for_any_temperature",
-    "-traced_equals_eager",
-)
+RECORDED = tuple(f"-{name}" for name in COMPILES)
 
 
 def checks_that(decorator, keep):

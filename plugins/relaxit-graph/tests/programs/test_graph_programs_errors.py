@@ -113,6 +113,19 @@ def test_options_out_of_range(name, options, words):
 
 
 @ALL
+def test_an_empty_batch_is_one(relaxation):
+    leaf = torch.zeros(0, *relaxation.param_shape, requires_grad=True)
+    soft, hard = relaxation(leaf, 0.5).draw((2,))
+    q = relaxation.discrete(leaf)
+    assert soft.shape == hard.shape == q.sample((2,)).shape == (2, 0, *relaxation.event_shape)
+    assert q.mean.shape == q.mode.shape == (0, *relaxation.event_shape)
+    assert q.log_prob(hard).shape == (2, 0)
+    assert q.entropy().shape == relaxation.valid_params(leaf).shape == (0,)
+    (q.entropy().sum() + soft.sum()).backward()
+    assert leaf.grad.shape == leaf.shape
+
+
+@ALL
 def test_values_outside_have_no_mass(relaxation):
     known = listing(relaxation)
     q = relaxation.discrete(normal(*relaxation.param_shape))

@@ -10,22 +10,22 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions.constraints import Constraint
 
-from relaxit import Capabilities, Options, PerturbAndRelax, constraints
+from relaxit import Capabilities, PerturbAndRelax, constraints
 from relaxit.dtypes import longest_dtype
 from relaxit_graph.arborescences.distribution import DirectedTrees
 from relaxit_graph.arborescences.edmonds import maximum_arborescence
 from relaxit_graph.arborescences.partition import has_tree, partition
 from relaxit_graph.arborescences.vertices import arborescence, arborescences, arcs_of
 from relaxit_graph.edges.absent_nodes import WithAbsentNodes
+from relaxit_graph.edges.on_nodes import GraphOptions
 from relaxit_graph.trees.temperature import divided
 
 __all__ = ["Arborescence", "ArborescenceOptions"]
 
 
-class ArborescenceOptions(Options):
+class ArborescenceOptions(GraphOptions):
     """Options of :class:`Arborescence`."""
 
-    nodes: int = Field(ge=1, description="number of nodes", examples=[5])
     roots: Literal["single", "multiple"] = Field(
         default="single", description="whether a tree has one root, or any positive number"
     )
@@ -94,18 +94,6 @@ class Arborescence(WithAbsentNodes, PerturbAndRelax):
     @classmethod
     def examples(cls) -> list[Arborescence]:
         return [cls(nodes=3), cls(nodes=4), cls(nodes=3, roots="multiple")]
-
-    @classmethod
-    def sizes(cls, shape: torch.Size) -> dict[str, int]:
-        return {"nodes": shape[-1]} if len(shape) >= 2 else {}
-
-    @property
-    def event_shape(self) -> torch.Size:
-        return torch.Size((self.options.nodes, self.options.nodes))
-
-    @property
-    def param_shape(self) -> torch.Size:
-        return self.event_shape
 
     @property
     def single_root(self) -> bool:

@@ -15,7 +15,8 @@ import relaxit
 from relaxit import Capabilities, PerturbAndRelax, Unsupported, noise
 from relaxit.aliases import Generator, Shape
 from relaxit.seeded_distribution import SeededDistribution
-from relaxit_graph.edges.on_edges import GraphOptions, OnEdges, OnEdgesDistribution, of_vector
+from relaxit_graph.edges.on_edges import OnEdges, OnEdgesDistribution, of_vector
+from relaxit_graph.edges.on_nodes import GraphOptions
 from relaxit_graph.edges.vectors import arc_matrix, arc_vector
 
 __all__ = ["Edges", "EdgesOptions"]
@@ -171,11 +172,8 @@ class EdgeLogits(SeededDistribution):
         )
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> EdgeLogits:
-        batch_shape, temperature = torch.Size(batch_shape), self.temperature
-        if isinstance(temperature, Tensor) and temperature.dim() > 0:
-            temperature = temperature.expand(*batch_shape, 1, 1)
-        params = self.params.expand(batch_shape + self.params.shape[-2:])
-        return EdgeLogits(self.relaxation, params, temperature)
+        params = self.params.expand(torch.Size(batch_shape) + self.params.shape[-2:])
+        return EdgeLogits(self.relaxation, params, self.temperature)  # which broadcasts
 
     @property
     def support(self) -> Constraint:

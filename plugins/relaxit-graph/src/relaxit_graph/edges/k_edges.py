@@ -10,7 +10,8 @@ from torch import Tensor
 import relaxit
 from relaxit import Capabilities, PerturbAndRelax
 from relaxit.seeded_distribution import SeededDistribution
-from relaxit_graph.edges.on_edges import GraphOptions, OnEdges, of_vector
+from relaxit_graph.edges.on_edges import OnEdges, of_vector
+from relaxit_graph.edges.on_nodes import GraphOptions
 
 __all__ = ["KEdges", "KEdgesOptions"]
 
@@ -18,6 +19,7 @@ __all__ = ["KEdges", "KEdgesOptions"]
 class KEdgesOptions(GraphOptions):
     """Options of :class:`KEdges`."""
 
+    nodes: int = Field(ge=2, description="number of nodes", examples=[5])
     edges: int = Field(ge=0, description="number of edges of a graph", examples=[3])
 
     @model_validator(mode="after")

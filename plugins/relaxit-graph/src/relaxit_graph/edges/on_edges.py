@@ -11,7 +11,6 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.distributions.constraints import Constraint
@@ -19,18 +18,13 @@ from torch.distributions.constraints import Constraint
 from relaxit import DiscreteDistribution, Options, PerturbAndRelax, constraints
 from relaxit.aliases import Generator
 from relaxit.seeded_distribution import SeededDistribution
+from relaxit_graph.edges.on_nodes import OnNodes
 from relaxit_graph.edges.vectors import adjacency, edge_vector
 
-__all__ = ["GraphOptions", "OnEdges", "OnEdgesDistribution", "of_vector"]
+__all__ = ["OnEdges", "OnEdgesDistribution", "of_vector"]
 
 
-class GraphOptions(Options):
-    """Size of the graph."""
-
-    nodes: int = Field(ge=1, description="number of nodes", examples=[5])
-
-
-class OnEdges(PerturbAndRelax):
+class OnEdges(OnNodes, PerturbAndRelax):
     """A structure on the vector of edges; params and values are matrices ``[*batch, n, n]``.
 
     Values are symmetric, with zeros on the diagonal. The score of an edge is the mean of both
@@ -38,7 +32,6 @@ class OnEdges(PerturbAndRelax):
     structure on the vector.
     """
 
-    options: GraphOptions
     inner: PerturbAndRelax
 
     def __init__(self, options: Options | None = None, /, **fields: Any) -> None:
@@ -67,18 +60,6 @@ class OnEdges(PerturbAndRelax):
     def total(self, of_edges: Tensor) -> Tensor:
         """Return a quantity of the graph: a sum over edges, if the structure is a single edge."""
         return of_edges if self.inner.event_shape else of_edges.sum(-1)
-
-    @classmethod
-    def sizes(cls, shape: torch.Size) -> dict[str, int]:
-        return {"nodes": shape[-1]} if len(shape) >= 2 else {}
-
-    @property
-    def event_shape(self) -> torch.Size:
-        return torch.Size((self.options.nodes, self.options.nodes))
-
-    @property
-    def param_shape(self) -> torch.Size:
-        return self.event_shape
 
     @property
     def noise_shape(self) -> torch.Size:

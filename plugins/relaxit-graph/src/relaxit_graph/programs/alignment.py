@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from relaxit import DomainError, Options, SumProduct
+from relaxit.shapes import batch_shape_of
 from relaxit.sum_product import Sum
 from relaxit.tracing import can_read_values, known_false
 from relaxit_graph.programs.padding import as_lengths
@@ -125,7 +126,7 @@ class Alignment(SumProduct):
 
         Raises:
             DomainError: if a length is out of range, or only one of the two is padded.
-            ShapeError: if lengths do not fit the batch.
+            ShapeError: if params are not ``[*batch, N, M]``, or lengths do not fit the batch.
 
         Example:
             >>> import torch, relaxit
@@ -134,7 +135,8 @@ class Alignment(SumProduct):
             >>> alignment.discrete(padded).entropy().exp()  # the paths of two and two items
             tensor(3.)
         """
-        batch, (most_rows, most_columns) = params.shape[:-2], self.event_shape
+        batch = batch_shape_of(self.name, "params", params, self.param_shape)
+        most_rows, most_columns = self.event_shape
         given = [
             as_lengths(f"{self.name}, rows", rows, batch, most_rows),
             as_lengths(f"{self.name}, columns", columns, batch, most_columns),

@@ -5,7 +5,7 @@ exponential of their score: forward filtering. From the last position on, each s
 given the next one: backward sampling.
 
 Reference: Fruehwirth-Schnatter, "Data Augmentation and Dynamic Linear Models", Journal of Time
-Series Analysis 15 (1994), for states that are numbers; Scott, JASA 97 (2002), section 2.
+Series Analysis 15 (1994), for continuous states; Scott, JASA 97 (2002), section 2.
 """
 
 from __future__ import annotations

@@ -6,13 +6,15 @@ divergences between two padded distributions are those of the real part.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from relaxit import DomainError, ShapeError
 from relaxit.tracing import can_read_values, known_false
 
-__all__ = ["as_lengths"]
+__all__ = ["as_lengths", "only_first"]
 
 
 def as_lengths(
@@ -53,3 +55,15 @@ def as_lengths(
         low, high = int(lengths.min()), int(lengths.max())
         raise DomainError(f"{owner}: {what} must be from 1 to {longest}, got {low} to {high}")
     return lengths
+
+
+def only_first(like: Tensor, *shape: int) -> Tensor:
+    """Return scores that allow the first item only, at 0, with the dtype and device of ``like``.
+
+    Example:
+        >>> only_first(torch.zeros(()), 2, 2)
+        tensor([[0., -inf],
+                [-inf, -inf]])
+    """
+    place = torch.arange(math.prod(shape), device=like.device).reshape(shape)
+    return like.new_zeros(shape).masked_fill(place > 0, -torch.inf)

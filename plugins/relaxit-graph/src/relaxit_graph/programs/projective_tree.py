@@ -6,14 +6,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from relaxit import Options, SumProduct
+from relaxit import SumProduct
 from relaxit.sum_product import Sum
 from relaxit_graph.edges.absent_nodes import WithAbsentNodes
+from relaxit_graph.edges.on_nodes import GraphOptions
 
 __all__ = ["ProjectiveTree", "ProjectiveTreeOptions"]
 
 
-class ProjectiveTreeOptions(Options):
+class ProjectiveTreeOptions(GraphOptions):
     """Options of :class:`ProjectiveTree`."""
 
     nodes: int = Field(ge=1, description="number of words")
@@ -43,18 +44,6 @@ class ProjectiveTree(WithAbsentNodes, SumProduct):
     summary = "a directed tree over a sequence, without crossing arcs (Eisner)"
     references = ("arXiv:2006.08063, section 3",)
     Options = ProjectiveTreeOptions
-
-    @property
-    def event_shape(self) -> torch.Size:
-        return torch.Size((self.options.nodes, self.options.nodes))
-
-    @property
-    def param_shape(self) -> torch.Size:
-        return self.event_shape
-
-    @classmethod
-    def sizes(cls, shape: torch.Size) -> dict[str, int]:
-        return {"nodes": shape[-1]} if shape else {}
 
     @classmethod
     def examples(cls) -> list[ProjectiveTree]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from relaxit import Options, SumProduct
 from relaxit.parts import size_of
 from relaxit.sum_product import Sum
-from relaxit_graph.programs.padding import as_lengths
+from relaxit_graph.programs.padding import as_lengths, only_first
 
 __all__ = ["Segmentation", "SegmentationOptions"]
 
@@ -132,9 +132,7 @@ class Segmentation(SumProduct):
         end = begin[:, None] + torch.arange(longest, device=params.device)
         absent = begin >= given[..., None]
         crosses = ~absent[..., None] & (end >= given[..., None, None])
-        single = segment.new_full((longest, labels), -torch.inf)
-        first = torch.zeros(1, dtype=torch.long, device=params.device)
-        single = single.flatten().index_fill(0, first, 0.0).reshape(single.shape)
+        single = only_first(segment, longest, labels)
         masked = segment.masked_fill(crosses[..., None], -torch.inf)
         return self.join(
             segment=torch.where(absent[..., None, None], single, masked),

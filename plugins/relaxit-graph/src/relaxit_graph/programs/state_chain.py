@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.distributions.constraints import independent
+from torch.distributions.constraints import Constraint, independent
 
 from relaxit import constraints, noise
 from relaxit.aliases import Generator
 from relaxit.parts import size_of
 from relaxit.sum_product import ExponentialFamily, Sum, SumProductDistribution, log_sum
 from relaxit_graph.programs.messages import backward_samples, forward_messages
-from relaxit_graph.programs.padding import as_lengths
+from relaxit_graph.programs.padding import as_lengths, only_first
 
 __all__ = ["ChainDistribution", "StateChain"]
 
@@ -26,7 +26,10 @@ class StateChain(ExponentialFamily):
     """
 
     support = independent(constraints.simplex, 1)
-    vertices = independent(constraints.one_hot, 1)
+
+    @property
+    def vertices(self) -> Constraint:
+        return constraints.vertices_by(self.hard, 2)  # torch's independent fails for empty batches
 
     @property
     def event_shape(self) -> torch.Size:
@@ -84,11 +87,8 @@ class StateChain(ExponentialFamily):
         length, states = self.event_shape
         given = as_lengths(self.name, lengths, unary.shape[:-2], length).unsqueeze(-1)
         absent = torch.arange(length, device=params.device) >= given.to(params.device)
-        only = unary.new_full((states,), -torch.inf).index_fill(
-            0, torch.zeros(1, dtype=torch.long, device=params.device), 0.0
-        )
         return self.join(
-            unary=torch.where(absent[..., None], only, unary),
+            unary=torch.where(absent[..., None], only_first(unary, states), unary),
             pair=pair.masked_fill(absent[..., 1:, None, None], 0.0),
         )
 
@@ -97,13 +97,13 @@ class ChainDistribution(SumProductDistribution):
     """The exact distribution of a chain. Samples need one random number per state and position."""
 
     def _sample(self, shape: torch.Size, generator: Generator = None) -> Tensor:
-        weights = self.weights.expand(shape + self.weights.shape)
-        unary, pair = self.relaxation.split(weights).values()
+        unary, pair = self.relaxation.split(self.weights).values()
         gumbel = noise.gumbel(
-            unary.shape, dtype=unary.dtype, device=unary.device, generator=generator
+            shape + unary.shape, dtype=unary.dtype, device=unary.device, generator=generator
         )
 
         def draw(position: int, scores: Tensor) -> tuple[Tensor, Tensor]:
-            return scores, (scores + gumbel[..., position, :]).argmax(-1)
+            perturbed = scores + gumbel[..., position, :]
+            return perturbed, perturbed.argmax(-1)
 
         return backward_samples(forward_messages(unary, pair, log_sum), pair, draw)[1]

@@ -17,13 +17,13 @@ from __future__ import annotations
 import math
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.distributions.constraints import Constraint
 
-from relaxit import Capabilities, Options, PerturbAndRelax, constraints
+from relaxit import Capabilities, PerturbAndRelax, constraints
 from relaxit.dtypes import compute_dtype, longest_dtype
 from relaxit_graph.edges.absent_nodes import WithAbsentNodes
+from relaxit_graph.edges.on_nodes import GraphOptions
 from relaxit_graph.edges.vectors import adjacency, edge_vector, symmetric
 from relaxit_graph.trees import polytope
 from relaxit_graph.trees.arithmetic import all_trees
@@ -32,13 +32,7 @@ from relaxit_graph.trees.log_partition import log_partition
 from relaxit_graph.trees.prim import best_tree, connected
 from relaxit_graph.trees.temperature import divided
 
-__all__ = ["SpanningTree", "SpanningTreeOptions"]
-
-
-class SpanningTreeOptions(Options):
-    """Options of :class:`SpanningTree`."""
-
-    nodes: int = Field(ge=1, description="number of nodes of the graph", examples=[5])
+__all__ = ["SpanningTree"]
 
 
 class SpanningTree(WithAbsentNodes, PerturbAndRelax):
@@ -84,9 +78,8 @@ class SpanningTree(WithAbsentNodes, PerturbAndRelax):
         "Wilson, STOC 1996 (random spanning trees)",
         "arXiv:2006.08063 (relaxation)",
     )
-    Options = SpanningTreeOptions
+    Options = GraphOptions
     symmetric = True
-    options: SpanningTreeOptions
     capabilities = Capabilities(
         density=False,
         discrete_distribution=True,
@@ -96,20 +89,8 @@ class SpanningTree(WithAbsentNodes, PerturbAndRelax):
     )
 
     @classmethod
-    def sizes(cls, shape: torch.Size) -> dict[str, int]:
-        return {"nodes": shape[-1]} if len(shape) >= 2 else {}
-
-    @classmethod
     def examples(cls) -> list[SpanningTree]:
         return [cls(nodes=4), cls(nodes=3)]
-
-    @property
-    def event_shape(self) -> torch.Size:
-        return torch.Size((self.options.nodes, self.options.nodes))
-
-    @property
-    def param_shape(self) -> torch.Size:
-        return self.event_shape
 
     @property
     def noise_shape(self) -> torch.Size:

@@ -69,6 +69,16 @@ def test_loss_and_tags_of_a_padded_sentence_are_those_of_all_chains(structure, l
 
 
 @STRUCTURES
+def test_tags_follow_tokens_that_only_one_tag_emits(structure):
+    task, s, batch = CrfTagger(), setup(structure), sentences(4, 3)
+    model, real = built(s, batch), is_real(batch)
+    own = torch.arange(TOKENS) % STATES
+    with torch.no_grad():
+        model.emissions.copy_(100.0 * (own == torch.arange(STATES).unsqueeze(-1)))
+    assert torch.equal(task.tags(s, model, batch)[real], own[batch.inputs[real]])
+
+
+@STRUCTURES
 @pytest.mark.parametrize("estimator", ["pathwise", "st-gumbel", "straight-through"])
 def test_what_follows_a_sentence_does_not_count(structure, estimator):
     task, s, batch = CrfTagger(), setup(structure, estimator=estimator), sentences(4, 2, 1)
@@ -171,3 +181,15 @@ def test_a_chain_of_another_length_is_rejected_in_a_line(length):
     with pytest.raises(ConfigurationError, match=r"up to 4 tokens.*set -o length=4$") as error:
         built(setup(length=length), sentences(4, 2))
     assert "\n" not in str(error.value)
+
+
+def test_columns_that_do_not_fit_the_sentences_are_rejected_in_a_line():
+    tags = torch.zeros(2, 3, dtype=torch.long)
+    tokens = torch.zeros(2, 4, dtype=torch.long)
+    for columns, words in (
+        ({"tags": tags}, r"a column tags has shape \[3\] per example; choose another --dataset$"),
+        ({"lengths": [2, 5]}, r"a column lengths has 5; choose another --dataset$"),
+    ):
+        with pytest.raises(ConfigurationError, match=rf"up to 4 tokens, but {words}") as error:
+            built(setup(), Examples.of(inputs=tokens, **columns))
+        assert "\n" not in str(error.value)

@@ -16,7 +16,7 @@ from relaxit_graph.tasks.interactions.graphs import Kind, random_graphs
 
 __all__ = ["SpringSystem", "Springs"]
 
-_STEP = 0.02  # time of an integration step, at most
+_STEP = 0.02  # time of an integration step, about
 _SOFTENING = 0.3  # keeps the force smooth where two particles meet
 
 

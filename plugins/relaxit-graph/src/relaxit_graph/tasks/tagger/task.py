@@ -22,7 +22,6 @@ from collections.abc import Mapping
 
 import torch
 from pydantic import Field
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from relaxit import ConfigurationError, Options
@@ -109,6 +108,17 @@ class CrfTagger(Supervised):
                 f"task {self.name!r}: sentences have up to {longest} tokens, but "
                 f"{setup.relaxation!r} has {length} positions; set -o length={longest}"
             )
+        tags, lengths = format.columns.get("tags"), format.columns.get("lengths")
+        if tags and tags.shape != (longest,):
+            raise ConfigurationError(
+                f"task {self.name!r}: sentences have up to {longest} tokens, but a column tags has "
+                f"shape {list(tags.shape)} per example; choose another --dataset"
+            )
+        if lengths and lengths.classes > longest + 1:
+            raise ConfigurationError(
+                f"task {self.name!r}: sentences have up to {longest} tokens, but a column lengths "
+                f"has {lengths.classes - 1}; choose another --dataset"
+            )
         return CrfAutoencoder(format.inputs.classes, states, self.options.width)
 
     def params(self, setup: Setup, model: nn.Module, batch: Examples) -> Tensor:
@@ -172,6 +182,8 @@ def one_to_one(found: Tensor, true: Tensor) -> float:
         >>> one_to_one(torch.tensor([1, 1, 0, 2]), torch.tensor([0, 0, 2, 2]))
         0.75
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import, needed here only
+
     size = 1 + int(torch.maximum(found.max(), true.max()))
     counts = torch.bincount(found * size + true, minlength=size**2).reshape(size, size).cpu()
     rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)
