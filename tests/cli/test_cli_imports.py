@@ -37,6 +37,7 @@ def test_listing_starts_no_compiler_and_draws_nothing(tmp_path, monkeypatch):
         "torch._dynamo",
         "torch._inductor",
         "matplotlib",
+        "scipy.optimize",
         "sklearn",
         "torchvision",
         "tensorboard",

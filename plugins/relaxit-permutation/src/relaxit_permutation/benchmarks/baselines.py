@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_matrix
 from torch import Tensor
 
 __all__ = ["log_sinkhorn", "log_sinkhorn_until", "published_matching"]
@@ -77,6 +75,9 @@ def published_matching(scores: Tensor) -> Tensor:  # [batch, n, n] -> [batch, n,
         tensor([[[0., 1.],
                  [1., 0.]]])
     """
+    from scipy.optimize import linear_sum_assignment  # slow to import, and benchmarks are listed
+    from scipy.sparse import coo_matrix
+
     costs = -scores.detach().cpu().numpy()
     dense = []
     for cost in costs:

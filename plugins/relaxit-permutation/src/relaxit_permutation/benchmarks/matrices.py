@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from relaxit import Options
@@ -234,6 +233,8 @@ class HardMatching(_Scored):
 
     def oracle(self, device: torch.device) -> Tensor:
         """The best total score of each matrix, ``[batch]``."""
+        from scipy.optimize import linear_sum_assignment  # slow to import
+
         matrices = self.inputs(device)[0].double().cpu().numpy()
         best = [scores[linear_sum_assignment(scores, maximize=True)].sum() for scores in matrices]
         return torch.from_numpy(np.array(best))
