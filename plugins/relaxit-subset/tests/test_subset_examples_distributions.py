@@ -7,15 +7,23 @@ import re
 
 import pytest
 from subset_helpers import brute_force
-from subset_scripts import load, run
 
-two_distributions = load("two_distributions")
+from tests.scripts import examples_of, load, run
+
+EXAMPLES = examples_of(__file__)
+
+two_distributions = load(EXAMPLES / "two_distributions.py")
 
 
 @pytest.fixture(scope="module")
 def distributions_text(tmp_path_factory):
     return run(
-        "two_distributions.py", "--seed", "3", "--seeds", "2", cwd=tmp_path_factory.mktemp("text")
+        EXAMPLES / "two_distributions.py",
+        "--seed",
+        "3",
+        "--seeds",
+        "2",
+        cwd=tmp_path_factory.mktemp("text"),
     )
 
 

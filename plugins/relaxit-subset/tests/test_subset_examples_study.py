@@ -9,9 +9,12 @@ import pytest
 import torch
 from matplotlib.image import imread
 from subset_helpers import brute_force
-from subset_scripts import load, run
 
-study = load("subset_study")
+from tests.scripts import examples_of, load, run
+
+EXAMPLES = examples_of(__file__)
+
+study = load(EXAMPLES / "subset_study.py")
 DRAWS = 4000
 
 
@@ -146,7 +149,7 @@ def test_measures_by_hand():
 def table(tmp_path_factory):
     directory = tmp_path_factory.mktemp("study")
     arguments = ("--draws", "300", "--seeds", "2", "--plot", "study.png")
-    return run("subset_study.py", *arguments, cwd=directory), directory / "study.png"
+    return run(EXAMPLES / "subset_study.py", *arguments, cwd=directory), directory / "study.png"
 
 
 def test_the_table_is_that_of_the_functions(table):
@@ -174,7 +177,7 @@ def test_the_image_has_ink(table):
 
 def test_json_has_every_measure_of_every_seed(tmp_path):
     arguments = ("--draws", "50", "--seeds", "2", "--cost", "linear", "--json")
-    found = json.loads(run("subset_study.py", *arguments, cwd=tmp_path))
+    found = json.loads(run(EXAMPLES / "subset_study.py", *arguments, cwd=tmp_path))
     assert list(found) == list(study.methods())
     for measures in found.values():
         assert len(measures) == 2

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
-from graph_scripts import run
 from matplotlib.image import imread
+
+from tests.scripts import examples_of, run
+
+EXAMPLES = examples_of(__file__)
 
 
 def test_relaxed_paths_align_curves_better_than_attention(tmp_path):
     """Without a path, the points of the frames are ambiguous, for the true model as well."""
-    text = run("alignment.py", "--steps", "100", "--plot", "alignment.png", cwd=tmp_path)
+    text = run(EXAMPLES / "alignment.py", "--steps", "100", "--plot", "alignment.png", cwd=tmp_path)
     rows = re.findall(r"^(\w+ ?\w*) +([\d.]+) +([\d.]+)$", text, re.M)
     points, paths = ({name.strip(): float(row[i]) for name, *row in rows} for i in (0, 1))
     assert paths["true model"] < paths["expected path"] < 0.5 < paths["softmax attention"]

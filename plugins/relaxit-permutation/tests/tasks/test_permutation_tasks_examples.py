@@ -7,15 +7,17 @@ import re
 import pytest
 import torch
 from matplotlib.image import imread
-from permutation_scripts import EXAMPLES, load, run
 
 from relaxit_permutation.gumbel_sinkhorn.permutation import Permutation
 from relaxit_permutation.tasks.jigsaw.puzzle import shuffled
+from tests.scripts import examples_of, load, run
+
+EXAMPLES = examples_of(__file__)
 
 
 def test_sorting_prints_a_table(tmp_path):
     flags = ("--n", "3", "5", "--steps", "25", "--lists", "200")
-    head, *lines = run("sorting_numbers.py", *flags, cwd=tmp_path).splitlines()
+    head, *lines = run(EXAMPLES / "sorting_numbers.py", *flags, cwd=tmp_path).splitlines()
     assert re.fullmatch(r" +n +wrong numbers +wrong lists +seconds", head)
     assert [int(line.split()[0]) for line in lines] == [3, 5]
     for line in lines:
@@ -26,7 +28,7 @@ def test_sorting_prints_a_table(tmp_path):
 
 @pytest.mark.parametrize(("sign", "wrong"), [(1.0, 0.0), (-1.0, 1.0)])
 def test_sorting_counts_lists_from_the_greatest_down(sign, wrong):
-    example = load("sorting_numbers")
+    example = load(EXAMPLES / "sorting_numbers.py")
     slopes = torch.nn.Linear(1, 4)
     with torch.no_grad():  # the greatest number gains most where the slope is greatest
         slopes.weight.copy_(sign * torch.tensor([[3.0], [2.0], [1.0], [0.0]]))
@@ -36,14 +38,14 @@ def test_sorting_counts_lists_from_the_greatest_down(sign, wrong):
 
 def test_the_jigsaw_is_drawn_and_its_shares_are_printed(tmp_path):
     flags = ("--steps", "80", "--plot", "jigsaw.png")
-    found = run("jigsaw.py", *flags, cwd=tmp_path)
+    found = run(EXAMPLES / "jigsaw.py", *flags, cwd=tmp_path)
     places, images = map(float, re.findall(r"([\d.]+)%", found))
     assert 40 < images <= places <= 100
     assert min(imread(tmp_path / "jigsaw.png").shape[:2]) > 300
 
 
 def test_the_jigsaw_learns_from_its_pieces():
-    example = load("jigsaw")
+    example = load(EXAMPLES / "jigsaw.py")
     torch.manual_seed(0)
     pieces = torch.eye(4).expand(300, 4, 4)  # piece i says that it is piece i
     permutation = Permutation(n=4)

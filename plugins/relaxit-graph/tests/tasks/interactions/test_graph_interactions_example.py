@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from graph_scripts import load, run
 
 from relaxit_graph.tasks.interactions import Springs
+from tests.scripts import examples_of, load, run
+
+EXAMPLES = examples_of(__file__)
 
 
 @pytest.fixture(scope="module")
 def example():
-    return load("interactions")
+    return load(EXAMPLES / "interactions.py")
 
 
 @pytest.mark.parametrize("length", [0.0, 1.0])
@@ -45,7 +47,7 @@ def test_the_threshold_separates(example):
 
 def test_the_table(tmp_path):
     flags = ["--seeds", "1", "--epochs", "2", "--latents", "spanning-tree", "--simulations", "300"]
-    head, *lines = run("interactions.py", *flags, cwd=tmp_path).splitlines()
+    head, *lines = run(EXAMPLES / "interactions.py", *flags, cwd=tmp_path).splitlines()
     assert head.split() == ["method", "graph", "seed", "precision", "recall", "F1", "s/epoch"]
     shares = [[float(share) for share in re.findall(r"([\d.]+)%", line)] for line in lines]
     assert [line.split("  ")[0] for line in lines] == [

@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from graph_scripts import run as run_script
 
 from relaxit.cli.app import run
 from relaxit.training.runs import RunDirectory
+from tests.scripts import examples_of
+from tests.scripts import run as run_script
+
+EXAMPLES = examples_of(__file__)
 
 FLAGS = ["--recipe", "crf-tagger", "--device", "cpu", "--engine", "eager", "--quiet"]
 OTHER = ["--relaxation", "gumbel-crf", "-o", "length=12", "-o", "states=6", "--estimator"]
@@ -49,7 +52,7 @@ def test_what_does_not_fit_is_rejected_in_a_line(flags, message, capsys):
 
 @pytest.mark.parametrize("flags", [[], ["--exact"]], ids=["sample", "exact"])
 def test_the_plain_loop_learns_tags(flags, tmp_path):
-    text = run_script("tagger_loop.py", "--epochs", "2", *flags, cwd=tmp_path)
+    text = run_script(EXAMPLES / "tagger_loop.py", "--epochs", "2", *flags, cwd=tmp_path)
     nats, accuracy, mean, true = map(float, re.findall(r"(\d+\.\d+)", text))
     assert nats < 3.45
     assert 35 < mean == accuracy < true == 87.7

@@ -8,17 +8,19 @@ from pathlib import Path
 import torch
 from matplotlib.image import imread
 from planted_pixels import PLANTED, Planted, config
-from subset_scripts import load, run
 
 from relaxit.data.splits import Splits
 from relaxit.training.building import build
 from relaxit_subset.tasks.feature_selection.figures import COLOUR
+from tests.scripts import examples_of, load, run
+
+EXAMPLES = examples_of(__file__)
 
 
 def test_the_example_prints_a_table_and_draws(tmp_path):
     flags = ["--dataset", "digits", "--ks", "4", "12", "--seeds", "1", "--epochs", "6"]
     flags += ["--fit-epochs", "6", "--plot", "pixels.png"]
-    printed = run("feature_selection.py", *flags, cwd=tmp_path)
+    printed = run(EXAMPLES / "feature_selection.py", *flags, cwd=tmp_path)
     head, *lines = printed.splitlines()
     assert re.search(r"k = 4 +k = 12$", head)
     assert [line.split()[0] for line in lines] == [
@@ -37,7 +39,7 @@ def test_the_example_prints_a_table_and_draws(tmp_path):
 
 
 def test_selections_of_the_example_have_k_pixels_and_see_no_test_images():
-    example = load("feature_selection")
+    example = load(EXAMPLES / "feature_selection.py")
     data = build(config()).data
     first, second = (example.ranked(part, 0) for part in (data, Splits(data.train)))
     for name, ranking in first.items():
@@ -49,7 +51,7 @@ def test_selections_of_the_example_have_k_pixels_and_see_no_test_images():
 
 
 def test_the_networks_of_the_example_see_the_chosen_pixels_only():
-    example = load("feature_selection")
+    example = load(EXAMPLES / "feature_selection.py")
     data = Planted().load(Path())
     chosen = torch.zeros(64).index_fill(0, torch.tensor(PLANTED), 1.0)
     assert example.accuracy(data, chosen, 0, "digits", 8) == 1

@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 
 import pytest
-from subset_scripts import run as run_script
 
 import relaxit
 from relaxit import Capabilities, PerturbAndRelax
 from relaxit.cli.app import run
 from relaxit.training.runs import RunDirectory
+from tests.scripts import examples_of
+from tests.scripts import run as run_script
+
+EXAMPLES = examples_of(__file__)
 
 FLAGS = ["--recipe", "router", "--device", "cpu", "--engine", "eager", "--quiet"]
 
@@ -94,9 +97,9 @@ def test_what_does_not_fit_is_rejected_in_a_line(flags, message, capsys):
 def test_the_examples_are_the_same_method(tmp_path):
     """The first method of the comparison is the plain loop: with the same seed, the same loss."""
     few = ["--seeds", "1", "--epochs", "1"]
-    loop = run_script("router_loop.py", *few, cwd=tmp_path)
+    loop = run_script(EXAMPLES / "router_loop.py", *few, cwd=tmp_path)
     flags = ["--blocks", "1", "--methods", "subset, pathwise", "dense softmax"]
-    table = run_script("router.py", *few, *flags, cwd=tmp_path)
+    table = run_script(EXAMPLES / "router.py", *few, *flags, cwd=tmp_path)
     (alone,) = re.findall(r"test loss ([\d.]+)", loop)
     assert re.search(r"^subset, pathwise +([\d.]+)", table, re.M)[1] == alone
     assert re.search(r"^dense softmax .* - +[\d.]+$", table, re.M)
