@@ -49,8 +49,10 @@ class Arborescence(WithAbsentNodes, PerturbAndRelax):
     follows another distribution than ``q.discrete``, so ``exact_rounding`` is False. There is no
     density.
 
-    A temperature below the range of the scores of a graph times 2^-27 acts as if it were that: soft
-    samples are trees there already, unless two scores differ by less than rounding errors.
+    Where the scores of a graph range over more than 2^27 times the temperature, arcs that no tree
+    needs, such as those with a score of -1e9, are left out of soft samples. If trees need them, the
+    temperature acts as if it were the range times 2^-27: soft samples are trees there already,
+    unless two scores differ by less than rounding errors.
 
     A param of ``-inf`` excludes an arc or a root. For graphs of different sizes in a batch, leave
     for each node that is not there a single arc, from a node that is, with score 0, and exclude it
@@ -138,7 +140,8 @@ class Arborescence(WithAbsentNodes, PerturbAndRelax):
         return f"NaN, +inf, or masks that leave no tree {one}over all {self.options.nodes} nodes"
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        return partition(_cooled(scores, temperature), self.single_root, scores.dtype)[1]
+        cold = _cooled(scores, temperature, self.single_root)
+        return partition(cold, self.single_root, scores.dtype)[1]
 
     def argmax(self, scores: Tensor) -> Tensor:
         roots = scores.diagonal(dim1=-2, dim2=-1)
@@ -152,7 +155,7 @@ class Arborescence(WithAbsentNodes, PerturbAndRelax):
         return DirectedTrees(self, params)
 
 
-def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
+def _cooled(scores: Tensor, temperature: float | Tensor, single_root: bool) -> Tensor:
     """Return scores over the temperature in float64, up to a shift of each column.
 
     Each tree has one entry of each column, so the greatest entry of a column is subtracted first.
@@ -161,4 +164,4 @@ def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
     centred = wide - wide.detach().amax(-2, keepdim=True)
     low = centred.detach()
     span = -low.masked_fill(low.isinf(), 0.0).amin((-2, -1), keepdim=True)
-    return divided(centred, temperature, span)
+    return divided(centred, temperature, span, lambda arcs: has_tree(arcs, single_root))

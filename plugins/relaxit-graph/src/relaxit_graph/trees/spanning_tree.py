@@ -29,7 +29,8 @@ from relaxit_graph.trees import polytope
 from relaxit_graph.trees.arithmetic import all_trees
 from relaxit_graph.trees.distribution import SpanningTreeDistribution
 from relaxit_graph.trees.log_partition import log_partition
-from relaxit_graph.trees.prim import best_tree, connected
+from relaxit_graph.trees.paths import connected
+from relaxit_graph.trees.prim import best_tree
 from relaxit_graph.trees.temperature import divided
 
 __all__ = ["SpanningTree", "SpanningTreeOptions"]
@@ -58,8 +59,10 @@ class SpanningTree(WithAbsentNodes, PerturbAndRelax):
     (samples have none). No digits are lost where weights differ by hundreds of orders of magnitude,
     as they do at low temperatures. All graphs of a batch are processed at once.
 
-    A temperature below the range of the scores of a graph times 2^-27 acts as if it were that:
-    soft samples are trees there already, unless two scores differ by less than rounding errors.
+    Where the scores of a graph range over more than 2^27 times the temperature, edges that no tree
+    needs, such as those with a score of -1e9, are left out of soft samples. If trees need them, the
+    temperature acts as if it were the range times 2^-27: soft samples are trees there already,
+    unless two scores differ by less than rounding errors.
 
     Example:
         >>> import torch, relaxit
@@ -178,4 +181,4 @@ def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
     top = seen.masked_fill(diagonal, -torch.inf).amax((-2, -1), keepdim=True)
     low = seen.masked_fill(diagonal | (seen == -torch.inf), torch.inf).amin((-2, -1), keepdim=True)
     top, span = (x.nan_to_num(0.0, 0.0, 0.0) for x in (top, top - low))  # there may be no edges
-    return divided(wide - top, temperature, span)
+    return divided(wide - top, temperature, span, connected)
