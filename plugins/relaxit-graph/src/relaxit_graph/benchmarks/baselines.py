@@ -14,7 +14,8 @@ def inverse_marginals(scores: Tensor) -> Tensor:  # [batch, n, n] -> same
 
     Scores are symmetric; the diagonal is not read. Exact in exact arithmetic, but it cancels.
     """
-    weights = scores.exp() * (1 - torch.eye(scores.shape[-1], dtype=scores.dtype))
+    own = torch.eye(scores.shape[-1], dtype=torch.bool, device=scores.device)
+    weights = scores.exp().masked_fill(own, 0.0)
     laplacian = torch.diag_embed(weights.sum(-1)) - weights
     inverse = torch.linalg.inv(laplacian[..., 1:, 1:])
     inverse = torch.nn.functional.pad(inverse, (1, 0, 1, 0))
