@@ -1,4 +1,4 @@
-"""Soft samples where scores over the temperature range over more than floats can tell apart."""
+"""Scores that range over more than floats can tell apart, by themselves or over a temperature."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from tree_oracles import INF, MASKS, even, normal
 
+from relaxit import DomainError
 from relaxit_graph.arborescences.arborescence import Arborescence
 from relaxit_graph.trees.spanning_tree import SpanningTree
 
@@ -80,3 +81,31 @@ def test_low_edges_that_every_tree_needs_are_taken(trees):
     assert soft[2, 3] == pytest.approx(1.0)
     assert not soft[:2, 3:].any()
     assert soft.sum() == pytest.approx(float(trees.argmax(scores).sum()))
+
+
+@STRUCTURES
+@pytest.mark.parametrize("size", [1e13, 1e20, 1e38])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_needed_scores_too_far_below_the_others_are_rejected(trees, dtype, size):
+    excluded, finite = (x.to(dtype) for x in with_finite_masks(0, -size))
+    assert torch.equal(trees(finite).discrete.mean, trees(excluded).discrete.mean)
+    # Groups 0, 1, 2 and 3, 4 with the only root 0: every tree has an edge from one to the other.
+    apart = finite.clone()
+    apart[:, :3, 3:] = apart[:, 3:, :3] = -size
+    apart.diagonal(dim1=-2, dim2=-1)[:, 1:] = -size
+    assert not trees.valid_params(apart).any()
+    with pytest.raises(DomainError, match="1e12 below the greatest"):
+        trees(apart)
+    assert trees.valid_params(apart.clamp_min(-1e11)).all()
+
+
+@STRUCTURES
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_the_level_of_scores_does_not_matter(trees, dtype):
+    for level in (-6e4, 6e4, *(() if dtype == torch.float16 else (-1e30, 1e30))):
+        q = trees(torch.full((5, 5), level, dtype=dtype)).discrete
+        want = trees(torch.zeros(5, 5, dtype=dtype)).discrete
+        torch.testing.assert_close(q.mean, want.mean)
+        torch.testing.assert_close(
+            q.log_prob(want.mode), want.log_prob(want.mode), rtol=1e-5, atol=0
+        )

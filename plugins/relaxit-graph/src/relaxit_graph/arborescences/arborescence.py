@@ -17,6 +17,7 @@ from relaxit_graph.arborescences.edmonds import maximum_arborescence
 from relaxit_graph.arborescences.partition import has_tree, partition
 from relaxit_graph.arborescences.vertices import arborescence, arborescences, arcs_of
 from relaxit_graph.edges.absent_nodes import WithAbsentNodes
+from relaxit_graph.trees.log_partition import MOST_RANGE
 from relaxit_graph.trees.temperature import divided
 
 __all__ = ["Arborescence", "ArborescenceOptions"]
@@ -130,14 +131,22 @@ class Arborescence(WithAbsentNodes, PerturbAndRelax):
         return (n - 1) * math.log(n if self.single_root else n + 1)
 
     def valid_params(self, params: Tensor) -> Tensor:
-        """Whether there is no NaN and no ``+inf``, and what is not masked contains a tree."""
+        """Whether there is no NaN and no ``+inf``, and what is not masked contains a tree.
+
+        Each of its arcs has a score less than 1e12 below the greatest into the same node, which
+        sums over trees in float64 can tell.
+        """
         legal = (params < torch.inf).flatten(-2).all(-1)
-        return legal & has_tree(params > -torch.inf, self.single_root)
+        near = params >= params.amax(-2, keepdim=True) - MOST_RANGE
+        return legal & has_tree((params > -torch.inf) & near, self.single_root)
 
     @property
     def illegal_params(self) -> str:
         one = "with one root " if self.single_root else ""
-        return f"NaN, +inf, or masks that leave no tree {one}over all {self.options.nodes} nodes"
+        return (
+            f"NaN, +inf, or masks that leave no tree {one}over all {self.options.nodes} nodes, as "
+            "scores 1e12 below the greatest into a node do"
+        )
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
         cold = _cooled(scores, temperature, self.single_root)
@@ -162,6 +171,4 @@ def _cooled(scores: Tensor, temperature: float | Tensor, single_root: bool) -> T
     """
     wide = scores.to(longest_dtype(scores.device))
     centred = wide - wide.detach().amax(-2, keepdim=True)
-    low = centred.detach()
-    span = -low.masked_fill(low.isinf(), 0.0).amin((-2, -1), keepdim=True)
-    return divided(centred, temperature, span, lambda arcs: has_tree(arcs, single_root))
+    return divided(centred, temperature, lambda arcs: has_tree(arcs, single_root))
