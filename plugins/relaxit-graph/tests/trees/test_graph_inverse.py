@@ -65,6 +65,23 @@ def test_what_cancels_is_rejected():
         assert sums_by_inverse(x, 1e-9)[2].isnan().all()
 
 
+def test_cycles_whose_pivots_are_exchanged_are_rejected():
+    # Two cycles of strong edges. When the first of them is eliminated its pivot cancels to zero, so
+    # that rows are exchanged, and the diagonal of what is returned as the inverse is zero.
+    x = torch.full((1, 6, 6), -INF, dtype=torch.float64)
+    for i, j, score in (
+        *((1, 5, 0.0), (5, 1, 0.0), (2, 4, 0.0), (4, 3, 0.0), (3, 2, 0.0)),
+        *((5, 4, -184.0), (2, 1, -557.0), (3, 0, -483.0)),
+    ):
+        x[0, i, j] = score
+    assert sums_by_inverse(x, 1e-9)[2].isnan().all()
+    # The best tree leaves the cycles by two of the weak edges, 5 -> 4 and 3 -> 0.
+    tree = torch.zeros(6, 6, dtype=torch.float64)
+    for i, j in ((1, 5), (5, 4), (4, 3), (3, 0), (2, 4)):
+        tree[i, j] = 1.0
+    torch.testing.assert_close(log_partition(x)[1][0], tree, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("row", [0, 3])
 def test_excluded_edges_change_nothing(row):
     x = normal(3, 5, 5) + MASKS[row]

@@ -18,6 +18,7 @@ from relaxit_graph.arborescences.partition import has_tree, partition
 from relaxit_graph.arborescences.vertices import arborescence, arborescences, arcs_of
 from relaxit_graph.edges.absent_nodes import WithAbsentNodes
 from relaxit_graph.edges.on_nodes import GraphOptions
+from relaxit_graph.trees.log_partition import MOST_RANGE
 from relaxit_graph.trees.temperature import divided
 
 __all__ = ["Arborescence", "ArborescenceOptions"]
@@ -49,8 +50,10 @@ class Arborescence(WithAbsentNodes, PerturbAndRelax):
     follows another distribution than ``q.discrete``, so ``exact_rounding`` is False. There is no
     density.
 
-    A temperature below the range of the scores of a graph times 2^-27 acts as if it were that: soft
-    samples are trees there already, unless two scores differ by less than rounding errors.
+    Where the scores of a graph range over more than 2^27 times the temperature, arcs that no tree
+    needs, such as those with a score of -1e9, are left out of soft samples. If trees need them, the
+    temperature acts as if it were the range times 2^-27: soft samples are trees there already,
+    unless two scores differ by less than rounding errors.
 
     A param of ``-inf`` excludes an arc or a root. For graphs of different sizes in a batch, leave
     for each node that is not there a single arc, from a node that is, with score 0, and exclude it
@@ -116,17 +119,26 @@ class Arborescence(WithAbsentNodes, PerturbAndRelax):
         return (n - 1) * math.log(n if self.single_root else n + 1)
 
     def valid_params(self, params: Tensor) -> Tensor:
-        """Whether there is no NaN and no ``+inf``, and what is not masked contains a tree."""
+        """Whether there is no NaN and no ``+inf``, and what is not masked contains a tree.
+
+        Each of its arcs has a score less than 1e12 below the greatest into the same node, which
+        sums over trees in float64 can tell.
+        """
         legal = (params < torch.inf).flatten(-2).all(-1)
-        return legal & has_tree(params > -torch.inf, self.single_root)
+        near = params >= params.amax(-2, keepdim=True) - MOST_RANGE
+        return legal & has_tree((params > -torch.inf) & near, self.single_root)
 
     @property
     def illegal_params(self) -> str:
         one = "with one root " if self.single_root else ""
-        return f"NaN, +inf, or masks that leave no tree {one}over all {self.options.nodes} nodes"
+        return (
+            f"NaN, +inf, or masks that leave no tree {one}over all {self.options.nodes} nodes, as "
+            "scores 1e12 below the greatest into a node do"
+        )
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        return partition(_cooled(scores, temperature), self.single_root, scores.dtype)[1]
+        cold = _cooled(scores, temperature, self.single_root)
+        return partition(cold, self.single_root, scores.dtype)[1]
 
     def argmax(self, scores: Tensor) -> Tensor:
         roots = scores.diagonal(dim1=-2, dim2=-1)
@@ -140,13 +152,11 @@ class Arborescence(WithAbsentNodes, PerturbAndRelax):
         return DirectedTrees(self, params)
 
 
-def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
+def _cooled(scores: Tensor, temperature: float | Tensor, single_root: bool) -> Tensor:
     """Return scores over the temperature in float64, up to a shift of each column.
 
     Each tree has one entry of each column, so the greatest entry of a column is subtracted first.
     """
     wide = scores.to(longest_dtype(scores.device))
     centred = wide - wide.detach().amax(-2, keepdim=True)
-    low = centred.detach()
-    span = -low.masked_fill(low.isinf(), 0.0).amin((-2, -1), keepdim=True)
-    return divided(centred, temperature, span)
+    return divided(centred, temperature, lambda arcs: has_tree(arcs, single_root))

@@ -8,6 +8,7 @@ from torch import Tensor
 from relaxit_graph.arborescences.single_root import SINGLE_ROOT
 from relaxit_graph.trees.arithmetic import all_trees
 from relaxit_graph.trees.log_partition import log_partition
+from relaxit_graph.trees.paths import paths
 
 __all__ = ["has_tree", "partition", "to_root"]
 
@@ -61,12 +62,7 @@ def has_tree(allowed: Tensor, single_root: bool) -> Tensor:
         >>> has_tree(allowed, single_root=True), has_tree(allowed, single_root=False)
         (tensor(False), tensor(True))
     """
-    n = int(allowed.shape[-1])  # a tensor while torch.jit.trace runs
-    roots = allowed.diagonal(dim1=-2, dim2=-1)
-    steps = allowed | torch.eye(n, dtype=torch.bool, device=allowed.device)
-    for _ in range((n - 1).bit_length()):  # paths of up to 2^k arcs
-        counts = steps.float()
-        steps = counts @ counts > 0
+    roots, reached = allowed.diagonal(dim1=-2, dim2=-1), paths(allowed)
     if single_root:
-        return (roots & steps.all(-1)).any(-1)
-    return (roots.unsqueeze(-1) & steps).any(-2).all(-1)
+        return (roots & reached.all(-1)).any(-1)
+    return (roots.unsqueeze(-1) & reached).any(-2).all(-1)

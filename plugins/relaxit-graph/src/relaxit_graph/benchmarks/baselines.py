@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["chain_marginals", "inverse_marginals", "trees_by_scipy"]
+__all__ = ["chain_marginals", "determinant_marginals", "inverse_marginals", "trees_by_scipy"]
 
 
 def inverse_marginals(scores: Tensor) -> Tensor:  # [batch, n, n] -> same
@@ -14,13 +14,27 @@ def inverse_marginals(scores: Tensor) -> Tensor:  # [batch, n, n] -> same
 
     Scores are symmetric; the diagonal is not read. Exact in exact arithmetic, but it cancels.
     """
-    weights = scores.exp() * (1 - torch.eye(scores.shape[-1], dtype=scores.dtype))
+    diagonal = torch.eye(scores.shape[-1], dtype=torch.bool, device=scores.device)
+    weights = scores.exp().masked_fill(diagonal, 0.0)
     laplacian = torch.diag_embed(weights.sum(-1)) - weights
     inverse = torch.linalg.inv(laplacian[..., 1:, 1:])
     inverse = torch.nn.functional.pad(inverse, (1, 0, 1, 0))
     own = inverse.diagonal(dim1=-2, dim2=-1)
     resistance = own.unsqueeze(-1) + own.unsqueeze(-2) - 2 * inverse
     return weights * resistance
+
+
+def determinant_marginals(scores: Tensor) -> Tensor:  # [batch, n, n] -> same
+    """Return the marginals of directed trees with any number of roots, by a determinant.
+
+    Entry i, j of the scores is that of the arc from head i to child j, the diagonal that of roots.
+    """
+    leaf = scores.detach().requires_grad_()
+    weights = leaf.exp()
+    roots = weights.diagonal(dim1=-2, dim2=-1)
+    arcs = weights - torch.diag_embed(roots)
+    log_z = (torch.diag_embed(arcs.sum(-2) + roots) - arcs).slogdet()[1]
+    return torch.autograd.grad(log_z.sum(), leaf)[0]
 
 
 def trees_by_scipy(scores: Tensor) -> Tensor:  # [batch, n, n] -> same

@@ -16,7 +16,7 @@ from relaxit_graph.trees.log_partition import log_partition
 from relaxit_graph.trees.polytope import spanning_trees
 from relaxit_graph.trees.sampler import draw_parents
 
-__all__ = ["MOST_NODES", "SpanningTreeDistribution"]
+__all__ = ["MOST_NODES", "SpanningTreeDistribution", "centred"]
 
 MOST_NODES = 6
 """The trees of larger graphs are not listed; there are n^(n - 2) of them."""
@@ -30,12 +30,12 @@ class SpanningTreeDistribution(DiscreteDistribution):
         log p(v) = sum of the scores in v - log Z,    H = log Z - sum of mu times scores.
 
     Attributes:
-        weights: scores of the edges, a symmetric matrix ``[*batch, n, n]``.
+        weights: scores of the edges up to a constant, a symmetric matrix ``[*batch, n, n]``.
     """
 
     def __init__(self, relaxation: Any, params: Tensor) -> None:
         super().__init__(relaxation, params)
-        self.weights = symmetric(self.scores.to(longest_dtype(params.device)))
+        self.weights = centred(symmetric(self.scores.to(longest_dtype(params.device))))
 
     def _log_prob(self, value: Tensor) -> Tensor:
         return (_total(self.weights, value.to(self.weights.dtype)) - self._solve()[0]).to(
@@ -89,6 +89,27 @@ class SpanningTreeDistribution(DiscreteDistribution):
     def _solve(self) -> tuple[Tensor, Tensor]:
         """Return log Z and the marginals of directed edges."""
         return log_partition(self.weights, all_trees(self.scores.dtype))
+
+
+def centred(scores: Tensor) -> Tensor:
+    """Subtract the greatest score of a graph, which leaves the distribution of its trees as it is.
+
+    Args:
+        scores: a symmetric matrix ``[*batch, n, n]``.
+
+    Returns:
+        The same shape, with a diagonal of zeros.
+
+    Example:
+        >>> centred(torch.tensor([[0.0, 5.0, 3.0], [5.0, 0.0, 3.0], [3.0, 3.0, 0.0]]))
+        tensor([[ 0.,  0., -2.],
+                [ 0.,  0., -2.],
+                [-2., -2.,  0.]])
+    """
+    diagonal = torch.eye(scores.shape[-1], dtype=torch.bool, device=scores.device)
+    edges = scores.detach().masked_fill(diagonal, -torch.inf)
+    top = edges.amax((-2, -1), keepdim=True).nan_to_num(0.0, 0.0, 0.0)  # there may be no edges
+    return (scores - top).masked_fill(diagonal, 0.0)
 
 
 def _total(scores: Tensor, value: Tensor) -> Tensor:

@@ -51,13 +51,13 @@ def sums_by_inverse(x: Tensor, error: float) -> tuple[Tensor, Tensor, Tensor]:
     log_det = factors.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
     one = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device).expand_as(x)
     inverse = torch.linalg.lu_solve(factors, order, one)
-    steps = (sums.unsqueeze(-2) @ inverse.abs()).amax((-2, -1))
+    own, steps = _bounds(inverse, sums)
     inverse[:, 0, 0] = 0.0
     gaps = _gaps(inverse)
     least = gaps.masked_fill(weights == 0, math.inf)[:, 1:].amin(-1)
-    own = inverse.diagonal(dim1=-2, dim2=-1)[:, 1:].abs()
     unit = torch.finfo(x.dtype).eps / 2
-    accurate = (2 * unit * own * steps.unsqueeze(-1) <= error * least).all(-1)  # not if it is NaN
+    errors = 2 * unit * own[:, 1:] * steps.unsqueeze(-1)
+    accurate = (errors <= error * least).all(-1)  # not if it is NaN
     inverse.masked_fill_(~accurate[:, None, None], math.nan)
     return log_det + top.sum(-1), gaps.mul_(weights), inverse
 
@@ -94,6 +94,15 @@ def _weights(x: Tensor) -> tuple[Tensor, Tensor]:
     top = weights[:, 1:].amax(-1)
     weights[:, 1:] -= top.unsqueeze(-1)
     return weights.exp_(), top
+
+
+def _bounds(inverse: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the greatest ``D_ji`` of each node i, ``[B, n]``, and the greatest c_i, ``[B]``.
+
+    The greatest is D_ii, unless all digits are lost, where D_ii itself may be small, or zero.
+    """
+    size = inverse.abs()
+    return size.amax(-1), (sums.unsqueeze(-2) @ size).amax((-2, -1))
 
 
 def _gaps(inverse: Tensor) -> Tensor:

@@ -28,7 +28,11 @@ from relaxit_graph.trees.elimination import differentiate, eliminate
 from relaxit_graph.trees.inverse import change_by_inverse, sums_by_inverse
 from relaxit_graph.trees.underflow import as_rows, with_plain_numbers
 
-__all__ = ["log_partition"]
+__all__ = ["MOST_RANGE", "log_partition"]
+
+MOST_RANGE = 2.0**40
+"""Range of the log-weights of edges that trees need, beyond which marginals are wrong: rounding
+errors of this range are 1e-4 of a nat."""
 
 
 def log_partition(x: Tensor, arithmetic: Arithmetic = ALL_TREES) -> tuple[Tensor, Tensor]:

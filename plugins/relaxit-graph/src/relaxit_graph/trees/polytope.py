@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from relaxit_graph.trees.prim import connected
+from relaxit_graph.trees.paths import connected
 
 __all__ = ["spanning_tree", "spanning_trees"]
 

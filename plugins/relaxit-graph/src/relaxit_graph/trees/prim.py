@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["best_tree", "connected"]
+__all__ = ["best_tree"]
 
 
 def best_tree(scores: Tensor) -> Tensor:
@@ -45,17 +45,3 @@ def best_tree(scores: Tensor) -> Tensor:
         best = torch.where(closer, row, best)
     arrows = (near.unsqueeze(-1) == nodes) & (nodes > 0).unsqueeze(-1)
     return (arrows | arrows.mT).to(scores.dtype)
-
-
-def connected(allowed: Tensor) -> Tensor:
-    """Whether paths of allowed edges join all nodes, ``[*batch]`` of bool.
-
-    Args:
-        allowed: symmetric matrix ``[*batch, n, n]`` of bool; the diagonal is not read.
-
-    Example:
-        >>> connected(torch.tensor([[[False, True], [True, False]], [[False, False]] * 2]))
-        tensor([ True, False])
-    """
-    weights = allowed.to(torch.float32)
-    return ~((best_tree(weights) > 0) & ~allowed).flatten(-2).any(-1)

@@ -27,9 +27,10 @@ from relaxit_graph.edges.on_nodes import GraphOptions
 from relaxit_graph.edges.vectors import adjacency, edge_vector, symmetric
 from relaxit_graph.trees import polytope
 from relaxit_graph.trees.arithmetic import all_trees
-from relaxit_graph.trees.distribution import SpanningTreeDistribution
-from relaxit_graph.trees.log_partition import log_partition
-from relaxit_graph.trees.prim import best_tree, connected
+from relaxit_graph.trees.distribution import SpanningTreeDistribution, centred
+from relaxit_graph.trees.log_partition import MOST_RANGE, log_partition
+from relaxit_graph.trees.paths import connected
+from relaxit_graph.trees.prim import best_tree
 from relaxit_graph.trees.temperature import divided
 
 __all__ = ["SpanningTree"]
@@ -52,8 +53,10 @@ class SpanningTree(WithAbsentNodes, PerturbAndRelax):
     (samples have none). No digits are lost where weights differ by hundreds of orders of magnitude,
     as they do at low temperatures. All graphs of a batch are processed at once.
 
-    A temperature below the range of the scores of a graph times 2^-27 acts as if it were that:
-    soft samples are trees there already, unless two scores differ by less than rounding errors.
+    Where the scores of a graph range over more than 2^27 times the temperature, edges that no tree
+    needs, such as those with a score of -1e9, are left out of soft samples. If trees need them, the
+    temperature acts as if it were the range times 2^-27: soft samples are trees there already,
+    unless two scores differ by less than rounding errors.
 
     Example:
         >>> import torch, relaxit
@@ -124,19 +127,28 @@ class SpanningTree(WithAbsentNodes, PerturbAndRelax):
         return max(0, n - 2) * math.log(n)  # Cayley
 
     def valid_params(self, params: Tensor) -> Tensor:
-        """Whether params are numbers or ``-inf``, and masks symmetric, with a tree left."""
+        """Whether params are numbers or ``-inf``, and masks symmetric, with a tree left.
+
+        Its edges have scores less than 1e12 apart, which sums over trees in float64 can tell.
+        """
         diagonal = torch.eye(self.options.nodes, dtype=torch.bool, device=params.device)
         known = params < torch.inf  # not for NaN
         allowed = (params > -torch.inf) | diagonal
         legal = (known & (allowed == allowed.mT)).flatten(-2).all(-1)
-        return legal & connected(allowed)
+        scores = symmetric(params).masked_fill(diagonal, -torch.inf)
+        near = scores >= scores.amax((-2, -1), keepdim=True) - MOST_RANGE
+        return legal & connected(allowed & near)
 
     @property
     def illegal_params(self) -> str:
-        return "NaN, +inf, an edge masked in one direction only, or masks that disconnect the graph"
+        return (
+            "NaN, +inf, an edge masked in one direction only, or masks that disconnect the graph, "
+            "as scores 1e12 below the greatest do"
+        )
 
     def relax(self, scores: Tensor, temperature: float | Tensor) -> Tensor:
-        cold = _cooled(symmetric(scores), temperature)
+        wide = symmetric(scores).to(longest_dtype(scores.device))
+        cold = divided(centred(wide), temperature, connected)
         _, marginals = log_partition(cold, all_trees(scores.dtype))
         return marginals + marginals.mT
 
@@ -146,17 +158,3 @@ class SpanningTree(WithAbsentNodes, PerturbAndRelax):
 
     def discrete(self, params: Tensor) -> SpanningTreeDistribution:
         return SpanningTreeDistribution(self, params)
-
-
-def _cooled(scores: Tensor, temperature: float | Tensor) -> Tensor:
-    """Return symmetric scores over the temperature, up to a constant, in float64.
-
-    Adding a constant to all edges changes nothing, so the greatest score is subtracted first.
-    """
-    wide = scores.to(longest_dtype(scores.device))
-    seen = wide.detach()
-    diagonal = torch.eye(wide.shape[-1], dtype=torch.bool, device=wide.device)
-    top = seen.masked_fill(diagonal, -torch.inf).amax((-2, -1), keepdim=True)
-    low = seen.masked_fill(diagonal | (seen == -torch.inf), torch.inf).amin((-2, -1), keepdim=True)
-    top, span = (x.nan_to_num(0.0, 0.0, 0.0) for x in (top, top - low))  # there may be no edges
-    return divided(wide - top, temperature, span)
